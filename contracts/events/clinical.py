@@ -1,0 +1,58 @@
+"""Facts about orders and patients: references and match tokens only, never a value from the message."""
+
+from typing import ClassVar
+
+from contracts.events.base import Event
+from contracts.phi import Opaque, Routing, Uid
+
+
+class Order(Event):
+    """An order as it now stands. ``order_ref`` is the id of the FHIR ServiceRequest, ``patient_ref`` of the Patient.
+
+    ``accession_token`` and ``patient_token`` are HMACs over (issuer, id) that equal those of the instances' manifest.
+    """
+
+    order_ref: Opaque
+    patient_ref: Opaque
+    patient_token: Opaque | None = None
+    accession_token: Opaque | None = None
+    study_uid: Uid | None = None
+    priority: Routing | None = None
+    modality: Routing | None = None
+
+
+class OrderPlaced(Order):
+    """A new order arrived."""
+
+    subject: ClassVar[str] = "clinical.order.placed.v1"
+
+
+class OrderChanged(Order):
+    """A known order changed."""
+
+    subject: ClassVar[str] = "clinical.order.changed.v1"
+
+
+class OrderCancelled(Order):
+    """A known order was cancelled or discontinued."""
+
+    subject: ClassVar[str] = "clinical.order.cancelled.v1"
+
+
+class Patient(Event):
+    """A patient as now known. ``patient_ref`` is the id of the FHIR Patient."""
+
+    patient_ref: Opaque
+    patient_token: Opaque | None = None
+
+
+class PatientRegistered(Patient):
+    """A patient was admitted or registered."""
+
+    subject: ClassVar[str] = "clinical.patient.registered.v1"
+
+
+class PatientUpdated(Patient):
+    """A known patient's record changed."""
+
+    subject: ClassVar[str] = "clinical.patient.updated.v1"

@@ -1,0 +1,77 @@
+"""Facts about packs: planned, de-identified, sealed."""
+
+from typing import ClassVar
+
+from contracts.events.base import Event, Fact
+from contracts.events.common import Batch, Blob, PlannedCopy, Sealed
+from contracts.phi import Count, Digest, Opaque, Technical, Uid
+
+
+class PackPlanned(Event):
+    """The copies that a pack of landing batches gets. ``run`` counts the times the plan was started."""
+
+    subject: ClassVar[str] = "imaging.pack.planned.v1"
+
+    pack_id: Opaque
+    plan_id: Opaque
+    policy: Digest
+    study_uid: Uid | None
+    study_ref: Opaque
+    batches: tuple[Batch, ...]
+    copies: tuple[PlannedCopy, ...]
+    commit_after: tuple[Technical, ...]
+    run: Count = 0
+
+
+class PackDeidentified(Event):
+    """A de-identified pack is ready to be sealed.
+
+    The event names its source, on site; the pack itself (manifest, headers, archive) does not. ``links`` is the
+    on-site document that relates original to new instances.
+    """
+
+    subject: ClassVar[str] = "imaging.pack.deidentified.v1"
+
+    pack_id: Opaque
+    source_pack_id: Opaque
+    project: Technical
+    study_ref: Opaque
+    manifest: Blob
+    headers: Blob
+    archive: Blob
+    links: Blob
+    instances: Count
+    size: Count
+    copies: tuple[PlannedCopy, ...]
+    run: Count = 0
+
+
+class PackSealed(Event):
+    """A pack lies sealed in the sealing buffer, for these copies."""
+
+    subject: ClassVar[str] = "imaging.pack.sealed.v1"
+
+    sealed: Sealed
+    copies: tuple[PlannedCopy, ...]
+    run: Count = 0
+
+
+class Withheld(Fact):
+    """An instance that did not go out, and why (a code of docs/formats.md, never text from the input)."""
+
+    sop_instance_uid: Uid
+    dataset_sha256: Digest
+    reason: Technical
+
+
+class InstancesQuarantined(Event):
+    """Instances that de-identification withheld from a pack; ``released`` others went out."""
+
+    subject: ClassVar[str] = "imaging.instances.quarantined.v1"
+
+    pack_id: Opaque
+    project: Technical
+    study_ref: Opaque
+    withheld: tuple[Withheld, ...]
+    released: Count
+    run: Count = 0
