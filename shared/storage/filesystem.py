@@ -1,0 +1,265 @@
+"""Blobs as files: durable when ``put`` returns, whole or not there at all after any crash.
+
+A value is written to ``.staging`` and fsynced, then hard-linked to its name, which fails when the name is taken
+(link(2)), then the folder is fsynced. The digest given with a value is kept in the extended attribute ``user.sha256``:
+it needs no second file and no second fsync; where the file system has none, ``head`` says None.
+"""
+
+import asyncio
+import contextlib
+import errno
+import functools
+import itertools
+import os
+import stat
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from shared.storage.errors import BlobExists, BlobMissing, StoreFull, StoreRefused, StoreUnavailable
+from shared.storage.port import CHUNK, BlobStat, Bytes, check_key, check_prefix, check_range, check_value, digest
+
+_READ = 4 * CHUNK  # one hop to a thread moves this much of a stream
+_PAGE = 512  # names listed in one hop
+_LEFTOVER_AGE = 3600.0  # seconds: no put of 64 MiB takes that long
+_ATTRIBUTE = "user.sha256"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class FilesystemStore:
+    """A folder of blobs. Several processes may use the same folder, on one machine or over a shared file system."""
+
+    def __init__(self, root: Path, *, threads: int = 4) -> None:
+        self._root = root
+        self._staging = root / ".staging"
+        self._durable: set[Path] = set()
+        self._swept = False
+        # Threads of its own: a reader that blocks one of the loop's threads waits for these.
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="blobs")
+
+    async def put(self, key: str, data: Bytes, *, sha256: str | None = None) -> None:
+        await self._in_thread(self._put, check_key(key), data, sha256)
+
+    async def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        check_range(start, length)
+        return await self._in_thread(self._get, check_key(key), start, length)
+
+    async def stream(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        check_range(start, length)
+        handle = await self._in_thread(self._open, check_key(key))
+        try:
+            end = start + length if length is not None else None
+            while piece := await self._in_thread(
+                _pread, handle, start, _READ if end is None else min(_READ, end - start)
+            ):
+                start += len(piece)
+                for chunk in range(0, len(piece), CHUNK):
+                    yield piece[chunk : chunk + CHUNK]
+        finally:
+            os.close(handle)
+
+    async def head(self, key: str) -> BlobStat:
+        return await self._in_thread(self._head, check_key(key))
+
+    async def delete(self, key: str) -> None:
+        await self._in_thread(self._delete, check_key(key))
+
+    async def list(self, prefix: str = "") -> AsyncIterator[BlobStat]:
+        folder = check_prefix(prefix)
+        found = self._walk(self._root / folder)
+        while page := await self._in_thread(lambda: list(itertools.islice(found, _PAGE))):
+            for blob in page:
+                yield blob
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        call = functools.partial(work, *args, **kwargs)
+        with _translated():
+            return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+    def _put(self, key: str, data: Bytes, sha256: str | None) -> None:
+        check_value(key, data, sha256)
+        path = self._root / key
+        try:
+            if os.path.lexists(path):
+                raise FileExistsError
+            self._create(path, data, sha256)
+        except (FileExistsError, NotADirectoryError):
+            self._compare(key, data)
+
+    def _create(self, path: Path, data: Bytes, sha256: str | None) -> None:
+        self._ensure(self._staging)
+        self._sweep()
+        staged = self._staging / uuid.uuid4().hex
+        try:
+            _write(staged, data, sha256)
+            self._link(staged, path)
+        finally:
+            staged.unlink(missing_ok=True)
+
+    def _link(self, staged: Path, path: Path) -> None:
+        """Give the value its name; a folder that ``delete`` emptied and removed meanwhile is made again."""
+        for _ in range(8):
+            self._ensure(path.parent)
+            try:
+                os.link(staged, path)
+            except FileNotFoundError:
+                self._durable.clear()
+                continue
+            _sync_folder(path.parent)
+            return
+        raise StoreUnavailable("staged-value-vanished")
+
+    def _ensure(self, folder: Path) -> None:
+        """Make ``folder`` and its ancestors, their names fsynced, unless this process has done so."""
+        if folder in self._durable:
+            return
+        if not self._root.exists():
+            self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        missing = itertools.takewhile(lambda step: step != self._root, (folder, *folder.parents))
+        for step in reversed(list(missing)):
+            if step not in self._durable:
+                step.mkdir(exist_ok=True, mode=0o700)
+                _sync_folder(step.parent)
+        if len(self._durable) > 4096:
+            self._durable.clear()
+        self._durable.add(folder)
+
+    def _compare(self, key: str, data: Bytes) -> None:
+        """Quiet when the same bytes lie at ``key``; durable too, whoever wrote them and died before the last fsync."""
+        path = self._root / key
+        if not path.is_file() or path.stat().st_size != len(data) or digest(path.read_bytes()) != digest(data):
+            raise BlobExists(key)
+        _sync_folder(path.parent)
+
+    def _sweep(self) -> None:
+        """Remove what crashed writers left in ``.staging``, once per process."""
+        if self._swept:
+            return
+        self._swept = True
+        oldest = time.time() - _LEFTOVER_AGE
+        for leftover in self._staging.iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if leftover.stat().st_mtime < oldest:
+                    leftover.unlink()
+
+    def _get(self, key: str, start: int, length: int | None) -> bytes:
+        handle = self._open(key)
+        try:
+            rest = max(0, os.fstat(handle).st_size - start)
+            return _pread(handle, start, rest if length is None else min(length, rest))
+        finally:
+            os.close(handle)
+
+    def _open(self, key: str) -> int:
+        with _absent(key):
+            handle = os.open(self._root / key, os.O_RDONLY | os.O_CLOEXEC)
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            return handle
+        os.close(handle)
+        raise BlobMissing(key)
+
+    def _head(self, key: str) -> BlobStat:
+        with _absent(key):
+            path = self._root / key
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise BlobMissing(key)
+            return BlobStat(key, found.st_size, _kept_digest(path))
+
+    def _delete(self, key: str) -> None:
+        path = self._root / key
+        with contextlib.suppress(*_ABSENT):
+            path.unlink()
+            _sync_folder(path.parent)
+            self._prune(path.parent)
+
+    def _prune(self, folder: Path) -> None:
+        """Remove folders that the last delete left empty."""
+        with contextlib.suppress(OSError):
+            while folder != self._root:
+                self._durable.discard(folder)
+                folder.rmdir()
+                folder = folder.parent
+
+    def _walk(self, folder: Path) -> Iterator[BlobStat]:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._walk(Path(entry.path))
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    size = entry.stat(follow_symlinks=False).st_size
+                    yield BlobStat(Path(entry.path).relative_to(self._root).as_posix(), size)
+
+
+def _write(path: Path, data: Bytes, sha256: str | None) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(handle, rest) :]
+        if sha256 is not None and hasattr(os, "setxattr"):
+            with contextlib.suppress(OSError):
+                os.setxattr(handle, _ATTRIBUTE, sha256.encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _kept_digest(path: Path) -> str | None:
+    if not hasattr(os, "getxattr"):
+        return None
+    try:
+        return os.getxattr(path, _ATTRIBUTE).decode()
+    except OSError:
+        return None
+
+
+def _pread(handle: int, start: int, length: int) -> bytes:
+    """``length`` bytes from ``start``, fewer only at the end of the file."""
+    piece = os.pread(handle, length, start)
+    if len(piece) in (0, length):
+        return piece
+    pieces = [piece]
+    while piece:
+        start, length = start + len(piece), length - len(piece)
+        piece = os.pread(handle, length, start)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _absent(key: str) -> Iterator[None]:
+    try:
+        yield
+    except _ABSENT:
+        raise BlobMissing(key) from None
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """An error of the operating system names a path; what leaves the store does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StoreFull from None
+        raise (StoreRefused() if error.errno in _NOT_ALLOWED else StoreUnavailable()) from None
