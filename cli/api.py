@@ -1,0 +1,56 @@
+"""The site's HTTP API, as the commands use it."""
+
+from typing import Any
+
+import httpx
+
+from cli.output import fail
+from cli.site import Site, SiteDown
+
+
+class ApiError(Exception):
+    """The site answered, and the answer is a refusal; ``status`` is the HTTP status."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Api:
+    """A client of one running site."""
+
+    def __init__(self, base: str) -> None:
+        self._client = httpx.Client(base_url=base, timeout=30)
+
+    @classmethod
+    def of(cls, site: Site) -> "Api":
+        """The client of ``site``; ends the command with a clear error when it does not run."""
+        try:
+            return cls(site.endpoints()["http"])
+        except SiteDown as error:
+            fail(str(error))
+
+    def get(self, path: str, **query: str | int) -> Any:
+        """The JSON document at ``path``; ApiError for a refusal or silence."""
+        return self._call("GET", path, params=query)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """The JSON answer to ``body``; ApiError for a refusal or silence."""
+        return self._call("POST", path, json=body)
+
+    def _call(self, method: str, path: str, **more: Any) -> Any:
+        try:
+            answer = self._client.request(method, path, **more)
+        except httpx.TransportError as error:
+            raise ApiError(503, f"the site does not answer ({type(error).__name__})") from None
+        if answer.is_error:
+            raise ApiError(answer.status_code, _reason(answer))
+        return answer.json() if answer.content else None
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        told = answer.json()
+    except ValueError:
+        return f"HTTP {answer.status_code}"
+    return str(told.get("error", f"HTTP {answer.status_code}")) if isinstance(told, dict) else f"HTTP {answer.status_code}"

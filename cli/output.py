@@ -1,0 +1,44 @@
+"""What a command prints: a table for people, or one JSON document with ``--json``."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+console = Console()
+_errors = Console(stderr=True)
+
+
+def emit_json(document: Any) -> None:
+    """One JSON document on standard output, and nothing else."""
+    json.dump(document, sys.stdout, indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A table with a title; values are shown as text."""
+    drawn = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        drawn.add_column(column, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(str(value) for value in row))
+    console.print(drawn)
+
+
+def say(text: str) -> None:
+    """One line for a person."""
+    console.print(text, highlight=False)
+
+
+def warn(text: str) -> None:
+    """One line on standard error."""
+    _errors.print(text, style="yellow", highlight=False)
+
+
+def fail(text: str, status: int = 1) -> NoReturn:
+    """Say what is wrong on standard error and end with ``status``."""
+    _errors.print(f"error: {text}", style="red", highlight=False)
+    sys.exit(status)
