@@ -1,0 +1,1 @@
+"""The decisions of tier routing: pure functions and frozen types."""

@@ -1,0 +1,260 @@
+"""The ledger: what policy wants of a pack, what has been observed of its copies, and what follows.
+
+Events arrive in any order and more than once. Each is folded into an :class:`Observed` (or one of the other facts of
+:class:`PackView`), and :func:`evaluate` looks at all of them together; so the order makes no difference.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Literal
+
+from contracts.events import CopyKey, PlannedCopy, ProvenCopy, Waiting
+from services.tier_routing.domain.policy import committed
+
+Reason = Literal["superseded", "retention", "cancelled"]
+State = Literal["wanted", "cancelled", "expired"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A planned copy, and whether it still is: a new plan cancels it, its retention ends it."""
+
+    copy: PlannedCopy
+    state: State = "wanted"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One generation of one copy: the latest that each kind of event said of it."""
+
+    key: CopyKey
+    written: datetime | None = None
+    proven: datetime | None = None
+    level: str | None = None
+    damaged: datetime | None = None
+    damage: str | None = None
+    failed: datetime | None = None
+    failure: str | None = None
+    retrying: bool = False
+    expired: Reason | None = None
+    removed: datetime | None = None
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the last word on this generation is a proof, and nobody gave it up."""
+        proven = self.proven
+        return (
+            proven is not None
+            and (self.damaged is None or proven > self.damaged)
+            and (self.removed is None or proven > self.removed)
+            and self.expired is None
+        )
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the last word on this generation is that it is damaged."""
+        return self.damaged is not None and not self.is_proven
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the target said no after the copy was last written or proven, and nobody tries any more."""
+        return self._failed_last and not self.retrying
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether the target was last reported away, and replication keeps trying."""
+        return self._failed_last and self.retrying
+
+    @property
+    def _failed_last(self) -> bool:
+        return self.failed is not None and all(at is None or at < self.failed for at in (self.written, self.proven))
+
+    def with_written(self, at: datetime) -> "Observed":
+        """The copy was written."""
+        return self if self.written and self.written >= at else replace(self, written=at)
+
+    def with_proof(self, at: datetime, level: str, written: datetime) -> "Observed":
+        """The copy was read back and proven."""
+        seen = self.with_written(written)
+        return seen if self.proven and self.proven >= at else replace(seen, proven=at, level=level)
+
+    def with_damage(self, at: datetime, reason: str) -> "Observed":
+        """The copy was read back, or sought, and is not what was sealed."""
+        return self if self.damaged and self.damaged >= at else replace(self, damaged=at, damage=reason)
+
+    def with_failure(self, at: datetime, reason: str, retrying: bool) -> "Observed":
+        """The copy could not be written."""
+        if self.failed and self.failed >= at:
+            return self
+        return replace(self, failed=at, failure=reason, retrying=retrying)
+
+    def with_removal(self, at: datetime) -> "Observed":
+        """The copy is no longer in its target."""
+        return self if self.removed and self.removed >= at else replace(self, removed=at)
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """How many instances de-identification withheld from a pack, and how many it let go."""
+
+    withheld: int
+    released: int
+
+
+@dataclass(frozen=True)
+class PackView:
+    """All that is known of a pack. ``deidentified`` and ``quarantines`` are by project, ``sealed`` are
+    (pack id, key domain) -> sealed id, of the pack and of its de-identified ones."""
+
+    pack_id: str
+    wanted: tuple[Wanted, ...]
+    commit_after: tuple[str, ...]
+    observed: tuple[Observed, ...] = ()
+    deidentified: Mapping[str, str] = field(default_factory=dict)
+    quarantines: Mapping[str, Quarantine] = field(default_factory=dict)
+    sealed: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What follows from a view. ``due`` are the planned copies that nothing settles yet, ``reached`` the targets with
+    a proven identified copy, ``refused`` the targets that last said no, ``unreachable`` those that gave no answer, and
+    since when."""
+
+    secured: bool
+    archived: bool
+    reached: frozenset[str]
+    proven: tuple[ProvenCopy, ...]
+    withheld: int
+    pack_ids: tuple[str, ...]
+    sealed_ids: tuple[str, ...]
+    due: tuple[PlannedCopy, ...]
+    waiting: tuple[Waiting, ...]
+    refused: frozenset[str]
+    unreachable: Mapping[str, datetime]
+    expire: tuple[tuple[Observed, Reason], ...]
+
+
+def evaluate(view: PackView) -> Verdict:
+    """What the pack's events say together, whatever their order was."""
+    wanted = tuple(each.copy for each in view.wanted if each.state == "wanted")
+    due = tuple(copy for copy in wanted if not is_settled(view, copy))
+    reached = frozenset(c.target for c in wanted if c.form == "identified" and proof(view, c))
+    stuck = [one for copy in due for one in _newest(view, copy)]
+    return Verdict(
+        secured=bool(wanted) and committed(view.commit_after, reached),
+        archived=bool(wanted) and not due,
+        reached=reached,
+        proven=tuple(proven_copy(one) for copy in wanted if (one := proof(view, copy))),
+        withheld=sum(quarantine.withheld for quarantine in view.quarantines.values()),
+        pack_ids=(view.pack_id, *sorted(view.deidentified.values())),
+        sealed_ids=tuple(sorted({*view.sealed.values(), *(one.key.sealed_id for one in view.observed)})),
+        due=due,
+        waiting=tuple(dict.fromkeys(_waits_for(view, copy) for copy in due)),
+        refused=frozenset(one.key.target for one in stuck if one.is_refused),
+        unreachable={one.key.target: one.failed for one in stuck if one.is_unreachable and one.failed},
+        expire=tuple(_expiring(view, due)),
+    )
+
+
+def proof(view: PackView, copy: PlannedCopy) -> Observed | None:
+    """The newest proven generation of a planned copy."""
+    return max((one for one in _of(view, copy) if one.is_proven), key=lambda one: one.key.generation, default=None)
+
+
+def is_settled(view: PackView, copy: PlannedCopy) -> bool:
+    """Whether a planned copy is proven, or nothing was left of it to copy."""
+    return proof(view, copy) is not None or _is_withheld(view, copy)
+
+
+def proven_copy(one: Observed) -> ProvenCopy:
+    """The reference to a proven copy. ValueError when it is not proven."""
+    if one.proven is None:
+        raise ValueError("the copy is not proven")
+    shared = one.key.model_dump(include={"sealed_id", "pack_id", "form", "target", "generation"})
+    return ProvenCopy(**shared, proven=one.proven)
+
+
+def past_retention(view: PackView, planned: datetime, now: datetime) -> tuple[PlannedCopy, ...]:
+    """The planned copies whose retention (days since the plan's batches came) is over and that others outlive.
+
+    Nothing ends while a planned copy is unsettled, and no identified copy unless one without an end is proven.
+    """
+    if evaluate(view).due:
+        return ()
+    wanted = [each.copy for each in view.wanted if each.state == "wanted"]
+    resting = any(c.form == "identified" and c.retention_days is None and proof(view, c) for c in wanted)
+    return tuple(
+        copy
+        for copy in wanted
+        if copy.retention_days is not None
+        and (now - planned).days >= copy.retention_days
+        and (copy.form == "deidentified" or resting)
+    )
+
+
+def _is_withheld(view: PackView, copy: PlannedCopy) -> bool:
+    if copy.form != "deidentified" or copy.project is None or copy.project in view.deidentified:
+        return False
+    quarantine = view.quarantines.get(copy.project)
+    return quarantine is not None and quarantine.released == 0 and quarantine.withheld > 0
+
+
+def _pack_of(view: PackView, copy: PlannedCopy) -> str | None:
+    return view.pack_id if copy.form == "identified" else view.deidentified.get(copy.project or "")
+
+
+def _of(view: PackView, copy: PlannedCopy) -> Iterator[Observed]:
+    """Every generation of a planned copy that was heard of."""
+    place = (_pack_of(view, copy), copy.form, copy.target, copy.key_domain)
+    return (
+        one for one in view.observed if (one.key.pack_id, one.key.form, one.key.target, one.key.key_domain) == place
+    )
+
+
+def _place(key: CopyKey) -> tuple[str, str, str, str]:
+    return key.pack_id, key.form, key.target, key.key_domain
+
+
+def _newest(view: PackView, copy: PlannedCopy) -> tuple[Observed, ...]:
+    """The newest generation of a planned copy, if any."""
+    return tuple(sorted(_of(view, copy), key=lambda one: one.key.generation))[-1:]
+
+
+def _waits_for(view: PackView, copy: PlannedCopy) -> Waiting:
+    """The next fact that an unsettled copy waits for."""
+    pack_id = _pack_of(view, copy)
+    newest = _newest(view, copy)
+    if pack_id is None:
+        return Waiting(step="pack.deidentified")
+    if not newest and (pack_id, copy.key_domain) not in view.sealed:
+        return Waiting(step="pack.sealed")
+    if newest and newest[0].written and not newest[0].is_damaged:
+        return Waiting(step="copy.verified", target=copy.target)
+    return Waiting(step="copy.written", target=copy.target)
+
+
+def _expiring(view: PackView, due: Iterable[PlannedCopy]) -> Iterator[tuple[Observed, Reason]]:
+    """The generations that are no longer wanted and may go now, each once."""
+    identified_due = any(copy.form == "identified" for copy in due)
+    for each in view.wanted:
+        best = proof(view, each.copy)
+        for one in _of(view, each.copy):
+            reason = _reason_to_expire(each, one, best, identified_due)
+            if one.expired is None and reason:
+                yield one, reason
+
+
+def _reason_to_expire(each: Wanted, one: Observed, best: Observed | None, identified_due: bool) -> Reason | None:
+    """Older generations go after the proof of a newer one, cancelled identified copies after those in their place."""
+    if each.state == "expired":
+        return "retention"
+    if each.state == "cancelled":
+        return None if each.copy.form == "identified" and identified_due else "cancelled"
+    return "superseded" if best and one.key.generation < best.key.generation else None
+
+
+def distinct(copies: Iterable[PlannedCopy]) -> tuple[PlannedCopy, ...]:
+    """The copies without repeats, in their order."""
+    return tuple(dict.fromkeys(copies))

@@ -1,0 +1,48 @@
+"""Packs: when they are closed, and what they and their plans are called."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.tier_routing.domain.policy import Decision, PackTimings
+from shared.identity import SiteKey
+
+
+@dataclass(frozen=True)
+class OpenPack:
+    """A pack that still takes batches: bytes and instances so far, and when the first and the last batch came."""
+
+    size: int
+    instances: int
+    opened: datetime
+    last: datetime
+
+
+def has_room(pack: OpenPack, size: int, timings: PackTimings) -> bool:
+    """Whether a batch of ``size`` bytes still fits."""
+    return pack.size + size <= timings.size
+
+
+def is_full(pack: OpenPack, timings: PackTimings) -> bool:
+    """Whether another instance of the mean size would not fit: then there is nothing to wait for."""
+    return pack.size + pack.size / max(1, pack.instances) > timings.size
+
+
+def is_due(pack: OpenPack, timings: PackTimings, now: datetime) -> bool:
+    """Whether the study has been quiet long enough, or the first batch may not wait any longer."""
+    return now >= pack.last + timings.quiet or now >= pack.opened + timings.recovery_point
+
+
+def group_of(study_ref: str, decision: Decision, study_uid: str | None) -> str:
+    """What batches must have in common to share a pack: study (or the absence of one), and the whole decision."""
+    return f"{study_ref}/{'study' if study_uid else 'none'}/{decision.digest}"
+
+
+def pack_id(site_key: SiteKey, batch_ids: Sequence[str]) -> str:
+    """The pack of exactly these batches in this order."""
+    return site_key.token("pack", *batch_ids)
+
+
+def plan_id(site_key: SiteKey, batch_ids: Iterable[str], decision: Decision) -> str:
+    """The plan for these batches under this policy: the same input always has the same plan."""
+    return site_key.token("plan", *sorted(batch_ids), decision.policy, decision.digest)
