@@ -1,0 +1,1 @@
+"""Fixtures and makers that tests of several parts share."""
