@@ -15,11 +15,13 @@ from shared.storage.filesystem import FilesystemStore
 from shared.storage.memory import MemoryStore
 from shared.storage.objects import ObjectStore
 from shared.storage.opening import Credentials, open_store
+from shared.storage.parts import PART_SIZE, PartsReader, delete_parts, put_parts, read_parts
 from shared.storage.port import CHUNK, MAX_BLOB, BlobStat, BlobStore, Bytes
 
 __all__ = [
     "CHUNK",
     "MAX_BLOB",
+    "PART_SIZE",
     "BadKey",
     "BlobCorrupt",
     "BlobError",
@@ -33,8 +35,12 @@ __all__ = [
     "FilesystemStore",
     "MemoryStore",
     "ObjectStore",
+    "PartsReader",
     "StoreFull",
     "StoreRefused",
     "StoreUnavailable",
+    "delete_parts",
     "open_store",
+    "put_parts",
+    "read_parts",
 ]
