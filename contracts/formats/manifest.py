@@ -213,10 +213,15 @@ def open_manifest(chunks: Iterable[bytes]) -> tuple[ManifestHead, Iterator[Insta
 def read_manifest(chunks: Iterable[bytes]) -> Manifest:
     """The whole manifest from chunks of bytes or a binary file; ManifestBroken when it is none."""
     head, instances = open_manifest(chunks)
+    return assemble(head, instances)
+
+
+def assemble(head: ManifestHead, instances: Iterable[Instance]) -> Manifest:
+    """The manifest of a head and its instances; ManifestBroken when they contradict its form."""
     try:
         return Manifest(**dict(head), instances=tuple(instances))
     except ValidationError as error:
-        raise ManifestBroken("manifest-head") from error
+        raise ManifestBroken("manifest-form") from error
 
 
 def place(instances: Iterable[Instance]) -> Iterator[Instance]:

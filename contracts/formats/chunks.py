@@ -1,0 +1,33 @@
+"""Runs of exact length out of a stream of chunks, without holding more than one chunk."""
+
+from collections.abc import Iterable, Iterator
+
+from contracts.formats.errors import ArchiveMismatch
+
+
+class Chunks:
+    """Reads ``source`` once, from its beginning to its end; chunks may have any size."""
+
+    def __init__(self, source: Iterable[bytes | bytearray | memoryview]) -> None:
+        self._source = iter(source)
+        self._rest = memoryview(b"")
+
+    def take(self, length: int) -> Iterator[memoryview]:
+        """The next ``length`` bytes as views into the chunks; ArchiveMismatch when the stream ends before."""
+        while length:
+            if not self._rest:
+                self._rest = self._next()
+            piece, self._rest = self._rest[:length], self._rest[length:]
+            length -= len(piece)
+            yield piece
+
+    def skip(self, length: int) -> None:
+        """Pass over the next ``length`` bytes; ArchiveMismatch as ``take``."""
+        for _ in self.take(length):
+            pass
+
+    def _next(self) -> memoryview:
+        for chunk in self._source:
+            if chunk:
+                return memoryview(chunk)
+        raise ArchiveMismatch("stream-too-short")
