@@ -1,0 +1,1 @@
+"""The outside of dicom_ingest: sockets, spool, landing store."""

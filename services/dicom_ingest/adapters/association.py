@@ -1,0 +1,212 @@
+"""One association as acceptor: greeting, requests, release (the acceptor's states of PS3.8 section 9.2).
+
+pynetdicom's classes encode and decode the greeting. Its reactor is not used: it polls, gathers each data set in memory
+and knows neither deadlines nor caps (docs/adr/0010-own-association-loop.md).
+"""
+
+import contextlib
+import socket
+from dataclasses import dataclass
+
+from services.dicom_ingest.adapters import greeting as greetings
+from services.dicom_ingest.adapters import pdus
+from services.dicom_ingest.adapters.greeting import Greeting, Refusal
+from services.dicom_ingest.adapters.pdus import BadPdu, Fragment, PduLimits, PduStream, PeerLost, PeerTooSlow
+from services.dicom_ingest.domain import command as dimse
+from services.dicom_ingest.domain.command import Command, MalformedCommand
+from services.dicom_ingest.domain.negotiation import VERIFICATION, Decision, accepted, decide
+from services.dicom_ingest.handlers.reception import How, Incoming, InstanceRefused, Reception, Visit
+from shared.errors import CausewayError, answer
+
+_LINGER = 2.0
+
+
+@dataclass(frozen=True)
+class AssociationRules:
+    """How long a peer may be silent (seconds), how large its PDUs may be, and who may call."""
+
+    artim: float
+    idle: float
+    limits: PduLimits
+    called_ae_titles: frozenset[str]
+    calling_ae_titles: frozenset[str]
+
+
+class Association:
+    """Serves one connection to its end on the thread that calls ``serve``."""
+
+    def __init__(self, connection: socket.socket, address: str, rules: AssociationRules, reception: Reception) -> None:
+        self._socket = connection
+        self._address = address
+        self._rules = rules
+        self._reception = reception
+        self._stream = PduStream(connection, rules.limits)
+        self._contexts: dict[int, Decision] = {}
+        self._longest_reply = 0
+        self._command = bytearray()
+        self._request: Command | None = None
+        self._request_context = 0
+        self._incoming: Incoming | None = None
+        self._failure: CausewayError | None = None
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Hear the greeting and turn it down."""
+        with contextlib.suppress(CausewayError, OSError):
+            if self._stream.next(self._rules.limits.header_deadline)[0] == pdus.A_ASSOCIATE_RQ:
+                self._socket.sendall(refusal.encode())
+                self._linger()
+
+    def serve(self) -> None:
+        """Until the peer releases, aborts, disappears, or breaks a rule."""
+        try:
+            visit = self._welcome()
+        except BadPdu as error:
+            self._abort(error.code)
+        except (PeerLost, PeerTooSlow, OSError):
+            self._abort(0)
+        else:
+            if visit is not None:
+                self._host(visit)
+
+    def _welcome(self) -> Visit | None:
+        """Answer the greeting; None when it was turned down."""
+        kind, body = self._stream.next(self._rules.artim)
+        if kind != pdus.A_ASSOCIATE_RQ:
+            raise BadPdu("no-greeting", 2)
+        greeting = greetings.read_greeting(body)
+        refusal = self._refusal(greeting)
+        if refusal is not None:
+            self._socket.sendall(refusal.encode())
+            self._linger()
+            return None
+        decisions = tuple(decide(proposal) for proposal in greeting.proposals)
+        self._contexts = dict(accepted(decisions))
+        self._longest_reply = greeting.longest_pdu
+        self._socket.sendall(greetings.welcome(greeting, decisions, self._rules.limits.max_data))
+        return Visit(greeting.calling_ae, greeting.called_ae, self._address)
+
+    def _refusal(self, greeting: Greeting) -> Refusal | None:
+        if greeting.application_context != greetings.APPLICATION_CONTEXT:
+            return greetings.APPLICATION_CONTEXT_NOT_SUPPORTED
+        if self._rules.called_ae_titles and greeting.called_ae not in self._rules.called_ae_titles:
+            return greetings.CALLED_AE_NOT_RECOGNIZED
+        if self._rules.calling_ae_titles and greeting.calling_ae not in self._rules.calling_ae_titles:
+            return greetings.CALLING_AE_NOT_RECOGNIZED
+        return None
+
+    def _host(self, visit: Visit) -> None:
+        self._reception.arrive(visit)
+        how: How = "lost"
+        try:
+            how = self._converse(visit)
+        except BadPdu as error:
+            self._abort(error.code)
+        except MalformedCommand:
+            self._abort(6)
+        except (PeerLost, PeerTooSlow, OSError):
+            self._abort(0)
+        finally:
+            if self._incoming is not None:
+                self._incoming.abandon()
+            self._reception.leave(visit, how)
+
+    def _converse(self, visit: Visit) -> How:
+        while True:
+            kind, body = self._stream.next(self._rules.idle)
+            if kind == pdus.P_DATA_TF:
+                for fragment in pdus.fragments(body):
+                    self._take(visit, fragment)
+            elif kind == pdus.A_RELEASE_RQ:
+                self._socket.sendall(pdus.short_pdu(pdus.A_RELEASE_RP))
+                self._linger()
+                return "released"
+            elif kind == pdus.A_ABORT:
+                return "aborted"
+            else:
+                raise BadPdu("unexpected-pdu", 2)
+
+    def _take(self, visit: Visit, fragment: Fragment) -> None:
+        if fragment.context_id not in self._contexts:
+            raise BadPdu("unknown-context", 6)
+        if fragment.is_command:
+            self._take_command(visit, fragment)
+        elif self._request is None or fragment.context_id != self._request_context:
+            raise BadPdu("stray-data", 6)
+        else:
+            self._take_data(visit, fragment)
+
+    def _take_command(self, visit: Visit, fragment: Fragment) -> None:
+        if self._request is not None or len(self._command) + len(fragment.data) > dimse.MAX_COMMAND:
+            raise BadPdu("command-in-command", 6)
+        self._command += fragment.data
+        if not fragment.is_last:
+            return
+        request = dimse.parse(bytes(self._command))
+        self._command.clear()
+        self._request_context = fragment.context_id
+        if request.has_data_set:
+            self._request = request
+            self._open(visit, request)
+        elif request.field != dimse.C_CANCEL:
+            self._reply(request, self._status_without_data(request, fragment.context_id))
+
+    def _status_without_data(self, request: Command, context_id: int) -> int:
+        if request.field == dimse.C_ECHO and self._contexts[context_id].abstract_syntax == VERIFICATION:
+            return dimse.SUCCESS
+        return dimse.CANNOT_UNDERSTAND if request.field == dimse.C_STORE else dimse.UNRECOGNIZED_OPERATION
+
+    def _open(self, visit: Visit, request: Command) -> None:
+        context = self._contexts[self._request_context]
+        self._failure = None
+        if request.field != dimse.C_STORE:
+            self._failure = InstanceRefused("unrecognized-operation", dimse.UNRECOGNIZED_OPERATION)
+            return
+        with self._failing():
+            self._incoming = self._reception.store(visit, request, context.abstract_syntax, context.transfer_syntax)
+
+    def _take_data(self, visit: Visit, fragment: Fragment) -> None:
+        """Pass the bytes on; after a failure the rest is heard out and dropped, so that the answer can be given."""
+        if self._incoming is not None:
+            with self._failing():
+                self._incoming.write(fragment.data)
+        if fragment.is_last and self._request is not None:
+            self._finish(visit, self._request)
+
+    def _finish(self, visit: Visit, request: Command) -> None:
+        if self._incoming is not None:
+            with self._failing():
+                self._incoming.commit()
+        self._incoming = self._request = None
+        if self._failure is None:
+            self._reply(request, dimse.SUCCESS)
+            return
+        visit.refused += 1
+        told = self._failure
+        status = told.status if isinstance(told, InstanceRefused) else answer(told).dicom
+        self._reply(request, status, told.reason)
+
+    @contextlib.contextmanager
+    def _failing(self):  # type: ignore[no-untyped-def]
+        """Remember a refusal until the data set is through."""
+        try:
+            yield
+        except CausewayError as error:
+            self._failure = error
+            if self._incoming is not None:
+                self._incoming.abandon()
+            self._incoming = None
+
+    def _reply(self, request: Command, status: int, comment: str = "") -> None:
+        encoded = dimse.respond(request, status, comment)
+        for pdu in pdus.data_pdus(self._request_context, encoded, self._longest_reply):
+            self._socket.sendall(pdu)
+
+    def _abort(self, code: int) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.settimeout(_LINGER)
+            self._socket.sendall(greetings.abort(code))
+
+    def _linger(self) -> None:
+        """Let the peer close first, as the standard wants, but not for long."""
+        with contextlib.suppress(CausewayError):
+            self._stream.next(_LINGER)

@@ -1,0 +1,1 @@
+"""The decisions of dicom_ingest: pure functions and frozen types."""

@@ -1,0 +1,95 @@
+"""DIMSE command sets: group 0000 in implicit VR little endian (PS3.7 sections 6.3.1 and 9.3, annex E)."""
+
+import struct
+from dataclasses import dataclass
+
+from shared.errors import Unprocessable
+
+C_STORE, C_ECHO, C_CANCEL = 0x0001, 0x0030, 0x0FFF
+RESPONSE = 0x8000
+NO_DATA_SET = 0x0101
+
+SUCCESS = 0x0000
+NO_SUCH_SOP_CLASS = 0x0122
+UNRECOGNIZED_OPERATION = 0x0211
+OUT_OF_RESOURCES = 0xA700
+DATA_SET_MISMATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+
+#: More than any command set of the standard needs, bytes.
+MAX_COMMAND = 16 * 1024
+
+_ELEMENT = struct.Struct("<HHI")
+_US = struct.Struct("<H")
+_SOP_CLASS, _FIELD, _MESSAGE_ID, _RESPONDED_ID = 0x0002, 0x0100, 0x0110, 0x0120
+_DATA_SET_TYPE, _STATUS, _COMMENT, _SOP_INSTANCE = 0x0800, 0x0900, 0x0902, 0x1000
+_REQUESTED_SOP_CLASS = 0x0003
+
+
+class MalformedCommand(Unprocessable):
+    """The bytes are no command set."""
+
+    def __init__(self) -> None:
+        super().__init__("malformed-command")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A request as received; the UIDs are empty where the command has none."""
+
+    field: int
+    message_id: int
+    sop_class: str
+    sop_instance: str
+    has_data_set: bool
+
+
+def _elements(encoded: bytes) -> dict[int, bytes]:
+    found, at = {}, 0
+    while at + 8 <= len(encoded):
+        group, element, length = _ELEMENT.unpack_from(encoded, at)
+        at += 8 + length
+        if group != 0 or at > len(encoded):
+            raise MalformedCommand
+        found[element] = encoded[at - length : at]
+    return found
+
+
+def _uid(value: bytes) -> str:
+    return value.rstrip(b"\0 ").decode("ascii")
+
+
+def parse(encoded: bytes) -> Command:
+    """Read a request's command set; ``MalformedCommand`` when it is none."""
+    elements = _elements(encoded)
+    try:
+        return Command(
+            field=_US.unpack(elements[_FIELD])[0],
+            message_id=_US.unpack(elements.get(_MESSAGE_ID, b"\0\0"))[0],
+            sop_class=_uid(elements.get(_SOP_CLASS) or elements.get(_REQUESTED_SOP_CLASS, b"")),
+            sop_instance=_uid(elements.get(_SOP_INSTANCE, b"")),
+            has_data_set=_US.unpack(elements[_DATA_SET_TYPE])[0] != NO_DATA_SET,
+        )
+    except (KeyError, struct.error, UnicodeDecodeError):
+        raise MalformedCommand from None
+
+
+def _element(element: int, value: bytes, padding: bytes = b"\0") -> bytes:
+    padded = value + padding * (len(value) % 2)
+    return _ELEMENT.pack(0, element, len(padded)) + padded
+
+
+def respond(request: Command, status: int, comment: str = "") -> bytes:
+    """The response to ``request``; ``comment`` is at most 64 characters of our own words, never of the input."""
+    body = b""
+    if request.sop_class:
+        body += _element(_SOP_CLASS, request.sop_class.encode())
+    body += _element(_FIELD, _US.pack(request.field | RESPONSE))
+    body += _element(_RESPONDED_ID, _US.pack(request.message_id))
+    body += _element(_DATA_SET_TYPE, _US.pack(NO_DATA_SET))
+    body += _element(_STATUS, _US.pack(status))
+    if comment:
+        body += _element(_COMMENT, comment.encode()[:64], b" ")
+    if request.sop_instance:
+        body += _element(_SOP_INSTANCE, request.sop_instance.encode())
+    return _element(0x0000, struct.pack("<I", len(body))) + body

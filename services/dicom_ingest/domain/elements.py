@@ -1,0 +1,249 @@
+"""The elements of a data set, walked without being trusted: depth, count and lengths are bounded (PS3.5 section 7).
+
+The walk yields where each value lies and never copies one. It reads through a window, so a value of many gigabytes
+costs a seek, not memory.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from pydicom.datadict import dictionary_VR
+
+from services.dicom_ingest.domain.negotiation import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE
+from shared.errors import Unprocessable
+
+UNDEFINED = 0xFFFFFFFF
+PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
+_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+_WINDOW = 64 * 1024
+
+
+class Malformed(Unprocessable):
+    """The bytes are no data set in this transfer syntax, or one beyond our bounds; ``reason`` says which."""
+
+
+class CutShort(Malformed):
+    """A declared length reaches beyond the end: in the middle of arriving, wait for more."""
+
+    def __init__(self) -> None:
+        super().__init__("data-set-cut-short")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one data set may ask of us."""
+
+    depth: int = 32
+    elements: int = 200_000
+    items: int = 100_000
+
+
+class Element(NamedTuple):
+    """Where one element lies: offset and length of its value in bytes; ``items`` for a sequence that was entered.
+
+    ``end`` is where the next element begins; ``length`` is UNDEFINED for encapsulated pixels and such sequences.
+    """
+
+    tag: int
+    vr: str
+    offset: int
+    length: int
+    end: int
+    items: tuple[tuple["Element", ...], ...] | None = None
+
+
+class Window:
+    """A block of a value that is read as needed; ``load(offset, count)`` gives ``count`` bytes, fewer at the end."""
+
+    def __init__(self, load: Callable[[int, int], bytes], size: int) -> None:
+        self._load = load
+        self.size = size
+        self._base = 0
+        self.block: bytes | bytearray | memoryview = b""
+
+    @classmethod
+    def over(cls, value: bytes | bytearray | memoryview) -> "Window":
+        """A window that holds all of ``value`` already."""
+        window = cls(lambda offset, count: bytes(value[offset : offset + count]), len(value))
+        window.block = value
+        return window
+
+    def at(self, offset: int, count: int) -> int:
+        """The index in ``block`` of ``count`` bytes at ``offset``; CutShort when there are not so many."""
+        index = offset - self._base
+        if 0 <= index and index + count <= len(self.block):
+            return index
+        if offset + count > self.size:
+            raise CutShort
+        self.block, self._base = self._load(offset, max(count, _WINDOW)), offset
+        if len(self.block) < count:
+            raise CutShort
+        return 0
+
+    def read(self, offset: int, count: int) -> bytes:
+        """``count`` bytes at ``offset``; CutShort when there are not so many."""
+        index = self.at(offset, count)
+        return bytes(self.block[index : index + count])
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How elements are written (PS3.5 annex A)."""
+
+    implicit: bool
+    order: str
+
+    @classmethod
+    def of(cls, transfer_syntax: str) -> "Encoding":
+        """The encoding that a transfer syntax demands; every one but two is explicit VR little endian."""
+        return cls(transfer_syntax == IMPLICIT_LITTLE, ">" if transfer_syntax == EXPLICIT_BIG else "<")
+
+
+def is_deflated(transfer_syntax: str) -> bool:
+    """Whether the data set is one deflate stream (PS3.5 section A.5; the JPIP variants likewise)."""
+    return transfer_syntax in (DEFLATED, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
+
+
+@lru_cache(maxsize=8192)
+def vr_of(tag: int) -> str:
+    """The VR of a tag in implicit VR: the dictionary's, UL for group lengths, UN where nobody knows."""
+    if tag & 0xFFFF == 0:
+        return "UL"
+    if (tag >> 16) & 1:
+        return "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else "UN"
+    try:
+        return dictionary_VR(tag)
+    except KeyError:
+        return "UN"
+
+
+class Walk:
+    """One pass over a data set."""
+
+    def __init__(self, window: Window, encoding: Encoding, bounds: Bounds, *, enter: bool = True) -> None:
+        """``enter=False`` skips sequences of defined length instead of walking their items."""
+        self._window = window
+        self._encoding = encoding
+        self._bounds = bounds
+        self._enter = enter
+        self._elements = self._items = 0
+        self._head = struct.Struct(encoding.order + "HH2sH")
+        self._tag_length = struct.Struct(encoding.order + "HHI")
+        self._long = struct.Struct(encoding.order + "I")
+
+    def elements(self) -> Iterator[Element]:
+        """The top-level elements, in order, to the end of the window; Malformed where it is no data set."""
+        at = 0
+        while at < self._window.size:
+            element = self._element(at, 0, self._encoding.implicit)
+            yield element
+            at = element.end
+
+    def fragments(self, offset: int) -> Iterator[tuple[int, int]]:
+        """Offset and length of each item value of encapsulated pixels whose value begins at ``offset``.
+
+        The Basic Offset Table comes first. The last pair is the delimiter's end and zero (PS3.5 section A.4).
+        """
+        while True:
+            group, element, length = self._tag_length.unpack_from(*self._look(offset, 8))
+            tag = group << 16 | element
+            offset += 8
+            if tag == _SEQUENCE_END:
+                yield offset, 0
+                return
+            self._count_item()
+            if tag != _ITEM or length == UNDEFINED:
+                raise Malformed("bad-fragment")
+            if offset + length > self._window.size:
+                raise CutShort
+            yield offset, length
+            offset += length
+
+    def _look(self, offset: int, count: int) -> tuple[bytes | bytearray | memoryview, int]:
+        index = self._window.at(offset, count)
+        return self._window.block, index
+
+    def _element(self, at: int, depth: int, implicit: bool) -> Element:
+        self._elements += 1
+        if self._elements > self._bounds.elements:
+            raise Malformed("too-many-elements")
+        tag, vr, offset, length = self._implicit(at) if implicit else self._explicit(at)
+        if vr == "SQ" or (length == UNDEFINED and vr == "UN") or (implicit and length == UNDEFINED):
+            return self._sequence(tag, vr, offset, length, depth, implicit or vr == "UN")
+        if length == UNDEFINED:
+            return Element(tag, vr, offset, length, self._end_of_fragments(offset))
+        if offset + length > self._window.size:
+            raise CutShort
+        return Element(tag, vr, offset, length, offset + length)
+
+    def _explicit(self, at: int) -> tuple[int, str, int, int]:
+        group, element, vr, length = self._head.unpack_from(*self._look(at, 8))
+        if vr in _SHORT:
+            return group << 16 | element, vr.decode(), at + 8, length
+        if vr not in _LONG or group == 0xFFFE:
+            raise Malformed("unknown-vr")
+        (length,) = self._long.unpack_from(*self._look(at + 8, 4))
+        return group << 16 | element, vr.decode(), at + 12, length
+
+    def _implicit(self, at: int) -> tuple[int, str, int, int]:
+        group, element, length = self._tag_length.unpack_from(*self._look(at, 8))
+        tag = group << 16 | element
+        if group == 0xFFFE:
+            raise Malformed("stray-item")
+        return tag, vr_of(tag), at + 8, length
+
+    def _end_of_fragments(self, offset: int) -> int:
+        end = offset
+        for end, _length in self.fragments(offset):
+            pass
+        return end
+
+    def _sequence(self, tag: int, vr: str, offset: int, length: int, depth: int, implicit: bool) -> Element:
+        if depth >= self._bounds.depth:
+            raise Malformed("too-deep")
+        end = None if length == UNDEFINED else offset + length
+        if end is not None and end > self._window.size:
+            raise CutShort
+        if end is not None and not self._enter:
+            return Element(tag, vr, offset, length, end)
+        items = []
+        at = offset
+        while end is None or at < end:
+            item, at = self._item(at, depth, implicit)
+            if item is None:
+                break
+            items.append(item)
+        return Element(tag, "SQ", offset, length, at if end is None else end, tuple(items))
+
+    def _item(self, at: int, depth: int, implicit: bool) -> tuple[tuple[Element, ...] | None, int]:
+        """The item at ``at`` and where it ends; None for the delimiter of the sequence."""
+        group, element, length = self._tag_length.unpack_from(*self._look(at, 8))
+        tag, at = group << 16 | element, at + 8
+        if tag == _SEQUENCE_END:
+            return None, at
+        self._count_item()
+        if tag != _ITEM:
+            raise Malformed("bad-item")
+        end = None if length == UNDEFINED else at + length
+        members = []
+        while end is None or at < end:
+            if end is None and self._is_item_end(at):
+                at += 8
+                break
+            members.append(self._element(at, depth + 1, implicit))
+            at = members[-1].end
+        return tuple(members), at
+
+    def _is_item_end(self, at: int) -> bool:
+        group, element, _length = self._tag_length.unpack_from(*self._look(at, 8))
+        return (group << 16 | element) == _ITEM_END
+
+    def _count_item(self) -> None:
+        self._items += 1
+        if self._items > self._bounds.items:
+            raise Malformed("too-many-items")

@@ -1,0 +1,1 @@
+"""What dicom_ingest does on each arrival."""

@@ -1,0 +1,136 @@
+"""Arrivals over DICOM: an association, an instance, the association's end. Called on the association's own thread."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from services.dicom_ingest.domain.command import CANNOT_UNDERSTAND, DATA_SET_MISMATCH, Command
+from services.dicom_ingest.domain.negotiation import is_uid
+from services.dicom_ingest.domain.part10 import file_header
+from services.dicom_ingest.domain.records import Arrival
+from services.dicom_ingest.domain.study_scan import StudyKey, StudyScan
+from services.dicom_ingest.ports import Recording, Room, Spool, SpoolRefused
+from shared.errors import Unprocessable
+
+How = Literal["released", "aborted", "lost"]
+
+
+class InstanceRefused(Unprocessable):
+    """This instance will never be taken; ``status`` is the C-STORE status (PS3.4 annex B.2.3)."""
+
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass
+class Visit:
+    """One association and what it brought."""
+
+    calling_ae: str
+    called_ae: str
+    address: str
+    traceparent: str | None = None
+    association_id: str = field(default_factory=lambda: secrets.token_hex(16))
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    stored: int = 0
+    refused: int = 0
+    batches: set[str] = field(default_factory=set)
+    studies: set[str] = field(default_factory=set)
+
+
+class Reception:
+    """Makes instances durable before they are acknowledged."""
+
+    def __init__(
+        self, *, spool: Spool, room: Room, max_instance: int, on_left: Callable[[Visit, How], None]
+    ) -> None:
+        self._spool = spool
+        self._room = room
+        self._max_instance = max_instance
+        self._on_left = on_left
+
+    def store(self, visit: Visit, command: Command, abstract_syntax: str, transfer_syntax: str) -> "Incoming":
+        """Begin to take an instance; InstanceRefused, or SpoolRefused while the disk is low."""
+        if not is_uid(command.sop_instance) or not is_uid(command.sop_class):
+            raise InstanceRefused("no-sop-uid", CANNOT_UNDERSTAND)
+        if command.sop_class != abstract_syntax:
+            raise InstanceRefused("other-sop-class", DATA_SET_MISMATCH)
+        self._room.check()
+        return Incoming(self._spool, visit, _arrival(visit, command, transfer_syntax), self._max_instance)
+
+    def arrive(self, visit: Visit) -> None:
+        """An association was accepted."""
+
+    def leave(self, visit: Visit, how: How) -> None:
+        """The association is over."""
+        self._spool.visitor_left(visit.association_id)
+        self._on_left(visit, how)
+
+
+def _arrival(visit: Visit, command: Command, transfer_syntax: str) -> Arrival:
+    return Arrival(
+        sop_class=command.sop_class,
+        sop_instance=command.sop_instance,
+        transfer_syntax=transfer_syntax,
+        dataset_offset=len(file_header(command.sop_class, command.sop_instance, transfer_syntax)),
+        received=datetime.now(UTC),
+        calling_ae=visit.calling_ae,
+        called_ae=visit.called_ae,
+        address=visit.address,
+    )
+
+
+class Incoming:
+    """An instance whose bytes go to the spool as they come; held back only until its study is known."""
+
+    def __init__(self, spool: Spool, visit: Visit, arrival: Arrival, max_size: int) -> None:
+        self._spool = spool
+        self._visit = visit
+        self._arrival = arrival
+        self._max_size = max_size
+        self._size = 0
+        self._scan = StudyScan(arrival.transfer_syntax)
+        self._held: list[bytes] = []
+        self._recording: Recording | None = None
+
+    def write(self, chunk: memoryview) -> None:
+        """Take the next bytes of the data set; SpoolRefused."""
+        self._size += len(chunk)
+        if self._size > self._max_size:
+            raise SpoolRefused("instance-too-large")
+        if self._recording is not None:
+            self._recording.write(chunk)
+            return
+        key = self._scan.feed(chunk)
+        if key is None:
+            self._held.append(bytes(chunk))
+        else:
+            self._begin(key).write(*self._held, chunk)
+            self._held.clear()
+
+    def commit(self) -> None:
+        """Return when the instance is durable; SpoolRefused."""
+        if self._recording is None:
+            key = self._scan.feed(b"", last=True)
+            self._begin(key or StudyKey(None)).write(*self._held)
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            recording.commit()
+            self._visit.batches.add(recording.batch_id)
+            self._visit.stored += 1
+
+    def abandon(self) -> None:
+        """The instance will not be finished: leave nothing of it."""
+        if self._recording is not None:
+            self._recording.abandon()
+            self._recording = None
+
+    def _begin(self, key: StudyKey) -> Recording:
+        visit = self._visit
+        self._recording = self._spool.record(key, self._arrival, visit.association_id, visit.traceparent)
+        if key.study_uid:
+            visit.studies.add(key.study_uid)
+        return self._recording
