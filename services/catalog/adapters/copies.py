@@ -1,0 +1,93 @@
+"""Writing packs, seals and copies into the index. Facts may arrive in any order and more than once."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from contracts.events import BatchArchived, CopyKey, InstancesQuarantined, Sealed
+from contracts.formats.manifest import Instance
+from services.catalog.adapters import tables
+from services.catalog.adapters.upsert import insert_new, upsert
+
+
+def add_entries(connection: Connection, pack_id: str, entries: Iterable[tuple[bytes, Instance]]) -> None:
+    """Where each instance (by its identity on arrival) lies in the archive of a pack."""
+    rows = [
+        {
+            "pack_id": pack_id,
+            "entry": int(instance.entry.partition(".")[0]),
+            "identity": key,
+            "start": instance.offset,
+            "size": instance.length,
+        }
+        for key, instance in entries
+    ]
+    insert_new(connection, tables.pack_entry, rows)
+
+
+def add_sealed(connection: Connection, sealed: Sealed) -> None:
+    """A sealed pack; the newest seal of the same id wins, because an older one was found broken."""
+    row = {
+        "sealed_id": sealed.sealed_id,
+        "pack_id": sealed.pack_id,
+        "form": sealed.form,
+        "document": sealed.model_dump_json(),
+    }
+    upsert(connection, tables.sealed, row, ("sealed_id",))
+
+
+def add_copy(connection: Connection, key: CopyKey, state: str, **facts: Any) -> None:
+    """A fact about one generation of a copy. ``removed`` is final: a late proof of a removed copy changes nothing."""
+    row = {
+        "sealed_id": key.sealed_id,
+        "target": key.target,
+        "generation": key.generation,
+        "pack_id": key.pack_id,
+        "form": key.form,
+        "tier": key.tier,
+        "state": state,
+        "keys": json.dumps(key.keys),
+        **facts,
+    }
+    upsert(connection, tables.copy, row, ("sealed_id", "target", "generation"), _not_after(state))
+
+
+def _not_after(state: str) -> Any:
+    """Which earlier states ``state`` may replace: what was proven is not made merely written by a late event."""
+    states = tables.copy.c.state
+    if state == "written":
+        return states.in_(("written", "failed"))
+    if state == "failed":
+        return states == "failed"
+    return states != "removed"
+
+
+def add_withheld(connection: Connection, event: InstancesQuarantined) -> None:
+    """The instances that de-identification withheld."""
+    rows = [
+        {
+            "pack_id": event.pack_id,
+            "project": event.project,
+            "sop_uid": entry.sop_instance_uid,
+            "dataset_sha256": entry.dataset_sha256,
+            "reason": entry.reason,
+        }
+        for entry in event.withheld
+    ]
+    insert_new(connection, tables.withheld, rows)
+
+
+def archive_batch(connection: Connection, event: BatchArchived, when: float) -> None:
+    """The batch is archived; it may be so before its instances are in the index."""
+    row = {
+        "batch_id": event.batch_id,
+        "study_uid": event.study_uid,
+        "study_ref": event.study_ref,
+        "instances": 0,
+        "closed": when,
+        "archived": True,
+        "withheld": event.withheld,
+    }
+    upsert(connection, tables.batch, row, ("batch_id",), only=("archived", "withheld"))

@@ -1,0 +1,82 @@
+"""Where every version of an instance lies, and when that was last proven."""
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from contracts.events import Sealed
+from services.catalog.adapters.tables import copy, instance, pack_entry, sealed, withheld
+from services.catalog.domain.location import locate
+
+#: Copies in these states are there, or were found to be damaged and are being written again.
+_SHOWN = ("written", "proven", "damaged")
+
+
+def where(connection: Connection, sop_uid: str) -> dict[str, Any] | None:
+    """The document of ``causeway where``; None when no such instance is known."""
+    versions = connection.execute(select(instance).where(instance.c.sop_uid == sop_uid).order_by(instance.c.version))
+    found = [_version(connection, row) for row in versions]
+    return {"sop_instance_uid": sop_uid, "versions": found} if found else None
+
+
+def where_all(connection: Connection, study_uid: str | None) -> list[dict[str, Any]]:
+    """The documents of every instance of a study, or of those without one."""
+    mine = instance.c.study_uid == study_uid if study_uid is not None else instance.c.study_uid.is_(None)
+    uids = connection.execute(select(instance.c.sop_uid).where(mine).distinct().order_by(instance.c.sop_uid))
+    return [document for (uid,) in uids if (document := where(connection, uid)) is not None]
+
+
+def _version(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    copies = select(pack_entry, sealed.c.document, copy).select_from(
+        pack_entry.join(sealed, sealed.c.pack_id == pack_entry.c.pack_id).join(
+            copy, copy.c.sealed_id == sealed.c.sealed_id
+        )
+    )
+    mine = copies.where(pack_entry.c.identity == row.identity, copy.c.state.in_(_SHOWN))
+    found = connection.execute(mine.order_by(copy.c.target, copy.c.form, copy.c.generation))
+    return {
+        "version": row.version,
+        "sop_class_uid": row.sop_class,
+        "study_uid": row.study_uid,
+        "dataset_sha256": row.dataset_sha256,
+        "transfer_syntax": row.transfer_syntax,
+        "copies": [_copy(each) for each in found],
+        "withheld": _withheld(connection, row),
+    }
+
+
+def _copy(row: Row[Any]) -> dict[str, Any]:
+    found = row._mapping
+    keys = json.loads(found["keys"])
+    place = locate(Sealed.model_validate_json(row.document), found[pack_entry.c.start], found[pack_entry.c.size])
+    return {
+        "target": found[copy.c.target],
+        "form": found[copy.c.form],
+        "tier": found[copy.c.tier],
+        "generation": found[copy.c.generation],
+        "state": found[copy.c.state],
+        "key": keys[place.part - 1],
+        "keys": keys[place.part - 1 : place.part - 1 + place.parts],
+        "offset": place.offset,
+        "length": place.length,
+        "sealed_id": found[copy.c.sealed_id],
+        "entry": found[pack_entry.c.entry],
+        "written": _moment(found["written"]),
+        "proven": _moment(found["proven"]),
+        "level": found["level"],
+    }
+
+
+def _withheld(connection: Connection, row: Row[Any]) -> list[dict[str, str]]:
+    mine = select(withheld.c.project, withheld.c.reason).where(
+        withheld.c.sop_uid == row.sop_uid, withheld.c.dataset_sha256 == row.dataset_sha256
+    )
+    pairs: Iterable[Any] = connection.execute(mine.distinct()).all()
+    return [{"project": project, "reason": reason} for project, reason in pairs]
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()

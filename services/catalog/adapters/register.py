@@ -1,0 +1,158 @@
+"""Writing batches into the index: instances with their versions, series, studies."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from contracts.formats.manifest import Instance
+from services.catalog.adapters import tables
+from services.catalog.adapters.upsert import insert_new
+from services.catalog.domain import attributes as named
+from services.catalog.domain.dicom_json import Attributes, first, number, some
+from services.catalog.domain.identity import identity
+
+#: Number of Study Related Instances, where a sender states it (PS3.3 section C.3.4).
+_EXPECTED = "00201208"
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """One instance of a batch with its header (empty where there is none that can be read)."""
+
+    instance: Instance
+    header: Attributes
+
+    @property
+    def identity(self) -> bytes:
+        """Its 16 bytes."""
+        one = self.instance
+        return identity(one.sop_instance_uid, one.dataset_sha256, one.transfer_syntax)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch as it goes into the index; ``closed`` is the event's time, ``quiet`` the source's pause, in seconds."""
+
+    batch_id: str
+    study_uid: str | None
+    study_ref: str
+    closed: float
+    quiet: float
+    arrived: tuple[Arrived, ...]
+
+
+def register(connection: Connection, batch: Batch) -> int:
+    """Put ``batch`` into the index; how many of its instances were new. Repeating it changes nothing."""
+    row = {
+        "batch_id": batch.batch_id,
+        "study_uid": batch.study_uid,
+        "study_ref": batch.study_ref,
+        "instances": len(batch.arrived),
+        "closed": batch.closed,
+        "archived": False,
+        "withheld": 0,
+    }
+    insert_new(connection, tables.batch, [row])
+    fresh = [arrived for arrived in batch.arrived if _add_instance(connection, batch, arrived)]
+    if batch.study_uid is not None:
+        _add_series(connection, batch.study_uid, fresh)
+        _add_study(connection, batch.study_uid, batch, fresh)
+    return len(fresh)
+
+
+def _add_instance(connection: Connection, batch: Batch, arrived: Arrived) -> bool:
+    known = select(tables.instance.c.identity).where(tables.instance.c.identity == arrived.identity)
+    while connection.execute(known).first() is None:
+        # Another writer may take the version first: then nothing is inserted, and the next number is tried.
+        if insert_new(connection, tables.instance, [_instance_row(connection, batch, arrived)]):
+            return True
+    return False
+
+
+def _instance_row(connection: Connection, batch: Batch, arrived: Arrived) -> dict[str, Any]:
+    one = arrived.instance
+    newest = select(func.max(tables.instance.c.version)).where(tables.instance.c.sop_uid == one.sop_instance_uid)
+    return {
+        "identity": arrived.identity,
+        "sop_uid": one.sop_instance_uid,
+        "study_uid": batch.study_uid,
+        "series_uid": one.series_uid,
+        "batch_id": batch.batch_id,
+        "version": (connection.execute(newest).scalar() or 0) + 1,
+        "sop_class": one.sop_class_uid,
+        "transfer_syntax": one.transfer_syntax,
+        "dataset_sha256": one.dataset_sha256,
+        "instance_number": _text(number(arrived.header, "00200013")),
+        "size": one.length,
+        "attributes": json.dumps(some(arrived.header, named.INSTANCE_TAGS)),
+    }
+
+
+def _add_series(connection: Connection, study_uid: str, fresh: Iterable[Arrived]) -> None:
+    firsts: dict[str, Arrived] = {}
+    for arrived in fresh:
+        if arrived.instance.series_uid is not None:
+            firsts.setdefault(arrived.instance.series_uid, arrived)
+    rows = [
+        {
+            "study_uid": study_uid,
+            "series_uid": series_uid,
+            **_columns(named.Level.SERIES, arrived.header, skip="series_uid"),
+            "attributes": json.dumps(some(arrived.header, named.SERIES_TAGS)),
+        }
+        for series_uid, arrived in firsts.items()
+    ]
+    insert_new(connection, tables.series, rows)
+
+
+def _columns(level: named.Level, header: Attributes, skip: str) -> dict[str, str | None]:
+    keys = (key for key in named.KEYS if key.level is level and key.column not in (skip, "modalities"))
+    return {key.column: _text(number(header, key.tag)) if key.vr == "IS" else first(header, key.tag) for key in keys}
+
+
+def _text(value: int | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _add_study(connection: Connection, study_uid: str, batch: Batch, fresh: list[Arrived]) -> None:
+    if batch.arrived:
+        insert_new(connection, tables.study, [_study_row(study_uid, batch)])
+    if not fresh:
+        return
+    expected = max((number(arrived.header, _EXPECTED) or 0 for arrived in fresh), default=0) or None
+    at = tables.study.c
+    changes: Mapping[str, Any] = {
+        "instances": at.instances + len(fresh),
+        "settled": False,
+        "last_event": _greater(connection, at.last_event, batch.closed),
+        "quiet": _greater(connection, at.quiet, batch.quiet),
+        **({"expected": expected} if expected else {}),
+    }
+    connection.execute(tables.study.update().where(at.study_uid == study_uid).values(**changes))
+
+
+def _study_row(study_uid: str, batch: Batch) -> dict[str, Any]:
+    arrived = next((each for each in batch.arrived if each.header), batch.arrived[0])
+    return {
+        "study_uid": study_uid,
+        "study_ref": batch.study_ref,
+        "state": "new",
+        "revision": 0,
+        "instances": 0,
+        "told": 0,
+        "settled": False,
+        "first_event": batch.closed,
+        "last_event": batch.closed,
+        "quiet": batch.quiet,
+        "accession_token": arrived.instance.routing.accession_token,
+        **_columns(named.Level.STUDY, arrived.header, skip="study_uid"),
+        "attributes": json.dumps(some(arrived.header, named.STUDY_TAGS)),
+    }
+
+
+def _greater(connection: Connection, column: Any, value: float) -> Any:
+    """The greater of the two, in the database: SQLite's scalar max is PostgreSQL's greatest."""
+    return (func.greatest if connection.dialect.name == "postgresql" else func.max)(column, value)

@@ -1,0 +1,160 @@
+"""The life cycle of studies in the index: who is due, what the summary says, what was said."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, distinct, exists, func, or_, select
+
+from contracts.events import ProvenCopy
+from services.catalog.adapters.tables import batch, copy, instance, ordered, pack_entry, series, study
+from services.catalog.domain.lifecycle import State, Step, Study
+
+#: At most this many studies are looked at in one round.
+_ROUND = 200
+
+
+@dataclass(frozen=True)
+class Due:
+    """A study with what the decision needs, and the revision that a writer must find unchanged."""
+
+    study_uid: str
+    study_ref: str
+    revision: int
+    series: int
+    study: Study
+
+
+def candidates(connection: Connection) -> list[Due]:
+    """Studies about which something may have to be said."""
+    rows = connection.execute(
+        select(study).where(study.c.settled.is_(False)).order_by(study.c.last_event).limit(_ROUND)
+    ).all()
+    return [due(connection, row) for row in rows]
+
+
+def due(connection: Connection, row: Row[Any]) -> Due:
+    """The study of ``row`` as the decision sees it."""
+    mine = instance.c.study_uid == row.study_uid
+    open_batches = select(func.count()).where(batch.c.study_uid == row.study_uid, batch.c.archived.is_(False))
+    return Due(
+        study_uid=row.study_uid,
+        study_ref=row.study_ref,
+        revision=row.revision,
+        series=_scalar(connection, select(func.count(distinct(instance.c.series_uid))).where(mine)),
+        study=Study(
+            state=State(row.state),
+            instances=row.instances,
+            told=row.told,
+            last_event=row.last_event,
+            quiet=row.quiet,
+            expected=row.expected,
+            ordered=_is_ordered(connection, row),
+            batches_open=_scalar(connection, open_batches),
+        ),
+    )
+
+
+def _scalar(connection: Connection, statement: Any) -> int:
+    return int(connection.execute(statement).scalar_one())
+
+
+def _is_ordered(connection: Connection, row: Row[Any]) -> bool:
+    by_token = ordered.c.accession_token == row.accession_token if row.accession_token else None
+    by_uid = ordered.c.study_uid == row.study_uid
+    mine = or_(by_uid, by_token) if by_token is not None else by_uid
+    found = exists(select(1).select_from(ordered).where(and_(mine, ordered.c.cancelled.is_(False))))
+    return bool(connection.execute(select(found)).scalar())
+
+
+def newest_event(connection: Connection) -> float:
+    """The newest event time in the index, seconds since 1970; 0 in an empty one."""
+    return float(connection.execute(select(func.max(batch.c.closed))).scalar() or 0)
+
+
+def advance(connection: Connection, found: Due, step: Step, now: float) -> bool:
+    """Record that ``step`` is said; False when the study changed since it was read."""
+    moment = {Step.COMPLETE: {"completed": now}, Step.REVISE: {"completed": now}, Step.ARCHIVE: {"archived": now}}
+    same = and_(
+        study.c.study_uid == found.study_uid,
+        study.c.revision == found.revision,
+        study.c.state == found.study.state.value,
+        study.c.told == found.study.told,
+        study.c.instances == found.study.instances,
+    )
+    revised = step in (Step.COMPLETE, Step.REVISE)
+    state = {Step.REVISE: "completed"}.get(step, step.value)
+    changes = {
+        "state": state,
+        "revision": found.revision + 1 if revised else found.revision,
+        "told": found.study.instances if revised else found.study.told,
+        "settled": step is Step.ARCHIVE,
+        **moment.get(step, {}),
+    }
+    return connection.execute(study.update().where(same).values(**changes)).rowcount == 1
+
+
+def proven_copies(connection: Connection, study_uid: str) -> tuple[ProvenCopy, ...]:
+    """Every proven copy of the study's packs."""
+    packs = (
+        select(distinct(pack_entry.c.pack_id))
+        .select_from(pack_entry.join(instance, instance.c.identity == pack_entry.c.identity))
+        .where(instance.c.study_uid == study_uid)
+    )
+    rows = connection.execute(
+        select(copy).where(copy.c.pack_id.in_(packs), copy.c.state == "proven").order_by(copy.c.sealed_id, copy.c.target)
+    )
+    names = ("sealed_id", "pack_id", "form", "target", "generation", "proven")
+    return tuple(ProvenCopy.model_validate({name: row._mapping[name] for name in names}) for row in rows)
+
+
+def withheld_count(connection: Connection, study_uid: str) -> int:
+    """How many instances of the study were withheld from de-identified copies."""
+    counted = select(func.coalesce(func.sum(batch.c.withheld), 0)).where(batch.c.study_uid == study_uid)
+    return _scalar(connection, counted)
+
+
+def summary(connection: Connection, found: Due) -> bytes:
+    """The JSON document behind the claim check: series and instances by UID; no name, id or date of a person."""
+    mine = select(instance.c.series_uid, instance.c.sop_uid, instance.c.sop_class, instance.c.version).where(
+        instance.c.study_uid == found.study_uid
+    )
+    by_series: dict[str | None, list[dict[str, Any]]] = {}
+    for row in connection.execute(mine.order_by(instance.c.series_uid, instance.c.sop_uid, instance.c.version)):
+        entry = {"sop_instance_uid": row.sop_uid, "sop_class_uid": row.sop_class, "version": row.version}
+        by_series.setdefault(row.series_uid, []).append(entry)
+    modalities = select(series.c.series_uid, series.c.modality).where(series.c.study_uid == found.study_uid)
+    known = {row.series_uid: row.modality for row in connection.execute(modalities)}
+    listed = [
+        {"series_uid": uid, "modality": known.get(uid or ""), "instances": instances}
+        for uid, instances in by_series.items()
+    ]
+    document = {"format": "causeway.study-summary/1", "study_uid": found.study_uid, "series": listed}
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def listing(connection: Connection) -> list[dict[str, Any]]:
+    """Every study and its state, for the operator; opaque and UIDs only."""
+    rows = connection.execute(select(study).order_by(study.c.first_event)).all()
+    return [_listed(due(connection, row)) for row in rows]
+
+
+def _listed(found: Due) -> dict[str, Any]:
+    one = found.study
+    return {
+        "study_uid": found.study_uid,
+        "study_ref": found.study_ref,
+        "state": one.state.value,
+        "revision": found.revision,
+        "series": found.series,
+        "instances": one.instances,
+        "told": one.told,
+        "batches_open": one.batches_open,
+    }
+
+
+def without_study(connection: Connection) -> dict[str, int]:
+    """How many instances have no study, and how many of their batches are not archived yet."""
+    alone = select(func.count()).select_from(instance).where(instance.c.study_uid.is_(None))
+    waiting = select(func.count()).where(batch.c.study_uid.is_(None), batch.c.archived.is_(False))
+    return {"instances": _scalar(connection, alone), "batches_open": _scalar(connection, waiting)}

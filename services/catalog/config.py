@@ -1,0 +1,22 @@
+"""The catalogue's settings, read once from the environment."""
+
+from pathlib import Path
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """``CAUSEWAY_STUDY_QUIET`` and so on."""
+
+    database_url: str = "sqlite:///catalog.sqlite3"
+    landing_url: str = "file:///var/lib/causeway/landing"
+    deid_url: str = "file:///var/lib/causeway/deid"
+    summaries_url: str = "file:///var/lib/causeway/summaries"
+    targets_file: Path | None = None
+
+    #: Seconds without a new instance after which a study is complete.
+    study_quiet: float = 120.0
+    #: The same by calling AE title, as a JSON object, for sources that pause longer (or never).
+    study_quiet_by_source: dict[str, float] = {}
+    #: Seconds between two looks at what is due.
+    study_look_every: float = 0.5

@@ -1,0 +1,1 @@
+"""Decisions of the catalogue: pure functions and frozen types."""

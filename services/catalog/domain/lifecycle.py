@@ -1,0 +1,96 @@
+"""When a study is received, completed, revised and archived, decided on event times alone.
+
+The end of an association proves nothing: many modalities open one per image. What counts is that the study has been
+quiet for as long as its source usually pauses, and that a stated number of instances, where there is one, is here.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+#: What quiet alone is worth, and what a reached or a missed count makes of it.
+QUIET = 0.8
+COUNTED = 0.99
+SHORT = 0.4
+ORDERED = 0.1
+
+#: A study that is known to lack instances is waited for this many times longer.
+PATIENCE = 10
+
+
+class State(Enum):
+    """What was last said of a study."""
+
+    NEW = "new"
+    RECEIVED = "received"
+    COMPLETED = "completed"
+    ARCHIVED = "archived"
+
+
+class Step(Enum):
+    """What is to be said of a study next."""
+
+    RECEIVE = "received"
+    COMPLETE = "completed"
+    REVISE = "revised"
+    ARCHIVE = "archived"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the decision needs. Times are seconds since 1970; ``told`` counts the instances last told of."""
+
+    state: State
+    instances: int
+    told: int
+    last_event: float
+    quiet: float
+    expected: int | None = None
+    ordered: bool = False
+    batches_open: int = 0
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One reason to hold a study for complete, and what it is worth alone (0 to 1)."""
+
+    kind: str
+    confidence: float
+
+
+def evidence(study: Study) -> tuple[Proof, ...]:
+    """The reasons, strongest last to be combined by ``confidence``."""
+    proofs = [Proof("quiet", QUIET)]
+    if study.expected is not None:
+        proofs.append(Proof("expected_count", COUNTED if study.instances >= study.expected else SHORT))
+    if study.ordered:
+        proofs.append(Proof("ordered", ORDERED))
+    return tuple(proofs)
+
+
+def confidence(study: Study) -> float:
+    """How sure we are: a stated count decides where there is one, else the reasons add up as independent ones."""
+    proofs = {proof.kind: proof.confidence for proof in evidence(study)}
+    if "expected_count" in proofs:
+        return proofs["expected_count"]
+    doubt = 1.0
+    for worth in proofs.values():
+        doubt *= 1 - worth
+    return round(1 - doubt, 4)
+
+
+def patience(study: Study) -> float:
+    """Seconds of quiet after which the study is complete; longer while a stated count is not reached."""
+    short = study.expected is not None and study.instances < study.expected
+    return study.quiet * (PATIENCE if short else 1)
+
+
+def next_step(study: Study, now: float) -> Step | None:
+    """What to say at ``now`` (seconds since 1970, by the events), None for nothing."""
+    if study.state is State.NEW:
+        return Step.RECEIVE
+    news = study.instances > study.told
+    if news and now - study.last_event >= patience(study):
+        return Step.COMPLETE if study.state is State.RECEIVED else Step.REVISE
+    if study.state is State.COMPLETED and not news and study.batches_open == 0:
+        return Step.ARCHIVE
+    return None

@@ -1,0 +1,1 @@
+"""What arrives at the catalogue: events, searches, and the passing of time."""
