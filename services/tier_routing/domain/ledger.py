@@ -9,9 +9,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-from contracts.events import CopyKey, PlannedCopy, ProvenCopy, Waiting
+from contracts.events import (
+    CopyDamaged,
+    CopyFailed,
+    CopyKey,
+    CopyRemoved,
+    CopyVerified,
+    CopyWritten,
+    PlannedCopy,
+    ProvenCopy,
+    Waiting,
+)
 from services.tier_routing.domain.policy import committed
 
+CopyEvent = CopyWritten | CopyVerified | CopyDamaged | CopyFailed | CopyRemoved
 Reason = Literal["superseded", "retention", "cancelled"]
 State = Literal["wanted", "cancelled", "expired"]
 
@@ -92,6 +103,21 @@ class Observed:
     def with_removal(self, at: datetime) -> "Observed":
         """The copy is no longer in its target."""
         return self if self.removed and self.removed >= at else replace(self, removed=at)
+
+
+def observe(one: Observed, event: CopyEvent, at: datetime) -> Observed:
+    """What is known of a generation after ``event``, which was told ``at``."""
+    match event:
+        case CopyWritten():
+            return one.with_written(event.written)
+        case CopyVerified():
+            return one.with_proof(event.proven, event.level, event.written)
+        case CopyDamaged():
+            return one.with_damage(event.found, event.reason)
+        case CopyFailed():
+            return one.with_failure(at, event.reason, event.retrying)
+        case CopyRemoved():
+            return one.with_removal(event.removed)
 
 
 @dataclass(frozen=True)
@@ -253,8 +279,3 @@ def _reason_to_expire(each: Wanted, one: Observed, best: Observed | None, identi
     if each.state == "cancelled":
         return None if each.copy.form == "identified" and identified_due else "cancelled"
     return "superseded" if best and one.key.generation < best.key.generation else None
-
-
-def distinct(copies: Iterable[PlannedCopy]) -> tuple[PlannedCopy, ...]:
-    """The copies without repeats, in their order."""
-    return tuple(dict.fromkeys(copies))

@@ -1,0 +1,206 @@
+"""What the ledger concludes from a plan and the events about its copies."""
+
+from dataclasses import replace
+
+import pytest
+
+from contracts.events import Waiting
+from services.tier_routing.domain.ledger import (
+    Observed,
+    PackView,
+    Quarantine,
+    Wanted,
+    evaluate,
+    observe,
+    past_retention,
+    proof,
+)
+from tests.unit.tier_routing.makers import NOON, at, copy, damaged, failed, key, verified, written
+
+COMMIT = ("onsite", "cloud-a|cloud-b")
+IDENTIFIED = tuple(Wanted(copy(target)) for target in ("onsite", "cloud-a", "cloud-b"))
+DEIDENTIFIED = Wanted(copy("cloud-b", "deidentified"))
+
+
+def heard(*events, when: float = 5) -> tuple[Observed, ...]:
+    """The copies of these events, each told ``when``."""
+    found: dict = {}
+    for event in events:
+        place = (event.copy_key.sealed_id, event.copy_key.target, event.copy_key.generation)
+        found[place] = observe(found.get(place, Observed(event.copy_key)), event, at(when))
+    return tuple(found.values())
+
+
+def view(*events, wanted=IDENTIFIED, **more) -> PackView:
+    return PackView(pack_id="pack", wanted=wanted, commit_after=COMMIT, observed=heard(*events), **more)
+
+
+def test_a_pack_without_proofs_is_neither_secured_nor_archived():
+    verdict = evaluate(view(*(written(key(target)) for target in ("onsite", "cloud-a", "cloud-b"))))
+    assert (verdict.secured, verdict.archived) == (False, False)
+
+
+def test_a_pack_without_a_plan_is_neither_secured_nor_archived():
+    verdict = evaluate(PackView(pack_id="pack", wanted=(), commit_after=()))
+    assert (verdict.secured, verdict.archived) == (False, False)
+
+
+def test_one_dead_cloud_holds_up_archived_but_not_secured():
+    verdict = evaluate(view(verified(key("onsite")), verified(key("cloud-b")), failed(key("cloud-a"), retrying=True)))
+    assert (verdict.secured, verdict.archived) == (True, False)
+    assert verdict.unreachable == {"cloud-a": at(5)}
+    assert verdict.waiting == (Waiting(step="copy.written", target="cloud-a"),)
+
+
+def test_a_pack_is_archived_when_every_planned_copy_is_proven():
+    verdict = evaluate(view(*(verified(key(target)) for target in ("onsite", "cloud-a", "cloud-b"))))
+    assert verdict.archived
+    assert [one.target for one in verdict.proven] == ["onsite", "cloud-a", "cloud-b"]
+    assert verdict.sealed_ids == ("sealed-pack",)
+
+
+def test_a_deidentified_copy_is_proven_through_the_pack_that_fulfils_it():
+    events = [verified(key(target)) for target in ("onsite", "cloud-a", "cloud-b")]
+    proven = verified(key("cloud-b", pack="clean", form="deidentified"))
+    wanted = (*IDENTIFIED, DEIDENTIFIED)
+    assert not evaluate(view(*events, proven, wanted=wanted)).archived
+    verdict = evaluate(view(*events, proven, wanted=wanted, deidentified={"research": "clean"}))
+    assert verdict.archived
+    assert verdict.pack_ids == ("pack", "clean")
+    assert verdict.sealed_ids == ("sealed-clean", "sealed-pack")
+
+
+def test_a_deidentified_copy_of_which_everything_is_withheld_is_settled():
+    events = [verified(key(target)) for target in ("onsite", "cloud-a", "cloud-b")]
+    verdict = evaluate(
+        view(*events, wanted=(*IDENTIFIED, DEIDENTIFIED), quarantines={"research": Quarantine(withheld=3, released=0)})
+    )
+    assert verdict.archived
+    assert verdict.withheld == 3
+
+
+def test_a_deidentified_copy_of_which_something_went_out_must_still_be_proven():
+    events = [verified(key(target)) for target in ("onsite", "cloud-a", "cloud-b")]
+    partly = {"research": Quarantine(withheld=1, released=2)}
+    verdict = evaluate(view(*events, wanted=(*IDENTIFIED, DEIDENTIFIED), quarantines=partly))
+    assert not verdict.archived
+    assert verdict.waiting == (Waiting(step="pack.deidentified"),)
+
+
+def test_a_quarantine_of_another_project_settles_nothing():
+    quarantines = {"other": Quarantine(withheld=1, released=0)}
+    verdict = evaluate(view(wanted=(DEIDENTIFIED,), quarantines=quarantines))
+    assert verdict.due == (DEIDENTIFIED.copy,)
+
+
+def test_damage_after_the_proof_takes_it_back():
+    events = [verified(key(target)) for target in ("onsite", "cloud-a", "cloud-b")]
+    verdict = evaluate(view(*events, damaged(key("cloud-a"))))
+    assert not verdict.archived
+    assert [one.target for one in verdict.proven] == ["onsite", "cloud-b"]
+    assert verdict.waiting == (Waiting(step="copy.written", target="cloud-a"),)
+
+
+def test_a_proof_that_is_older_than_the_damage_does_not_heal_it():
+    one = heard(damaged(key(), 10), verified(key(), 5))[0]
+    assert one.is_damaged
+    assert not one.is_proven
+
+
+def test_a_later_proof_of_the_same_generation_heals_it():
+    assert heard(damaged(key(), 10), verified(key(), 11))[0].is_proven
+
+
+def test_the_next_generation_heals_it_and_the_old_one_goes_with_its_keys():
+    events = [damaged(key("onsite")), verified(key("onsite", 1), 9)]
+    verdict = evaluate(view(*events))
+    assert [(one.key.generation, one.key.keys, reason) for one, reason in verdict.expire] == [
+        (0, ("identified/onsite-0/0001",), "superseded")
+    ]
+    assert verdict.reached == {"onsite"}
+
+
+def test_nothing_goes_before_the_next_generation_is_proven():
+    assert evaluate(view(verified(key("onsite")), damaged(key("onsite")), written(key("onsite", 1), 8))).expire == ()
+
+
+def test_a_generation_that_was_told_to_go_is_not_told_again():
+    pack = view(damaged(key("onsite")), verified(key("onsite", 1), 9))
+    gone = tuple(replace(one, expired="superseded") if one.key.generation == 0 else one for one in pack.observed)
+    assert evaluate(replace(pack, observed=gone)).expire == ()
+
+
+def test_a_cancelled_copy_counts_no_more_and_goes_when_the_identified_ones_are_proven():
+    wanted = (Wanted(copy("onsite")), Wanted(copy("cloud-a"), "cancelled"), Wanted(copy("cloud-b")))
+    early = evaluate(view(verified(key("onsite")), verified(key("cloud-a")), wanted=wanted))
+    assert (early.archived, early.expire) == (False, ())
+    late = evaluate(view(*(verified(key(name)) for name in ("onsite", "cloud-a", "cloud-b")), wanted=wanted))
+    assert late.archived
+    assert [(one.key.target, reason) for one, reason in late.expire] == [("cloud-a", "cancelled")]
+
+
+def test_a_cancelled_copy_that_appears_late_still_goes():
+    wanted = (Wanted(copy("onsite")), Wanted(copy("cloud-a"), "cancelled"))
+    assert evaluate(view(verified(key("onsite")), wanted=wanted)).expire == ()
+    late = evaluate(view(verified(key("onsite")), written(key("cloud-a")), wanted=wanted))
+    assert [reason for _, reason in late.expire] == ["cancelled"]
+
+
+def test_a_cancelled_deidentified_copy_goes_at_once():
+    wanted = (*IDENTIFIED, Wanted(copy("cloud-b", "deidentified"), "cancelled"))
+    out = written(key("cloud-b", pack="clean", form="deidentified"))
+    assert len(evaluate(view(out, wanted=wanted, deidentified={"research": "clean"})).expire) == 1
+
+
+def test_a_removed_copy_is_no_proof():
+    gone = replace(heard(verified(key()))[0], removed=at(9))
+    assert not gone.is_proven
+    assert proof(replace(view(), observed=(gone,)), copy()) is None
+
+
+def test_a_copy_waits_for_the_next_fact_of_its_way():
+    one = (Wanted(copy()),)
+    sealed = {("pack", "clinical"): "sealed-pack"}
+    ways = [view(wanted=one), view(wanted=one, sealed=sealed), view(written(key()), wanted=one)]
+    steps = [evaluate(way).waiting[0].step for way in ways]
+    assert steps == ["pack.sealed", "copy.written", "copy.verified"]
+
+
+def test_a_target_that_refuses_is_told_until_it_takes_the_copy():
+    assert evaluate(view(failed(key("cloud-a")))).refused == {"cloud-a"}
+    assert evaluate(view(failed(key("cloud-a")), written(key("cloud-a"), 9))).refused == frozenset()
+
+
+def test_an_older_failure_does_not_hide_a_newer_one():
+    one = Observed(key()).with_failure(at(9), "refused", False).with_failure(at(3), "away", True)
+    assert (one.failure, one.retrying) == ("refused", False)
+
+
+RETAINED = (Wanted(copy("onsite", retention_days=1)), Wanted(copy("cloud-a")), DEIDENTIFIED)
+
+
+@pytest.mark.parametrize(("days", "gone"), [(0.9, []), (1, ["onsite"]), (4, ["onsite", "cloud-b"])])
+def test_copies_end_with_their_retention(days: float, gone: list[str]):
+    wanted = (*RETAINED[:2], Wanted(copy("cloud-b", "deidentified", retention_days=3)))
+    out = verified(key("cloud-b", pack="clean", form="deidentified"))
+    pack = view(
+        verified(key("onsite")), verified(key("cloud-a")), out, wanted=wanted, deidentified={"research": "clean"}
+    )
+    assert [each.target for each in past_retention(pack, NOON, at(days * 86400))] == gone
+
+
+def test_nothing_ends_while_a_planned_copy_is_unproven():
+    assert past_retention(view(verified(key("onsite")), wanted=RETAINED[:2]), NOON, at(9e6)) == ()
+
+
+def test_the_last_identified_resting_copy_never_ends():
+    ending = (Wanted(copy("onsite", retention_days=1)), Wanted(copy("cloud-a", retention_days=1)))
+    pack = view(verified(key("onsite")), verified(key("cloud-a")), wanted=ending)
+    assert past_retention(pack, NOON, at(9e6)) == ()
+
+
+def test_a_copy_whose_retention_ended_counts_no_more_and_goes():
+    wanted = (Wanted(copy("onsite"), "expired"), Wanted(copy("cloud-a")))
+    verdict = evaluate(view(verified(key("onsite")), verified(key("cloud-a")), wanted=wanted))
+    assert verdict.archived
+    assert [reason for _, reason in verdict.expire] == ["retention"]

@@ -1,0 +1,58 @@
+"""Packs are closed at their size, after quiet, or at the recovery point; their names follow from their content."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.tier_routing.domain.matching import Arrival, Trait
+from services.tier_routing.domain.packing import OpenPack, group_of, has_room, is_due, is_full, pack_id, plan_id
+from shared.identity import SiteKey
+from tests.unit.tier_routing.makers import NOON, POLICY, at, policy
+
+KEY = SiteKey(bytes(range(32)))
+TIMINGS = policy().pack
+PACK = OpenPack(size=600, instances=6, opened=NOON, last=NOON)
+
+
+def decision(text: str = POLICY):
+    return policy(text).decide(Arrival(traits=(Trait(),), received=NOON.date()))
+
+
+def test_a_batch_that_would_exceed_the_size_has_no_room():
+    assert has_room(PACK, 424, TIMINGS)
+    assert not has_room(PACK, 425, TIMINGS)
+
+
+@pytest.mark.parametrize(
+    ("size", "instances", "full"), [(900, 9, False), (930, 9, True), (1024, 1, True), (5000, 1, True)]
+)
+def test_a_pack_is_full_when_another_instance_of_its_mean_size_would_not_fit(size: int, instances: int, full: bool):
+    assert is_full(replace(PACK, size=size, instances=instances), TIMINGS) is full
+
+
+def test_a_pack_is_due_when_its_study_has_been_quiet():
+    assert not is_due(PACK, TIMINGS, at(9))
+    assert is_due(PACK, TIMINGS, at(10))
+
+
+def test_every_batch_prolongs_the_wait_until_the_recovery_point():
+    assert not is_due(replace(PACK, last=at(55)), TIMINGS, at(59))
+    assert is_due(replace(PACK, last=at(55)), TIMINGS, at(60))
+
+
+def test_batches_share_a_pack_only_within_one_study_and_one_decision():
+    other = decision(POLICY.replace("target: cloud-b, tier: hot}", "target: cloud-b, tier: cold}"))
+    groups = {
+        group_of("a", decision(), "1.2"),
+        group_of("b", decision(), "1.3"),
+        group_of("a", other, "1.2"),
+        group_of("a", decision(), None),
+    }
+    assert len(groups) == 4
+
+
+def test_a_pack_is_named_by_its_batches_and_a_plan_by_its_batches_and_policy():
+    assert pack_id(KEY, ["a", "b"]) == pack_id(KEY, ["a", "b"]) != pack_id(KEY, ["b", "a"])
+    changed = decision(POLICY.replace("target: cloud-b, tier: hot}", "target: cloud-b, tier: cold}"))
+    assert plan_id(KEY, ["a", "b"], decision()) == plan_id(KEY, ["b", "a"], decision())
+    assert plan_id(KEY, ["a", "b"], decision()) != plan_id(KEY, ["a", "b"], changed)
