@@ -1,0 +1,1 @@
+"""Events on NATS JetStream: envelope, bus, reliability, inbox and outbox, provisioning, replay, dead letters."""
