@@ -7,6 +7,8 @@ that an id of one kind can never be mistaken for, or computed from, an id of ano
 import hashlib
 import hmac
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 _SEPARATOR = b"\x1f"
@@ -17,6 +19,25 @@ def _hkdf(secret: bytes, info: bytes) -> bytes:
     """The first 32 bytes of HKDF-SHA256 without salt (RFC 5869 section 2)."""
     pseudorandom = hmac.new(bytes(32), secret, hashlib.sha256).digest()
     return hmac.new(pseudorandom, info + b"\x01", hashlib.sha256).digest()
+
+
+def _link_durably(content: bytes, path: Path) -> None:
+    """Write ``content`` (mode 0600, fsync) and give it the name ``path`` unless that is taken."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        Path(temporary).unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class SiteKey:
@@ -34,16 +55,14 @@ class SiteKey:
 
     @classmethod
     def create(cls, path: Path) -> "SiteKey":
-        """Write a new key to ``path`` with mode 0600, unless one is there, and load it."""
+        """Make a new key at ``path`` with mode 0600, unless one is there, and load it.
+
+        Of several that race one wins, and a crash leaves either no key or a whole one: it is written under another
+        name, made durable, and only then linked to its own.
+        """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return cls.load(path)
-        with os.fdopen(handle, "wb") as file:
-            file.write(os.urandom(32))
-            file.flush()
-            os.fsync(file.fileno())
+        if not path.exists():
+            _link_durably(os.urandom(32), path)
         return cls.load(path)
 
     def token(self, purpose: str, *parts: str | int) -> str:

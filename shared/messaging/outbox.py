@@ -108,9 +108,10 @@ class Outbox:
         """Send what waits, for as long as the service lives: a Task."""
         self._loop = asyncio.get_running_loop()
         while True:
+            looks = LOOKS if self._woken.is_set() else LOOKS[:1]
             self._woken.clear()
             with suppress(RetryLater):
-                await self._drain()
+                await self._drain(looks)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), ROUND)
 
@@ -125,8 +126,8 @@ class Outbox:
             with suppress(RuntimeError):  # the loop is closed: the next process will look
                 self._loop.call_soon_threadsafe(self._woken.set)
 
-    async def _drain(self) -> None:
-        for pause in LOOKS:
+    async def _drain(self, looks: Iterable[float]) -> None:
+        for pause in looks:
             await asyncio.sleep(pause)
             if await self._send_some():
                 break
