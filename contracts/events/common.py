@@ -1,11 +1,9 @@
 """Values that several events share."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from contracts.events.base import Fact
-from contracts.phi import Count, Digest, Moment, Opaque, Technical, Uid
-from typing import Annotated
-from contracts.phi import phi
+from contracts.phi import Count, Digest, Moment, Opaque, Technical, Uid, phi
 
 Form = Annotated[Literal["identified", "deidentified"], phi("none")]
 
@@ -101,4 +99,16 @@ class ProvenCopy(Fact):
     proven: Moment
 
 
-__all__ = ["PART_SIZE", "Batch", "Blob", "CopyKey", "Form", "Part", "PlannedCopy", "ProvenCopy", "Sealed", "Sections", "Uid"]
+__all__ = [
+    "PART_SIZE",
+    "Batch",
+    "Blob",
+    "CopyKey",
+    "Form",
+    "Part",
+    "PlannedCopy",
+    "ProvenCopy",
+    "Sealed",
+    "Sections",
+    "Uid",
+]

@@ -13,7 +13,9 @@ class Chunks:
         self._rest = memoryview(b"")
 
     def take(self, length: int) -> Iterator[memoryview]:
-        """The next ``length`` bytes as views into the chunks; ArchiveMismatch when the stream ends before."""
+        """The next ``length`` bytes as views into the chunks; ArchiveMismatch when it ends before, or is asked back."""
+        if length < 0:
+            raise ArchiveMismatch("stream-backwards")
         while length:
             if not self._rest:
                 self._rest = self._next()
