@@ -1,0 +1,228 @@
+"""Data sets as trees of elements whose values stay bytes (PS3.5 chapter 7).
+
+De-identification may let nothing out that it has not looked at, and must leave alone what it keeps. So this reader is
+strict where pydicom is forgiving (every byte belongs to an element, lengths fit, no attribute comes twice), and what
+is kept is written as the very bytes that came. Names and value representations are pydicom's dictionary.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import NamedTuple
+
+from pydicom.datadict import dictionary_VR
+
+from shared.errors import Unprocessable
+
+#: VRs whose length field has 32 bits in explicit VR (PS3.5 section 7.1.2).
+LONG = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
+SHORT = frozenset(
+    [
+        "AE",
+        "AS",
+        "AT",
+        "CS",
+        "DA",
+        "DS",
+        "DT",
+        "FD",
+        "FL",
+        "IS",
+        "LO",
+        "LT",
+        "PN",
+        "SH",
+        "SL",
+        "SS",
+        "ST",
+        "TM",
+        "UI",
+        "UL",
+        "US",
+    ]
+)
+#: VRs padded with a space; the others with a zero byte (PS3.5 section 6.2).
+SPACED = frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT"])
+
+ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+UNDEFINED = 0xFFFFFFFF
+DEEPEST = 32
+
+
+class Unreadable(Unprocessable):
+    """The bytes are no data set that can be examined completely."""
+
+    def __init__(self, reason: str = "unreadable-header") -> None:
+        super().__init__(reason)
+
+
+class Encoding(NamedTuple):
+    """How a data set is written: implicit VR or not, little endian or not."""
+
+    implicit: bool
+    little: bool
+
+
+IMPLICIT_LITTLE = Encoding(implicit=True, little=True)
+
+ENCODINGS = {
+    "1.2.840.10008.1.2": IMPLICIT_LITTLE,
+    "1.2.840.10008.1.2.2": Encoding(implicit=False, little=False),
+}
+EXPLICIT_LITTLE = Encoding(implicit=False, little=True)
+
+
+def encoding_of(transfer_syntax: str) -> Encoding:
+    """The encoding of a transfer syntax; every other than two is explicit VR little endian (PS3.5 annex A)."""
+    return ENCODINGS.get(transfer_syntax, EXPLICIT_LITTLE)
+
+
+class Element(NamedTuple):
+    """One data element: ``items`` for sequences, else ``value`` as encoded.
+
+    ``vr`` is the one in the data set (explicit VR) or the dictionary's; UN when neither says.
+    """
+
+    tag: int
+    vr: str
+    value: bytes = b""
+    items: "tuple[tuple[Element, ...], ...] | None" = None
+
+
+Elements = tuple[Element, ...]
+
+
+@cache
+def known_vr(tag: int) -> str | None:
+    """The dictionary's VR of a standard attribute (PS3.6), None for one it does not know.
+
+    Where the dictionary leaves a choice ("US or SS"), the one that takes any bytes of that kind.
+    """
+    try:
+        vr = dictionary_VR(tag)
+    except KeyError:
+        return None
+    return {"US or SS": "US", "US or OW": "OW", "US or SS or OW": "OW", "OB or OW": "OW"}.get(vr, vr)
+
+
+def parse(data: bytes, encoding: Encoding) -> Elements:
+    """All elements of ``data``. Raises Unreadable unless every byte is accounted for."""
+    return _Reader(data, encoding).elements(0, len(data), 0)[0]
+
+
+class _Reader:
+    def __init__(self, data: bytes, encoding: Encoding) -> None:
+        self._data = data
+        self._encoding = encoding
+        order = "<" if encoding.little else ">"
+        self._tag = struct.Struct(order + "HH").unpack_from
+        self._short = struct.Struct(order + "H").unpack_from
+        self._long = struct.Struct(order + "I").unpack_from
+
+    def elements(self, at: int, end: int, depth: int, *, delimited: bool = False) -> tuple[Elements, int]:
+        """Elements from ``at`` to ``end`` or, when ``delimited``, to the item's delimiter; and where they stop."""
+        if depth > DEEPEST:
+            raise Unreadable
+        found: dict[int, Element] = {}
+        while at < end:
+            tag, vr, length, start = self._head(at, end)
+            if delimited and tag == ITEM_END:
+                return tuple(found.values()), start
+            element, at = self._element(tag, vr, length, start, end, depth)
+            if tag in found or tag >> 16 == 0xFFFE:
+                raise Unreadable
+            found[tag] = element
+        if delimited:
+            raise Unreadable
+        return tuple(found.values()), at
+
+    def _head(self, at: int, end: int) -> tuple[int, str, int, int]:
+        """Tag, VR, length and where the value starts."""
+        if at + 8 > end:
+            raise Unreadable
+        group, number = self._tag(self._data, at)
+        tag = group << 16 | number
+        if self._encoding.implicit or group == 0xFFFE:
+            return tag, known_vr(tag) or "UN", self._long(self._data, at + 4)[0], at + 8
+        vr = self._data[at + 4 : at + 6].decode("latin-1")
+        if vr in SHORT:
+            return tag, vr, self._short(self._data, at + 6)[0], at + 8
+        if vr not in LONG or at + 12 > end:
+            raise Unreadable
+        return tag, vr, self._long(self._data, at + 8)[0], at + 12
+
+    def _element(self, tag: int, vr: str, length: int, start: int, end: int, depth: int) -> tuple[Element, int]:
+        stop = end if length == UNDEFINED else start + length
+        if stop > end:
+            raise Unreadable
+        if length == UNDEFINED and vr in ("OB", "OW"):
+            return Element(tag, vr), self._skip_fragments(start, end)
+        if vr == "SQ" or length == UNDEFINED:
+            reader = self if vr == "SQ" else _Reader(self._data, IMPLICIT_LITTLE)
+            items, at = reader.items(start, stop, depth + 1, delimited=length == UNDEFINED)
+            return Element(tag, vr, items=items), at
+        if vr == "UN" and known_vr(tag) == "SQ":
+            items, at = _Reader(self._data, IMPLICIT_LITTLE).items(start, stop, depth + 1, delimited=False)
+            return Element(tag, vr, items=items), at
+        return Element(tag, vr, self._data[start:stop]), stop
+
+    def items(self, at: int, end: int, depth: int, *, delimited: bool) -> tuple[tuple[Elements, ...], int]:
+        """The items of a sequence (PS3.5 section 7.5); UN of unknown length holds implicit VR (section 6.2.2)."""
+        items: list[Elements] = []
+        while at < end:
+            tag, length, start = self._item_head(at, end)
+            if tag == SEQUENCE_END and delimited:
+                return tuple(items), start
+            if tag != ITEM or (length != UNDEFINED and start + length > end):
+                raise Unreadable
+            stop = end if length == UNDEFINED else start + length
+            elements, at = self.elements(start, stop, depth, delimited=length == UNDEFINED)
+            items.append(elements)
+        if delimited:
+            raise Unreadable
+        return tuple(items), at
+
+    def _item_head(self, at: int, end: int) -> tuple[int, int, int]:
+        if at + 8 > end:
+            raise Unreadable
+        group, number = self._tag(self._data, at)
+        return group << 16 | number, self._long(self._data, at + 4)[0], at + 8
+
+    def _skip_fragments(self, at: int, end: int) -> int:
+        """Past an encapsulated value (PS3.5 annex A.4), which only a nested image has in a header."""
+        while at < end:
+            tag, length, at = self._item_head(at, end)
+            if tag == SEQUENCE_END:
+                return at
+            if tag != ITEM or at + length > end:
+                raise Unreadable
+            at += length
+        raise Unreadable
+
+
+def encode(elements: Iterable[Element], encoding: Encoding) -> bytes:
+    """``elements`` in tag order; sequences and items with explicit lengths, values padded to even length."""
+    return b"".join(_encode(elements, encoding))
+
+
+def _encode(elements: Iterable[Element], encoding: Encoding) -> Iterator[bytes]:
+    order = "<" if encoding.little else ">"
+    for tag, vr, value, items in sorted(elements, key=lambda element: element.tag):
+        if items is not None:
+            value = _encode_items(items, IMPLICIT_LITTLE if vr == "UN" else encoding)
+        elif len(value) % 2:
+            value += b" " if vr in SPACED else b"\0"
+        if encoding.implicit:
+            yield struct.pack(order + "HHI", tag >> 16, tag & 0xFFFF, len(value))
+        elif vr in LONG:
+            yield struct.pack(order + "HH2sHI", tag >> 16, tag & 0xFFFF, vr.encode(), 0, len(value))
+        else:
+            yield struct.pack(order + "HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), len(value))
+        yield value
+
+
+def _encode_items(items: tuple[Elements, ...], encoding: Encoding) -> bytes:
+    order = "<" if encoding.little else ">"
+    encoded = [encode(item, encoding) for item in items]
+    return b"".join(struct.pack(order + "HHI", 0xFFFE, 0xE000, len(item)) + item for item in encoded)

@@ -1,0 +1,70 @@
+"""A cleaned header as DICOM JSON without bulk data (PS3.18 annex F)."""
+
+import math
+import struct
+from collections.abc import Callable
+from typing import Any
+
+from services.deid.domain.dataset import Element, Elements, Encoding
+from services.deid.domain.values import BINARY, NUMBERS
+
+_FORMATS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "SV": "q", "UV": "Q"}
+_WHOLE = frozenset(["LT", "ST", "UR", "UT"])
+
+
+def to_json(elements: Elements, encoding: Encoding) -> dict[str, Any]:
+    """The JSON object of a data set. Everything that stays is ASCII (values.is_harmless)."""
+    order = "<" if encoding.little else ">"
+    return {
+        f"{element.tag:08X}": _element(element, order)
+        for element in elements
+        if element.vr not in BINARY and element.vr != "UN"
+    }
+
+
+def _element(element: Element, order: str) -> dict[str, Any]:
+    vr = element.vr
+    if element.items is not None:
+        values: list[Any] = [to_json(item, Encoding(False, order == "<")) for item in element.items]
+    elif vr in _FORMATS:
+        values = _unpack(order + "{}" + _FORMATS[vr], element.value)
+    elif vr == "AT":
+        pairs = _unpack(order + "{}H", element.value)
+        values = [f"{group:04X}{number:04X}" for group, number in zip(pairs[::2], pairs[1::2], strict=False)]
+    else:
+        values = _text(vr, element.value)
+    return {"vr": vr, "Value": values} if values else {"vr": vr}
+
+
+def _unpack(form: str, value: bytes) -> list[Any]:
+    size = struct.calcsize(form.format(1))
+    count = len(value) // size
+    numbers = struct.unpack_from(form.format(count), value)
+    return [number if math.isfinite(number) else None for number in numbers]
+
+
+def _text(vr: str, value: bytes) -> list[Any]:
+    text = value.decode("latin-1").rstrip(" \0")
+    if not text:
+        return []
+    parts = [text] if vr in _WHOLE else [part.strip() for part in text.split("\\")]
+    return [_CONVERT.get(vr, _same)(part) if part else None for part in parts]
+
+
+def _same(part: str) -> Any:
+    return part
+
+
+def _number(part: str) -> Any:
+    """A JSON number; null for what is none, since a text here could be anything."""
+    try:
+        number = float(part)
+    except ValueError:
+        return None
+    return (int(number) if number.is_integer() and abs(number) < 2**53 else number) if math.isfinite(number) else None
+
+
+_CONVERT: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(NUMBERS, _number),
+    "PN": lambda part: {"Alphabetic": part},
+}

@@ -1,0 +1,101 @@
+"""The identifiers of one object's own patient and case, searched for in everything that is about to go out."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from services.deid.domain.dataset import Element, known_vr
+from services.deid.domain.rules import Rules
+
+#: Shorter strings prove nothing: they occur in technical values by chance.
+SHORTEST = 4
+
+_PARTS = re.compile(rb"[\\^=,;/()\[\]<>\s\0]+")
+_LETTERS = re.compile(rb"[a-z]+")
+#: Only new UIDs go out, and their digits are random.
+_NEW_UID = re.compile(rb"2\.25\.\d{1,39}")
+
+
+@dataclass
+class Identifiers:
+    """Collects what names the patient while a data set is walked, then searches bytes for it, ignoring case.
+
+    Values are compared as encoded: what stays is ASCII (values.is_harmless), and what is searched came in the same
+    data set, so in the same character set.
+    """
+
+    rules: Rules
+    _found: set[bytes] = field(default_factory=set)
+    _pattern: re.Pattern[bytes] | None = None
+
+    def note(self, element: Element) -> None:
+        """Remember the value of an element that names a person, a case or a place."""
+        if element.vr == "PN" or known_vr(element.tag) == "PN":
+            self._add(_PARTS.split(element.value))
+        elif element.tag in self.rules.identifying:
+            self._add(_values(element.value))
+
+    def note_all(self, elements: Iterable[Element]) -> None:
+        """Remember whatever identifies in these elements, at every depth."""
+        for element in elements:
+            self.note(element)
+            for item in element.items or ():
+                self.note_all(item)
+
+    def note_uid(self, uid: str) -> None:
+        """Remember an original UID."""
+        self._add([uid.encode()])
+
+    def _add(self, values: Iterable[bytes]) -> None:
+        kept = {value for value in (each.strip(b" \0").lower() for each in values) if self._tells(value)}
+        if not kept <= self._found:
+            self._found |= kept
+            self._pattern = None
+
+    def _tells(self, value: bytes) -> bool:
+        """False for short strings, common words and runs of one character such as 0000."""
+        return len(value) >= SHORTEST and len(set(value)) > 1 and value.decode("latin-1") not in self.rules.common_words
+
+    def in_value(self, value: bytes) -> bool:
+        """True when ``value`` holds any of them, also with its separators left out."""
+        pattern = self._compiled()
+        if pattern is None:
+            return False
+        folded = value.lower()
+        return pattern.search(folded) is not None or pattern.search(_squeezed(folded)) is not None
+
+    def in_header(self, header: bytes) -> bool:
+        """True when an encoded header holds any of them; the digits of new UIDs do not count."""
+        pattern = self._compiled()
+        return pattern is not None and pattern.search(_NEW_UID.sub(b"", header.lower())) is not None
+
+    def _compiled(self) -> re.Pattern[bytes] | None:
+        if self._pattern is None and self._found:
+            self._pattern = re.compile(b"|".join(sorted(map(_expression, self._spellings()), reverse=True)))
+        return self._pattern
+
+    def _spellings(self) -> Iterator[bytes]:
+        for value in self._found:
+            yield value
+            squeezed = _squeezed(value)
+            if squeezed != value and self._tells(squeezed):
+                yield squeezed
+
+
+def _expression(value: bytes) -> bytes:
+    """Digits must not be part of a longer number, and four letters not part of a longer word."""
+    escaped = re.escape(value)
+    if value.isdigit():
+        return rb"(?<![\d.])" + escaped + rb"(?![\d.])" if len(value) < 8 else rb"(?<!\d)" + escaped + rb"(?!\d)"
+    if len(value) == SHORTEST and _LETTERS.fullmatch(value):
+        return rb"(?<![a-z])" + escaped + rb"(?![a-z])"
+    return escaped
+
+
+def _values(value: bytes) -> list[bytes]:
+    return value.split(b"\\")
+
+
+def _squeezed(value: bytes) -> bytes:
+    """Letters and digits alone: 12-345/67 is the same number as 1234567."""
+    return bytes(each for each in value if each > 127 or chr(each).isalnum())

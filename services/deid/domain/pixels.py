@@ -1,0 +1,122 @@
+"""Pixel bytes on their way through: never decoded, never changed, their frames' main headers looked into."""
+
+import hashlib
+import struct
+import zlib
+from typing import Any, BinaryIO
+
+from contracts.formats.manifest import Fragments, Frames, Instance, NativeFrames
+from services.deid.domain.codestream import EXAMINED, HEAD_LIMIT, RLE, carries_text, starts_frame
+from services.deid.domain.dataset import ITEM, LONG, PIXEL_DATA, SEQUENCE_END, UNDEFINED, Unreadable, encoding_of
+from services.deid.domain.withholding import Reason, Withheld
+
+NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"})
+CHUNK = 1024 * 1024
+
+
+class Output:
+    """Writes a file and takes its digests as it goes."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        self._sink = sink
+        self._file, self._dataset = hashlib.sha256(), hashlib.sha256()
+        self.length = self.crc32 = self.dataset_offset = 0
+
+    def meta(self, data: bytes) -> None:
+        self._write(data)
+        self.dataset_offset = self.length
+
+    def data(self, data: bytes) -> None:
+        self._dataset.update(data)
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        self._sink.write(data)
+        self._file.update(data)
+        self.crc32 = zlib.crc32(data, self.crc32)
+        self.length += len(data)
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "length": self.length,
+            "crc32": self.crc32,
+            "dataset_offset": self.dataset_offset,
+            "dataset_sha256": self._dataset.hexdigest(),
+            "file_sha256": self._file.hexdigest(),
+        }
+
+
+def splice(source: BinaryIO, original: Instance, output: Output) -> dict[str, Any]:
+    """Pass the pixel element through; what follows it (signatures, padding, private groups) stays behind."""
+    if original.pixel_offset is None or original.pixel_length is None:
+        return {}
+    source.seek(original.dataset_offset + original.header_length)
+    head = _pixel_head(source.read(original.pixel_offset - original.header_length), original)
+    output.data(head)
+    start = output.length - output.dataset_offset
+    if original.transfer_syntax in NATIVE:
+        _copy(source, original.pixel_length, output)
+    else:
+        _copy_fragments(source, original.transfer_syntax, output)
+    return {
+        "pixel_offset": start,
+        "pixel_length": original.pixel_length,
+        "pixels": _moved(original.pixels, start - original.pixel_offset),
+    }
+
+
+def _pixel_head(head: bytes, original: Instance) -> bytes:
+    """Tag, VR and length of the pixel element written anew; Unreadable when ``head`` is something else."""
+    encoding = encoding_of(original.transfer_syntax)
+    order = "<" if encoding.little else ">"
+    length = original.pixel_length if original.transfer_syntax in NATIVE else UNDEFINED
+    group, number = struct.unpack_from(order + "HH", head)
+    vr = "OW" if encoding.implicit else head[4:6].decode("latin-1")
+    size = 8 if encoding.implicit else 12
+    (stored,) = struct.unpack_from(order + "I", head, size - 4)
+    if group << 16 | number not in PIXEL_DATA or vr not in LONG or len(head) != size or stored != length:
+        raise Unreadable
+    if encoding.implicit:
+        return struct.pack(order + "HHI", group, number, length)
+    return struct.pack(order + "HH2sHI", group, number, vr.encode(), 0, length)
+
+
+def _copy(source: BinaryIO, length: int, output: Output) -> None:
+    while length:
+        chunk = source.read(min(CHUNK, length))
+        if not chunk:
+            raise Unreadable
+        output.data(chunk)
+        length -= len(chunk)
+
+
+def _copy_fragments(source: BinaryIO, transfer_syntax: str, output: Output) -> None:
+    """Items up to the delimiter (PS3.5 section A.4), looking into each frame's main header on the way."""
+    if transfer_syntax not in EXAMINED and transfer_syntax != RLE:
+        raise Withheld(Reason.CODE_STREAM_TEXT)
+    is_table = True
+    while True:
+        head = source.read(8)
+        if len(head) != 8:
+            raise Unreadable
+        group, number, length = struct.unpack("<HHI", head)
+        tag = group << 16 | number
+        if tag not in (ITEM, SEQUENCE_END) or (tag == SEQUENCE_END and length):
+            raise Unreadable
+        output.data(head)
+        if tag == SEQUENCE_END:
+            return
+        first = source.read(min(length, HEAD_LIMIT))
+        if not is_table and transfer_syntax in EXAMINED and starts_frame(first) and carries_text(first):
+            raise Withheld(Reason.CODE_STREAM_TEXT)
+        is_table = False
+        output.data(first)
+        _copy(source, length - len(first), output)
+
+
+def _moved(frames: Frames | None, by: int) -> Frames | None:
+    if isinstance(frames, NativeFrames):
+        return frames.model_copy(update={"offset": frames.offset + by})
+    if isinstance(frames, Fragments):
+        return Fragments(fragments=tuple((offset + by, length) for offset, length in frames.fragments))
+    return None

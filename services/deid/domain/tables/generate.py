@@ -1,0 +1,98 @@
+"""Makes the two generated tables from their sources; run by hand when an edition changes, never by the service.
+
+``python -m services.deid.domain.tables.generate profile <table E.1-1 as JSON> > basic_profile.json``
+``python -m services.deid.domain.tables.generate types <highdicom/_standard> > attribute_types.json``
+
+Sources: DICOM PS3.15 Table E.1-1, (c) NEMA, as JSON rows ``{name, tag, basic_profile, options}``; the module tables of
+PS3.3 as the PyPI package highdicom (MIT licence) ships them in ``highdicom/_standard``.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+#: Value representations of rows that pydicom 3.0.2 does not know yet (PS3.6).
+NEW_VRS = {
+    "00081301": "SQ", "00081302": "SQ", "00081303": "SQ", "00081304": "SQ", "00100011": "SQ", "00100012": "LT",
+    "00100013": "LT", "00100014": "SQ", "00100015": "SQ", "00100016": "LT", "00100041": "SQ", "00100042": "LT",
+    "00100043": "SQ", "00100044": "SQ", "00100045": "UT", "00100046": "SQ", "00100047": "UR", "00102162": "UC",
+    "3004007F": "LO", "0040A034": "DT", "0040A035": "DT", "0040B034": "DT", "0040B036": "DT", "0040B03B": "LO",
+    "0040B03F": "SH", "0040E012": "UR", "50xxxxxx": "OB", "60xx3000": "OW", "60xx4000": "LT",
+}  # fmt: skip
+
+#: The strictest first: a nested attribute gets the strictest Type that any module gives it below its sequence.
+STRICTNESS = ("1", "1C", "2", "2C", "3")
+
+#: Only these can be emptied or replaced by rule; the Type of a number that is kept does not matter.
+REPLACEABLE = {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "SQ", "ST", "TM", "UC", "UR", "UT"}
+
+
+def profile(source: Path) -> dict[str, Any]:
+    """Table E.1-1 as rows keyed by tag pattern; the row for private attributes is a rule of its own."""
+    table = json.loads(source.read_text())
+    return {
+        "edition": table["edition"].split()[0],
+        "notice": "DICOM PS3.15 Table E.1-1, (c) NEMA",
+        "derivation": table.get("derivation", ""),
+        "rows": [_row(row) for row in table["rows"] if "gggg" not in row["tag"]],
+    }
+
+
+def _row(row: dict[str, Any]) -> dict[str, Any]:
+    tag = row["tag"][1:5] + row["tag"][6:10]
+    vr = NEW_VRS.get(tag) or dictionary_VR(int(tag, 16))
+    return {"tag": tag, "name": row["name"], "vr": vr, "basic": row["basic_profile"], "options": row["options"]}
+
+
+def types(standard: Path) -> dict[str, Any]:
+    """Attribute Types by IOD at top level, and by (sequence, attribute) below; Type 3 is left out."""
+    modules = json.loads((standard / "module_attribute_map.json").read_text())
+    iods = json.loads((standard / "iod_module_map.json").read_text())
+    classes = json.loads((standard / "sop_class_iod_map.json").read_text())
+    return {
+        "notice": "DICOM PS3.3 module tables, (c) NEMA, through highdicom 0.28.2 (MIT)",
+        "sop_classes": {uid: iod for uid, iod in sorted(classes.items()) if iod in iods},
+        "iods": {iod: _strictest(_top(iods[iod], modules)) for iod in sorted(set(classes.values()) & set(iods))},
+        "nested": _strictest(_nested(modules)),
+    }
+
+
+def _top(parts: list[dict[str, str]], modules: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for part in parts:
+        for attribute in modules.get(part["key"], ()):
+            if not attribute["path"] and (tag := _tag(attribute["keyword"])):
+                yield tag, attribute["type"]
+
+
+def _nested(modules: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for attributes in modules.values():
+        for attribute in attributes:
+            if attribute["path"] and (tag := _tag(attribute["keyword"])):
+                yield f"{tag_for_keyword(attribute['path'][-1]):08X}/{tag}", attribute["type"]
+
+
+def _tag(keyword: str) -> str | None:
+    number = tag_for_keyword(keyword)
+    return f"{number:08X}" if number is not None and dictionary_VR(number) in REPLACEABLE else None
+
+
+def _strictest(found: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
+    """Attributes by their Type, eight to a line."""
+    best: dict[str, str] = {}
+    for key, kind in found:
+        if kind in STRICTNESS:
+            best[key] = min(best.get(key, "3"), kind, key=STRICTNESS.index)
+    grouped = {kind: sorted(key for key, mine in best.items() if mine == kind) for kind in STRICTNESS[:-1]}
+    return {
+        kind: [" ".join(keys[start : start + 8]) for start in range(0, len(keys), 8)] for kind, keys in grouped.items()
+    }
+
+
+TABLES: dict[str, Callable[[Path], dict[str, Any]]] = {"profile": profile, "types": types}
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(TABLES[sys.argv[1]](Path(sys.argv[2])), indent=1) + "\n")

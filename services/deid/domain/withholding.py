@@ -1,0 +1,102 @@
+"""What cannot be cleaned yet does not go out, and says why by a code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+from services.deid.domain.cleaning import SOP_CLASS, text_of
+from services.deid.domain.dataset import Elements
+from shared.errors import Unprocessable
+
+
+class Reason(StrEnum):
+    """Why an instance was withheld; the codes of ``instances.quarantined`` (docs/formats.md)."""
+
+    BURNED_IN = "burned-in"  # the object itself says that text is burned into the pixels
+    PIXELS_UNPROVEN = "pixels-unproven"  # a kind of picture that often has text, not examined yet
+    OVERLAY_IN_PIXELS = "overlay-in-pixels"  # an overlay lies in unused bits of the pixels (PS3.5 section 8.1.2)
+    CODE_STREAM_TEXT = "code-stream-text"  # a comment or application segment inside compressed pixels
+    STRUCTURED_CONTENT = "structured-content"
+    ENCAPSULATED_DOCUMENT = "encapsulated-document"
+    WAVEFORM = "waveform-content"
+    UNKNOWN_SOP_CLASS = "unknown-sop-class"
+    UNREADABLE_HEADER = "unreadable-header"
+    TOO_LARGE = "too-large-to-inflate"
+    IDENTIFIER_LEFT = "identifier-left"  # the second look found an identifier of the source in the result
+    FAILED = "failed-to-clean"  # anything unforeseen
+
+
+class Withheld(Unprocessable):
+    """This instance does not go out."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.code = reason
+
+
+@dataclass(frozen=True)
+class SopClasses:
+    """The group of each SOP class that is listed in ``tables/sop_classes.yaml``."""
+
+    group: Mapping[str, str]
+
+
+@cache
+def standard_classes() -> SopClasses:
+    """The classes that ship with the service, read once."""
+    document = yaml.safe_load((files("services.deid.domain") / "tables" / "sop_classes.yaml").read_text("utf-8"))
+    return SopClasses({uid: group for group, listed in document.items() for uid in listed})
+
+
+_REASONS = {
+    "pixels": Reason.PIXELS_UNPROVEN,
+    "structured": Reason.STRUCTURED_CONTENT,
+    "documents": Reason.ENCAPSULATED_DOCUMENT,
+    "waveforms": Reason.WAVEFORM,
+}
+_GOES = ("volumes", "derived", "detector")
+
+IMAGE_TYPE, CONVERSION_TYPE, BURNED_IN = 0x00080008, 0x00080064, 0x00280301
+PHOTOMETRIC = 0x00280004
+ENCAPSULATED_DOCUMENT, CONTENT, GRAPHICS, WAVEFORM = 0x00420011, 0x0040A730, 0x00700001, 0x54000100
+_CONTENT = {
+    ENCAPSULATED_DOCUMENT: Reason.ENCAPSULATED_DOCUMENT,
+    CONTENT: Reason.STRUCTURED_CONTENT,
+    GRAPHICS: Reason.STRUCTURED_CONTENT,
+    WAVEFORM: Reason.WAVEFORM,
+}
+
+
+def reason_to_withhold(elements: Elements, classes: SopClasses) -> Reason | None:
+    """Why an object with this header may not go out, None when it may; the flag is believed only when it warns."""
+    group = classes.group.get(text_of(elements, SOP_CLASS))
+    if group not in _GOES:
+        return _REASONS.get(group or "", Reason.UNKNOWN_SOP_CLASS)
+    present = {element.tag for element in elements}
+    content = next((reason for tag, reason in _CONTENT.items() if tag in present), None)
+    if content or _overlay_in_pixels(elements):
+        return content or Reason.OVERLAY_IN_PIXELS
+    flag = text_of(elements, BURNED_IN).upper()
+    if flag == "YES":
+        return Reason.BURNED_IN
+    return Reason.PIXELS_UNPROVEN if group == "volumes" and _is_picture(elements, flag) else None
+
+
+def _overlay_in_pixels(elements: Elements) -> bool:
+    """True when an overlay plane has a bit position other than 0, or has no data of its own (PS3.3 section C.9.2)."""
+    planes = {element.tag >> 16 for element in elements if element.tag >> 24 == 0x60}
+    data = {element.tag >> 16 for element in elements if element.tag & 0xFF00FFFF == 0x60003000}
+    positions = (element.value for element in elements if element.tag & 0xFF00FFFF == 0x60000102)
+    return bool(planes - data) or any(value.strip(b"\0") for value in positions)
+
+
+def _is_picture(elements: Elements, flag: str) -> bool:
+    """True for a screenshot in the clothes of a cross-section: converted, coloured, or secondary without a NO."""
+    photometric = text_of(elements, PHOTOMETRIC) or "MONOCHROME"
+    if text_of(elements, CONVERSION_TYPE) or not photometric.startswith("MONOCHROME"):
+        return True
+    return "SECONDARY" in text_of(elements, IMAGE_TYPE).split("\\")[1:2] and flag != "NO"
