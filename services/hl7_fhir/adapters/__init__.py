@@ -1,0 +1,1 @@
+"""SQL state and the MLLP server."""

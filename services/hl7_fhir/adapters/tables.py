@@ -1,0 +1,84 @@
+"""The tables of this service: messages as received, resources as they are now, and every version they had."""
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+from shared.messaging.outbox import outbox_table
+
+metadata = MetaData()
+
+#: One row per message with its exact bytes. ``sequence`` gives the order of receipt; ``ref`` is the token of name and
+#: bytes, ``name`` that of MSH-3, MSH-4 and MSH-10 (a token, since the fields have no bound that an index would need).
+messages = Table(
+    "messages",
+    metadata,
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("ref", String(32), nullable=False, unique=True),
+    Column("name", String(32), nullable=False, index=True),
+    Column("received", DateTime(timezone=True), nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("facility", Text, nullable=False),
+    Column("control_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("trigger_event", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("code", String(2), nullable=False),
+    Column("reason", Text, nullable=True),
+    Column("place", Text, nullable=True),
+    Column("mapped", Boolean, nullable=False),
+    Column("flags", Text, nullable=False),
+)
+
+#: A patient or an order as now known. ``record`` is what was said field by field, ``body`` the FHIR resource without
+#: id and meta; ``patient`` is the id of an order's Patient.
+resources = Table(
+    "resources",
+    metadata,
+    Column("type", String(32), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("updated", DateTime(timezone=True), nullable=False),
+    Column("message_ref", String(32), nullable=False),
+    Column("patient", String(64), nullable=True),
+    Column("record", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("resources_patient", "type", "patient"),
+)
+
+#: Every version that a resource had, the present one included.
+versions = Table(
+    "versions",
+    metadata,
+    Column("type", String(32), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("updated", DateTime(timezone=True), nullable=False),
+    Column("message_ref", String(32), nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+#: The identifiers of a resource as FHIR shows them, for searches.
+identifiers = Table(
+    "identifiers",
+    metadata,
+    Column("type", String(32), primary_key=True),
+    Column("value", String(512), primary_key=True),
+    Column("system", String(512), primary_key=True),
+    Column("id", String(64), primary_key=True),
+    Index("identifiers_resource", "type", "id"),
+)
+
+#: Which order a placer's or filler's number (``kind``) is: identity is (issuer, number).
+order_numbers = Table(
+    "order_numbers",
+    metadata,
+    Column("kind", String(8), primary_key=True),
+    Column("issuer", String(256), primary_key=True),
+    Column("value", String(256), primary_key=True),
+    Column("id", String(64), nullable=False),
+    Index("order_numbers_order", "id"),
+)
+
+#: Events that wait to be published.
+outbox = outbox_table(metadata)

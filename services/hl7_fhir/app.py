@@ -1,0 +1,56 @@
+"""hl7_fhir: HL7 v2 messages in, FHIR R4 and facts about orders and patients out."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from contracts.events import OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated
+from services.hl7_fhir.adapters.journal import SqlJournal
+from services.hl7_fhir.adapters.mllp import Limits, MllpServer
+from services.hl7_fhir.adapters.resources import SqlResources
+from services.hl7_fhir.adapters.tables import outbox as outbox_rows
+from services.hl7_fhir.config import Settings
+from services.hl7_fhir.domain.decision import Reader
+from services.hl7_fhir.domain.record import Site
+from services.hl7_fhir.handlers import Fhir, Messages
+from shared.identity import SiteKey
+from shared.messaging.bus import Bus
+from shared.messaging.outbox import Outbox
+from shared.service import Service, Task
+from shared.sql import Database
+
+
+def build(settings: Settings | None = None) -> Service:
+    """The service, ready to be run."""
+    settings = settings or Settings()
+    bus = Bus(settings, "hl7_fhir")
+    database = Database(settings.database_url)
+    site_key = SiteKey.load(settings.site_key_file)
+    outbox = Outbox(outbox_rows, database, bus)
+    site = Site(ZoneInfo(settings.time_zone), settings.default_issuer, settings.accession_fields)
+    messages = Messages(
+        reader=Reader(site, site_key, settings.hl7_charset),
+        journal=SqlJournal(database, outbox, site, site_key),
+        site_key=site_key,
+    )
+    mllp = MllpServer(
+        host=settings.mllp_host,
+        port=settings.mllp_port,
+        answer=messages.arrived,
+        refuse=messages.oversize,
+        limits=Limits(
+            connections=settings.mllp_connections,
+            idle=settings.mllp_idle_timeout,
+            message=settings.mllp_message_timeout,
+        ),
+    )
+    return Service(
+        name="hl7_fhir",
+        settings=settings,
+        bus=bus,
+        publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated),
+        tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay)),
+        routes=Fhir(SqlResources(database), datetime.now(UTC)).routes(),
+        checks={"database": database.check, "mllp": mllp.check},
+        starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),
+        stops=(database.close,),
+    )

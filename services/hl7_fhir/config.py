@@ -1,0 +1,38 @@
+"""Settings of hl7_fhir, read once from the environment."""
+
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Where it listens, where it keeps its state, and what messages of this site leave unsaid."""
+
+    database_url: str = f"sqlite:///{Path('.causeway/databases/hl7_fhir.sqlite3').resolve()}"
+
+    #: MLLP; port 0 takes a free one. MLLP has no authentication: outside loopback keep it in a network of its own.
+    mllp_host: str = "127.0.0.1"
+    mllp_port: int = 2575
+    mllp_connections: Annotated[int, Field(gt=0)] = 256
+    #: Seconds that a connection may be silent between messages, and that one message may take to arrive.
+    mllp_idle_timeout: Annotated[float, Field(gt=0)] = 3600.0
+    mllp_message_timeout: Annotated[float, Field(gt=0)] = 60.0
+
+    #: Python's name of the character set of messages without MSH-18.
+    hl7_charset: str = "utf-8"
+    #: The time zone of times that are sent without one, an IANA name.
+    time_zone: str = "UTC"
+    #: The issuer of patient ids, order and accession numbers that name none.
+    default_issuer: str = ""
+    #: Where an accession number is looked for, first come first.
+    accession_fields: tuple[str, ...] = ("IPC-1", "OBR-18")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_zone(cls, name: str) -> str:
+        ZoneInfo(name)
+        return name

@@ -1,0 +1,93 @@
+"""FHIR R4 (4.0.1) documents of the read-only API: resources with meta, bundles, outcomes, capabilities."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+Json = dict[str, Any]
+
+VERSION = "4.0.1"
+MEDIA_TYPE = "application/fhir+json"
+
+#: What is served and by which search parameters: (name, type, definition's code, what it finds).
+SEARCHES: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "Patient": (
+        ("_id", "token", "The id of the resource"),
+        ("identifier", "token", "An identifier of PID-2, -3, -4, -19 or -20: value, system|value or |value"),
+    ),
+    "ServiceRequest": (
+        ("_id", "token", "The id of the resource"),
+        ("identifier", "token", "A placer's, filler's or accession number, a procedure id or the study UID"),
+        ("patient", "reference", "The Patient it is for"),
+        ("subject", "reference", "The Patient it is for"),
+    ),
+}
+
+
+def instant(moment: datetime) -> str:
+    """A FHIR instant."""
+    return moment.isoformat(timespec="milliseconds")
+
+
+def with_meta(body: Json, resource_id: str, version: int, updated: datetime, message_ref: str) -> Json:
+    """The resource as served: ``body`` with its id and meta; ``meta.source`` is an opaque name of the message."""
+    meta = {
+        "versionId": str(version),
+        "lastUpdated": instant(updated),
+        "source": f"urn:x-causeway:hl7-message:{message_ref}",
+    }
+    rest = {name: value for name, value in body.items() if name != "resourceType"}
+    return {"resourceType": body["resourceType"], "id": resource_id, "meta": meta, **rest}
+
+
+def searchset(base: str, total: int, found: Iterable[Json], links: dict[str, str]) -> Json:
+    """A Bundle of type searchset; ``links`` by relation (R4 section 3.1.1.8)."""
+    entries = [
+        {
+            "fullUrl": f"{base}/{resource['resourceType']}/{resource['id']}",
+            "resource": resource,
+            "search": {"mode": "match"},
+        }
+        for resource in found
+    ]
+    bundle: Json = {
+        "resourceType": "Bundle",
+        "type": "searchset",
+        "total": total,
+        "link": [{"relation": relation, "url": url} for relation, url in links.items()],
+    }
+    return {**bundle, "entry": entries} if entries else bundle
+
+
+def outcome(code: str, text: str) -> Json:
+    """An OperationOutcome with one error; ``code`` of the value set issue-type, ``text`` never from the request."""
+    return {
+        "resourceType": "OperationOutcome",
+        "issue": [{"severity": "error", "code": code, "diagnostics": text}],
+    }
+
+
+def capability(base: str, version: str, started: datetime) -> Json:
+    """The CapabilityStatement: what this server really does, and nothing else."""
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": instant(started),
+        "kind": "instance",
+        "software": {"name": "Causeway hl7_fhir", "version": version},
+        "implementation": {"description": "Patients and imaging orders as HL7 v2 told them", "url": base},
+        "fhirVersion": VERSION,
+        "format": ["json", MEDIA_TYPE],
+        "rest": [{"mode": "server", "resource": [_resource(kind) for kind in SEARCHES]}],
+    }
+
+
+def _resource(kind: str) -> Json:
+    return {
+        "type": kind,
+        "interaction": [{"code": code} for code in ("read", "vread", "search-type")],
+        "versioning": "versioned",
+        "readHistory": True,
+        "updateCreate": False,
+        "searchParam": [{"name": name, "type": sort, "documentation": text} for name, sort, text in SEARCHES[kind]],
+    }

@@ -1,0 +1,6 @@
+"""What happens when an HL7 message or a FHIR request arrives."""
+
+from services.hl7_fhir.handlers.fhir import Fhir
+from services.hl7_fhir.handlers.messages import Messages
+
+__all__ = ["Fhir", "Messages"]

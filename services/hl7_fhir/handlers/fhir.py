@@ -1,0 +1,159 @@
+"""What happens when a FHIR request arrives: read, vread, search and the capabilities, read only (R4 section 3.1.0)."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from importlib.metadata import PackageNotFoundError, version
+from urllib.parse import urlencode
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from services.hl7_fhir.domain import fhir, search
+from services.hl7_fhir.domain.fhir import Json
+from services.hl7_fhir.domain.search import Search, SearchRefused
+from services.hl7_fhir.ports import Query, Resources, Stored
+from shared.errors import RetryLater, answer
+
+_FORMATS = frozenset(("json", "application/json", "application/fhir+json", "text/json"))
+_ID = "{id:str}"
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+log = structlog.get_logger("causeway.access")
+
+
+@dataclass(frozen=True)
+class Fhir:
+    """The read-only FHIR API on what the messages made. Every read and every denial is logged, without identifiers."""
+
+    resources: Resources
+    started: datetime
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """``/fhir/metadata`` and, for each kind of resource, search, read and vread."""
+        found: list[BaseRoute] = [Route("/fhir/metadata", _guarded(self.metadata))]
+        for kind in fhir.SEARCHES:
+            path = f"/fhir/{kind}"
+            found += [
+                Route(path, _guarded(self._of(kind, self.search))),
+                Route(f"{path}/{_ID}", _guarded(self._of(kind, self.read))),
+                Route(f"{path}/{_ID}/_history/{{version:str}}", _guarded(self._of(kind, self.read))),
+            ]
+        return (*found, Route("/fhir/{path:path}", _unknown, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]))
+
+    async def metadata(self, request: Request) -> Response:
+        """The CapabilityStatement."""
+        return _json(fhir.capability(_base(request), _software_version(), self.started))
+
+    async def read(self, kind: str, request: Request) -> Response:
+        """One resource, its present version or the one that the path names."""
+        resource_id, wanted = request.path_params["id"], request.path_params.get("version")
+        if wanted is not None and not (wanted.isascii() and wanted.isdecimal() and len(wanted) < 9):
+            stored = None
+        else:
+            stored = await self.resources.read(kind, resource_id, int(wanted) if wanted else None)
+        _record(request, kind, 404 if stored is None else 200, () if stored is None else (stored.id,))
+        if stored is None:
+            return _trouble(404, "not-found", "there is no such resource")
+        headers = {"ETag": f'W/"{stored.version}"', "Last-Modified": format_datetime(stored.updated, usegmt=True)}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return _json(_shown(stored), headers=headers)
+
+    async def search(self, kind: str, request: Request) -> Response:
+        """A Bundle of the resources that match."""
+        asked = search.read(kind, request.query_params.multi_items())
+        total, found = await self.resources.search(_query(kind, asked))
+        _record(request, kind, 200, tuple(stored.id for stored in found))
+        links = _links(request, kind, asked, total)
+        return _json(fhir.searchset(_base(request), total, map(_shown, found), links))
+
+    def _of(self, kind: str, method: Callable[[str, Request], Awaitable[Response]]) -> Answer:
+        async def answered(request: Request) -> Response:
+            return await method(kind, request)
+
+        return answered
+
+
+def _guarded(method: Answer) -> Answer:
+    """``method``, with errors as OperationOutcomes."""
+
+    async def answered(request: Request) -> Response:
+        if request.query_params.get("_format", "json") not in _FORMATS:
+            return _trouble(406, "not-supported", "only JSON is served")
+        try:
+            return await method(request)
+        except SearchRefused as refusal:
+            return _trouble(400, "invalid", refusal.reason)
+        except RetryLater as error:
+            return _trouble(answer(error).http, "transient", error.reason)
+
+    return answered
+
+
+async def _unknown(request: Request) -> Response:
+    if request.method != "GET":
+        return _trouble(405, "not-supported", "this server is read only")
+    return _trouble(404, "not-supported", "this server has no such resource type or operation")
+
+
+def _query(kind: str, asked: Search) -> Query:
+    return Query(
+        type=kind,
+        ids=asked.ids,
+        identifiers=asked.identifiers,
+        patients=asked.patients,
+        limit=asked.count,
+        offset=asked.offset,
+    )
+
+
+def _links(request: Request, kind: str, asked: Search, total: int) -> dict[str, str]:
+    """The links of a page; relations as RFC 8288 has them."""
+    given = [(name, value) for name, value in request.query_params.multi_items() if name not in ("_count", "_offset")]
+
+    def page(offset: int) -> str:
+        return f"{_base(request)}/{kind}?" + urlencode([*given, ("_count", asked.count), ("_offset", offset)])
+
+    links = {"self": page(asked.offset)}
+    if asked.count and asked.offset + asked.count < total:
+        links["next"] = page(asked.offset + asked.count)
+    if asked.count and asked.offset:
+        links["previous"] = page(max(0, asked.offset - asked.count))
+    return links
+
+
+def _shown(stored: Stored) -> Json:
+    return fhir.with_meta(dict(stored.body), stored.id, stored.version, stored.updated, stored.message_ref)
+
+
+def _base(request: Request) -> str:
+    return str(request.base_url).rstrip("/") + "/fhir"
+
+
+def _json(document: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    body = json.dumps(document, ensure_ascii=False).encode()
+    # What an API tells of a patient is nobody's to keep.
+    return Response(body, status, {**(headers or {}), "Cache-Control": "no-store"}, media_type=fhir.MEDIA_TYPE)
+
+
+def _trouble(status: int, code: str, text: str) -> Response:
+    return _json(fhir.outcome(code, text), status)
+
+
+def _record(request: Request, kind: str, status: int, ids: tuple[str, ...]) -> None:
+    """Who read what: the ids are opaque, the query stays out because it may hold a patient's identifier."""
+    client = request.client.host if request.client else None
+    log.info("fhir-read", type=kind, status=status, ids=list(ids), client=client)
+
+
+def _software_version() -> str:
+    try:
+        return version("causeway")
+    except PackageNotFoundError:
+        return "unknown"
