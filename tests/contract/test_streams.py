@@ -1,0 +1,106 @@
+"""Streams and consumers: every event has one stream, every consumer an event, and the services agree."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import contracts.events
+from contracts.events import BY_SUBJECT, EVENTS, RESERVED, Event
+from contracts.streams import consumers, documents, subjects_of
+from shared.messaging.names import durable
+from shared.messaging.plan import covers, read_plan
+
+ROOT = Path(__file__).parents[2]
+SERVICES = sorted(path.parent.name for path in ROOT.glob("services/*/app.py"))
+PLAN = read_plan(*documents())
+DEAD_LETTERS = "deadletter.>"
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.subject)
+def test_every_event_lies_in_exactly_the_stream_it_names(event: type[Event]) -> None:
+    """A publisher names the stream; another one's subjects must not hold it as well."""
+    assert [stream.name for stream in PLAN.streams if any(covers(p, event.subject) for p in stream.subjects)] == [
+        event.stream()
+    ]
+
+
+def test_there_are_the_four_streams() -> None:
+    """With what a published message needs to be seen once, and kept long enough."""
+    assert {stream.name for stream in PLAN.streams} == {"IMAGING", "CLINICAL", "DEADLETTERS", "ADVISORIES"}
+    assert all(stream.duplicate_window >= 3600 for stream in PLAN.streams)
+    assert all(stream.max_bytes > 0 for stream in PLAN.streams)
+    assert all(stream.max_age == 0 or stream.max_age >= 14 * 86400 for stream in PLAN.streams)
+
+
+def test_every_consumer_hears_an_event_that_exists() -> None:
+    """No reserved name, no typing error that would wait for ever."""
+    heard = {row["subject"] for row in consumers()} - {DEAD_LETTERS}
+    assert heard <= set(BY_SUBJECT)
+    assert not heard & set(RESERVED)
+
+
+def test_durable_names_are_unique_and_carry_the_target() -> None:
+    """One durable per target for replication, whatever the site calls its targets."""
+    names = [each.name for each in PLAN.durables({"target": ["onsite", "cloud-a"]})]
+    assert len(set(names)) == len(names)
+    assert {"replication_pack_sealed_onsite", "replication_pack_sealed_cloud-a"} <= set(names)
+    assert "encryption_pack_planned" in names
+    assert "tier_routing_deadletter" in names
+
+
+def test_consumers_wait_30_seconds_and_only_replication_is_per_target() -> None:
+    """The heartbeat holds a message as long as it takes; a dead process is noticed after the wait."""
+    assert {consumer.ack_wait for consumer in PLAN.consumers} == {30}
+    assert {consumer.service for consumer in PLAN.consumers if consumer.each} == {"replication"}
+
+
+def test_a_site_may_ask_for_replicas_and_room() -> None:
+    """For all streams, or for one."""
+    plan = read_plan(*documents({"*": {"replicas": 3}, "IMAGING": {"max_bytes": "64GiB", "max_age": "90d"}}))
+    found = {stream.name: stream for stream in plan.streams}
+    assert {stream.replicas for stream in plan.streams} == {3}
+    assert found["IMAGING"].max_bytes == 64 << 30
+    assert found["CLINICAL"].max_bytes == 1 << 30
+
+
+@pytest.mark.parametrize("name", ["subjects", "duplicate_window", "discard", "name"])
+def test_a_site_cannot_change_the_contract(name: str) -> None:
+    """Subjects and deduplication are not settings."""
+    with pytest.raises(ValueError, match="fixed by the contract"):
+        documents({"IMAGING": {name: "x"}})
+
+
+def test_nobody_consumes_a_fact_of_its_own_making_alone() -> None:
+    """What no service consumes is there for integrators: it is known here, so that an unheard fact is no accident."""
+    for_people = {"imaging.study.received.v1", "imaging.study.completed.v1", "imaging.study.revised.v1"}
+    for_people |= {"imaging.study.archived.v1", "imaging.batch.secured.v1", "imaging.batch.overdue.v1"}
+    for_people |= {"imaging.instance.conflicted.v1"}
+    assert set(BY_SUBJECT) - {row["subject"] for row in consumers()} == for_people
+
+
+def routed(service: str) -> set[tuple[str, bool]]:
+    """Subject and per-target flag of each ``On(...)`` of a service's app.py, read without running it."""
+    tree = ast.parse((ROOT / "services" / service / "app.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    found = {(DEAD_LETTERS, False) for call in calls if call.func.id == "OnDeadLetter"}  # type: ignore[attr-defined]
+    for call in calls:
+        if call.func.id == "On" and isinstance(call.args[0], ast.Name):  # type: ignore[attr-defined]
+            event = getattr(contracts.events, call.args[0].id)
+            found.add((event.subject, any(keyword.arg == "target" for keyword in call.keywords)))
+    return found
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_consumers_of_a_service_are_those_of_its_route_table(service: str) -> None:
+    """A durable that nobody reads lags for ever; a route without a durable hears nothing."""
+    planned = {(row["subject"], "each" in row) for row in consumers() if row["service"] == service}
+    assert planned == routed(service)
+    assert {subject for subject, _ in planned} == set(subjects_of(service))
+
+
+def test_names_of_durables_are_what_nats_allows() -> None:
+    """No dot, no blank, no wildcard (NATS naming rules)."""
+    for row in consumers():
+        name = durable(row["service"], row["subject"], "cloud-a" if "each" in row else None)
+        assert not set(name) & set(" .*>/\\")
