@@ -29,7 +29,7 @@ def allowed(key: str, value: Any) -> bool:
 
 def filtered(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     """``attributes`` that may be written."""
-    return {key: value for key, value in (attributes or {}).items() if allowed(key, value)}
+    return {key: value for key, value in (attributes or {}).items() if value is not None and allowed(key, value)}
 
 
 def label(value: object) -> str:

@@ -26,7 +26,7 @@ _OWN = Path(__file__).resolve().parents[2]
 
 def logger(name: str = "causeway") -> Any:
     """A logger: ``logger().info("pack-sealed", pack_id=…, bytes=…)``; the first word is a fixed code."""
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger(module=name)
 
 
 def bound(**ids: Any) -> AbstractContextManager[Any]:
@@ -67,7 +67,7 @@ class LibraryHandler(logging.Handler):
     """What a library logs, without its text."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger(logger=record.name.lower()).log(
+        structlog.get_logger(module=record.name.lower()).log(
             record.levelno,
             "library-log",
             where=f"{Path(record.pathname).name}:{record.lineno} {record.funcName}",

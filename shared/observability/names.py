@@ -1,8 +1,8 @@
 """The registry: every name that may appear in a span, a log line or a metric, and what its value may look like.
 
 It is an allow-list. A key that is not here is dropped, and so is a value that is not of its key's kind: an identifier
-of a person cannot be written by forgetting to think of it. A DICOM UID starts with a digit, so it is no NAME; a person's
-name has capitals or a caret.
+of a person cannot be written by forgetting to think of it. A DICOM UID starts with a digit, so it is no NAME; a name of
+a person has capitals or a caret.
 """
 
 import re
@@ -30,21 +30,24 @@ Kind = re.Pattern[str] | None
 
 _OPAQUE_KEYS = (
     "association_id batch_id event_id fact_id input_id lease_id message_id messaging.message.id order_ref pack_id "
-    "patient_ref plan_id policy_digest ref request_id sealed_id span_id study_key_id study_ref trace_id transaction_id"
+    "patient_ref plan_id policy_digest ref request_id sealed_id span_id study_key_id study_ref trace_id "
+    "transaction_id"
 )
 _NAME_KEYS = (
-    "action cause check code consumer deadletter durable entity event form from_tier handler key_domain kind level library logger messaging.batch.id messaging.consumer.group.name "
-    "messaging.destination.template messaging.operation.name messaging.operation.type messaging.system mode "
-    "operation outcome package phase project reason resource role rule service service.name state status step "
-    "store stream subject table target task thread tier to_tier trigger version who writer"
+    "action cause check code consumer deadletter durable entity event form from_tier handler key_domain kind "
+    "level library messaging.batch.id messaging.consumer.group.name messaging.destination.template "
+    "messaging.operation.name messaging.operation.type messaging.system mode module operation outcome package "
+    "phase project reason resource role rule service service.name state status step store stream subject table "
+    "target task thread tier to_tier trigger version who writer"
 )
 _NUMBER_KEYS = (
-    "accepted age associations attempt attempts batches bytes code_line contexts copies count deadline deadletters "
-    "delay deliveries dicom_status documents duplicates entries event_count exit_status expired failures files free "
-    "fetched frames generation held http.response.status_code http_port http_status inserted instances lag lag_seconds "
-    "line links limit messages messaging.batch.message_count messaging.message.body.size missing objects orders packs "
-    "part parts pending pid port proofs published recovered refused rejected remaining reserve retried retrying rows "
-    "run seconds sequence series signal silence size skipped studies term versions waiting withheld"
+    "accepted age associations attempt attempts batches bytes code_line contexts copies count deadletters "
+    "deadline delay deliveries dicom_status documents duplicates entries event_count exit_status expired failures "
+    "fetched files frames free generation held http.response.status_code http_port http_status inserted instances "
+    "lag lag_seconds limit line links messages messaging.batch.message_count messaging.message.body.size missing "
+    "objects orders packs part parts pending pid port proofs published recovered refused rejected remaining "
+    "reserve retried retrying rows run seconds sequence series signal silence size skipped studies term versions "
+    "waiting withheld"
 )
 
 #: Keys of span attributes, span events and log lines.
