@@ -1,0 +1,1 @@
+"""Stores and keys of encryption."""

@@ -1,0 +1,42 @@
+"""Plain bytes from the landing store and the de-identification work area."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+
+from contracts.events import Blob
+from services.encryption.domain.orders import SealOrder, Source
+from services.encryption.domain.plaintext import Batch, Pack, assemble, checked_manifest
+from shared.messaging.threads import in_thread
+from shared.storage import BlobStore
+from shared.storage.ahead import read_ahead
+from shared.storage.parts import part_key, read_parts
+
+
+class StoredInputs:
+    """Opens the batches of an order where their events say they lie; ``stores`` by the names that events use."""
+
+    def __init__(self, stores: Mapping[str, BlobStore]) -> None:
+        self._stores = stores
+
+    async def open(self, order: SealOrder) -> Pack:
+        batches = [await self._batch(source) for source in order.sources]
+        return await in_thread(assemble, order.pack_id, batches)
+
+    async def _batch(self, source: Source) -> Batch:
+        blob = source.manifest
+        chunks = [chunk async for chunk in read_parts(self._stores[blob.store], blob.key, blob.size)]
+        manifest = await in_thread(checked_manifest, b"".join(chunks), blob.sha256, source.instances)
+        # A released archive shows now, before anything is sealed.
+        await self._stores[source.archive.store].head(part_key(source.archive.key, 1))
+        return Batch(
+            manifest=manifest,
+            headers=self._opener(source.headers),
+            headers_size=source.headers.size,
+            headers_sha256=source.headers.sha256,
+            archive=self._opener(source.archive),
+        )
+
+    def _opener(self, blob: Blob) -> Callable[[], Iterator[bytes]]:
+        """Opens ``blob`` for a worker thread."""
+        loop = asyncio.get_running_loop()
+        return lambda: read_ahead(read_parts(self._stores[blob.store], blob.key, blob.size), loop)

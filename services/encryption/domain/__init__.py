@@ -1,0 +1,1 @@
+"""Decisions of encryption: what is sealed, from which bytes, under which keys."""

@@ -1,0 +1,125 @@
+"""What is to be sealed, and the receipt that says it was."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from contracts.events import (
+    BatchArchived,
+    Blob,
+    Fact,
+    Form,
+    PackDeidentified,
+    PackPlanned,
+    PackSealed,
+    PlannedCopy,
+    Sealed,
+)
+from shared.identity import SiteKey
+
+
+@dataclass(frozen=True)
+class Source:
+    """Plain bytes of one landing batch, or of one de-identified pack."""
+
+    manifest: Blob
+    headers: Blob
+    archive: Blob
+    instances: int
+
+
+@dataclass(frozen=True)
+class SealOrder:
+    """One pack that is to be sealed under one key domain. ``cause`` is the id of the event that asks for it."""
+
+    cause: str
+    sealed_id: str
+    pack_id: str
+    form: Form
+    key_domain: str
+    study_ref: str
+    study_key_id: str
+    sources: tuple[Source, ...]
+    copies: tuple[PlannedCopy, ...]
+    run: int
+
+
+class Receipt(Fact):
+    """The commit point of a sealing: with it the sealed pack is there, without it there is nothing.
+
+    ``envelope`` is the beginning of the sealed pack up to its nonces, in hexadecimal, so that the same bytes can be
+    made again should the buffer lose some. ``generation`` counts the receipts of a pack from 1; they differ in the
+    keys of the parts that were made again, and in nothing else.
+    """
+
+    format: Literal["causeway.receipt/1"] = "causeway.receipt/1"
+    generation: int
+    sealed: Sealed
+    envelope: str
+
+
+def _order(
+    site_key: SiteKey,
+    cause: str,
+    event: PackPlanned | PackDeidentified,
+    sources: tuple[Source, ...],
+    copies: tuple[PlannedCopy, ...],
+    project: str,
+) -> SealOrder:
+    form, domain = copies[0].form, copies[0].key_domain
+    return SealOrder(
+        cause=cause,
+        sealed_id=site_key.token("sealed", event.pack_id, domain),
+        pack_id=event.pack_id,
+        form=form,
+        key_domain=domain,
+        study_ref=event.study_ref,
+        # Form and project are part of it: a key id stands readable in a copy and must not join what is de-identified
+        # to anything else.
+        study_key_id=site_key.token("study-key", domain, form, project, event.study_ref),
+        sources=sources,
+        copies=copies,
+        run=event.run,
+    )
+
+
+def _by_domain(copies: Iterable[PlannedCopy], form: str) -> Iterable[tuple[PlannedCopy, ...]]:
+    domains: dict[str, list[PlannedCopy]] = {}
+    for copy in copies:
+        if copy.form == form:
+            domains.setdefault(copy.key_domain, []).append(copy)
+    return (tuple(domains[domain]) for domain in sorted(domains))
+
+
+def planned_orders(site_key: SiteKey, cause: str, event: PackPlanned) -> tuple[SealOrder, ...]:
+    """One order for each key domain of the plan's identified copies; none when it has only others."""
+    sources = tuple(Source(batch.manifest, batch.headers, batch.archive, batch.instances) for batch in event.batches)
+    copies = _by_domain(event.copies, "identified")
+    return tuple(_order(site_key, cause, event, sources, group, "") for group in copies)
+
+
+def deidentified_orders(site_key: SiteKey, cause: str, event: PackDeidentified) -> tuple[SealOrder, ...]:
+    """One order for each key domain of a de-identified pack's copies."""
+    sources = (Source(event.manifest, event.headers, event.archive, event.instances),)
+    copies = _by_domain(event.copies, "deidentified")
+    return tuple(_order(site_key, cause, event, sources, group, event.project) for group in copies)
+
+
+def pack_sealed(order: SealOrder, receipt: Receipt) -> PackSealed:
+    """The fact that the pack of ``order`` lies sealed, as its receipt says."""
+    return PackSealed(sealed=receipt.sealed, copies=order.copies, run=order.run)
+
+
+def event_id(site_key: SiteKey, order: SealOrder, receipt: Receipt) -> str:
+    """The ``ce-id`` of ``pack.sealed``: the same for a repeat of its cause, as long as the parts lie where they lay."""
+    return site_key.event_id(PackSealed.subject, order.cause, order.sealed_id, receipt.generation, order.run)
+
+
+def releasable(event: BatchArchived) -> tuple[str, ...]:
+    """The sealed packs whose buffer may go: those of the batch of which at least one copy is named as proven.
+
+    The ledger says ``archived`` when every planned copy is proven, withheld or cancelled; a pack without a single
+    proven copy would be lost with its buffer, so it stays whatever the ledger says.
+    """
+    proven = {copy.sealed_id for copy in event.copies}
+    return tuple(sealed_id for sealed_id in event.sealed_ids if sealed_id in proven)

@@ -1,0 +1,110 @@
+"""The plaintext of a pack: assembled from its batches, every byte checked against what ingest saw (docs/formats.md)."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from contracts.events import Sections
+from contracts.formats import archive, headers
+from contracts.formats.chunks import Chunks
+from contracts.formats.errors import FormatError
+from contracts.formats.manifest import Instance, Manifest, merge, read_manifest, write_manifest
+from shared.errors import Unprocessable
+
+Buffer = bytes | bytearray | memoryview
+
+
+class InputDamaged(Unprocessable):
+    """The input is not what was received; ``reason`` says what of it: ``input-manifest``, ``input-instance`` …"""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch, its manifest checked; ``headers`` and ``archive`` open its sections when they are wanted."""
+
+    manifest: Manifest
+    headers: Callable[[], Iterable[bytes]]
+    headers_size: int
+    headers_sha256: str | None
+    archive: Callable[[], Iterable[bytes]]
+
+
+@dataclass(frozen=True)
+class Pack:
+    """What is sealed: the manifest of all batches with its bytes and their digest, and how long each section is."""
+
+    manifest: Manifest
+    manifest_bytes: bytes
+    manifest_sha256: str
+    sections: Sections
+    batches: tuple[Batch, ...]
+
+
+def checked_manifest(data: bytes, sha256: str | None, instances: int) -> Manifest:
+    """The manifest in ``data``; InputDamaged unless it has the digest and the count that the event tells."""
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise InputDamaged("input-manifest")
+    try:
+        manifest = read_manifest([data])
+    except FormatError as error:
+        raise InputDamaged("input-manifest") from error
+    if len(manifest.instances) != instances:
+        raise InputDamaged("input-counts")
+    return manifest
+
+
+def assemble(pack_id: str, batches: Sequence[Batch]) -> Pack:
+    """The pack of ``batches`` in their order; InputDamaged when they do not belong together."""
+    try:
+        manifest = merge([batch.manifest for batch in batches], pack_id)
+    except ValueError as error:
+        raise InputDamaged("input-manifest") from error
+    data = write_manifest(manifest)
+    sections = Sections(
+        manifest=len(data),
+        headers=sum(batch.headers_size for batch in batches),
+        archive=archive.layout(manifest.instances).total,
+    )
+    return Pack(manifest, data, hashlib.sha256(data).hexdigest(), sections, tuple(batches))
+
+
+def plaintext(pack: Pack) -> Iterator[Buffer]:
+    """Manifest, headers and archive in chunks. InputDamaged at the first byte sequence that is not as received.
+
+    What was yielded before is not to be kept then: an instance's digest is known only behind its last byte.
+    """
+    files = _files(pack.batches)
+    try:
+        yield pack.manifest_bytes
+        yield from headers.renumber(_headers(batch) for batch in pack.batches)
+        yield from archive.iterate(pack.manifest.instances, lambda _: next(files))
+    except FormatError as error:
+        raise InputDamaged("input-archive" if error.reason.startswith("stream") else error.reason) from error
+
+
+def _headers(batch: Batch) -> Iterator[bytes]:
+    state = hashlib.sha256()
+    for chunk in batch.headers():
+        state.update(chunk)
+        yield chunk
+    if batch.headers_sha256 is not None and state.hexdigest() != batch.headers_sha256:
+        raise InputDamaged("input-headers")
+
+
+def _files(batches: Iterable[Batch]) -> Iterator[Iterator[memoryview]]:
+    """The Part 10 files of all batches in order; each must be read to its end before the next is asked for."""
+    for batch in batches:
+        chunks, position = Chunks(batch.archive()), 0
+        for instance in batch.manifest.instances:
+            chunks.skip(instance.offset - position)
+            yield _file(instance, chunks)
+            position = instance.offset + instance.length
+
+
+def _file(instance: Instance, chunks: Chunks) -> Iterator[memoryview]:
+    state = hashlib.sha256()
+    for piece in chunks.take(instance.length):
+        state.update(piece)
+        yield piece
+    if state.hexdigest() != instance.file_sha256:
+        raise InputDamaged("input-instance")

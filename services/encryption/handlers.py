@@ -1,0 +1,71 @@
+"""What encryption does with each event."""
+
+import asyncio
+
+from contracts.events import BatchArchived, PackDeidentified, PackPlanned
+from services.encryption.domain.orders import (
+    Receipt,
+    SealOrder,
+    deidentified_orders,
+    event_id,
+    pack_sealed,
+    planned_orders,
+    releasable,
+)
+from services.encryption.ports import Buffer, Inputs, Publisher, Sealing
+from shared.identity import SiteKey
+from shared.messaging.cloudevent import Received
+
+
+class SealHandlers:
+    """Seals each pack once, and says so as often as it is asked."""
+
+    def __init__(
+        self,
+        *,
+        site_key: SiteKey,
+        inputs: Inputs,
+        buffer: Buffer,
+        sealing: Sealing,
+        bus: Publisher,
+        packs_at_once: int = 2,
+    ) -> None:
+        self._site_key = site_key
+        self._inputs = inputs
+        self._buffer = buffer
+        self._sealing = sealing
+        self._bus = bus
+        self._turns = asyncio.Semaphore(packs_at_once)
+
+    async def pack_planned(self, received: Received[PackPlanned]) -> None:
+        """Seal the identified pack, once for each key domain."""
+        for order in planned_orders(self._site_key, received.id, received.data):
+            await self._deliver(order)
+
+    async def pack_deidentified(self, received: Received[PackDeidentified]) -> None:
+        """Seal the de-identified pack, once for each key domain."""
+        for order in deidentified_orders(self._site_key, received.id, received.data):
+            await self._deliver(order)
+
+    async def batch_archived(self, received: Received[BatchArchived]) -> None:
+        """Release the buffer: every planned copy is proven."""
+        for sealed_id in releasable(received.data):
+            await self._buffer.release(sealed_id)
+
+    async def _deliver(self, order: SealOrder) -> None:
+        receipt = await self._buffer.receipt(order)
+        if receipt is None:
+            async with self._turns:
+                receipt = await self._sealing.seal(order, await self._inputs.open(order))
+        else:
+            receipt = await self._sound(order, receipt)
+        await self._bus.publish(pack_sealed(order, receipt), id=event_id(self._site_key, order, receipt))
+
+    async def _sound(self, order: SealOrder, receipt: Receipt) -> Receipt:
+        """The receipt, or its successor: a plan that is started again may have stopped at a damaged buffer."""
+        await self._buffer.tidy(receipt)
+        broken = await self._buffer.broken(receipt) if order.run else frozenset()
+        if not broken:
+            return receipt
+        async with self._turns:
+            return await self._sealing.repair(order, await self._inputs.open(order), receipt, broken)

@@ -1,0 +1,59 @@
+"""replication: the flow, once for each target."""
+
+import asyncio
+
+from contracts.events import CopyDamaged, CopyExpired, CopyFailed, CopyRemoved, CopyWritten, PackSealed
+from services.replication.adapters import Budget, Limits, Sources, TargetCopies
+from services.replication.config import Settings
+from services.replication.handlers import CopyHandlers
+from shared.breaker import Breaker
+from shared.identity import SiteKey
+from shared.messaging.bus import Bus
+from shared.service import On, Service
+from shared.storage import StoreUnavailable, open_store
+from shared.storage.targets import load_targets, open_key_bucket, open_target
+
+
+def build(settings: Settings | None = None) -> Service:
+    """The service, ready to run."""
+    settings = settings or Settings()
+    site_key, bus = SiteKey.load(settings.site_key_file), Bus(settings, "replication")
+    targets = load_targets(settings.targets_file)
+    key_records, in_flight = open_store(settings.keys_url), Budget(settings.bytes_in_flight)
+    sources = Sources(open_store(settings.sealed_url), {name: open_target(target) for name, target in targets.items()})
+
+    def handlers(name: str) -> CopyHandlers:
+        target = targets[name]
+        copies = TargetCopies(
+            site_key=site_key,
+            tiers={tier: open_target(target, tier) for tier in target.tiers},
+            key_bucket=open_key_bucket(target),
+            key_records=key_records,
+            sources=sources,
+            limits=Limits(
+                asyncio.Semaphore(settings.parts_at_once), Budget(settings.target_bytes_in_flight), in_flight
+            ),
+        )
+        circuit = Breaker(
+            away=StoreUnavailable,
+            probe=copies.probe,
+            first=settings.breaker_first,
+            longest=settings.breaker_longest,
+        )
+        return CopyHandlers(target=name, forms=target.forms, site_key=site_key, copies=copies, circuit=circuit, bus=bus)
+
+    def routes(name: str, on: CopyHandlers) -> tuple[On, ...]:
+        return (
+            On(PackSealed, on.pack_sealed, target=name, at_once=settings.packs_at_once),
+            On(CopyDamaged, on.copy_damaged, target=name, at_once=1),
+            On(CopyExpired, on.copy_expired, target=name, at_once=1),
+        )
+
+    names = settings.replication_targets or tuple(targets)
+    return Service(
+        name="replication",
+        settings=settings,
+        bus=bus,
+        consumes=tuple(row for name in names for row in routes(name, handlers(name))),
+        publishes=(CopyWritten, CopyFailed, CopyRemoved),
+    )

@@ -1,0 +1,121 @@
+"""What replication does with each event, for one target."""
+
+from collections.abc import Awaitable, Callable, Collection
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+from contracts.events import CopyDamaged, CopyExpired, CopyFailed, CopyRemoved, CopyWritten, PackSealed
+from services.replication.domain import (
+    FIRST_GENERATION,
+    FORM_EXCLUDED,
+    UNREACHABLE,
+    SourceLost,
+    Write,
+    copy_key,
+    event_id,
+    failed,
+    planned_for,
+    removed,
+    rewrite,
+    siblings,
+    written,
+)
+from services.replication.ports import Copies, Publisher
+from shared.breaker import Breaker
+from shared.errors import AlreadyDone
+from shared.identity import SiteKey
+from shared.messaging.cloudevent import Received
+from shared.storage import StoreFull, StoreRefused
+
+T = TypeVar("T")
+
+Wanted = Received[PackSealed] | Received[CopyDamaged]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class CopyHandlers:
+    """Keeps the copies of one target as the events say. Other targets' events are not its business."""
+
+    def __init__(
+        self,
+        *,
+        target: str,
+        forms: Collection[str],
+        site_key: SiteKey,
+        copies: Copies,
+        circuit: Breaker,
+        bus: Publisher,
+        now: Callable[[], datetime] = _now,
+    ) -> None:
+        self._target = target
+        self._forms = forms
+        self._site_key = site_key
+        self._copies = copies
+        self._circuit = circuit
+        self._bus = bus
+        self._now = now
+
+    async def pack_sealed(self, received: Received[PackSealed]) -> None:
+        """Write the planned copy; a repeat finds it there and says so again."""
+        event = received.data
+        planned = planned_for(event, self._target)
+        if planned is None:
+            return
+        first = Write(event.sealed, copy_key(self._site_key, event.sealed, planned, FIRST_GENERATION))
+        if event.sealed.form not in self._forms:
+            await self._fail(first, received, FORM_EXCLUDED, retrying=False)
+            return
+        generation = await self._reach(first, received, lambda: self._copies.generation(event.sealed))
+        if generation is None:
+            raise AlreadyDone("copy-removed")
+        sources = siblings(self._site_key, event, self._target, {FIRST_GENERATION, generation})
+        copy = copy_key(self._site_key, event.sealed, planned, generation)
+        await self._write(Write(event.sealed, copy, sources), received)
+
+    async def copy_damaged(self, received: Received[CopyDamaged]) -> None:
+        """Write the copy again as its next generation."""
+        event = received.data
+        if event.copy_key.target != self._target:
+            return
+        write = rewrite(self._site_key, event)
+        for generation in (event.copy_key, write.copy_key):
+            if await self._reach(write, received, partial(self._copies.removed, generation)):
+                raise AlreadyDone("copy-removed")
+        await self._write(write, received)
+
+    async def copy_expired(self, received: Received[CopyExpired]) -> None:
+        """Remove the generation that nobody wants any longer."""
+        event = received.data
+        if event.copy_key.target != self._target:
+            return
+        await self._circuit.call(lambda: self._copies.remove(event.copy_key))
+        await self._say(removed(event, self._now()))
+
+    async def _write(self, write: Write, received: Wanted) -> None:
+        try:
+            await self._reach(write, received, lambda: self._copies.write(write))
+        except SourceLost as loss:
+            await self._fail(write, received, loss.reason, retrying=False)
+            return
+        await self._say(written(write, self._now(), received.data.run))
+
+    async def _reach(self, write: Write, received: Wanted, work: Callable[[], Awaitable[T]]) -> T:
+        """What ``work`` gives, however long the target is away. That it is away, or refuses, is said once for a run."""
+        try:
+            return await self._circuit.call(
+                work, on_open=lambda: self._fail(write, received, UNREACHABLE, retrying=True)
+            )
+        except (StoreRefused, StoreFull) as refusal:
+            await self._fail(write, received, refusal.reason, retrying=True)
+            raise
+
+    async def _fail(self, write: Write, received: Wanted, reason: str, *, retrying: bool) -> None:
+        run = received.data.run
+        await self._say(failed(write, reason, attempts=received.deliveries, retrying=retrying, run=run))
+
+    async def _say(self, fact: CopyWritten | CopyFailed | CopyRemoved) -> None:
+        await self._bus.publish(fact, id=event_id(self._site_key, fact))

@@ -1,0 +1,73 @@
+"""A circuit breaker: while something is away its callers wait, and one of them asks when it is back."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def _nothing() -> None:
+    """Nobody wants to hear of it."""
+
+
+class Breaker:
+    """Guards one dependency. ``away`` is the error that says it is not there; any other passes to the caller.
+
+    A call that meets ``away`` opens the circuit and waits; it is tried again, as often as it takes, when ``probe``
+    succeeds. Only one caller asks at a time, after ``first`` seconds and then after pauses that double up to
+    ``longest``; a call that succeeds resets them. A caller that is cancelled leaves the others as they were.
+    """
+
+    def __init__(
+        self,
+        *,
+        away: type[Exception],
+        probe: Callable[[], Awaitable[object]],
+        first: float = 1.0,
+        longest: float = 60.0,
+    ) -> None:
+        self._away = away
+        self._probe = probe
+        self._first = first
+        self._longest = longest
+        self._pause = first
+        self._is_open = False
+        self._asking = asyncio.Lock()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the dependency was away when last tried."""
+        return self._is_open
+
+    async def call(self, work: Callable[[], Awaitable[T]], *, on_open: Callable[[], Awaitable[None]] = _nothing) -> T:
+        """The result of ``work``, however long the dependency is away; ``on_open`` is told once if it is."""
+        told = False
+        while True:
+            if self._is_open and not told:
+                told = True
+                await on_open()
+            await self._until_closed()
+            try:
+                result = await work()
+            except self._away:
+                self._is_open = True
+            else:
+                self._is_open, self._pause = False, self._first
+                return result
+
+    async def _until_closed(self) -> None:
+        async with self._asking:
+            while self._is_open:
+                # Jitter: many processes that lost the same target do not come back in one moment.
+                await asyncio.sleep(self._pause * random.uniform(0.75, 1.0))  # noqa: S311
+                self._pause = min(2 * self._pause, self._longest)
+                await self._ask()
+
+    async def _ask(self) -> None:
+        try:
+            await self._probe()
+        except self._away:
+            return
+        self._is_open = False
