@@ -53,4 +53,6 @@ def _reason(answer: httpx.Response) -> str:
         told = answer.json()
     except ValueError:
         return f"HTTP {answer.status_code}"
-    return str(told.get("error", f"HTTP {answer.status_code}")) if isinstance(told, dict) else f"HTTP {answer.status_code}"
+    return (
+        str(told.get("error", f"HTTP {answer.status_code}")) if isinstance(told, dict) else f"HTTP {answer.status_code}"
+    )

@@ -28,7 +28,9 @@ def up(
     port_base: Annotated[
         int | None, typer.Option(help="First of 40 ports: DICOM N, MLLP N+1, HTTP N+2. Default 11112, 2575, 8080.")
     ] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Return when everything is ready; stop it with `down`.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return when everything is ready; stop it with `down`.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Start a whole site on this machine: bus, two stand-in clouds, every service. Repeating it changes nothing."""

@@ -1,22 +1,39 @@
 """What an embedded site needs before its services start: folders, keys, configuration, buckets, streams."""
 
 import asyncio
+import contextlib
 from importlib import resources
 from pathlib import Path
 
 import yaml
 
+from cli.embedded.plan import site_plan
 from cli.embedded.ports import CLOUDS, Ports
 from cli.embedded.servers import credentials
 from cli.site import Site, write_atomically
 from shared.identity import SiteKey
+from shared.messaging.provision import provision_site
+from shared.settings import ServiceSettings
+from shared.storage.administration import ensure_bucket
+from shared.storage.errors import StoreRefused, StoreUnavailable
+from shared.storage.targets import load_targets
 
 _WAIT = 60.0
+_PAUSE = 0.25
 
 
 def prepare(site: Site, ports: Ports) -> None:
     """Make folders, the site key, ``targets.yaml`` and ``policy.yaml``; what is there already is kept."""
-    for folder in (site.run, site.logs, site.traces, site.config, site.databases, site.stores, site.spool, site.stopped):
+    for folder in (
+        site.run,
+        site.logs,
+        site.traces,
+        site.config,
+        site.databases,
+        site.stores,
+        site.spool,
+        site.stopped,
+    ):
         folder.mkdir(parents=True, exist_ok=True)
     for folder in (site.secrets, site.keks, site.secrets / "projects"):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -41,6 +58,8 @@ def targets(site: Site, ports: Ports) -> dict[str, object]:
         "forms": ["identified"],
     }
     clouds = {name: _cloud(site, name, ports.clouds[name][0]) for name in CLOUDS}
+    for name in CLOUDS:
+        credentials(site, name)
     return {"targets": {"onsite": onsite, **clouds}}
 
 
@@ -58,24 +77,23 @@ def _cloud(site: Site, name: str, port: int) -> dict[str, object]:
 
 
 async def provision(site: Site, ports: Ports) -> None:
-    """Make streams, consumers and buckets, waiting for the servers to come up; safe to repeat.
+    """Make streams, consumers and the on-site folders, waiting for the bus to come up; safe to repeat.
 
-    A cloud that is down is no reason to stop: its bucket is made when it is there.
+    TimeoutError when it does not.
     """
-    from shared.messaging.provision import provision as apply  # imported late: the supervisor must start at once
-
-    await apply(f"nats://127.0.0.1:{ports.nats}", targets=("onsite", *CLOUDS), wait=_WAIT)
-    wanted = [name for name in CLOUDS if not (site.stopped / name).exists()]
-    await asyncio.gather(*(ensure_cloud(site, name) for name in wanted))
+    settings = ServiceSettings(nats_url=f"nats://127.0.0.1:{ports.nats}")
+    places = load_targets(site.targets)
+    await provision_site(settings, site_plan(), {"target": list(places)}, wait=_WAIT)
+    await ensure_bucket(places["onsite"])
 
 
 async def ensure_cloud(site: Site, name: str) -> None:
-    """Make the buckets of one cloud."""
-    from shared.storage.administration import ensure_bucket
-    from shared.storage.targets import load_targets
-
-    credentials(site, name)
-    await asyncio.wait_for(ensure_bucket(load_targets(site.targets)[name]), _WAIT)
+    """Make the buckets of one cloud, however long it takes to come up."""
+    while True:
+        with contextlib.suppress(StoreUnavailable, StoreRefused):
+            await ensure_bucket(load_targets(site.targets)[name])
+            return
+        await asyncio.sleep(_PAUSE)
 
 
 def sample_policy() -> Path:

@@ -56,9 +56,7 @@ def build(services: dict[str, str]) -> Starlette:
             return JSONResponse({"error": "nothing here", "paths": sorted(ROUTES)}, status_code=404)
         headers = [(key, value) for key, value in request.headers.items() if key not in _HOP_BY_HOP]
         headers.append(("x-forwarded-host", request.headers.get("host", "")))
-        target = httpx.URL(services[name]).copy_with(
-            path=request.url.path, query=request.url.query.encode() or None
-        )
+        target = httpx.URL(services[name]).copy_with(path=request.url.path, query=request.url.query.encode() or None)
         body = request.stream() if request.method in ("POST", "PUT") else None
         try:
             sent = client.build_request(request.method, target, headers=headers, content=body)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.embedded.ports import CLOUDS, Ports
-from cli.embedded.prepare import prepare, provision
+from cli.embedded.prepare import ensure_cloud, prepare, provision
 from cli.embedded.servers import Process, cloud, nats
 from cli.embedded.services import router, services
 from cli.site import Site, write_atomically
@@ -28,6 +28,7 @@ from cli.site import Site, write_atomically
 _PR_SET_PDEATHSIG = 1
 _LOOK_EVERY = 0.2
 _GRACE = 20.0
+_CLOUD_WAIT = 30.0
 
 
 def _die_with_parent() -> None:
@@ -65,6 +66,7 @@ class Supervisor:
     kept: dict[str, Kept] = field(default_factory=dict)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     ready: bool = False
+    buckets: set[asyncio.Task[None]] = field(default_factory=set)
     _written: str = ""
 
     async def run(self) -> None:
@@ -85,10 +87,17 @@ class Supervisor:
         for process in (nats(self.site, self.ports), *(cloud(self.site, self.ports, name) for name in CLOUDS)):
             self._keep(process)
         await provision(self.site, self.ports)
+        await self._wait_for_clouds()
         for process in services(self.site, self.ports):
             self._keep(process)
         self._keep(router(self.site, self.ports))
         self.ready = True
+
+    async def _wait_for_clouds(self) -> None:
+        """A cloud that comes up slowly or not at all is no reason not to start: copies to it wait."""
+        await asyncio.sleep(_LOOK_EVERY)
+        if self.buckets:
+            await asyncio.wait(self.buckets, timeout=_CLOUD_WAIT)
 
     def _keep(self, process: Process) -> None:
         self.kept[process.name] = Kept(process)
@@ -119,6 +128,13 @@ class Supervisor:
             kept.not_before = time.monotonic() + min(0.25 * 2 ** min(kept.restarts, 6), 10)
         if not kept.given_up and time.monotonic() >= kept.not_before:
             kept.running = await self._start(kept.process)
+            if kept.process.name in CLOUDS:
+                self._make_buckets(kept.process.name)
+
+    def _make_buckets(self, cloud: str) -> None:
+        task = asyncio.create_task(ensure_cloud(self.site, cloud))
+        self.buckets.add(task)
+        task.add_done_callback(self.buckets.discard)
 
     async def _start(self, process: Process) -> asyncio.subprocess.Process:
         with (self.site.logs / f"{process.name}.log").open("ab") as log:
@@ -143,6 +159,8 @@ class Supervisor:
             await running.wait()
 
     async def _bring_down(self) -> None:
+        for task in self.buckets:
+            task.cancel()
         names = list(self.kept)
         servers = [name for name in names if name in ("nats", *CLOUDS)]
         await asyncio.gather(*(self._end(self.kept[name]) for name in names if name not in servers))

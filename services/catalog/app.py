@@ -1,5 +1,7 @@
 """The flow of the catalogue: everything that is said becomes the index; the index answers and tells of studies."""
 
+from shared.http import access
+
 from contracts.events import (
     BatchArchived,
     BatchStored,
@@ -27,7 +29,6 @@ from services.catalog.config import Settings
 from services.catalog.handlers.events import EventHandlers
 from services.catalog.handlers.http import HttpHandlers
 from services.catalog.handlers.lifecycle import LifeCycle
-from shared.http import access
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
@@ -43,7 +44,7 @@ def build(settings: Settings | None = None) -> Service:
     database = Database(settings.database_url)
     urls = {"landing": settings.landing_url, "deid": settings.deid_url, "summaries": settings.summaries_url}
     documents = StoredDocuments({name: open_store(url) for name, url in urls.items()})
-    out = Outbox(bus, database, outbox)
+    out = Outbox(outbox, database, bus)
     events = EventHandlers(
         database=database,
         documents=documents,

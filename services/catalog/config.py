@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import Field
+
 from shared.settings import ServiceSettings
 
 
@@ -17,6 +19,6 @@ class Settings(ServiceSettings):
     #: Seconds without a new instance after which a study is complete.
     study_quiet: float = 120.0
     #: The same by calling AE title, as a JSON object, for sources that pause longer (or never).
-    study_quiet_by_source: dict[str, float] = {}
+    study_quiet_by_source: dict[str, float] = Field(default_factory=dict)
     #: Seconds between two looks at what is due.
     study_look_every: float = 0.5

@@ -51,7 +51,8 @@ def _version(connection: Connection, row: Row[Any]) -> dict[str, Any]:
 def _copy(row: Row[Any]) -> dict[str, Any]:
     found = row._mapping
     keys = json.loads(found["keys"])
-    place = locate(Sealed.model_validate_json(row.document), found[pack_entry.c.start], found[pack_entry.c.size])
+    seal = Sealed.model_validate_json(row.document)
+    place = locate(seal, found[pack_entry.c.start], found[pack_entry.c.size])
     return {
         "target": found[copy.c.target],
         "form": found[copy.c.form],
@@ -59,11 +60,12 @@ def _copy(row: Row[Any]) -> dict[str, Any]:
         "generation": found[copy.c.generation],
         "state": found[copy.c.state],
         "key": keys[place.part - 1],
-        "keys": keys[place.part - 1 : place.part - 1 + place.parts],
         "offset": place.offset,
         "length": place.length,
         "sealed_id": found[copy.c.sealed_id],
         "entry": found[pack_entry.c.entry],
+        "parts": [{"key": key, "size": part.size} for key, part in zip(keys, seal.parts, strict=False)],
+        "study_key": seal.study_key.key,
         "written": _moment(found["written"]),
         "proven": _moment(found["proven"]),
         "level": found["level"],

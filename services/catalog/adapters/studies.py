@@ -102,7 +102,9 @@ def proven_copies(connection: Connection, study_uid: str) -> tuple[ProvenCopy, .
         .where(instance.c.study_uid == study_uid)
     )
     rows = connection.execute(
-        select(copy).where(copy.c.pack_id.in_(packs), copy.c.state == "proven").order_by(copy.c.sealed_id, copy.c.target)
+        select(copy)
+        .where(copy.c.pack_id.in_(packs), copy.c.state == "proven")
+        .order_by(copy.c.sealed_id, copy.c.target)
     )
     names = ("sealed_id", "pack_id", "form", "target", "generation", "proven")
     return tuple(ProvenCopy.model_validate({name: row._mapping[name] for name in names}) for row in rows)

@@ -2,7 +2,6 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-from shared.messaging.inbox import inbox_table
 from shared.messaging.outbox import outbox_table
 from shared.sql.lease import lease_table
 
@@ -154,6 +153,5 @@ ordered = Table(
     Index("ordered_by_accession", "accession_token"),
 )
 
-inbox = inbox_table(metadata)
 outbox = outbox_table(metadata)
 lease = lease_table(metadata)

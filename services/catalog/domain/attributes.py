@@ -53,7 +53,8 @@ KEYS: tuple[Key, ...] = (
 BY_NAME: dict[str, Key] = {name: key for key in KEYS for name in (key.tag, key.keyword)}
 
 #: What is kept of a header at each level, and returned: the standard's attributes and those that viewers ask for.
-STUDY_TAGS = tuple(key.tag for key in KEYS if key.level is Level.STUDY and key.tag != "00080061") + (
+STUDY_TAGS = (
+    *(key.tag for key in KEYS if key.level is Level.STUDY and key.tag != "00080061"),
     "00080005",
     "00080201",
     "00081080",
@@ -62,7 +63,8 @@ STUDY_TAGS = tuple(key.tag for key in KEYS if key.level is Level.STUDY and key.t
     "00101030",
     "00201208",
 )
-SERIES_TAGS = tuple(key.tag for key in KEYS if key.level is Level.SERIES) + (
+SERIES_TAGS = (
+    *(key.tag for key in KEYS if key.level is Level.SERIES),
     "00080021",
     "00080031",
     "00080070",
@@ -74,7 +76,8 @@ SERIES_TAGS = tuple(key.tag for key in KEYS if key.level is Level.SERIES) + (
     "00200060",
     "00400275",
 )
-INSTANCE_TAGS = tuple(key.tag for key in KEYS if key.level is Level.INSTANCE) + (
+INSTANCE_TAGS = (
+    *(key.tag for key in KEYS if key.level is Level.INSTANCE),
     "00080008",
     "00080023",
     "00080033",

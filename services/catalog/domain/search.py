@@ -20,7 +20,7 @@ class BadQuery(Unprocessable):
 
 @dataclass(frozen=True)
 class Match:
-    """One condition: ``one`` of the values, a ``like`` pattern with ``*`` and ``?``, or a ``range`` (ends may be '')."""
+    """One condition: ``one`` of the values, a ``like`` pattern with ``*`` and ``?``, or a ``range`` with open ends."""
 
     key: Key
     how: Literal["one", "like", "range"]

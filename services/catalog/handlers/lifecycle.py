@@ -1,6 +1,7 @@
 """The one writer of the studies' life cycle: looks at what is due, by event times, under a lease."""
 
 import asyncio
+import contextlib
 import time
 import uuid
 from datetime import UTC, datetime
@@ -10,13 +11,14 @@ from sqlalchemy import Connection
 from contracts.events import Blob, Event, Evidence, StudyArchived, StudyCompleted, StudyReceived, StudyRevised
 from services.catalog.adapters import studies
 from services.catalog.adapters.studies import Due
-from services.catalog.adapters.tables import lease, outbox
+from services.catalog.adapters.tables import lease
 from services.catalog.domain.lifecycle import Step, confidence, evidence, next_step
 from services.catalog.ports import Backlog, Documents
+from shared.errors import RetryLater
 from shared.identity import SiteKey
 from shared.messaging.outbox import Outbox
 from shared.sql.database import Database
-from shared.sql.lease import acquire, holds
+from shared.sql.lease import Lease, acquire, holds
 
 _LEASE = "study-life-cycle"
 _LEASE_SECONDS = 15.0
@@ -44,9 +46,10 @@ class LifeCycle:
         self._holder = uuid.uuid4().hex
 
     async def run(self) -> None:
-        """Look for ever."""
+        """Look for ever; what cannot be said now is said at a later look."""
         while True:
-            await self.look()
+            with contextlib.suppress(RetryLater):
+                await self.look()
             await asyncio.sleep(self._look_every)
 
     async def look(self) -> None:
@@ -69,20 +72,18 @@ class LifeCycle:
             return time.time()
         return await self._database.read(studies.newest_event)
 
-    async def _say(self, due: Due, step: Step, held: object, now: float) -> bool:
+    async def _say(self, due: Due, step: Step, held: Lease, now: float) -> bool:
         summary = None if step is Step.RECEIVE else await self._summary(due, step)
 
         def work(connection: Connection) -> bool:
-            if not holds(connection, lease, held):  # type: ignore[arg-type]
+            if not holds(connection, lease, held):
                 return False
             if studies.advance(connection, due, step, now):
                 event = _event(connection, due, step, summary, datetime.fromtimestamp(now, UTC))
                 self._out.add(connection, event, id=self._event_id(due, step, event))
             return True
 
-        said = await self._database.run(work)
-        self._out.wake()
-        return said
+        return await self._database.run(work)
 
     def _event_id(self, due: Due, step: Step, event: Event) -> str:
         return self._site_key.event_id(event.subject, due.study_uid, step.value, due.revision)
@@ -111,9 +112,4 @@ def _event(connection: Connection, due: Due, step: Step, summary: Blob | None, n
     if step is Step.REVISE:
         return StudyRevised(**of_study, **counts, added=due.study.instances - due.study.told, revised=now)
     proofs = tuple(Evidence(kind=proof.kind, confidence=proof.confidence) for proof in evidence(due.study))
-    return StudyCompleted(
-        **of_study, **counts, evidence=proofs, confidence=confidence(due.study), completed=now
-    )
-
-
-__all__ = ["LifeCycle", "outbox"]
+    return StudyCompleted(**of_study, **counts, evidence=proofs, confidence=confidence(due.study), completed=now)

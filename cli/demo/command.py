@@ -1,0 +1,158 @@
+"""The steps of the demonstration."""
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydicom.data
+import typer
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from cli import hl7, lifecycle, send
+from cli.api import Api, ApiError
+from cli.demo.phantom import Order, order_message, slices
+from cli.demo.report import Row, rows_of, show
+from cli.embedded.ports import free_base
+from cli.options import Data, Json
+from cli.output import console, emit_json, fail, say, warn
+from cli.site import Site
+from cli.studies import State, waiting_for
+from cli.trace import every_span, show as show_trace, traces_with
+
+_SLICES = 200
+_PATIENCE = 600.0
+
+#: What the embedded site's policy demands of every object: (target, form).
+PLANNED = (("onsite", "identified"), ("cloud-a", "identified"), ("cloud-b", "identified"), ("cloud-b", "deidentified"))
+
+
+def command(
+    data: Data = None,
+    dicom: Annotated[
+        Path | None, typer.Option(help="Send these DICOM files instead of the ones that come along.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the site running afterwards.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show Causeway at work: a site, a study and its order, and what is proven where. Exit status 0 when all is."""
+    site = Site(data or Path(".causeway/demo"))
+    lifecycle.end(site)
+    shutil.rmtree(site.data, ignore_errors=True)
+    try:
+        settled = _demonstrate(site, dicom, as_json)
+    except (lifecycle.StartFailed, ApiError) as error:
+        fail(str(error))
+    finally:
+        if not keep:
+            lifecycle.end(site)
+    sys.exit(0 if settled else 1)
+
+
+def _demonstrate(site: Site, dicom: Path | None, as_json: bool) -> bool:
+    say("Starting a NATS server, two stand-in clouds and the services …")
+    lifecycle.start(site, free_base())
+    with tempfile.TemporaryDirectory() as scratch:
+        _send_everything(site, dicom, Path(scratch))
+    _watch(site)
+    rows = _rows(site)
+    unsettled = [row for row in rows if not row.settled]
+    if as_json:
+        emit_json([{"sop_instance_uid": row.sop_instance_uid, "places": dict(row.places)} for row in rows])
+    else:
+        show(rows)
+        _show_one_trace(site)
+        _say_where_the_rest_is(site, rows)
+    for row in unsettled:
+        warn(f"neither proven nor withheld: {row.sop_instance_uid}")
+    return bool(rows) and not unsettled
+
+
+def _send_everything(site: Site, dicom: Path | None, scratch: Path) -> None:
+    order, endpoints = Order(), site.endpoints()
+    if dicom is None:
+        message = scratch / "order.hl7"
+        message.write_bytes(order_message(order))
+        answered = hl7.send_files([message], *_address(endpoints["mllp"]))
+        say(f"order sent over HL7: {', '.join(answered)}")
+        with console.status(f"making a CT of {_SLICES} slices"):
+            list(slices(scratch, order, _SLICES))
+        shipped = Path(pydicom.data.__file__).parent / "test_files"
+        paths = [*(path for path in sorted(shipped.rglob("*")) if path.is_file()), *sorted(scratch.glob("*.dcm"))]
+    else:
+        paths = [dicom]
+    host, port = _address(endpoints["dicom"])
+    report = send.send_with_progress(paths, host=host, port=port, associations=2)
+    say(report.sentence())
+
+
+def _address(endpoint: str) -> tuple[str, int]:
+    host, _, port = endpoint.rpartition(":")
+    return host, int(port)
+
+
+def _watch(site: Site) -> None:
+    """Show how copies become proven until everything is archived, or patience ends."""
+    api, deadline = Api.of(site), time.monotonic() + _PATIENCE
+    columns = (TextColumn("{task.description:<24}"), BarColumn(40), MofNCompleteColumn())
+    progress = Progress(*columns, console=console)
+    with Live(progress, console=console, transient=True):
+        bars: dict[str, Any] = {}
+        while time.monotonic() < deadline:
+            for name, (proven, planned) in _proven(api).items():
+                bars.setdefault(name, progress.add_task(name))
+                progress.update(bars[name], completed=proven, total=planned)
+            if not _unsettled(site, api):
+                return
+            time.sleep(0.3)
+
+
+def _unsettled(site: Site, api: Api) -> list[str]:
+    try:
+        return waiting_for(site, api, None, State.archived)
+    except ApiError as error:
+        return [str(error)]
+
+
+def _proven(api: Api) -> dict[str, tuple[int, int]]:
+    """Copies by target: proven and planned."""
+    try:
+        copies = api.get("/api/summary")["copies"]
+    except (ApiError, KeyError):
+        return {}
+    return {f"{one['target']} {one['form']}": (one["proven"], one["planned"]) for one in copies}
+
+
+def _documents(site: Site) -> Iterator[dict[str, Any]]:
+    api = Api.of(site)
+    studies = [study["study_uid"] for study in api.get("/api/studies")["studies"]]
+    for study in (*studies, "-"):
+        yield from api.get(f"/api/studies/{study}/where")
+
+
+def _rows(site: Site) -> list[Row]:
+    return rows_of(_documents(site), PLANNED)
+
+
+def _show_one_trace(site: Site) -> None:
+    """The trace of the first batch of the phantom, or of any: from the association to the last proof."""
+    spans = every_span(site)
+    refs = [span["attributes"]["study_ref"] for span in spans if "study_ref" in span["attributes"]]
+    study = next((s for s in Api.of(site).get("/api/studies")["studies"] if s["study_uid"] == Order().study_uid), None)
+    wanted = study["study_ref"] if study else (refs[0] if refs else None)
+    for trace_id, found in list(traces_with(spans, "study_ref", wanted).items())[:1]:
+        show_trace(trace_id, found)
+
+
+def _say_where_the_rest_is(site: Site, rows: list[Row]) -> None:
+    report = site.data / "demo.json"
+    report.write_text(json.dumps([{"sop_instance_uid": r.sop_instance_uid, "places": dict(r.places)} for r in rows]))
+    withheld = sum(any("withheld" in told for _, told in row.places) for row in rows)
+    say(
+        f"{len(rows)} objects: {sum(r.settled for r in rows)} settled, {withheld} of them not in research form. {report}"
+    )

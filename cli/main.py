@@ -1,0 +1,40 @@
+"""``causeway``: run a site, send to it, and see what became of every object."""
+
+import typer
+
+from cli import bus, demo, fetch, hl7, lifecycle, routing, send, studies, trace
+
+app = typer.Typer(
+    name="causeway",
+    help="Causeway takes a hospital's images from modalities to proven, encrypted copies in several clouds.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+app.command()(lifecycle.up)
+app.command()(lifecycle.down)
+app.command("stop")(lifecycle.stop)
+app.command("start")(lifecycle.start_one)
+app.command("send")(send.command)
+app.add_typer(hl7.app, name="hl7")
+app.command()(studies.status)
+app.command()(studies.wait)
+app.command()(studies.where)
+app.command()(fetch.fetch)
+app.command("trace")(trace.command)
+app.command()(bus.replay)
+app.command()(routing.replan)
+app.command()(routing.overdue)
+app.add_typer(bus.deadletters, name="deadletters")
+app.command()(bus.provision)
+app.command("demo")(demo.command)
+
+
+def main() -> None:
+    """The entry point; the exit status is 0 only for success."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

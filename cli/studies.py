@@ -1,0 +1,158 @@
+"""``causeway status``, ``wait`` and ``where``: what is here, how far it is, where it lies."""
+
+import asyncio
+import time
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from cli.api import Api, ApiError
+from cli.bus import bus_overview
+from cli.options import Data, Json, site_of
+from cli.output import emit_json, fail, say, table
+from cli.site import Site, SiteDown
+
+_LOOK_EVERY = 0.3
+
+
+class State(StrEnum):
+    """What ``wait`` can wait for."""
+
+    completed = "completed"
+    archived = "archived"
+
+
+def status(data: Data = None, as_json: Json = False) -> None:
+    """Show endpoints, processes, studies, copies, the lag of every consumer, and dead letters."""
+    site = site_of(data)
+    try:
+        state = site.state()
+    except SiteDown as error:
+        fail(str(error))
+    api = Api.of(site)
+    document: dict[str, Any] = {"endpoints": state["endpoints"], "processes": state["processes"]}
+    document["studies"] = _or_error(lambda: api.get("/api/studies"))
+    document["copies"] = _or_error(lambda: api.get("/api/summary"))
+    document.update(asyncio.run(bus_overview(site)))
+    if as_json:
+        emit_json(document)
+    else:
+        _show(document)
+
+
+def _or_error(ask: Any) -> Any:
+    try:
+        return ask()
+    except ApiError as error:
+        return {"error": str(error)}
+
+
+def _show(document: dict[str, Any]) -> None:
+    table("Endpoints", ("name", "address"), document["endpoints"].items())
+    processes = document["processes"].items()
+    table(
+        "Processes",
+        ("name", "state", "pid", "restarts"),
+        [(n, p["state"], p["pid"], p["restarts"]) for n, p in processes],
+    )
+    studies = document["studies"].get("studies", [])
+    rows = [(s["study_ref"][:12], s["state"], s["series"], s["instances"], s["revision"]) for s in studies]
+    table("Studies", ("study_ref", "state", "series", "instances", "revision"), rows)
+    lags = [lag for lag in document["consumers"] if lag["pending"] or lag["unsettled"]]
+    rows = [(lag["consumer"], lag["pending"], lag["unsettled"]) for lag in lags]
+    table("Consumers with work", ("consumer", "pending", "in work"), rows)
+    copies = {name: value for name, value in document["copies"].items() if not isinstance(value, dict | list)}
+    table("Copies", ("what", "count"), copies.items())
+    say(f"dead letters: {document['dead_letters']}")
+
+
+def wait(
+    data: Data = None,
+    everything: Annotated[bool, typer.Option("--all", help="Wait for every study and every landing batch.")] = False,
+    study: Annotated[str | None, typer.Option(help="Study Instance UID to wait for.")] = None,
+    state: Annotated[State, typer.Option(help="How far it must be.")] = State.archived,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most.")] = 300,
+    as_json: Json = False,
+) -> None:
+    """Wait until a study, or everything, is completed or archived. Exit status 1 when the time is up."""
+    if everything == (study is not None):
+        fail("say either --all or --study UID", status=2)
+    site = site_of(data)
+    api = Api.of(site)
+    deadline = time.monotonic() + timeout
+    missing: list[str] = ["an answer"]
+    while missing and time.monotonic() < deadline:
+        missing = _look(site, api, study, state)
+        if missing:
+            time.sleep(_LOOK_EVERY)
+    if as_json:
+        emit_json({"state": state.value, "reached": not missing, "waiting_for": missing})
+    elif not missing:
+        say(f"{'everything' if everything else 'the study'} is {state.value}")
+    if missing:
+        fail(f"not {state.value} after {timeout:g} s: {'; '.join(missing[:5])}")
+
+
+def _look(site: Site, api: Api, study: str | None, state: State) -> list[str]:
+    try:
+        return waiting_for(site, api, study, state)
+    except (ApiError, SiteDown) as error:
+        return [str(error)]
+
+
+def waiting_for(site: Site, api: Api, study: str | None, state: State) -> list[str]:
+    """What is not there yet, in words; nothing when all is as asked."""
+    if study is None:
+        behind = _not_registered(site, api)
+        if behind:
+            return behind
+    listed = api.get("/api/studies")
+    mine = [one for one in listed["studies"] if study in (None, one["study_uid"])]
+    if study is not None and not mine:
+        return ["the study is not known yet"]
+    missing = [f"study {one['study_ref'][:12]} is {one['state']}" for one in mine if not _reached(one, state)]
+    if study is None and state is State.archived and listed["without_study"]["batches_open"]:
+        missing.append(f"{listed['without_study']['batches_open']} batches without a study are open")
+    return missing
+
+
+def _reached(study: dict[str, Any], state: State) -> bool:
+    if study["instances"] != study["told"]:
+        return False
+    if state is State.completed:
+        return study["state"] in ("completed", "archived")
+    return study["state"] == "archived" and not study["batches_open"]
+
+
+def _not_registered(site: Site, api: Api) -> list[str]:
+    """What was acknowledged and is not in the index yet: it lies in the spool, or in the stream."""
+    spooled = api.get("/api/spool")["instances"]
+    if spooled:
+        return [f"{spooled} instances are in the spool"]
+    for lag in asyncio.run(bus_overview(site))["consumers"]:
+        behind = lag["pending"] + lag["unsettled"]
+        if lag["consumer"] == "catalog_batch_stored" and behind:
+            return [f"{behind} landing batches are not registered"]
+    return []
+
+
+def where(
+    sop_instance_uid: Annotated[str, typer.Argument(help="SOP Instance UID.")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show every copy of every version of an instance, and when each was last proven."""
+    try:
+        document = Api.of(site_of(data)).get(f"/api/where/{sop_instance_uid}")
+    except ApiError as error:
+        fail(str(error))
+    if as_json:
+        emit_json(document)
+        return
+    columns = ("target", "form", "generation", "proven", "level", "key", "offset", "length")
+    for version in document["versions"]:
+        rows = [tuple(copy[name] for name in columns) for copy in version["copies"]]
+        table(f"data set {version['dataset_sha256'][:16]}… ({version['transfer_syntax']})", columns, rows)
+        for held in version["withheld"]:
+            say(f"withheld from {held['project']}: {held['reason']}")
