@@ -10,6 +10,8 @@ from contracts.events import BY_SUBJECT, EVENTS, RESERVED, Event
 from contracts.streams import consumers, documents, subjects_of
 from shared.messaging.names import durable
 from shared.messaging.plan import covers, read_plan
+from shared.messaging.provision import provision
+from tests.support.nats import NatsServer
 
 ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent.name for path in ROOT.glob("services/*/app.py"))
@@ -104,3 +106,12 @@ def test_names_of_durables_are_what_nats_allows() -> None:
     for row in consumers():
         name = durable(row["service"], row["subject"], "cloud-a" if "each" in row else None)
         assert not set(name) & set(" .*>/\\")
+
+
+async def test_a_real_server_takes_the_whole_plan_and_a_second_time_changes_nothing(nats_server: NatsServer) -> None:
+    """Server advisories and dead letters as well."""
+    async with nats_server.jetstream() as jetstream:
+        first = await provision(jetstream, PLAN, {"target": ["onsite", "cloud-a", "cloud-b"]})
+        again = await provision(jetstream, PLAN, {"target": ["onsite", "cloud-a", "cloud-b"]})
+    assert {change.how for change in first} == {"made"}
+    assert {change.how for change in again} == {"kept"}
