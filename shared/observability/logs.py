@@ -99,8 +99,8 @@ def describe_exception(_logger: WrappedLogger, _method: str, line: EventDict) ->
 
 def guard_line(_logger: WrappedLogger, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
     """Only what the registry allows; the names of dropped keys are told, so that one who misses them can register."""
-    kept = {key: value for key, value in line.items() if key != "event" and allowed(key, value)}
-    dropped = sorted(key for key in line if key not in kept and key != "event")
+    kept = {key: value for key, value in line.items() if key != "event" and allowed(key, value) and value is not None}
+    dropped = sorted(key for key, value in line.items() if key not in kept and key != "event" and value is not None)
     named = [key for key in dropped if NAME.fullmatch(key)]
     return {"event": event_name(line.get("event")), **kept, **({"dropped": named[:32]} if named else {})}
 

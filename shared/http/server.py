@@ -1,0 +1,112 @@
+"""The HTTP server of a service: /livez, /readyz, /metrics and its own routes.
+
+It has a thread and an event loop of its own, so that a frozen service still answers: that it is frozen. The service's
+routes run on the service's loop. A probe that gets no answer at all counts as dead, too.
+"""
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount
+
+from shared.errors import CausewayError, answer
+from shared.http.access import Guarded, Tokens, check_binding
+from shared.http.health import Check, Health
+from shared.http.loops import OnLoop
+from shared.observability import logger
+from shared.settings import ServiceSettings
+
+log = logger("causeway.http")
+
+
+class HttpServer:
+    """Made on the service's event loop; listens from then on, answers after ``start``.
+
+    ``silence`` gives the seconds since the service's loop last turned. BindRefused outside loopback without TLS and a
+    token, OSError when the port is taken.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        *,
+        routes: Sequence[BaseRoute] = (),
+        checks: Mapping[str, Check] | None = None,
+        silence: Callable[[], float] = lambda: 0.0,
+    ) -> None:
+        check_binding(settings)
+        tokens = Tokens.load(settings.http_token_file) if settings.http_token_file else None
+        loop = asyncio.get_running_loop()
+        application = _application(Health(silence, checks or {}, loop).routes(), routes, loop)
+        self._socket = socket.create_server((settings.http_host, settings.http_port), backlog=128)
+        self._server = uvicorn.Server(_config(Guarded(application, tokens), settings))
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._socket.getsockname()[1])
+
+    def start(self) -> None:
+        """Start to answer."""
+        self._thread.start()
+        log.info("http-listening", port=self.port)
+
+    async def stop(self) -> None:
+        """Finish the requests in work, for at most five seconds, and listen no more."""
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            await asyncio.to_thread(self._thread.join, 5.0)
+        self._socket.close()
+
+    async def serve(self) -> None:
+        """Answer until cancelled: a server as a task."""
+        self.start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.stop()
+
+    def _run(self) -> None:
+        self._server.run([self._socket])
+
+
+def _application(
+    health: Sequence[BaseRoute], routes: Sequence[BaseRoute], loop: asyncio.AbstractEventLoop
+) -> Starlette:
+    own = Starlette(routes=list(routes), exception_handlers={CausewayError: _refused, Exception: _failed})
+    return Starlette(routes=[*health, Mount("/", app=OnLoop(own, loop))])
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    """An error of ours, by its code (shared.errors)."""
+    assert isinstance(error, CausewayError)
+    return JSONResponse({"reason": error.reason}, answer(error).http)
+
+
+async def _failed(_request: Request, error: Exception) -> Response:
+    """Any other, without its text."""
+    return JSONResponse({"reason": "unexpected"}, 500)
+
+
+def _config(application: Guarded, settings: ServiceSettings) -> uvicorn.Config:
+    # Its own access log would write paths and queries, which name patients.
+    logging.getLogger("uvicorn.access").disabled = True
+    return uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        limit_concurrency=256,
+        timeout_graceful_shutdown=5,
+        ssl_certfile=settings.http_tls_cert,
+        ssl_keyfile=settings.http_tls_key,
+    )
