@@ -10,16 +10,15 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
-import structlog
-
 from shared.errors import RetryLater
+from shared.observability import logger
 
 START, END = b"\x0b", b"\x1c\r"
 
 _CHUNK = 64 * 1024
 _HEAD = 4096
 
-log = structlog.get_logger("causeway.mllp")
+log = logger("causeway.mllp")
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ class MllpServer:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, slots: asyncio.Semaphore
     ) -> None:
         if len(self._connections) >= self._limits.connections:
-            log.warning("mllp-connection-refused", connections=len(self._connections))
+            log.warning("mllp-connection-refused", count=len(self._connections))
             writer.close()
             return
         task = asyncio.current_task()
@@ -183,7 +182,7 @@ class MllpServer:
             log.warning("mllp-frame-too-large")
             await self._send(writer, await self._refuse(refusal.head))
         except (NoFrame, TimeoutError) as ending:
-            log.warning("mllp-connection-dropped", reason=type(ending).__name__)
+            log.warning("mllp-connection-dropped", error=type(ending).__name__)
         except (Ended, ConnectionError):
             pass
 

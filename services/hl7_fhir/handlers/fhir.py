@@ -8,7 +8,6 @@ from email.utils import format_datetime
 from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlencode
 
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -18,13 +17,14 @@ from services.hl7_fhir.domain.fhir import Json
 from services.hl7_fhir.domain.search import Search, SearchRefused
 from services.hl7_fhir.ports import Query, Resources, Stored
 from shared.errors import RetryLater, answer
+from shared.observability import logger
 
 _FORMATS = frozenset(("json", "application/json", "application/fhir+json", "text/json"))
 _ID = "{id:str}"
 
 Answer = Callable[[Request], Awaitable[Response]]
 
-log = structlog.get_logger("causeway.access")
+log = logger("causeway.access")
 
 
 @dataclass(frozen=True)
@@ -147,9 +147,10 @@ def _trouble(status: int, code: str, text: str) -> Response:
 
 
 def _record(request: Request, kind: str, status: int, ids: tuple[str, ...]) -> None:
-    """Who read what: the ids are opaque, the query stays out because it may hold a patient's identifier."""
+    """Who read what: the ids are opaque; the query stays out because it may hold a patient's identifier."""
     client = request.client.host if request.client else None
-    log.info("fhir-read", type=kind, status=status, ids=list(ids), client=client)
+    for resource_id in ids or (None,):
+        log.info("fhir-read", resource=kind.lower(), ref=resource_id, http_status=status, address=client)
 
 
 def _software_version() -> str:

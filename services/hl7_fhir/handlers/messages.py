@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import structlog
+from opentelemetry.trace import SpanKind
 
 from services.hl7_fhir.domain.acknowledgement import Trouble, acknowledge
 from services.hl7_fhir.domain.decision import Decision, Name, Reader
@@ -17,6 +17,7 @@ from services.hl7_fhir.ports import Arrival, Journal
 from shared.errors import AlreadyDone, CausewayError, RetryLater, answer
 from shared.identity import SiteKey
 from shared.messaging.threads import in_thread
+from shared.observability import logger, metrics, tracer
 
 #: Reading a longer message takes long enough to keep other connections waiting: it goes to a thread.
 _LONG = 64 * 1024
@@ -24,7 +25,7 @@ _LONG = 64 * 1024
 _TYPE = re.compile(r"[A-Z]{3}\Z")
 _TRIGGER = re.compile(r"[A-Z][A-Z0-9]{2}\Z")
 
-log = structlog.get_logger("causeway.hl7")
+log = logger("causeway.hl7")
 
 
 def now() -> datetime:
@@ -45,6 +46,12 @@ class Messages:
     async def arrived(self, content: bytes) -> bytes:
         """The acknowledgement of ``content``: AA once committed, AE for what is wrong in it, AR for our trouble."""
         arrival = self._arrival(content)
+        with tracer().start_as_current_span(
+            "receive hl7", kind=SpanKind.SERVER, attributes={"ref": arrival.ref}, record_exception=False
+        ):
+            return await self._settled(arrival)
+
+    async def _settled(self, arrival: Arrival) -> bytes:
         try:
             await self._take(arrival)
         except AlreadyDone:
@@ -54,8 +61,7 @@ class Messages:
         except CausewayError as error:
             return self._answer(arrival, answer(error).hl7, Trouble("207", error.reason))
         except Exception as error:
-            # Its text may quote the message; its class may not.
-            log.error("hl7-message-failed", message_ref=arrival.ref, error=type(error).__name__)
+            log.error("hl7-message-failed", ref=arrival.ref, exc_info=error)
             return self._answer(arrival, "AR", Trouble("207", "internal-error"))
         return self._answer(arrival, "AA")
 
@@ -99,13 +105,15 @@ class Messages:
         )
 
     def _answer(self, arrival: Arrival, code: str, trouble: Trouble | None = None) -> bytes:
+        outcome, reason = code.lower(), trouble.reason if trouble else None
+        metrics().count("causeway_hl7_messages_total", outcome=outcome)
         log.info(
-            "hl7-message-answered",
-            message_ref=arrival.ref,
-            code=code,
-            reason=trouble.reason if trouble else None,
-            # What is no type or trigger may be anything, a name for instance.
-            type=arrival.name.type if _TYPE.match(arrival.name.type) else None,
-            trigger=arrival.name.trigger if _TRIGGER.match(arrival.name.trigger) else None,
+            "hl7-message-answered", ref=arrival.ref, outcome=outcome, reason=reason, trigger=_trigger(arrival.name)
         )
         return acknowledge(arrival.content, code, arrival.received, secrets.token_hex(10), trouble)
+
+
+def _trigger(name: Name) -> str | None:
+    """``adt_a08``; None for what has not the form of a trigger, since it may be anything, a name for instance."""
+    known = _TYPE.match(name.type) and _TRIGGER.match(name.trigger)
+    return f"{name.type}_{name.trigger}".lower() if known else None
