@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass, replace
 
 import nats.errors
 import nats.js.errors
-import structlog
 from nats.aio.msg import Msg
 from nats.js.kv import KeyValue
 
 from shared.errors import RetryLater, Unprocessable
 from shared.messaging.bus import Bus, BusAway
+from shared.observability import logger
 
 #: The key-value bucket; the provisioner makes it.
 BUCKET = "attempts"
@@ -35,7 +35,7 @@ LONG_DEATHS = 20
 HANDOVER = 30.0
 STILL_RUNNING_DELAY = 30.0
 
-log = structlog.get_logger("causeway.bus")
+log = logger("causeway.bus")
 
 
 class Poison(Unprocessable):
@@ -81,12 +81,12 @@ class Attempts:
         finally:
             self._running.discard(key)
 
-    async def failed(self, message: Msg) -> bool:
-        """Record an unknown error; True when it was the last that is allowed."""
+    async def failed(self, message: Msg) -> int:
+        """Record an unknown error; how many that makes. ``FAILURES`` are enough."""
         record = await self.read(self.key(message))
         failed = record.failed + 1
         await self._write(self.key(message), Record(message.metadata.num_delivered, failed))
-        return failed >= FAILURES
+        return failed
 
     async def postponed(self, message: Msg) -> None:
         """Record that the delivery ended in order, to be made again."""

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import nats
 import nats.errors
 import nats.js.errors
-import structlog
 from faststream.middlewares import AckPolicy
 from faststream.nats import NatsBroker
 from faststream.nats.security import NatsUserPassword
@@ -26,6 +25,7 @@ from pydantic import BaseModel
 from shared.errors import RetryLater, Unprocessable
 from shared.messaging.cloudevent import CloudEvent, data_schema, encode, headers
 from shared.messaging.tracing import BODY_SIZE, current_traceparent, sending
+from shared.observability import logger, metrics
 
 #: What every connection of ours says, to FastStream's broker and to nats-py alike.
 PERSISTENCE: dict[str, Any] = {
@@ -42,7 +42,7 @@ PUBLISH_ATTEMPTS = 2
 GRACEFUL_TIMEOUT = 20.0
 DRAIN_TIMEOUT = 5
 
-log = structlog.get_logger("causeway.bus")
+log = logger("causeway.bus")
 
 
 class BusSettings(Protocol):
@@ -218,7 +218,7 @@ class Bus:
             except nats.js.errors.NoStreamResponseError:
                 raise BusAway("stream-missing") from None
             except nats.js.errors.APIError as refusal:
-                log.warning("publish-refused", stream=stream, code=refusal.err_code)
+                log.warning("publish-refused", stream=stream, code=f"js-{refusal.err_code}")
                 raise BusAway("stream-refused") from None
             except (nats.errors.Error, OSError):
                 raise BusAway("bus-away") from None
@@ -227,7 +227,9 @@ class Bus:
     async def _publish_once(self, stream: str, subject: str, body: bytes, header: dict[str, str]) -> int:
         if not self.connected:
             raise BusAway("bus-away")
-        ack = await self.jetstream.publish(subject, body, timeout=PUBLISH_TIMEOUT, stream=stream, headers=header)
+        with metrics().timed("causeway_publish_seconds"):
+            ack = await self.jetstream.publish(subject, body, timeout=PUBLISH_TIMEOUT, stream=stream, headers=header)
+        metrics().count("causeway_published_total", subject=subject)
         return ack.seq
 
     async def _reconnected(self) -> None:

@@ -28,7 +28,7 @@ class Heartbeat:
     def __init__(self, settings: BusSettings, service: str, interval: float = INTERVAL) -> None:
         self._settings = settings
         self._name = f"{service}-heartbeat"
-        self._interval = interval
+        self.interval = interval
         self._kept: set[str] = set()
         self._alive = time.monotonic()
         self._stopped = threading.Event()
@@ -65,7 +65,7 @@ class Heartbeat:
     async def _beat_until_stopped(self) -> None:
         client = await open_client(self._settings, self._name, error_cb=_ignore)
         while not self._stopped.is_set():
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(self.interval)
             if self.silence() < ABANDONED:
                 await self._beat_once(client)
         with suppress(nats.errors.Error, OSError):

@@ -13,7 +13,6 @@ from contextlib import suppress
 from datetime import UTC
 from typing import Any, Protocol, TypeVar
 
-import structlog
 from pydantic import BaseModel
 from sqlalchemy import (
     Column,
@@ -37,6 +36,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from shared.errors import RetryLater, Unprocessable
 from shared.messaging.bus import Bus, Letter, letter
+from shared.observability import logger
 
 CLAIM = 30.0
 BATCH = 32
@@ -48,7 +48,7 @@ PAUSE = 0.5
 
 T = TypeVar("T")
 
-log = structlog.get_logger("causeway.outbox")
+log = logger("causeway.outbox")
 
 
 class Transactions(Protocol):

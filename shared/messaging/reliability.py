@@ -18,21 +18,21 @@ from types import TracebackType
 from typing import Any
 
 import nats.errors
-import structlog
 from faststream import BaseMiddleware
 from nats.aio.msg import Msg
 
 from shared.errors import AlreadyDone, RetryLater, Unprocessable
 from shared.messaging import deadletters
-from shared.messaging.attempts import Attempts, StillRunning
+from shared.messaging.attempts import FAILURES, Attempts, StillRunning
 from shared.messaging.bus import Bus, BusAway
 from shared.messaging.heartbeat import Heartbeat
+from shared.observability import logger, metrics
 
 #: Seconds before the next delivery, by attempt; the last one holds for all that follow.
 DELAYS = (0.25, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 ACK_TIMEOUT = 5.0
 
-log = structlog.get_logger("causeway.messages")
+log = logger("causeway.messages")
 
 
 def delay(attempt: int) -> float:
@@ -68,8 +68,9 @@ class Settlement:
         if error is None or isinstance(error, AlreadyDone):
             await message.ack_sync(timeout=ACK_TIMEOUT)
             await self.attempts.settled(message)
+            self._count(message, "again" if error else "done")
         elif isinstance(error, Unprocessable):
-            await self.bury(message, error, error.reason)
+            await self._bury(message, error, error.reason)
         elif isinstance(error, StillRunning):
             await message.nak(delay=error.delay)
         elif isinstance(error, RetryLater):
@@ -80,7 +81,7 @@ class Settlement:
         else:
             await self._fail(message, error)
 
-    async def bury(self, message: Msg, error: BaseException, reason: str) -> None:
+    async def _bury(self, message: Msg, error: BaseException, reason: str) -> None:
         """Publish the dead letter of ``message``, then terminate it."""
         about = message.metadata
         if about.stream != deadletters.STREAM:
@@ -90,6 +91,8 @@ class Settlement:
             await self._bus.publish_raw(deadletters.STREAM, subject, message.data, header)
         await message.term()
         await self.attempts.settled(message)
+        self._count(message, "dead")
+        metrics().count("causeway_deadletters_total", consumer=about.consumer, reason=reason)
         log.error("dead-letter", consumer=about.consumer, error=type(error).__name__, reason=reason)
 
     async def _postpone(self, message: Msg, error: RetryLater) -> None:
@@ -98,19 +101,20 @@ class Settlement:
         log.info("postponed", consumer=message.metadata.consumer, reason=error.reason, deliveries=deliveries)
         await self.attempts.postponed(message)
         await message.nak(delay=wait)
+        self._count(message, "retry")
 
     async def _fail(self, message: Msg, error: BaseException) -> None:
-        log.error(
-            "handler-failed",
-            consumer=message.metadata.consumer,
-            error=type(error).__name__,
-            where=_where(error.__traceback__),
-            deliveries=message.metadata.num_delivered,
-        )
-        if await self.attempts.failed(message):
-            await self.bury(message, error, "unknown-error")
+        log.error("handler-failed", consumer=message.metadata.consumer, exc_info=error)
+        failures = await self.attempts.failed(message)
+        if failures >= FAILURES:
+            await self._bury(message, error, "unknown-error")
         else:
-            await message.nak(delay=delay(message.metadata.num_delivered))
+            await message.nak(delay=delay(failures))
+            self._count(message, "retry")
+
+    @staticmethod
+    def _count(message: Msg, outcome: str) -> None:
+        metrics().count("causeway_messages_total", consumer=message.metadata.consumer, outcome=outcome)
 
 
 class Reliability(BaseMiddleware[Any, Msg]):
@@ -127,7 +131,8 @@ class Reliability(BaseMiddleware[Any, Msg]):
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
         """Let the handler run when the message may be tried (again)."""
         async with self._settlement.attempts.admitted(self.msg):
-            return await call_next(msg)
+            with metrics().timed("causeway_handler_seconds", consumer=self.msg.metadata.consumer):
+                return await call_next(msg)
 
     async def after_processed(
         self,
@@ -141,12 +146,3 @@ class Reliability(BaseMiddleware[Any, Msg]):
         finally:
             self._settlement.heartbeat.release(self.msg.reply)
         return isinstance(exc_val, Exception)
-
-
-def _where(traceback: TracebackType | None) -> str:
-    """The place an error came from, ``file:line``; its text may hold what came from the input."""
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    if traceback is None:
-        return ""
-    return f"{traceback.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{traceback.tb_lineno}"

@@ -7,13 +7,13 @@ when it finds none. This loop has *slots*: each asks for one message, works on i
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
 import nats.errors
 import nats.js.errors
-import structlog
 from faststream._internal.broker.registrator import Registrator
 from faststream._internal.endpoint.subscriber.call_item import CallsCollection
 from faststream.middlewares import AckPolicy
@@ -27,13 +27,14 @@ from nats.aio.subscription import Subscription
 from nats.js.api import ConsumerConfig
 
 from shared.messaging.bus import GRACEFUL_TIMEOUT, Bus
+from shared.observability import logger, metrics
 
 #: How long one pull waits at the server, seconds; and how long for an answer that is overdue.
 PULL_EXPIRES = 30.0
 PULL_PATIENCE = 5.0
 PAUSE = 1.0
 
-log = structlog.get_logger("causeway.bus")
+log = logger("causeway.bus")
 
 
 class ConsumerLost(Exception):
@@ -182,6 +183,7 @@ class DurableSubscriber(PullStreamSubscriber):
         self._idle.add(task)
         try:
             await self._bus.until_connected()
+            metrics().set("causeway_fetch_timestamp_seconds", time.time(), consumer=self.durable)
             return await slot.pull()
         except nats.errors.ConnectionClosedError:
             raise

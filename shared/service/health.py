@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import CausewayError
+from shared.observability import metrics
 from shared.settings import ServiceSettings
 
 #: A loop that has been silent for longer, in seconds, is not alive.
@@ -85,7 +86,8 @@ class Health:
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text format."""
-        return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
+        metrics().set("causeway_loop_silence_seconds", self._silence())
+        return Response(metrics().expose(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
     async def _ask(self, check: Check) -> str:
         try:

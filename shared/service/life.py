@@ -18,14 +18,14 @@ from typing import Any
 
 import nats.errors
 import nats.js.errors
-import structlog
 from faststream import FastStream
 
 from shared.errors import RetryLater
 from shared.messaging.attempts import BUCKET
-from shared.messaging.heartbeat import ABANDONED, Heartbeat
+from shared.messaging.heartbeat import ABANDONED, INTERVAL, Heartbeat
 from shared.messaging.reliability import Settlement
 from shared.messaging.subscriber import DurableSubscriber
+from shared.observability import logger
 from shared.service.health import Check, Health, Server
 from shared.service.model import Service, Task
 from shared.service.routes import bind
@@ -35,7 +35,7 @@ FIND_PAUSE = 0.5
 #: ``sysexits.h`` EX_SOFTWARE: the loop stood still.
 FROZEN_STATUS = 70
 
-log = structlog.get_logger("causeway.service")
+log = logger("causeway.service")
 
 
 class NotReady(RetryLater):
@@ -45,10 +45,10 @@ class NotReady(RetryLater):
 class Life:
     """One life of one service in this process."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, heartbeat: float = INTERVAL) -> None:
         self._service = service
-        self._heartbeat = Heartbeat(service.settings, service.name)
-        service.bus.broker.add_middleware(Settlement(service.bus, self._heartbeat).middleware())
+        self.heartbeat = Heartbeat(service.settings, service.name, heartbeat)
+        service.bus.broker.add_middleware(Settlement(service.bus, self.heartbeat).middleware())
         self._subscribers: list[DurableSubscriber] = bind(service)
         self._background: list[asyncio.Task[None]] = []
         self._pulse: asyncio.Task[None] | None = None
@@ -79,7 +79,7 @@ class Life:
         for task in self._service.tasks:
             self._supervise(task.name, self._lived(task))
         await self._service.bus.connect()
-        self._heartbeat.start()
+        self.heartbeat.start()
         await self._find_consumers()
 
     async def _opened(self) -> None:
@@ -97,7 +97,7 @@ class Life:
     async def _closed(self) -> None:
         for stop in self._service.stops:
             await stop()
-        self._heartbeat.stop()
+        self.heartbeat.stop()
         if self._server is not None:
             await self._server.stop()
         if self._pulse is not None:
@@ -106,15 +106,15 @@ class Life:
 
     def _start_pulse(self) -> None:
         self._pulse = asyncio.create_task(self._beat(), name="pulse")
-        threading.Thread(target=_watch, args=(self._heartbeat,), name="watchdog", daemon=True).start()
+        threading.Thread(target=_watch, args=(self.heartbeat,), name="watchdog", daemon=True).start()
 
     async def _beat(self) -> None:
         while True:
-            self._heartbeat.beat()
+            self.heartbeat.beat()
             await asyncio.sleep(PULSE)
 
     def _start_server(self) -> None:
-        health = Health(self._heartbeat.silence, self._checks(), asyncio.get_running_loop())
+        health = Health(self.heartbeat.silence, self._checks(), asyncio.get_running_loop())
         self._server = Server(self._service.settings, health, self._service.routes)
         self._server.start()
 
@@ -141,7 +141,7 @@ class Life:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            log.error("task-failed", task=task.get_name(), error=type(error).__name__)
+            log.error("task-failed", task=task.get_name(), exc_info=error)
             self.failure = self.failure or error
             self.failed.set()
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-import structlog
 from faststream.nats.message import NatsMessage
 from nats.aio.msg import Msg
 
@@ -13,6 +12,7 @@ from shared.messaging import deadletters
 from shared.messaging.cloudevent import Received, decode
 from shared.messaging.subscriber import DurableSubscriber, subscribe
 from shared.messaging.tracing import Arrival, processing
+from shared.observability import bound
 from shared.service.model import On, OnDeadLetter, Service
 
 
@@ -45,7 +45,7 @@ def _traced(handler: Callable[[Any], Awaitable[None]]) -> Callable[[Delivered], 
     async def handle(delivered: Delivered) -> None:
         arrival = delivered.arrival
         with (
-            structlog.contextvars.bound_contextvars(ce_id=arrival.id, subject=arrival.subject),
+            bound(event_id=arrival.id, subject=arrival.subject),
             processing(arrival),
         ):
             await handler(delivered.content)

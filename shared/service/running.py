@@ -4,12 +4,11 @@ import asyncio
 import importlib
 from collections.abc import Callable
 
-import structlog
-
+from shared.observability import configure, logger
 from shared.service.life import live
 from shared.service.model import Service
 
-log = structlog.get_logger("causeway.service")
+log = logger("causeway.service")
 
 
 def factory(path: str) -> Callable[[], Service]:
@@ -23,10 +22,12 @@ def factory(path: str) -> Callable[[], Service]:
 
 def run(service: Service) -> int:
     """Live ``service`` to its end; the exit status: 0 after SIGTERM or SIGINT, 1 after a failure."""
+    telemetry = configure(service.name, service.settings)
     try:
         asyncio.run(live(service))
     except Exception as error:
-        # Its text may hold what came from an input; what failed has been logged where it failed.
-        log.error("service-failed", service=service.name, error=type(error).__name__)
+        log.error("service-failed", exc_info=error)
         return 1
+    finally:
+        telemetry.shutdown()
     return 0

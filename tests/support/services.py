@@ -65,9 +65,9 @@ def worker(server: NatsServer, handler: Callable[[Any], Awaitable[None]], **othe
 
 
 @asynccontextmanager
-async def living(service: Service) -> AsyncIterator[Life]:
+async def living(service: Service, *, heartbeat: float = 5) -> AsyncIterator[Life]:
     """``service`` from ready to stopped."""
-    life = Life(service)
+    life = Life(service, heartbeat=heartbeat)
     await life.application.start()
     try:
         yield life

@@ -1,15 +1,10 @@
 """An event goes from a publisher to a handler."""
 
-import pytest
+import asyncio
 
+from shared.service.model import On
 from tests.support.nats import NatsServer
-from tests.support.services import Noted, eventually, living, numbers, provision_for_tests, publisher, worker
-
-
-@pytest.fixture
-async def bus(nats_server: NatsServer) -> NatsServer:
-    await provision_for_tests(nats_server)
-    return nats_server
+from tests.support.services import Echoed, Noted, eventually, living, numbers, publisher, worker
 
 
 async def test_an_event_arrives_once_with_its_envelope(bus: NatsServer) -> None:
@@ -26,15 +21,94 @@ async def test_an_event_arrives_once_with_its_envelope(bus: NatsServer) -> None:
         assert (event.id, event.sequence, event.deliveries) == ("a" * 32, sequence, 1)
 
 
-async def test_a_repeat_with_the_same_id_is_kept_once(bus: NatsServer) -> None:
+async def test_a_consumer_of_one_target_hears_what_that_of_another_hears(bus: NatsServer) -> None:
+    one, two = [], []
+
+    async def to_one(event) -> None:
+        one.append(event)
+
+    async def to_two(event) -> None:
+        two.append(event)
+
+    rows = (On(Echoed, to_one, target="one"), On(Echoed, to_two, target="two"))
+    async with living(worker(bus, to_one, consumes=rows)), publisher(bus) as sender:
+        await sender.publish(Echoed(number=1), id="a")
+        await eventually(lambda: one and two)
+
+
+async def test_a_slow_message_holds_up_only_its_own_slot(bus: NatsServer) -> None:
+    """FastStream's pull of a batch waits for the slowest of the batch before it asks again."""
+    done: list[int] = []
+    gate = asyncio.Event()
+
+    async def handle(event) -> None:
+        if event.data.number == 0:
+            await gate.wait()
+        done.append(event.data.number)
+
+    async with living(worker(bus, handle, at_once=2)), publisher(bus) as sender:
+        for number in range(12):
+            await sender.publish(Noted(number=number), id=str(number))
+        await eventually(lambda: len(done) == 11)
+        assert sorted(done) == list(range(1, 12))
+        gate.set()
+        await eventually(lambda: 0 in done)
+
+
+async def test_no_more_is_fetched_than_there_are_hands(bus: NatsServer) -> None:
+    """FastStream with workers takes in ten times what it works on; each then waits for its ack to time out."""
+    gate = asyncio.Event()
+
+    async def handle(event) -> None:
+        await gate.wait()
+
+    async with bus.jetstream() as jetstream, publisher(bus) as sender:
+        for number in range(20):
+            await sender.publish(Noted(number=number), id=str(number))
+        async with living(worker(bus, handle, at_once=3)):
+
+            async def unsettled() -> int:
+                return (await jetstream.consumer_info("IMAGING", "worker_thing_noted")).num_ack_pending
+
+            async def all_hands() -> bool:
+                return await unsettled() == 3
+
+            await eventually(all_hands)
+            await asyncio.sleep(0.3)
+            assert await unsettled() == 3
+            gate.set()
+
+
+async def test_stopping_loses_nothing_and_gives_back_what_was_not_started(bus: NatsServer) -> None:
+    """Nothing waits for its ack to time out, which takes 30 s for this consumer."""
+    seen = []
+
+    async def handle(event) -> None:
+        await asyncio.sleep(0.01)
+        seen.append(event.data.number)
+
+    rows = (On(Echoed, handle, target="one"),)
+    async with publisher(bus) as sender:
+        for number in range(60):
+            await sender.publish(Echoed(number=number), id=str(number))
+        for _ in range(4):
+            async with living(worker(bus, handle, consumes=rows)):
+                so_far = len(seen)
+                await eventually(lambda least=so_far: len(seen) > least or len(seen) == 60)
+        async with living(worker(bus, handle, consumes=rows)):
+            await eventually(lambda: len(seen) >= 60, within=10)
+    assert sorted(seen) == list(range(60))
+
+
+async def test_messages_of_one_slot_come_in_order(bus: NatsServer) -> None:
     got = []
 
     async def handle(event) -> None:
         got.append(event)
 
-    async with living(worker(bus, handle)), publisher(bus) as sender:
-        first = await sender.publish(Noted(number=1), id="a")
-        assert await sender.publish(Noted(number=1), id="a") == first
-        await sender.publish(Noted(number=2), id="b")
-        await eventually(lambda: len(got) == 2)
-        assert numbers(got) == [1, 2]
+    async with publisher(bus) as sender:
+        for number in range(30):
+            await sender.publish(Noted(number=number), id=str(number))
+        async with living(worker(bus, handle, at_once=1)):
+            await eventually(lambda: len(got) == 30)
+    assert numbers(got) == list(range(30))
