@@ -1,7 +1,5 @@
 """The flow of the catalogue: everything that is said becomes the index; the index answers and tells of studies."""
 
-from shared.http import access
-
 from contracts.events import (
     BatchArchived,
     BatchStored,
@@ -29,6 +27,7 @@ from services.catalog.config import Settings
 from services.catalog.handlers.events import EventHandlers
 from services.catalog.handlers.http import HttpHandlers
 from services.catalog.handlers.lifecycle import LifeCycle
+from shared.http.access import log_access
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
@@ -81,7 +80,7 @@ def build(settings: Settings | None = None) -> Service:
         ),
         publishes=(StudyReceived, StudyCompleted, StudyRevised, StudyArchived),
         tasks=(Task("outbox", out.relay), Task("life-cycle", life.run)),
-        routes=HttpHandlers(database=database, access=access).routes(),
+        routes=HttpHandlers(database=database, access=log_access).routes(),
         checks={"database": database.check},
         starts=(lambda: database.migrate("services.catalog.migrations"),),
         stops=(database.close,),

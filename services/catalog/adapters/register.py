@@ -110,7 +110,15 @@ def _add_series(connection: Connection, study_uid: str, fresh: Iterable[Arrived]
 
 def _columns(level: named.Level, header: Attributes, skip: str) -> dict[str, str | None]:
     keys = (key for key in named.KEYS if key.level is level and key.column not in (skip, "modalities"))
-    return {key.column: _text(number(header, key.tag)) if key.vr == "IS" else first(header, key.tag) for key in keys}
+    return {key.column: _matched(key, header) for key in keys}
+
+
+def _matched(key: named.Key, header: Attributes) -> str | None:
+    """The value as searches compare it: person names without regard to case (PS3.4 section C.2.2.2.1)."""
+    if key.vr == "IS":
+        return _text(number(header, key.tag))
+    value = first(header, key.tag)
+    return value.casefold() if value and key.vr == "PN" else value
 
 
 def _text(value: int | None) -> str | None:

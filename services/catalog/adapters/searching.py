@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, cast, distinct, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, cast, distinct, exists, func, select
 from sqlalchemy.types import String
 
 from services.catalog.adapters.tables import instance, series, study
@@ -53,13 +53,11 @@ def _column(level: Level, match: Match) -> Any:
 
 
 def _compare(column: Any, match: Match) -> ColumnElement[bool]:
-    fold = match.key.vr == "PN"  # person names match without regard to case (PS3.4 section C.2.2.2.1)
-    side = func.lower(column) if fold else column
-    values = [value.lower() if fold else value for value in match.values]
+    values = [value.casefold() if match.key.vr == "PN" else value for value in match.values]
     if match.how == "one":
-        return side.in_(values)
+        return column.in_(values)
     if match.how == "like":
-        return _like(side, values[0])
+        return _like(column, values[0])
     begin, end = values
     ends = [column >= begin] if begin else []
     if end:
@@ -67,9 +65,9 @@ def _compare(column: Any, match: Match) -> ColumnElement[bool]:
     return and_(column != "", *ends)
 
 
-def _like(side: Any, pattern: str) -> ColumnElement[bool]:
+def _like(column: Any, pattern: str) -> ColumnElement[bool]:
     escaped = pattern.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return cast(side, String).like(escaped.replace("*", "%").replace("?", "_"), escape="\\")
+    return cast(column, String).like(escaped.replace("*", "%").replace("?", "_"), escape="\\")
 
 
 def _answer(connection: Connection, level: Level, row: Row[Any], base: str) -> dict[str, Any]:
@@ -112,9 +110,7 @@ def _computed(connection: Connection, level: Level, found: dict[str, Any]) -> di
 
 
 def _of_study(connection: Connection, study_uid: str) -> dict[str, Any]:
-    modalities = select(distinct(series.c.modality)).where(
-        series.c.study_uid == study_uid, or_(series.c.modality != "", series.c.modality.is_not(None))
-    )
+    modalities = select(series.c.modality).where(series.c.study_uid == study_uid).distinct()
     number_of_series = select(func.count()).select_from(series).where(series.c.study_uid == study_uid)
     return {
         "0020000D": element("UI", study_uid),

@@ -97,7 +97,7 @@ def advance(connection: Connection, found: Due, step: Step, now: float) -> bool:
 def proven_copies(connection: Connection, study_uid: str) -> tuple[ProvenCopy, ...]:
     """Every proven copy of the study's packs."""
     packs = (
-        select(distinct(pack_entry.c.pack_id))
+        select(pack_entry.c.pack_id)
         .select_from(pack_entry.join(instance, instance.c.identity == pack_entry.c.identity))
         .where(instance.c.study_uid == study_uid)
     )
