@@ -1,0 +1,1 @@
+"""Reads copies back and proves them, object by object."""

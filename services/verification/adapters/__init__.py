@@ -1,0 +1,1 @@
+"""Targets, keys and the database of verification."""

@@ -1,0 +1,101 @@
+"""Reading a copy back from its target: one pass, the next chunk on its way while the last is worked on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+
+from contracts.events import Part, Sealed
+from contracts.formats.errors import KeyProblem
+from contracts.formats.keys import KeyEncryptionKeys, StudyKeyRecord
+from services.verification.domain.copies import KnownCopy, Outcome
+from services.verification.domain.proving import Disproved, Proof, Proving
+from shared.errors import RetryLater, Unprocessable
+from shared.messaging.threads import in_thread
+from shared.storage import BlobMissing, BlobStore, StoreRefused
+from shared.storage.parts import part_key
+
+
+class KeysAway(RetryLater):
+    """The key-encryption key can't be used now; an operator has to put it back. ``reason`` is the format's."""
+
+
+class KeyDestroyed(Unprocessable):
+    """The study key is nowhere any longer: nobody can read this copy, nor prove it."""
+
+    def __init__(self) -> None:
+        super().__init__("study-key-missing")
+
+
+class StudyKeys:
+    """Opens the study key that lies beside a copy; the key store tells a lost record from a destroyed key."""
+
+    def __init__(self, *, key_bucket: BlobStore, key_records: BlobStore, keys: KeyEncryptionKeys) -> None:
+        self._key_bucket = key_bucket
+        self._key_records = key_records
+        self._keys = keys
+
+    async def open(self, sealed: Sealed) -> bytes:
+        """The study key, by the record in the target. Disproved when only the target has lost it."""
+        key = part_key(sealed.study_key.key, 1)
+        try:
+            return await self._opened(self._key_bucket, key)
+        except (BlobMissing, KeyProblem) as loss:
+            await self._opened_on_site(key)
+            raise Disproved("missing" if isinstance(loss, BlobMissing) else "seal") from loss
+
+    async def _opened_on_site(self, key: str) -> bytes:
+        try:
+            return await self._opened(self._key_records, key)
+        except BlobMissing:
+            raise KeyDestroyed from None
+        except KeyProblem as problem:
+            raise KeysAway(problem.reason) from problem
+
+    async def _opened(self, store: BlobStore, key: str) -> bytes:
+        data = await store.get(key)
+        return await in_thread(lambda: StudyKeyRecord.parse(data).open(self._keys))
+
+
+class TargetReading:
+    """The copies of one target."""
+
+    def __init__(self, *, target: BlobStore, study_keys: StudyKeys) -> None:
+        self._target = target
+        self._study_keys = study_keys
+
+    async def probe(self) -> None:
+        """Returns when the target answers, whatever it says."""
+        with suppress(BlobMissing, StoreRefused):
+            await self._target.head("probe")
+
+    async def prove(self, copy: KnownCopy) -> Outcome:
+        try:
+            return await self._read(copy)
+        except Disproved as disproof:
+            return disproof.damage
+
+    async def _read(self, copy: KnownCopy) -> Proof:
+        proving = Proving(copy.sealed, await self._study_keys.open(copy.sealed))
+        for part, key in zip(copy.sealed.parts, copy.copy_key.keys, strict=True):
+            await self._read_part(proving, part, key)
+        return await in_thread(proving.finish)
+
+    async def _read_part(self, proving: Proving, part: Part, key: str) -> None:
+        try:
+            await _pour(self._target.stream(key), proving.feed)
+        except BlobMissing:
+            raise Disproved("missing") from None
+        proving.end_part(part)
+
+
+async def _pour(chunks: AsyncIterator[bytes], feed: Callable[[bytes], None]) -> None:
+    """Feed every chunk on a worker thread, in order, while the next one is read."""
+    work: asyncio.Task[None] | None = None
+    try:
+        async for chunk in chunks:
+            if work is not None:
+                await work
+            work = asyncio.create_task(in_thread(feed, chunk))
+    finally:
+        if work is not None:
+            await work

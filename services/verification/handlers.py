@@ -1,0 +1,142 @@
+"""What verification does with each event, by schedule, and when it is asked over HTTP."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from contracts.events import CopyExpired, CopyWritten
+from services.verification.domain.copies import Cause, KnownCopy, known, recent, scheduled
+from services.verification.domain.proving import Proof
+from services.verification.ports import Ledger, Reading
+from shared.breaker import Breaker
+from shared.errors import AlreadyDone, CausewayError
+from shared.messaging.cloudevent import Received
+
+log = structlog.get_logger("causeway.verification")
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
+class TargetProofs:
+    """Proves the copies of one target: when they are written, and again by schedule."""
+
+    def __init__(
+        self,
+        *,
+        target: str,
+        reading: Reading,
+        ledger: Ledger,
+        circuit: Breaker,
+        reprove_after: float,
+        look_every: float,
+        now: Callable[[], datetime] = _utc,
+    ) -> None:
+        self._target = target
+        self._reading = reading
+        self._ledger = ledger
+        self._circuit = circuit
+        self._reprove_after = reprove_after
+        self._look_every = look_every
+        self._now = now
+        self._asked = asyncio.Event()
+
+    async def copy_written(self, received: Received[CopyWritten]) -> None:
+        """Prove the copy. A copy with a standing proof is not read again for another run: the proof is told again."""
+        event = received.data
+        if event.copy_key.target != self._target:
+            return
+        if await self._ledger.settled(received.id, event.copy_key):
+            raise AlreadyDone("copy-settled")
+        cause, copy = Cause(received.id, event.run), await self._ledger.find(event.copy_key)
+        if copy is not None and recent(copy, self._now(), self._reprove_after):
+            await self._ledger.repeat(copy, cause)
+            return
+        await self._prove(known(event), cause)
+
+    async def schedule(self) -> None:
+        """Prove again what is due, for as long as the service lives."""
+        while True:
+            self._asked.clear()
+            try:
+                while due := await self._due():
+                    await self._prove(due, scheduled(due))
+            except CausewayError as error:
+                # The copy stays claimed for a while, so that the next look is at another one.
+                log.warning("proof-postponed", target=self._target, reason=error.reason)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), self._look_every)
+
+    def look(self) -> None:
+        """Look at once for what is due."""
+        self._asked.set()
+
+    async def _due(self) -> KnownCopy | None:
+        return next(iter(await self._ledger.due(self._target, 1)), None)
+
+    async def _prove(self, copy: KnownCopy, cause: Cause) -> None:
+        outcome = await self._circuit.call(lambda: self._reading.prove(copy))
+        if not isinstance(outcome, Proof):
+            log.warning(
+                "copy-damaged",
+                target=self._target,
+                sealed_id=copy.copy_key.sealed_id,
+                generation=copy.copy_key.generation,
+                damage=outcome,
+            )
+        await self._ledger.record(copy, outcome, cause)
+
+
+class Expiry:
+    """Copies that nobody wants are not read any more: they would be found missing."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def copy_expired(self, received: Received[CopyExpired]) -> None:
+        """Forget the generation."""
+        await self._ledger.expire(received.data.copy_key)
+
+
+class VerifyRoute:
+    """``POST /api/verify``: prove copies again now, of one sealed pack, of one study, or all of them."""
+
+    def __init__(self, ledger: Ledger, proofs: Mapping[str, TargetProofs]) -> None:
+        self._ledger = ledger
+        self._proofs = proofs
+
+    def route(self) -> Route:
+        """The route."""
+        return Route("/api/verify", self.verify, methods=["POST"])
+
+    async def verify(self, request: Request) -> Response:
+        """202 with the number of copies; 422 unless the body names exactly one of sealed_id, study_ref and all."""
+        asked = _asked(await request.body())
+        if asked is None:
+            return JSONResponse({"error": "name one of: sealed_id, study_ref, all"}, 422)
+        count = await self._ledger.make_due(**asked)
+        for proofs in self._proofs.values():
+            proofs.look()
+        return JSONResponse({"copies": count}, 202)
+
+
+def _asked(body: bytes) -> dict[str, str] | None:
+    """What a request asks for, as arguments of ``make_due``; None when it is not one of the three."""
+    try:
+        asked = json.loads(body)
+    except ValueError:
+        return None
+    if asked == {"all": True}:
+        return {}
+    if not isinstance(asked, dict) or len(asked) != 1:
+        return None
+    name, value = next(iter(asked.items()))
+    return {name: value} if name in {"sealed_id", "study_ref"} and isinstance(value, str) else None
