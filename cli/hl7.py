@@ -53,7 +53,7 @@ def send(files: Files, to: To = None, data: Data = None, json: Json = False, tim
     if json:
         emit_json({"messages": [asdict(one) for one in sent]})
     else:
-        table("Messages", ("file", "#", "type", "code", "reason"), (asdict(one).values() for one in sent))
+        table("Messages", ("file", "#", "type", "code", "reason"), (tuple(asdict(one).values()) for one in sent))
         say(_summary(sent))
     if not sent or any(one.code not in _ACCEPTED for one in sent):
         raise typer.Exit(1)

@@ -23,7 +23,8 @@ from cli.options import Data, Json
 from cli.output import console, emit_json, fail, say, warn
 from cli.site import Site
 from cli.studies import State, waiting_for
-from cli.trace import every_span, show as show_trace, traces_with
+from cli.trace import every_span, traces_with
+from cli.trace import show as show_trace
 
 _SLICES = 200
 _PATIENCE = 600.0
@@ -79,7 +80,7 @@ def _send_everything(site: Site, dicom: Path | None, scratch: Path) -> None:
         message = scratch / "order.hl7"
         message.write_bytes(order_message(order))
         answered = hl7.send_files([message], *_address(endpoints["mllp"]))
-        say(f"order sent over HL7: {', '.join(answered)}")
+        say(f"order sent over HL7, answered {', '.join(answered)}")
         with console.status(f"making a CT of {_SLICES} slices"):
             list(slices(scratch, order, _SLICES))
         shipped = Path(pydicom.data.__file__).parent / "test_files"

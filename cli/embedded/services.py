@@ -6,6 +6,9 @@ from cli.embedded.ports import SERVICES, Ports
 from cli.embedded.servers import Process
 from cli.site import Site
 
+#: Seconds after which a study counts as complete here, where people watch; a hospital leaves the default.
+_STUDY_QUIET = 3
+
 
 def environment(site: Site, ports: Ports, service: str) -> dict[str, str]:
     """Every setting that ``service`` gets from the embedded site, by its environment name."""
@@ -32,6 +35,7 @@ def environment(site: Site, ports: Ports, service: str) -> dict[str, str]:
         "DICOM_PORT": ports.dicom,
         "MLLP_HOST": "127.0.0.1",
         "MLLP_PORT": ports.mllp,
+        "STUDY_QUIET": _STUDY_QUIET,
     }
     named = {f"CAUSEWAY_{key}": str(value) for key, value in values.items()}
     return {**named, "CAUSEWAY_DATA": str(data), "PYTHONUNBUFFERED": "1"}
