@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from services.dicom_ingest.domain.records import Arrival
+from contracts.events import AssociationEnded, Event
+from services.dicom_ingest.domain.records import Arrival, Opening, Record
 from services.dicom_ingest.domain.study_scan import StudyKey
 from shared.errors import RetryLater
 
@@ -14,7 +15,10 @@ class SpoolRefused(RetryLater):
 class Recording(Protocol):
     """One instance on its way into the spool. After ``commit`` or ``abandon`` nothing else may be called."""
 
-    batch_id: str
+    @property
+    def batch_id(self) -> str:
+        """The batch that the instance is written into."""
+        ...
 
     def write(self, *chunks: bytes | memoryview) -> None:
         """Append bytes of the data set; SpoolRefused."""
@@ -46,4 +50,31 @@ class Room(Protocol):
 
     def check(self) -> None:
         """SpoolRefused while what is free is needed for what is already here."""
+        ...
+
+
+class SpooledBatch(Protocol):
+    """A closed batch that still lies in the spool."""
+
+    opening: Opening
+    records: tuple[Record, ...]
+
+    def read(self, offset: int, count: int) -> bytes:
+        """``count`` bytes of the batch file at ``offset``, fewer at its end."""
+        ...
+
+
+class Farewells(Protocol):
+    """Where ended associations wait for the bus."""
+
+    def keep(self, event: AssociationEnded, traceparent: str | None) -> None:
+        """Tell of the end of an association as soon as the bus is there; does not wait for it."""
+        ...
+
+
+class Publisher(Protocol):
+    """The bus."""
+
+    async def publish(self, event: Event, *, id: str, traceparent: str | None = None) -> int:  # noqa: A002
+        """Return when the stream has the event; RetryLater while the bus is away."""
         ...

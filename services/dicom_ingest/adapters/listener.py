@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from services.dicom_ingest.adapters.association import Association, AssociationRules
 from services.dicom_ingest.adapters.greeting import LOCAL_LIMIT_EXCEEDED
 from services.dicom_ingest.handlers.reception import Reception
+from shared.errors import RetryLater
 
 _BACKLOG = 128
 
@@ -23,6 +24,10 @@ class ListenerRules:
     most_per_address: int
     shared_port: bool
     grace: float
+
+
+class NotListening(RetryLater):
+    """The port is not open."""
 
 
 class Guests:
@@ -72,6 +77,11 @@ class Listener:
         self._socket.bind((self._rules.host, self._rules.port))
         self._socket.listen(_BACKLOG)
         return int(self._socket.getsockname()[1])
+
+    async def ready(self) -> None:
+        """NotListening before the port is taken and after it was given up."""
+        if self._socket is None or self._socket.fileno() < 0:
+            raise NotListening("dicom-not-listening")
 
     async def run(self) -> None:
         """Serve until cancelled; then let the associations finish what they are at, for a while."""

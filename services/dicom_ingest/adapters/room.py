@@ -30,6 +30,10 @@ class DiskRoom:
         if not self._enough:
             raise SpoolRefused("disk-low")
 
+    async def ready(self) -> None:
+        """The same, as a readiness check."""
+        self.check()
+
     def free(self) -> int:
         """Bytes that an ordinary process may still write."""
         stat = os.statvfs(self._directory)

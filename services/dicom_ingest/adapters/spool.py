@@ -68,10 +68,10 @@ class Spool:
         self._held = take_lock(self.directory)
         sync_directory(root)
 
-    @property
-    def is_locked(self) -> bool:
-        """Whether the directory is still ours to write into."""
-        return self._held is not None and (self.directory / LOCK).exists()
+    async def check(self) -> None:
+        """SpoolRefused unless the directory is still ours to write into."""
+        if self._held is None or not (self.directory / LOCK).exists():
+            raise SpoolRefused("spool-not-locked")
 
     def orphans(self) -> Iterator[tuple[Path, int]]:
         """Directories that a dead incarnation left, each with its lock, now ours."""

@@ -57,6 +57,14 @@ class Element(NamedTuple):
     items: tuple[tuple["Element", ...], ...] | None = None
 
 
+class PixelData(NamedTuple):
+    """Where the element begins, where its value does, and the length it declares (UNDEFINED when encapsulated)."""
+
+    at: int
+    offset: int
+    length: int
+
+
 class Window:
     """A block of a value that is read as needed; ``load(offset, count)`` gives ``count`` bytes, fewer at the end."""
 
@@ -76,7 +84,7 @@ class Window:
     def at(self, offset: int, count: int) -> int:
         """The index in ``block`` of ``count`` bytes at ``offset``; CutShort when there are not so many."""
         index = offset - self._base
-        if 0 <= index and index + count <= len(self.block):
+        if index >= 0 and index + count <= len(self.block):
             return index
         if offset + count > self.size:
             raise CutShort
@@ -132,14 +140,22 @@ class Walk:
         self._bounds = bounds
         self._enter = enter
         self._elements = self._items = 0
+        self.pixel_data: PixelData | None = None
         self._head = struct.Struct(encoding.order + "HH2sH")
         self._tag_length = struct.Struct(encoding.order + "HHI")
         self._long = struct.Struct(encoding.order + "I")
 
-    def elements(self) -> Iterator[Element]:
-        """The top-level elements, in order, to the end of the window; Malformed where it is no data set."""
+    def header(self) -> Iterator[Element]:
+        """The top-level elements up to Pixel Data or the end; Malformed where it is no data set.
+
+        Afterwards ``pixel_data`` tells where the Pixel Data element begins, and its value and length.
+        """
         at = 0
         while at < self._window.size:
+            tag, _vr, offset, length = self._read(at, self._encoding.implicit)
+            if tag in PIXEL_DATA:
+                self.pixel_data = PixelData(at, offset, length)
+                return
             element = self._element(at, 0, self._encoding.implicit)
             yield element
             at = element.end
@@ -172,14 +188,17 @@ class Walk:
         self._elements += 1
         if self._elements > self._bounds.elements:
             raise Malformed("too-many-elements")
-        tag, vr, offset, length = self._implicit(at) if implicit else self._explicit(at)
-        if vr == "SQ" or (length == UNDEFINED and vr == "UN") or (implicit and length == UNDEFINED):
-            return self._sequence(tag, vr, offset, length, depth, implicit or vr == "UN")
+        tag, vr, offset, length = self._read(at, implicit)
+        if vr == "SQ" or (length == UNDEFINED and (implicit or vr == "UN")):
+            return self._sequence(tag, offset, length, depth, implicit or self._was_unknown(at))
         if length == UNDEFINED:
             return Element(tag, vr, offset, length, self._end_of_fragments(offset))
         if offset + length > self._window.size:
             raise CutShort
         return Element(tag, vr, offset, length, offset + length)
+
+    def _read(self, at: int, implicit: bool) -> tuple[int, str, int, int]:
+        return self._implicit(at) if implicit else self._explicit(at)
 
     def _explicit(self, at: int) -> tuple[int, str, int, int]:
         group, element, vr, length = self._head.unpack_from(*self._look(at, 8))
@@ -188,7 +207,8 @@ class Walk:
         if vr not in _LONG or group == 0xFFFE:
             raise Malformed("unknown-vr")
         (length,) = self._long.unpack_from(*self._look(at + 8, 4))
-        return group << 16 | element, vr.decode(), at + 12, length
+        tag = group << 16 | element
+        return tag, vr_of(tag) if vr == b"UN" else vr.decode(), at + 12, length
 
     def _implicit(self, at: int) -> tuple[int, str, int, int]:
         group, element, length = self._tag_length.unpack_from(*self._look(at, 8))
@@ -198,19 +218,21 @@ class Walk:
         return tag, vr_of(tag), at + 8, length
 
     def _end_of_fragments(self, offset: int) -> int:
-        end = offset
-        for end, _length in self.fragments(offset):
-            pass
+        *_, (end, _length) = self.fragments(offset)
         return end
 
-    def _sequence(self, tag: int, vr: str, offset: int, length: int, depth: int, implicit: bool) -> Element:
+    def _was_unknown(self, at: int) -> bool:
+        """Whether the sequence was written as UN: then its items are implicit (PS3.5 section 6.2.2 note 2)."""
+        return self._window.read(at + 4, 2) == b"UN"
+
+    def _sequence(self, tag: int, offset: int, length: int, depth: int, implicit: bool) -> Element:
         if depth >= self._bounds.depth:
             raise Malformed("too-deep")
         end = None if length == UNDEFINED else offset + length
         if end is not None and end > self._window.size:
             raise CutShort
         if end is not None and not self._enter:
-            return Element(tag, vr, offset, length, end)
+            return Element(tag, "SQ", offset, length, end)
         items = []
         at = offset
         while end is None or at < end:

@@ -31,6 +31,7 @@ LOSSLESS = frozenset(
 _NOT_FOR_STORAGE = re.compile(r"1\.2\.840\.10008\.1\.2\.[67]\.")
 _STANDARD = "1.2.840.10008."
 _UID = re.compile(r"[0-9.]{1,64}")
+_IRREGULAR = re.compile(r"[0-9.]{1,128}|[0-9A-Fa-f-]{32,128}")
 _STORAGE_ARC = "1.2.840.10008.5.1.4.1.1."
 _NOT_STORAGE = ("Storage Commitment", "Storage Management", "Media Storage Directory", "Storage Service")
 
@@ -59,6 +60,14 @@ class Decision:
 def is_uid(text: str) -> bool:
     """Whether ``text`` is made like a unique identifier (PS3.5 section 9.1); leading zeros are let pass."""
     return _UID.fullmatch(text) is not None
+
+
+def is_identifier(text: str) -> bool:
+    """Whether ``text`` can serve as one: a UID, one that is too long, or the hash that some anonymizers write.
+
+    Anything else could be a word, and a word could be a name.
+    """
+    return is_uid(text) or _IRREGULAR.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=4096)

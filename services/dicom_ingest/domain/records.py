@@ -23,9 +23,7 @@ _TRAILER = struct.Struct("<4sQ32sI")
 _CLOSING = struct.Struct("<4sII")
 _MAGIC_OPENING, _MAGIC_HEAD, _MAGIC_TRAILER, _MAGIC_CLOSING = b"CWO1", b"CWR1", b"CWT1", b"CWC1"
 
-OPENING_SIZE, HEAD_SIZE, TRAILER_SIZE, CLOSING_SIZE = (
-    each.size for each in (_OPENING, _HEAD, _TRAILER, _CLOSING)
-)
+OPENING_SIZE, HEAD_SIZE, TRAILER_SIZE, CLOSING_SIZE = (each.size for each in (_OPENING, _HEAD, _TRAILER, _CLOSING))
 #: Bytes of JSON beyond which an opening or a head is no true one.
 MAX_JSON = 64 * 1024
 

@@ -4,7 +4,7 @@ import zlib
 from dataclasses import dataclass
 
 from services.dicom_ingest.domain.elements import Bounds, CutShort, Encoding, Malformed, Walk, Window, is_deflated
-from services.dicom_ingest.domain.negotiation import is_uid
+from services.dicom_ingest.domain.negotiation import is_identifier
 
 STUDY_INSTANCE_UID = 0x0020000D
 #: A study that is not found in so many bytes is looked for when the whole instance is here.
@@ -54,10 +54,11 @@ class StudyScan:
 
     def _find(self, *, whole: bool) -> StudyKey | None:
         window = Window.over(self._plain)
-        for element in Walk(window, self._encoding, Bounds(), enter=False).elements():
+        walk = Walk(window, self._encoding, Bounds(), enter=False)
+        for element in walk.header():
             if element.tag == STUDY_INSTANCE_UID:
                 return _key(window.read(element.offset, element.length))
-        if whole:
+        if whole or walk.pixel_data:
             return StudyKey(None)
         raise CutShort
 
@@ -65,4 +66,4 @@ class StudyScan:
 def _key(value: bytes) -> StudyKey:
     """A study UID that is none (PS3.5 section 9.1) is no study: it could be anything, a name as well."""
     text = value.strip(b"\0 ").decode("ascii", "replace")
-    return StudyKey(text if is_uid(text) else None)
+    return StudyKey(text if is_identifier(text) else None)

@@ -1,18 +1,25 @@
 """Arrivals over DICOM: an association, an instance, the association's end. Called on the association's own thread."""
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+from opentelemetry.trace import Span, use_span
+
+from contracts.events import AssociationEnded
 from services.dicom_ingest.domain.command import CANNOT_UNDERSTAND, DATA_SET_MISMATCH, Command
-from services.dicom_ingest.domain.negotiation import is_uid
+from services.dicom_ingest.domain.negotiation import is_identifier
 from services.dicom_ingest.domain.part10 import file_header
 from services.dicom_ingest.domain.records import Arrival
 from services.dicom_ingest.domain.study_scan import StudyKey, StudyScan
-from services.dicom_ingest.ports import Recording, Room, Spool, SpoolRefused
+from services.dicom_ingest.ports import Farewells, Recording, Room, Spool, SpoolRefused
 from shared.errors import Unprocessable
+from shared.identity import SiteKey
+from shared.messaging.tracing import current_traceparent
+from shared.observability import logger, metrics, tracer
+
+log = logger("dicom_ingest.reception")
 
 How = Literal["released", "aborted", "lost"]
 
@@ -32,42 +39,63 @@ class Visit:
     calling_ae: str
     called_ae: str
     address: str
-    traceparent: str | None = None
     association_id: str = field(default_factory=lambda: secrets.token_hex(16))
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     stored: int = 0
     refused: int = 0
     batches: set[str] = field(default_factory=set)
     studies: set[str] = field(default_factory=set)
+    span: Span = field(default_factory=lambda: tracer().start_span("receive association"))
+    traceparent: str | None = None
 
 
 class Reception:
     """Makes instances durable before they are acknowledged."""
 
-    def __init__(
-        self, *, spool: Spool, room: Room, max_instance: int, on_left: Callable[[Visit, How], None]
-    ) -> None:
+    def __init__(self, *, spool: Spool, room: Room, farewells: Farewells, site_key: SiteKey, max_instance: int) -> None:
         self._spool = spool
         self._room = room
+        self._farewells = farewells
+        self._site_key = site_key
         self._max_instance = max_instance
-        self._on_left = on_left
+
+    def arrive(self, visit: Visit) -> None:
+        """An association was accepted: the trace of its batches begins."""
+        with use_span(visit.span):
+            visit.traceparent = current_traceparent()
 
     def store(self, visit: Visit, command: Command, abstract_syntax: str, transfer_syntax: str) -> "Incoming":
         """Begin to take an instance; InstanceRefused, or SpoolRefused while the disk is low."""
-        if not is_uid(command.sop_instance) or not is_uid(command.sop_class):
+        if not is_identifier(command.sop_instance) or not is_identifier(command.sop_class):
             raise InstanceRefused("no-sop-uid", CANNOT_UNDERSTAND)
         if command.sop_class != abstract_syntax:
             raise InstanceRefused("other-sop-class", DATA_SET_MISMATCH)
         self._room.check()
         return Incoming(self._spool, visit, _arrival(visit, command, transfer_syntax), self._max_instance)
 
-    def arrive(self, visit: Visit) -> None:
-        """An association was accepted."""
-
     def leave(self, visit: Visit, how: How) -> None:
-        """The association is over."""
+        """The association is over; one that only said hello is nobody's news."""
         self._spool.visitor_left(visit.association_id)
-        self._on_left(visit, how)
+        if visit.stored or visit.refused:
+            self._farewells.keep(self._farewell(visit, how), visit.traceparent)
+        visit.span.set_attributes(
+            {"association_id": visit.association_id, "instances": visit.stored, "refused": visit.refused}
+        )
+        visit.span.end()
+        metrics().count("causeway_associations_total", outcome=how)
+        log.info("association-ended", association_id=visit.association_id, outcome=how, instances=visit.stored)
+
+    def _farewell(self, visit: Visit, how: How) -> AssociationEnded:
+        return AssociationEnded(
+            association_id=visit.association_id,
+            how=how,
+            stored=visit.stored,
+            refused=visit.refused,
+            batches=tuple(sorted(visit.batches)),
+            study_refs=tuple(sorted(map(self._site_key.study_ref, visit.studies))),
+            started=visit.started,
+            ended=datetime.now(UTC),
+        )
 
 
 def _arrival(visit: Visit, command: Command, transfer_syntax: str) -> Arrival:

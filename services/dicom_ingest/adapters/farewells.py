@@ -1,0 +1,54 @@
+"""Ended associations as small files beside the batches, until the bus has heard of them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from contracts.events import AssociationEnded
+from shared.errors import CausewayError
+from shared.messaging.threads import in_thread
+from shared.observability import logger
+
+ENDED = ".ended"
+_LOOK = 0.2
+_PAUSE = 2.0
+
+log = logger("dicom_ingest.farewells")
+
+
+class FarewellFiles:
+    """One file each: a killed process forgets none, though a power cut may (an end proves nothing about a study)."""
+
+    def __init__(self, directory: Path, tell: Callable[[AssociationEnded, str | None], Awaitable[None]]) -> None:
+        self._directory = directory
+        self._tell = tell
+
+    def keep(self, event: AssociationEnded, traceparent: str | None) -> None:
+        """Write it down; called on the association's thread."""
+        path = self._directory / f"{event.association_id}{ENDED}"
+        draft = path.with_suffix(".draft")
+        try:
+            draft.write_text(f"{traceparent or ''}\n{event.model_dump_json()}")
+            draft.rename(path)
+        except OSError:
+            log.warning("farewell-lost", association_id=event.association_id)
+
+    async def run(self) -> None:
+        """Tell the bus, until cancelled."""
+        while True:
+            kept = await in_thread(lambda: sorted(self._directory.glob(f"*{ENDED}")))
+            if not await self._all_told(kept):
+                await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_LOOK)
+
+    async def _all_told(self, kept: list[Path]) -> bool:
+        for path in kept:
+            traceparent, _, told = path.read_text().partition("\n")
+            event = AssociationEnded.model_validate_json(told)
+            try:
+                await self._tell(event, traceparent or None)
+            except CausewayError as error:
+                log.warning("farewell-waits", association_id=event.association_id, reason=error.reason)
+                return False
+            path.unlink(missing_ok=True)
+        return True

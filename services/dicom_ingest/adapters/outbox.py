@@ -1,0 +1,138 @@
+"""The spool as an outbox: closes batches when it is time, and keeps trying until each is landed and told."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.dicom_ingest.adapters.crash import CrashPoints
+from services.dicom_ingest.adapters.farewells import ENDED
+from services.dicom_ingest.adapters.spool import BATCH, OpenBatch, Spool, release
+from services.dicom_ingest.adapters.spooled import SpooledBatch, adopt
+from shared.errors import RetryLater
+from shared.messaging.threads import in_thread
+from shared.observability import logger, metrics
+
+_LOOK, _IDLE_LOOK = 0.05, 0.2
+_FIRST_DELAY, _LONGEST_DELAY = 0.25, 15.0
+_STUCK_DELAY = 60.0
+
+log = logger("dicom_ingest.outbox")
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A batch file in the queue; an inherited one is verified before it goes on."""
+
+    path: Path
+    size: int
+    inherited: bool = False
+
+
+class Outbox:
+    """Everything between a committed record and its batch's PubAck."""
+
+    def __init__(
+        self, *, spool: Spool, land: Callable[[SpooledBatch], Awaitable[None]], crash: CrashPoints, workers: int
+    ) -> None:
+        self._spool = spool
+        self._land = land
+        self._crash = crash
+        self._workers = workers
+        self._closed: asyncio.Queue[Waiting] = asyncio.Queue()
+        self._waiting = 0
+        self._orphanages: dict[Path, int] = {}
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of closed batches that are not landed, and of those still open."""
+        return self._waiting + self._spool.open_bytes
+
+    async def adopt(self) -> None:
+        """Take over the batches of dead processes."""
+        for directory, handle in await in_thread(lambda: list(self._spool.orphans())):
+            self._orphanages[directory] = handle
+            for path in sorted(directory.glob(f"*{BATCH}")):
+                self._enqueue(Waiting(path, path.stat().st_size, inherited=True))
+            for path in directory.glob(f"*{ENDED}"):
+                path.rename(self._spool.directory / path.name)
+            self._leave(directory)
+
+    async def run_closing(self) -> None:
+        """Close the batches whose time has come, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK if self._spool.open_batches else _IDLE_LOOK)
+            for batch in self._spool.take_due():
+                await self._close(batch)
+
+    async def run_landing(self) -> None:
+        """Land closed batches, until cancelled; a batch that cannot be landed now is tried again and again."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._workers):
+                group.create_task(self._work())
+
+    async def _close(self, batch: OpenBatch) -> None:
+        if not batch.file.count:
+            await in_thread(batch.file.discard)
+            return
+        try:
+            await in_thread(batch.file.close)
+            self._enqueue(Waiting(batch.file.path, batch.file.end))
+        except OSError:
+            # What is committed stays on the disk, and the next process adopts it.
+            log.error("batch-not-closed", batch_id=batch.batch_id)
+
+    def _enqueue(self, waiting: Waiting) -> None:
+        self._waiting += waiting.size
+        self._closed.put_nowait(waiting)
+
+    async def _work(self) -> None:
+        while True:
+            waiting = await self._closed.get()
+            try:
+                await self._deliver(waiting)
+            except Exception:
+                # One batch that nobody can land holds up no other; it stays on the disk and is tried again.
+                log.exception("batch-stuck")
+                metrics().count("causeway_batches_total", outcome="stuck")
+                asyncio.get_running_loop().call_later(_STUCK_DELAY, self._closed.put_nowait, waiting)
+
+    async def _deliver(self, waiting: Waiting) -> None:
+        batch = await in_thread(adopt if waiting.inherited else SpooledBatch, waiting.path)
+        if batch is not None:
+            try:
+                await self._insist(batch)
+                self._crash.passed("batch.published")
+                await in_thread(batch.remove)
+            finally:
+                batch.release()
+            metrics().count("causeway_batches_total", outcome="stored")
+            log.info("batch-stored", batch_id=batch.opening.batch_id, instances=len(batch.records), bytes=batch.size)
+        self._waiting -= waiting.size
+        self._leave(waiting.path.parent)
+
+    async def _insist(self, batch: SpooledBatch) -> None:
+        """Until store and bus are there again: what one batch waits for, all wait for."""
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                await self._land(batch)
+            except RetryLater as error:
+                log.warning("batch-waits", batch_id=batch.opening.batch_id, reason=error.reason, delay=delay)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, _LONGEST_DELAY)
+            else:
+                return
+
+    async def stop(self) -> None:
+        """Close what associations left open while they were ended, and let the directory go."""
+        for batch in self._spool.take_due(everything=True):
+            await self._close(batch)
+        self._spool.close()
+
+    def _leave(self, directory: Path) -> None:
+        """Remove a dead process's directory once nothing of it is left."""
+        handle = self._orphanages.get(directory)
+        if handle is not None and not any(directory.glob("*.*")):
+            del self._orphanages[directory]
+            release(directory, handle)

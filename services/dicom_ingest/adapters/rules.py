@@ -1,0 +1,46 @@
+"""The rules of the parts, from the settings."""
+
+from services.dicom_ingest.adapters.association import AssociationRules
+from services.dicom_ingest.adapters.listener import ListenerRules
+from services.dicom_ingest.adapters.pdus import PduLimits
+from services.dicom_ingest.config import Settings
+from services.dicom_ingest.domain.batches import BatchRules
+
+
+def batch_rules(settings: Settings) -> BatchRules:
+    """When a batch is full or done."""
+    return BatchRules(
+        max_bytes=settings.batch_bytes,
+        max_instances=settings.batch_instances,
+        quiet=settings.batch_quiet,
+        quiet_after_end=settings.batch_quiet_after_end,
+        max_open=settings.max_open_batches,
+    )
+
+
+def listener_rules(settings: Settings) -> ListenerRules:
+    """Where to listen, and for how many."""
+    return ListenerRules(
+        host=settings.dicom_host,
+        port=settings.dicom_port,
+        most=settings.max_associations,
+        most_per_address=settings.max_associations_per_address,
+        shared_port=settings.dicom_shared_port,
+        grace=settings.drain_grace,
+    )
+
+
+def association_rules(settings: Settings) -> AssociationRules:
+    """What a peer must keep to."""
+    return AssociationRules(
+        artim=settings.artim,
+        idle=settings.idle_timeout,
+        limits=PduLimits(
+            header_deadline=settings.pdu_header_deadline,
+            min_throughput=settings.min_throughput,
+            max_associate=settings.max_associate_pdu,
+            max_data=settings.max_pdu,
+        ),
+        called_ae_titles=settings.dicom_called_aes,
+        calling_ae_titles=settings.dicom_calling_aes,
+    )

@@ -1,0 +1,59 @@
+"""dicom_ingest: the flow."""
+
+import time
+
+from contracts.events import AssociationEnded, BatchArchived, BatchStored
+from services.dicom_ingest.adapters.crash import CrashPoints
+from services.dicom_ingest.adapters.farewells import FarewellFiles
+from services.dicom_ingest.adapters.listener import Listener
+from services.dicom_ingest.adapters.outbox import Outbox
+from services.dicom_ingest.adapters.room import DiskRoom
+from services.dicom_ingest.adapters.rules import association_rules, batch_rules, listener_rules
+from services.dicom_ingest.adapters.spool import Spool
+from services.dicom_ingest.config import Settings
+from services.dicom_ingest.domain.instance import Issuers
+from services.dicom_ingest.handlers.landing import Landing
+from services.dicom_ingest.handlers.reception import Reception
+from shared.identity import SiteKey
+from shared.messaging.bus import Bus
+from shared.service import On, Service, Task
+from shared.storage import open_store
+
+
+def build(settings: Settings | None = None) -> Service:
+    """The service, ready to run."""
+    settings = settings or Settings()
+    site_key, bus = SiteKey.load(settings.site_key_file), Bus(settings, "dicom_ingest")
+    crash = CrashPoints(settings.crash_at)
+    spool = Spool(settings.spool_dir, batch_rules(settings), crash, time.monotonic)
+    landing = Landing(
+        store=open_store(settings.landing_url),
+        bus=bus,
+        site_key=site_key,
+        issuers=Issuers(settings.patient_issuer, settings.order_issuer),
+        scratch=spool.directory,
+        passed=crash.passed,
+    )
+    outbox = Outbox(spool=spool, land=landing.land, crash=crash, workers=settings.landing_workers)
+    farewells = FarewellFiles(spool.directory, landing.association_ended)
+    room = DiskRoom(settings.spool_dir, settings.disk_reserve, settings.disk_factor, lambda: outbox.waiting_bytes)
+    reception = Reception(
+        spool=spool, room=room, farewells=farewells, site_key=site_key, max_instance=settings.max_instance
+    )
+    listener = Listener(listener_rules(settings), association_rules(settings), reception)
+    return Service(
+        name="dicom_ingest",
+        settings=settings,
+        bus=bus,
+        consumes=(On(BatchArchived, landing.batch_archived),),
+        publishes=(BatchStored, AssociationEnded),
+        starts=(outbox.adopt,),
+        tasks=(
+            Task("dicom", listener.run),
+            Task("closing", outbox.run_closing),
+            Task("landing", outbox.run_landing),
+            Task("farewells", farewells.run),
+        ),
+        checks={"spool": spool.check, "disk": room.ready, "dicom": listener.ready},
+        stops=(outbox.stop,),
+    )

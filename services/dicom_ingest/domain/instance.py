@@ -1,0 +1,106 @@
+"""What the manifest says of one recorded instance: one pass over its bytes, whatever their number."""
+
+import hashlib
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from contracts.formats.headers import UNREADABLE, header_line, opaque_line
+from contracts.formats.manifest import Instance
+from services.dicom_ingest.domain.header import Header, Reading, read_header
+from services.dicom_ingest.domain.negotiation import is_identifier, is_uid
+from services.dicom_ingest.domain.records import Read, Record
+from services.dicom_ingest.domain.routing import routing, text
+from shared.identity import SiteKey
+
+_CHUNK = 256 * 1024
+STUDY, SERIES = "0020000D", "0020000E"
+IRREGULAR_UID = "irregular-uid"
+
+
+@dataclass(frozen=True)
+class Issuers:
+    """Who issues this site's ids where a header names nobody; part of the match tokens."""
+
+    patient: str
+    order: str
+
+
+@dataclass(frozen=True)
+class Described:
+    """An instance without its place in an archive, and its header or the reason why there is none."""
+
+    instance: Instance
+    header: Header | None
+    reason: str | None
+
+    def line(self, entry: str) -> bytes:
+        """Its line of headers.jsonl."""
+        return header_line(entry, self.header) if self.header else opaque_line(entry, self.reason or UNREADABLE)
+
+
+def describe(record: Record, read: Read, site_key: SiteKey, issuers: Issuers) -> Described:
+    """Read a record of a batch file through ``read(offset, count)``."""
+    reading = read_header(
+        lambda offset, count: read(record.dataset_at + offset, min(count, record.dataset_length - offset)),
+        record.dataset_length,
+        record.arrival.transfer_syntax,
+    )
+    header = reading.header or {}
+    digests = _digests(record, read, reading)
+    instance = Instance(
+        length=record.length,
+        sop_class_uid=record.arrival.sop_class,
+        sop_instance_uid=record.arrival.sop_instance,
+        study_uid=_identifier(header, STUDY),
+        series_uid=_identifier(header, SERIES),
+        transfer_syntax=record.arrival.transfer_syntax,
+        dataset_offset=record.arrival.dataset_offset,
+        dataset_sha256=record.dataset_sha256.hex(),
+        file_sha256=digests.file,
+        crc32=digests.crc32,
+        header_sha256=digests.header,
+        header_length=reading.header_length,
+        pixel_sha256=digests.pixels,
+        pixel_offset=reading.pixel_offset,
+        pixel_length=reading.pixel_length,
+        pixels=reading.pixels,
+        routing=routing(header, site_key, patient_issuer=issuers.patient, order_issuer=issuers.order),
+        flags=reading.flags + (() if is_uid(record.arrival.sop_instance) else (IRREGULAR_UID,)),
+    )
+    return Described(instance, reading.header, reading.reason)
+
+
+def _identifier(header: Header, tag: str) -> str | None:
+    value = text(header, tag)
+    return value if value and is_identifier(value) else None
+
+
+@dataclass(frozen=True)
+class _Digests:
+    file: str
+    crc32: int
+    header: str
+    pixels: str | None
+
+
+def _digests(record: Record, read: Read, reading: Reading) -> _Digests:
+    file, header, pixels, crc = hashlib.sha256(), hashlib.sha256(), hashlib.sha256(), 0
+    dataset = record.arrival.dataset_offset
+    ranges = [(0, record.length, file.update), (dataset, dataset + reading.header_length, header.update)]
+    if reading.pixel_offset is not None:
+        start = dataset + reading.pixel_offset
+        ranges.append((start, start + (reading.pixel_length or 0), pixels.update))
+    for at in range(0, record.length, _CHUNK):
+        chunk = memoryview(read(record.offset + at, min(_CHUNK, record.length - at)))
+        crc = zlib.crc32(chunk, crc)
+        _feed(chunk, at, ranges)
+    told = None if reading.pixel_offset is None else pixels.hexdigest()
+    return _Digests(file.hexdigest(), crc, header.hexdigest(), told)
+
+
+def _feed(chunk: memoryview, at: int, ranges: Sequence[tuple[int, int, Callable[[memoryview], None]]]) -> None:
+    for start, end, update in ranges:
+        first, last = max(start - at, 0), min(end - at, len(chunk))
+        if first < last:
+            update(chunk[first:last])

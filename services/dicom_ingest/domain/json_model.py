@@ -1,0 +1,133 @@
+"""The header as DICOM JSON without bulk data (PS3.18 annex F.2), from the elements of a walk."""
+
+import math
+import struct
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+from pydicom import charset
+from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
+
+from services.dicom_ingest.domain.elements import Element, Window
+from services.dicom_ingest.domain.negotiation import EXPLICIT_BIG
+
+#: Values that are longer are left out like bulk data, bytes: one of them is not to crowd out all others.
+MAX_VALUE = 16 * 1024
+SPECIFIC_CHARACTER_SET = 0x00080005
+_PIXEL_REPRESENTATION = 0x00280103
+
+_NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "AT": "HH"}
+_PLAIN_TEXT = frozenset({"AE", "AS", "CS", "DA", "DT", "TM", "UI"})
+_ENCODED_TEXT = frozenset({"LO", "SH", "UC", "PN"})
+_ONE_TEXT = frozenset({"LT", "ST", "UT", "UR"})
+_NUMBER_TEXT: dict[str, Callable[[str], int | float]] = {"IS": int, "DS": float}
+#: Padding at the end of a value, and where leading spaces do not count either (PS3.5 section 6.2).
+_PADDING = "\0 "
+_LEADING_SPACES_COUNT = frozenset({"LT", "ST", "UT", "UC", "UR"})
+_CHOICES = {"OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW"}
+_COMPONENTS = ("Alphabetic", "Ideographic", "Phonetic")
+_Header = dict[str, dict[str, Any]]
+
+
+@lru_cache(maxsize=256)
+def _encodings(told: tuple[str, ...]) -> tuple[str, ...]:
+    """Python's names of the character sets; ValueError or LookupError for one that nobody knows."""
+    return tuple(charset.convert_encodings(list(told)))
+
+
+class Renderer:
+    """Renders the elements of one data set; ``transfer_syntax`` tells the byte order."""
+
+    def __init__(self, window: Window, transfer_syntax: str) -> None:
+        self._window = window
+        self._order = ">" if transfer_syntax == EXPLICIT_BIG else "<"
+        self._is_signed = False
+
+    def render(self, elements: Iterable[Element], inherited: tuple[str, ...] = ("iso8859",)) -> _Header:
+        """The elements of one data set or item; ``inherited`` are the encodings of what contains it."""
+        header: _Header = {}
+        encodings = inherited
+        for element in elements:
+            if element.tag == SPECIFIC_CHARACTER_SET:
+                encodings = self._character_sets(element, inherited)
+            elif element.tag == _PIXEL_REPRESENTATION and element.length == 2:
+                self._is_signed = any(self._window.read(element.offset, 2))
+            vr = self._resolved(element.vr)
+            values = self._values(element, vr, encodings)
+            header[f"{element.tag:08X}"] = {"vr": vr, "Value": values} if values else {"vr": vr}
+        return header
+
+    def _character_sets(self, element: Element, inherited: tuple[str, ...]) -> tuple[str, ...]:
+        if not element.length:
+            return inherited
+        told = self._window.read(element.offset, min(element.length, MAX_VALUE)).decode("ascii", "replace")
+        return _encodings(tuple(part.strip(_PADDING) for part in told.split("\\")))
+
+    def _resolved(self, vr: str) -> str:
+        """What the dictionary leaves open in implicit VR (PS3.5 annex A.1, PS3.6 section 6)."""
+        if vr == "US or SS":
+            return "SS" if self._is_signed else "US"
+        return _CHOICES.get(vr, vr)
+
+    def _values(self, element: Element, vr: str, encodings: tuple[str, ...]) -> list[Any] | None:
+        if element.items is not None:
+            return [self.render(item, encodings) for item in element.items]
+        if not element.length or element.length > MAX_VALUE:
+            return None
+        if vr in _NUMBERS:
+            return self._numbers(vr, self._window.read(element.offset, element.length))
+        if vr in _PLAIN_TEXT or vr in _NUMBER_TEXT:
+            text = self._window.read(element.offset, element.length).decode("ascii", "replace")
+            return _several(text, _NUMBER_TEXT.get(vr))
+        if vr in _ENCODED_TEXT or vr in _ONE_TEXT:
+            return _texts(vr, self._window.read(element.offset, element.length), encodings)
+        return None
+
+    def _numbers(self, vr: str, value: bytes) -> list[Any] | None:
+        form = struct.Struct(self._order + _NUMBERS[vr])
+        if len(value) % form.size:
+            return None
+        if vr == "AT":
+            return [f"{group:04X}{element:04X}" for group, element in form.iter_unpack(value)]
+        numbers = [number for (number,) in form.iter_unpack(value)]
+        return [_finite(number) for number in numbers] if vr in ("FL", "FD") else numbers
+
+
+def _finite(number: float) -> float | str:
+    """JSON knows no NaN and no infinity: PS3.18 section F.2.3 tells them as strings."""
+    return number if math.isfinite(number) else str(number)
+
+
+def _several(text: str, number: Callable[[str], int | float] | None) -> list[Any] | None:
+    parts = [part.strip(_PADDING) for part in text.split("\\")]
+    if number is None:
+        return [part or None for part in parts] if any(parts) else None
+    return [_number(part, number) for part in parts] if any(parts) else None
+
+
+def _number(part: str, number: Callable[[str], int | float]) -> int | float | str | None:
+    """The number; the text as it is where it is none."""
+    try:
+        return _finite(number(part)) if part else None
+    except ValueError:
+        return part
+
+
+def _texts(vr: str, value: bytes, encodings: tuple[str, ...]) -> list[Any] | None:
+    text = value.decode("ascii") if value.isascii() and b"\x1b" not in value else _decoded(vr, value, encodings)
+    parts = [text] if vr in _ONE_TEXT else text.split("\\")
+    stripped = [part.rstrip(_PADDING) if vr in _LEADING_SPACES_COUNT else part.strip(_PADDING) for part in parts]
+    if not any(stripped):
+        return None
+    return [(_person(part) if vr == "PN" else part) if part else None for part in stripped]
+
+
+def _decoded(vr: str, value: bytes, encodings: tuple[str, ...]) -> str:
+    """ISO 2022 codes start again at each delimiter of the VR (PS3.5 section 6.1.2.5.3)."""
+    delimiters = PN_DELIMS if vr == "PN" else TEXT_VR_DELIMS
+    return charset.decode_bytes(value, encodings, delimiters)
+
+
+def _person(name: str) -> dict[str, str]:
+    return {component: part for component, part in zip(_COMPONENTS, name.split("="), strict=False) if part}

@@ -1,0 +1,166 @@
+"""Closed batches go to the landing store and onto the bus; the plain bytes of archived ones leave the store."""
+
+import io
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO
+
+from contracts.events import AssociationEnded, Batch, BatchArchived, BatchStored, Blob
+from contracts.formats.archive import iterate
+from contracts.formats.manifest import Instance, Manifest, Source, place, write_manifest
+from services.dicom_ingest.domain.instance import Issuers, describe
+from services.dicom_ingest.domain.records import Opening, Record
+from services.dicom_ingest.ports import Publisher, SpooledBatch
+from shared.identity import SiteKey
+from shared.messaging.cloudevent import Received
+from shared.messaging.threads import in_thread
+from shared.messaging.tracing import context_of
+from shared.observability import tracer
+from shared.storage import BlobExists, BlobStore, put_parts
+
+_CHUNK = 1024 * 1024
+#: Headers of a batch that are held in memory before they go to a file, bytes.
+_HEADERS_IN_MEMORY = 8 * 1024 * 1024
+
+
+class Chunks(io.RawIOBase):
+    """An iterator of chunks as a file to read from once."""
+
+    def __init__(self, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        """Fill as much of ``buffer`` as one chunk gives."""
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
+class Landing:
+    """Brings batches to the landing store, and releases them."""
+
+    def __init__(
+        self,
+        *,
+        store: BlobStore,
+        bus: Publisher,
+        site_key: SiteKey,
+        issuers: Issuers,
+        scratch: Path,
+        passed: Callable[[str], None],
+    ) -> None:
+        """``scratch`` is a folder for temporary files; ``passed`` is told of each step that was passed."""
+        self._store = store
+        self._bus = bus
+        self._site_key = site_key
+        self._issuers = issuers
+        self._scratch = scratch
+        self._passed = passed
+
+    async def land(self, batch: SpooledBatch) -> None:
+        """Return when the batch lies in the store and the stream has its event; RetryLater, and it may be repeated.
+
+        Everything is a function of the batch file and the site key, so a repeat finds its own bytes there.
+        """
+        opening = batch.opening
+        with (
+            tracer().start_as_current_span("land batch", context_of(opening.traceparent)) as span,
+            tempfile.SpooledTemporaryFile(max_size=_HEADERS_IN_MEMORY, dir=str(self._scratch)) as headers,
+        ):
+            manifest = await in_thread(self._describe, batch, headers)
+            span.set_attributes({"batch_id": opening.batch_id, "instances": len(manifest.instances)})
+            stored = await self._put(batch, manifest, headers)
+            await self._bus.publish(
+                BatchStored(
+                    batch=stored,
+                    study_uid=manifest.study_uid,
+                    study_ref=manifest.study_ref or "",
+                    opened=opening.opened,
+                    closed=max(record.arrival.received for record in batch.records),
+                ),
+                id=self._site_key.event_id(BatchStored.subject, opening.batch_id),
+            )
+
+    async def association_ended(self, event: AssociationEnded, traceparent: str | None) -> None:
+        """Return when the stream has it; RetryLater while the bus is away."""
+        event_id = self._site_key.event_id(AssociationEnded.subject, event.association_id)
+        await self._bus.publish(event, id=event_id, traceparent=traceparent)
+
+    async def batch_archived(self, received: Received[BatchArchived]) -> None:
+        """Delete archive and headers; the manifest stays for as long as there are copies."""
+        folder = self._folder(received.data.batch_id)
+        for name in ("instances", "headers"):
+            found = [blob.key async for blob in self._store.list(f"{folder}/{name}")]
+            for key in sorted(found, reverse=True):
+                await self._store.delete(key)
+
+    def _folder(self, batch_id: str) -> str:
+        return self._site_key.storage_key("identified", "batch", batch_id)
+
+    def _describe(self, batch: SpooledBatch, headers: IO[bytes]) -> Manifest:
+        """The batch's manifest; its headers are written to ``headers`` on the way."""
+        instances: list[Instance] = []
+        for number, record in enumerate(batch.records, start=1):
+            described = describe(record, batch.read, self._site_key, self._issuers)
+            headers.write(described.line(f"{number:06d}.dcm"))
+            instances.append(described.instance)
+        headers.seek(0)
+        return self._manifest(batch.opening, batch.records, instances)
+
+    def _manifest(self, opening: Opening, records: tuple[Record, ...], instances: list[Instance]) -> Manifest:
+        study_uid = opening.study_uid if opening.shared else instances[0].study_uid
+        first = records[0].arrival
+        return Manifest(
+            form="identified",
+            id=opening.batch_id,
+            study_uid=study_uid,
+            # Instances without a study are nobody's study: each batch of them is one of its own.
+            study_ref=self._site_key.study_ref(study_uid or opening.batch_id),
+            source=Source(calling_ae=first.calling_ae, called_ae=first.called_ae, address=first.address),
+            received=first.received,
+            instances=tuple(place(instances)),
+        )
+
+    async def _put(self, batch: SpooledBatch, manifest: Manifest, headers: IO[bytes]) -> Batch:
+        folder = self._folder(batch.opening.batch_id)
+        records = dict(zip((each.entry for each in manifest.instances), batch.records, strict=True))
+
+        def open_file(instance: Instance) -> Iterable[bytes]:
+            record = records[instance.entry]
+            for at in range(0, record.length, _CHUNK):
+                yield batch.read(record.offset + at, min(_CHUNK, record.length - at))
+
+        archive = await self._blob(f"{folder}/instances", Chunks(iterate(manifest.instances, open_file)))
+        self._passed("landing.archive")
+        lines = await self._blob(f"{folder}/headers", Chunks(iter(lambda: headers.read(_CHUNK), b"")))
+        # The manifest is last: where it lies, all of the batch does.
+        told = await self._blob(f"{folder}/manifest", io.BytesIO(write_manifest(manifest)))
+        self._passed("landing.manifest")
+        return Batch(
+            batch_id=batch.opening.batch_id,
+            manifest=told,
+            headers=lines,
+            archive=archive,
+            instances=len(manifest.instances),
+            size=archive.size,
+        )
+
+    async def _blob(self, key: str, value: IO[bytes] | io.RawIOBase) -> Blob:
+        """Store ``value``. What an older version of this code put there of the same batch is as good, and stays."""
+        try:
+            size = await put_parts(self._store, key, value)  # type: ignore[arg-type]
+        except BlobExists:
+            size = sum([blob.size async for blob in self._store.list(key)])
+        return Blob(store="landing", key=key, size=size)

@@ -1,0 +1,26 @@
+"""A site with dicom_ingest."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.dicom_ingest.site import IngestSite
+from tests.support.nats import NatsServer
+
+
+@pytest.fixture
+async def site(tmp_path: Path, nats_server: NatsServer) -> AsyncIterator[IngestSite]:
+    """A provisioned site; the service is not started yet."""
+    site = IngestSite(tmp_path, nats_server)
+    await site.provision()
+    yield site
+    if site.process is not None:
+        site.process.kill()
+
+
+@pytest.fixture(autouse=True)
+def _needs_dcmtk(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("dcmtk") and shutil.which("storescu") is None:
+        pytest.skip("no dcmtk: apt-get install dcmtk")
