@@ -6,11 +6,15 @@ from dataclasses import dataclass, field
 
 from services.deid.domain.dataset import Element, known_vr
 from services.deid.domain.rules import Rules
+from services.deid.domain.values import DUMMIES
 
 #: Shorter strings prove nothing: they occur in technical values by chance.
 SHORTEST = 4
 
 _PARTS = re.compile(rb"[\\^=,;/()\[\]<>\s\0]+")
+#: What an earlier de-identification left in the source is no identifier of it.
+_DUMMIES = frozenset(value.lower() for value in DUMMIES.values())
+_SEPARATORS = re.compile(rb"[^a-z0-9\x80-\xff]+")
 _LETTERS = re.compile(rb"[a-z]+")
 #: Only new UIDs go out, and their digits are random.
 _NEW_UID = re.compile(rb"2\.25\.\d{1,39}")
@@ -53,8 +57,9 @@ class Identifiers:
             self._pattern = None
 
     def _tells(self, value: bytes) -> bool:
-        """False for short strings, common words and runs of one character such as 0000."""
-        return len(value) >= SHORTEST and len(set(value)) > 1 and value.decode("latin-1") not in self.rules.common_words
+        """False for short strings, common words, dummies and runs of one character such as 0000."""
+        short = len(value) < SHORTEST or len(set(value)) == 1
+        return not (short or value in _DUMMIES or value.decode("latin-1") in self.rules.common_words)
 
     def in_value(self, value: bytes) -> bool:
         """True when ``value`` holds any of them, also with its separators left out."""
@@ -98,4 +103,4 @@ def _values(value: bytes) -> list[bytes]:
 
 def _squeezed(value: bytes) -> bytes:
     """Letters and digits alone: 12-345/67 is the same number as 1234567."""
-    return bytes(each for each in value if each > 127 or chr(each).isalnum())
+    return _SEPARATORS.sub(b"", value)

@@ -1,0 +1,1 @@
+"""Stores, keys and SQL of de-identification."""

@@ -1,0 +1,32 @@
+"""Projects, each with a key in a file of its own."""
+
+import re
+from pathlib import Path
+
+from services.deid.domain.part10 import Project
+from services.deid.domain.pseudonyms import ProjectKey
+from services.deid.domain.rules import standard_rules
+from services.deid.domain.withholding import standard_classes
+from shared.errors import RetryLater, Unprocessable
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+
+
+class FileProjects:
+    """``<directory>/<project>.key``, 32 random bytes, readable by this service alone."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def open(self, name: str) -> Project:
+        if not _NAME.fullmatch(name):
+            raise Unprocessable("project-name")
+        path = self._directory / f"{name}.key"
+        try:
+            ProjectKey.create(path)
+            key = ProjectKey(path.read_bytes())
+            if path.stat().st_mode & 0o077:
+                raise RetryLater("project-key-mode")
+        except (OSError, ValueError):
+            raise RetryLater("project-key") from None
+        return Project(name, key, standard_rules(), standard_classes())

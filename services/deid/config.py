@@ -1,0 +1,29 @@
+"""Settings of deid."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Read once, from ``CAUSEWAY_…``."""
+
+    database_url: str = "sqlite:////var/lib/causeway/deid.db"
+    #: Where the originals lie as received, and what de-identification makes of them; both on site.
+    landing_url: str = "file:///var/lib/causeway/landing"
+    deid_url: str = "file:///var/lib/causeway/deid"
+    #: One file ``<project>.key`` of mode 0600 for each project; made with its first pack. Whoever has it can join the
+    #: project's pseudonyms to originals: it belongs on storage that is backed up and that no copy goes to.
+    project_key_dir: Path = Path(".causeway/keys/projects")
+    #: Files at work; gone after a crash. The system's folder for temporary files when not set.
+    work_dir: Path | None = None
+
+    #: For originals whose landing archive is released: proven copies, study keys, key-encryption keys.
+    targets_file: Path = Path("examples/targets.yaml")
+    keys_url: str = "file:///var/lib/causeway/keys"
+    kek_dir: Path = Path(".causeway/keys/kek")
+
+    #: Packs de-identified at a time.
+    packs_at_once: int = Field(default=2, ge=1)

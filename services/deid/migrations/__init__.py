@@ -1,0 +1,1 @@
+"""The schema of de-identification, version by version."""
