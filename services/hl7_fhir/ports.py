@@ -1,7 +1,7 @@
 """What the handlers need from outside."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -15,9 +15,9 @@ class Arrival:
 
     ref: str
     name_ref: str
-    name: Name
+    name: Name = field(repr=False)
     sha256: str
-    content: bytes
+    content: bytes = field(repr=False)
     received: datetime
 
 

@@ -21,7 +21,7 @@ def adt(
 
 
 def orm(control: str = "NW", *, control_id: str = "O1", time: str = "20260101120000", **fields: str) -> bytes:
-    """ORM^O01 with one order; ``fields`` such as ``orc5="SC"`` or ``obr18="A1"`` fill single fields, ``pid`` a segment."""
+    """ORM^O01 with one order; ``fields`` such as ``orc5="SC"`` fill single fields, ``pid`` and ``tail`` segments."""
     pid = fields.pop("pid", "PID|1||P1^^^HOSP^MR||Doe^Jane^Q||19800203|F")
     tail = fields.pop("tail", "ZDS|1.2.840.99.1^^Application^DICOM")
     numbers = {"orc2": "PL1^HIS", "orc3": "FI1^RIS", "obr4": "24725-4^CT Head^LN", "obr18": "ACC1", "obr24": "CT"}

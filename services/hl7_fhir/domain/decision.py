@@ -1,7 +1,7 @@
 """What a message does: to which patient and which orders, and since when it was so."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -29,8 +29,8 @@ class PatientSaid:
     """What a message says of its patient. ``identity`` is None when nothing may match."""
 
     resource_id: str
-    identity: Identity | None
-    fields: Fields
+    identity: Identity | None = field(repr=False)
+    fields: Fields = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from services.hl7_fhir.domain.decision import Decision, Name, Reader
 from services.hl7_fhir.domain.message import header_of
 from services.hl7_fhir.domain.refusal import Refused, TooMuch
 from services.hl7_fhir.ports import Arrival, Journal
-from shared.errors import AlreadyDone, CausewayError, RetryLater, answer
+from shared.errors import CausewayError, answer
 from shared.identity import SiteKey
 from shared.messaging.threads import in_thread
 from shared.observability import logger, metrics, tracer
@@ -53,16 +53,20 @@ class Messages:
 
     async def _settled(self, arrival: Arrival) -> bytes:
         try:
-            await self._take(arrival)
-        except AlreadyDone:
-            return self._answer(arrival, "AA")
-        except Refused as refusal:
-            return await self._refuse(arrival, refusal)
+            return await self._taken(arrival)
         except CausewayError as error:
             return self._answer(arrival, answer(error).hl7, Trouble("207", error.reason))
         except Exception as error:
             log.error("hl7-message-failed", ref=arrival.ref, exc_info=error)
-            return self._answer(arrival, "AR", Trouble("207", "internal-error"))
+            return self._answer(arrival, answer(error).hl7, Trouble("207", "internal-error"))
+
+    async def _taken(self, arrival: Arrival) -> bytes:
+        try:
+            await self.journal.take(arrival, await self._decide(arrival))
+        except Refused as refusal:
+            await self.journal.refuse(arrival, refusal)
+            trouble = Trouble(refusal.condition, refusal.reason, refusal.place)
+            return self._answer(arrival, answer(refusal).hl7, trouble)
         return self._answer(arrival, "AA")
 
     async def oversize(self, head: bytes) -> bytes:
@@ -70,23 +74,11 @@ class Messages:
         refusal = TooMuch("message-too-large")
         return self._answer(self._arrival(head), "AE", Trouble(refusal.condition, refusal.reason))
 
-    async def _take(self, arrival: Arrival) -> None:
+    async def _decide(self, arrival: Arrival) -> Decision:
+        known = (arrival.content, arrival.ref, arrival.received)
         if len(arrival.content) > _LONG:
-            decision = await in_thread(self._decide, arrival)
-        else:
-            decision = self._decide(arrival)
-        await self.journal.take(arrival, decision)
-
-    def _decide(self, arrival: Arrival) -> Decision:
-        return self.reader.decide(arrival.content, arrival.ref, arrival.received)
-
-    async def _refuse(self, arrival: Arrival, refusal: Refused) -> bytes:
-        try:
-            await self.journal.refuse(arrival, refusal)
-        except RetryLater as error:
-            return self._answer(arrival, "AR", Trouble("207", error.reason))
-        trouble = Trouble(refusal.condition, refusal.reason, refusal.place)
-        return self._answer(arrival, answer(refusal).hl7, trouble)
+            return await in_thread(self.reader.decide, *known)
+        return self.reader.decide(*known)
 
     def _arrival(self, content: bytes) -> Arrival:
         try:
