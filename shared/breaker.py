@@ -5,6 +5,10 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from shared.observability import logger, metrics
+
+log = logger("causeway.breaker")
+
 T = TypeVar("T")
 
 
@@ -13,7 +17,7 @@ async def _nothing() -> None:
 
 
 class Breaker:
-    """Guards one dependency. ``away`` is the error that says it is not there; any other passes to the caller.
+    """Guards ``target``. ``away`` is the error that says it is not there; any other passes to the caller.
 
     A call that meets ``away`` opens the circuit and waits; it is tried again, as often as it takes, when ``probe``
     succeeds. Only one caller asks at a time, after ``first`` seconds and then after pauses that double up to
@@ -23,11 +27,13 @@ class Breaker:
     def __init__(
         self,
         *,
+        target: str,
         away: type[Exception],
         probe: Callable[[], Awaitable[object]],
         first: float = 1.0,
         longest: float = 60.0,
     ) -> None:
+        self._target = target
         self._away = away
         self._probe = probe
         self._first = first
@@ -52,9 +58,10 @@ class Breaker:
             try:
                 result = await work()
             except self._away:
-                self._is_open = True
+                self._tell(is_open=True)
             else:
-                self._is_open, self._pause = False, self._first
+                self._tell(is_open=False)
+                self._pause = self._first
                 return result
 
     async def _until_closed(self) -> None:
@@ -70,4 +77,11 @@ class Breaker:
             await self._probe()
         except self._away:
             return
-        self._is_open = False
+        self._tell(is_open=False)
+
+    def _tell(self, *, is_open: bool) -> None:
+        if is_open == self._is_open:
+            return
+        self._is_open = is_open
+        metrics().set("causeway_circuit_open", is_open, target=self._target)
+        log.warning("circuit-open" if is_open else "circuit-closed", target=self._target)

@@ -15,6 +15,9 @@ from services.encryption.domain.orders import (
 from services.encryption.ports import Buffer, Inputs, Publisher, Sealing
 from shared.identity import SiteKey
 from shared.messaging.cloudevent import Received
+from shared.observability import logger, metrics
+
+log = logger("causeway.encryption")
 
 
 class SealHandlers:
@@ -57,6 +60,7 @@ class SealHandlers:
         if receipt is None:
             async with self._turns:
                 receipt = await self._sealing.seal(order, await self._inputs.open(order))
+                metrics().count("causeway_packs_total", outcome="sealed")
         else:
             receipt = await self._sound(order, receipt)
         await self._bus.publish(pack_sealed(order, receipt), id=event_id(self._site_key, order, receipt))
@@ -68,4 +72,6 @@ class SealHandlers:
         if not broken:
             return receipt
         async with self._turns:
+            log.warning("buffer-damaged", sealed_id=order.sealed_id, parts=len(broken))
+            metrics().count("causeway_packs_total", outcome="repaired")
             return await self._sealing.repair(order, await self._inputs.open(order), receipt, broken)

@@ -12,7 +12,6 @@ class Publisher(Protocol):
 
     async def publish(self, event: Event, *, id: str) -> int:  # noqa: A002
         """Publish until the stream has it."""
-        ...
 
 
 class Inputs(Protocol):
@@ -20,7 +19,6 @@ class Inputs(Protocol):
 
     async def open(self, order: SealOrder) -> Pack:
         """The pack, its manifests checked; InputDamaged, or BlobMissing when its bytes are nowhere any longer."""
-        ...
 
 
 class StudyKeys(Protocol):
@@ -28,7 +26,6 @@ class StudyKeys(Protocol):
 
     async def obtain(self, study_key_id: str, domain: str) -> tuple[Blob, bytes]:
         """The key's record, durable in the key store, and the key; made when there is none."""
-        ...
 
 
 class Buffer(Protocol):
@@ -36,19 +33,15 @@ class Buffer(Protocol):
 
     async def receipt(self, order: SealOrder) -> Receipt | None:
         """The newest receipt of a sealing, None when it was never finished."""
-        ...
 
     async def broken(self, receipt: Receipt) -> frozenset[int]:
         """Numbers of the parts that are not as the receipt says; none when the buffer was released."""
-        ...
 
     async def tidy(self, receipt: Receipt) -> None:
         """Remove parts that no receipt names: what an interrupted attempt left."""
-        ...
 
     async def release(self, sealed_id: str) -> None:
         """Remove the parts; the receipt stays."""
-        ...
 
 
 class Sealing(Protocol):
@@ -56,8 +49,6 @@ class Sealing(Protocol):
 
     async def seal(self, order: SealOrder, pack: Pack) -> Receipt:
         """Seal into the buffer; the receipt that is there in the end, another process's if that one was faster."""
-        ...
 
     async def repair(self, order: SealOrder, pack: Pack, receipt: Receipt, broken: frozenset[int]) -> Receipt:
         """Make the broken parts again, the same bytes under new keys; SealingDiffers when that can't be."""
-        ...

@@ -6,8 +6,6 @@ import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 
-import structlog
-
 from contracts.events import Blob, CopyKey, Part, Sealed
 from services.replication.domain import (
     FIRST_GENERATION,
@@ -21,6 +19,7 @@ from services.replication.domain import (
     tombstone,
 )
 from shared.identity import SiteKey
+from shared.observability import logger
 from shared.storage import (
     BlobCorrupt,
     BlobExists,
@@ -36,7 +35,7 @@ _TOMBSTONE = json.dumps({"format": "causeway.removed/1"}, separators=(",", ":"))
 _KNOWN_KEYS = 4096
 _AWAY = "away"
 
-log = structlog.get_logger("causeway.replication")
+log = logger("causeway.replication")
 
 
 class Budget:

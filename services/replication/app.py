@@ -35,6 +35,7 @@ def build(settings: Settings | None = None) -> Service:
             ),
         )
         circuit = Breaker(
+            target=name,
             away=StoreUnavailable,
             probe=copies.probe,
             first=settings.breaker_first,

@@ -26,6 +26,7 @@ from shared.breaker import Breaker
 from shared.errors import AlreadyDone
 from shared.identity import SiteKey
 from shared.messaging.cloudevent import Received
+from shared.observability import metrics
 from shared.storage import StoreFull, StoreRefused
 
 T = TypeVar("T")
@@ -118,4 +119,5 @@ class CopyHandlers:
         await self._say(failed(write, reason, attempts=received.deliveries, retrying=retrying, run=run))
 
     async def _say(self, fact: CopyWritten | CopyFailed | CopyRemoved) -> None:
+        metrics().count("causeway_copies_total", target=self._target, outcome=fact.subject.split(".")[2])
         await self._bus.publish(fact, id=event_id(self._site_key, fact))

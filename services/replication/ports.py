@@ -11,7 +11,6 @@ class Publisher(Protocol):
 
     async def publish(self, event: Event, *, id: str) -> int:  # noqa: A002
         """Publish until the stream has it."""
-        ...
 
 
 class Copies(Protocol):
@@ -19,16 +18,12 @@ class Copies(Protocol):
 
     async def generation(self, sealed: Sealed) -> int | None:
         """The first generation that was not removed, when it or nothing at all is there; None: all were removed."""
-        ...
 
     async def removed(self, copy_key: CopyKey) -> bool:
         """Whether this generation was removed."""
-        ...
 
     async def write(self, write: Write) -> None:
         """Put the key record and every part that is not there; SourceLost, SourceAway, and the target's own errors."""
-        ...
 
     async def remove(self, copy_key: CopyKey) -> None:
         """Remove the generation, for ever."""
-        ...

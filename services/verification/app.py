@@ -38,6 +38,7 @@ def build(settings: Settings | None = None) -> Service:
         )
         reading = TargetReading(target=open_target(targets[name]), study_keys=study_keys)
         circuit = Breaker(
+            target=name,
             away=StoreUnavailable,
             probe=reading.probe,
             first=settings.breaker_first,
@@ -59,10 +60,7 @@ def build(settings: Settings | None = None) -> Service:
         settings=settings,
         bus=bus,
         consumes=(
-            *(
-                On(CopyWritten, of.copy_written, target=name, at_once=settings.copies_at_once)
-                for name, of in each.items()
-            ),
+            *(On(CopyWritten, of.copy_written, target=name, at_once=at_once) for name, of in each.items()),
             On(CopyExpired, Expiry(ledger).copy_expired),
         ),
         publishes=(CopyVerified, CopyDamaged),

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
-import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -18,8 +17,9 @@ from services.verification.ports import Ledger, Reading
 from shared.breaker import Breaker
 from shared.errors import AlreadyDone, CausewayError
 from shared.messaging.cloudevent import Received
+from shared.observability import logger, metrics
 
-log = structlog.get_logger("causeway.verification")
+log = logger("causeway.verification")
 
 
 def _utc() -> datetime:
@@ -84,14 +84,12 @@ class TargetProofs:
 
     async def _prove(self, copy: KnownCopy, cause: Cause) -> None:
         outcome = await self._circuit.call(lambda: self._reading.prove(copy))
-        if not isinstance(outcome, Proof):
-            log.warning(
-                "copy-damaged",
-                target=self._target,
-                sealed_id=copy.copy_key.sealed_id,
-                generation=copy.copy_key.generation,
-                damage=outcome,
-            )
+        proven = isinstance(outcome, Proof)
+        metrics().count("causeway_copies_total", target=self._target, outcome="proven" if proven else "damaged")
+        if not proven:
+            key = copy.copy_key
+            ids = {"sealed_id": key.sealed_id, "target": key.target, "generation": key.generation}
+            log.warning("copy-damaged", **ids, reason=outcome)
         await self._ledger.record(copy, outcome, cause)
 
 

@@ -12,7 +12,6 @@ class Reading(Protocol):
 
     async def prove(self, copy: KnownCopy) -> Outcome:
         """Read every byte of the copy back: the proof, or what is wrong. The target's errors when it can't be read."""
-        ...
 
 
 class Ledger(Protocol):
@@ -20,28 +19,21 @@ class Ledger(Protocol):
 
     async def find(self, copy_key: CopyKey) -> KnownCopy | None:
         """What is known of one generation."""
-        ...
 
     async def settled(self, event_id: str, copy_key: CopyKey) -> bool:
         """Whether the event was taken in before, or nobody wants its copy any longer."""
-        ...
 
     async def record(self, copy: KnownCopy, outcome: Outcome, cause: Cause) -> None:
         """Keep what a reading found, and tell it; nothing for a cause taken in before or a copy that has expired."""
-        ...
 
     async def repeat(self, copy: KnownCopy, cause: Cause) -> None:
         """Tell the standing proof of a copy once more, for another run."""
-        ...
 
     async def expire(self, copy_key: CopyKey) -> None:
         """Nobody wants this generation: read it no more."""
-        ...
 
     async def due(self, target: str, limit: int) -> Sequence[KnownCopy]:
         """Copies whose proof is to be made anew, the longest due first; they are not due for others meanwhile."""
-        ...
 
     async def make_due(self, *, sealed_id: str | None = None, study_ref: str | None = None) -> int:
         """Let the copies of a sealed pack, of a study, or all, be read again now; their number."""
-        ...

@@ -139,6 +139,13 @@ class Site:
             raise AssertionError(f"{kind.__name__}: {found}; told: {await self._summary()}") from None
         return found
 
+    async def idle(self) -> bool:
+        """Whether no consumer has anything left to do."""
+        async with self.server.jetstream() as jetstream:
+            infos = await jetstream.consumers_info("IMAGING")
+        mine = [info for info in infos if info.name.split("_")[0] in BUILDS]
+        return all(info.num_pending == 0 and info.num_ack_pending == 0 for info in mine)
+
     async def dead_letters(self) -> int:
         """How many there are."""
         async with self.server.jetstream() as jetstream:
