@@ -133,7 +133,7 @@ def _state(administration: Minio, bucket: str) -> BucketState:
         lock = administration.get_object_lock_config(bucket)
     except S3Error:
         return BucketState(exists=True, versioned=versioned)
-    return BucketState(exists=True, versioned=versioned, lock_days=lock.duration[0] if lock.duration else None)
+    return BucketState(exists=True, versioned=versioned, lock_days=lock.duration)
 
 
 def _no_leftovers() -> LifecycleConfig:

@@ -25,6 +25,7 @@ from shared.storage.port import CHUNK, BlobStat, Bytes, check_key, check_prefix,
 _READ = 4 * CHUNK  # one hop to a thread moves this much of a stream
 _PAGE = 512  # names listed in one hop
 _LEFTOVER_AGE = 3600.0  # seconds: no put of 64 MiB takes that long
+_TRIES = 64  # of a put whose folder others keep removing
 _ATTRIBUTE = "user.sha256"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -87,35 +88,33 @@ class FilesystemStore:
     def _put(self, key: str, data: Bytes, sha256: str | None) -> None:
         check_value(key, data, sha256)
         path = self._root / key
-        try:
-            if os.path.lexists(path):
-                raise FileExistsError
-            self._create(path, data, sha256)
-        except (FileExistsError, NotADirectoryError):
+        if os.path.lexists(path):
             self._compare(key, data)
-
-    def _create(self, path: Path, data: Bytes, sha256: str | None) -> None:
+            return
         self._ensure(self._staging)
         self._sweep()
         staged = self._staging / uuid.uuid4().hex
         try:
             _write(staged, data, sha256)
             self._link(staged, path)
+        except (FileExistsError, NotADirectoryError):
+            self._compare(key, data)
         finally:
             staged.unlink(missing_ok=True)
 
     def _link(self, staged: Path, path: Path) -> None:
         """Give the value its name; a folder that ``delete`` emptied and removed meanwhile is made again."""
-        for _ in range(8):
-            self._ensure(path.parent)
+        for _ in range(_TRIES):
             try:
+                self._ensure(path.parent)
                 os.link(staged, path)
             except FileNotFoundError:
                 self._durable.clear()
                 continue
-            _sync_folder(path.parent)
+            with contextlib.suppress(FileNotFoundError):  # deleted again already, and its folder with it
+                _sync_folder(path.parent)
             return
-        raise StoreUnavailable("staged-value-vanished")
+        raise StoreUnavailable("folder-vanishes")
 
     def _ensure(self, folder: Path) -> None:
         """Make ``folder`` and its ancestors, their names fsynced, unless this process has done so."""
@@ -135,9 +134,11 @@ class FilesystemStore:
     def _compare(self, key: str, data: Bytes) -> None:
         """Quiet when the same bytes lie at ``key``; durable too, whoever wrote them and died before the last fsync."""
         path = self._root / key
-        if not path.is_file() or path.stat().st_size != len(data) or digest(path.read_bytes()) != digest(data):
-            raise BlobExists(key)
-        _sync_folder(path.parent)
+        with contextlib.suppress(*_ABSENT):
+            if path.stat().st_size == len(data) and digest(path.read_bytes()) == digest(data):
+                _sync_folder(path.parent)
+                return
+        raise BlobExists(key)
 
     def _sweep(self) -> None:
         """Remove what crashed writers left in ``.staging``, once per process."""

@@ -76,8 +76,7 @@ def check_key(key: str) -> str:
 
 def check_prefix(prefix: str) -> str:
     """``prefix`` without a slash at its end, or BadKey; empty stands for the whole store."""
-    trimmed = prefix.removesuffix("/")
-    return check_key(trimmed) if trimmed else ""
+    return check_key(prefix.removesuffix("/")) if prefix else ""
 
 
 def check_range(start: int, length: int | None) -> None:

@@ -1,15 +1,19 @@
 """Stand-in clouds: the real SeaweedFS server of the wheel, with credentials, on free ports."""
 
+import io
 import json
 import shutil
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import urllib3
 from minio import Minio
+from minio.error import S3Error
 
 from shared.storage import BlobStore, Credentials, open_store
 from tests.support.ports import free_ports
@@ -33,10 +37,22 @@ class Seaweed:
     def start(self) -> "Seaweed":
         """Start and wait until an object can be written, which takes longer than to listen."""
         self.server.start()
-        administration = self.administration()
-        if not administration.bucket_exists("ready"):
-            administration.make_bucket("ready")
+        deadline = time.monotonic() + 30
+        while not self._stores():
+            assert time.monotonic() < deadline, f"{self.endpoint} listens and stores nothing"
+            time.sleep(0.1)
         return self
+
+    def _stores(self) -> bool:
+        administration = self.administration()
+        try:
+            if not administration.bucket_exists("ready"):
+                administration.make_bucket("ready")
+            administration.put_object("ready", "probe", io.BytesIO(b"x"), 1)
+            administration.get_object("ready", "probe").close()
+        except (S3Error, urllib3.exceptions.HTTPError):
+            return False
+        return True
 
     def administration(self) -> Minio:
         """A minio client of the endpoint."""

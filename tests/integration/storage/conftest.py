@@ -1,0 +1,24 @@
+"""The same empty store in each of its adapters."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from shared.storage import BlobStore, FilesystemStore, MemoryStore
+
+
+@pytest.fixture(params=["memory", "filesystem", "seaweed"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    """An empty store; every test of the suite runs once with each adapter."""
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "filesystem":
+        return FilesystemStore(tmp_path / "blobs")
+    return request.getfixturevalue("seaweed").store("suite", uuid.uuid4().hex)
+
+
+@pytest.fixture
+def cloud_store(seaweed) -> BlobStore:
+    """An empty prefix of a bucket on a real S3 server."""
+    return seaweed.store("suite", uuid.uuid4().hex)
