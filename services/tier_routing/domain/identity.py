@@ -6,12 +6,22 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
-from contracts.events import InstanceConflicted
+from contracts.events import BatchStored, InstanceConflicted
 from contracts.formats.manifest import Instance, Manifest
 from services.tier_routing.domain.matching import Arrival, Trait
 from shared.identity import SiteKey
 
 Kind = Literal["instance_version", "study_patient", "series_study"]
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A stored batch with its manifest, when it was heard of, and the trace that it belongs to."""
+
+    event: BatchStored
+    manifest: Manifest
+    now: datetime
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, order=True)

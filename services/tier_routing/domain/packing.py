@@ -7,11 +7,15 @@ from datetime import datetime
 from services.tier_routing.domain.policy import Decision, PackTimings
 from shared.identity import SiteKey
 
+#: More batches than this are not put into one pack: its plan names them all, and a message has a limit (1 MiB).
+MOST_BATCHES = 512
+
 
 @dataclass(frozen=True)
 class OpenPack:
-    """A pack that still takes batches: bytes and instances so far, and when the first and the last batch came."""
+    """A pack that still takes batches: what it holds (``size`` in bytes), when the first and the last batch came."""
 
+    batches: int
     size: int
     instances: int
     opened: datetime
@@ -20,12 +24,12 @@ class OpenPack:
 
 def has_room(pack: OpenPack, size: int, timings: PackTimings) -> bool:
     """Whether a batch of ``size`` bytes still fits."""
-    return pack.size + size <= timings.size
+    return pack.size + size <= timings.size and pack.batches < MOST_BATCHES
 
 
 def is_full(pack: OpenPack, timings: PackTimings) -> bool:
     """Whether another instance of the mean size would not fit: then there is nothing to wait for."""
-    return pack.size + pack.size / max(1, pack.instances) > timings.size
+    return pack.size + pack.size / max(1, pack.instances) > timings.size or pack.batches >= MOST_BATCHES
 
 
 def is_due(pack: OpenPack, timings: PackTimings, now: datetime) -> bool:

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from services.tier_routing.domain.matching import Arrival, Trait
-from services.tier_routing.domain.packing import OpenPack, group_of, has_room, is_due, is_full, pack_id, plan_id
+from services.tier_routing.domain.packing import MOST_BATCHES, OpenPack, group_of, has_room, is_due, is_full, pack_id, plan_id
 from shared.identity import SiteKey
 from tests.unit.tier_routing.makers import NOON, POLICY, at, policy
 
 KEY = SiteKey(bytes(range(32)))
 TIMINGS = policy().pack
-PACK = OpenPack(size=600, instances=6, opened=NOON, last=NOON)
+PACK = OpenPack(batches=1, size=600, instances=6, opened=NOON, last=NOON)
 
 
 def decision(text: str = POLICY):
@@ -56,3 +56,9 @@ def test_a_pack_is_named_by_its_batches_and_a_plan_by_its_batches_and_policy():
     changed = decision(POLICY.replace("target: cloud-b, tier: hot}", "target: cloud-b, tier: cold}"))
     assert plan_id(KEY, ["a", "b"], decision()) == plan_id(KEY, ["b", "a"], decision())
     assert plan_id(KEY, ["a", "b"], decision()) != plan_id(KEY, ["a", "b"], changed)
+
+
+def test_a_pack_has_no_more_batches_than_one_message_can_name():
+    assert has_room(replace(PACK, batches=MOST_BATCHES - 1), 1, TIMINGS)
+    assert not has_room(replace(PACK, batches=MOST_BATCHES), 1, TIMINGS)
+    assert is_full(replace(PACK, batches=MOST_BATCHES), TIMINGS)

@@ -1,0 +1,172 @@
+"""Another plan for what is here, under the policy of today."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from contracts.events import CopyKey, PlannedCopy
+from services.tier_routing.adapters import packs, settling, sweeping, tables, views
+from services.tier_routing.adapters.desk import Desk
+from services.tier_routing.domain import packing
+from services.tier_routing.domain.ledger import Wanted
+from services.tier_routing.domain.policy import Decision, covers
+
+
+@dataclass(frozen=True)
+class Change:
+    """What another plan does to a pack; copies as ``form/target/tier/key domain``."""
+
+    pack_id: str
+    study_ref: str
+    rule: str
+    added: tuple[str, ...]
+    cancelled: tuple[str, ...]
+    commit_after: tuple[str, ...]
+
+
+def every_pack(connection: Connection) -> list[int]:
+    """The numbers of all closed packs."""
+    table = tables.packs
+    return list(connection.execute(select(table.c.number).where(table.c.pack_id.is_not(None))).scalars())
+
+
+def replan(connection: Connection, at: Desk, number: int, now: datetime, dry_run: bool) -> Change | None:
+    """Decide again on a closed pack; None when that changes nothing (or the pack is still open)."""
+    pack = packs.row(connection, number)
+    content = packs.members(connection, number)
+    if pack.pack_id is None:
+        return None
+    decision = at.policy.decide(*(sweeping.arrival_now(connection, batch) for batch in content))
+    change = _change(connection, pack, decision, now)
+    if dry_run:
+        return change
+    if decision.digest != packs.decision_of(pack).digest:
+        _adopt(connection, at, pack, decision, content, change, now)
+    return change
+
+
+def _change(connection: Connection, pack: Row[Any], decision: Decision, now: datetime) -> Change | None:
+    before = views.wanted_of(connection, pack.number)
+    wanted = {each.copy for each in before if each.state == "wanted"}
+    added = [copy for copy in decision.copies if copy not in wanted and not _is_over(copy, before, pack, now)]
+    cancelled = [copy for copy in wanted if _place(copy) not in {_place(each) for each in decision.copies}]
+    if not added and not cancelled and decision.commit_after == tuple(json.loads(pack.commit_after)):
+        return None
+    return Change(
+        pack_id=pack.pack_id,
+        study_ref=pack.study_ref,
+        rule=decision.rule,
+        added=tuple(_shown(copy) for copy in added),
+        cancelled=tuple(sorted(_shown(copy) for copy in cancelled)),
+        commit_after=decision.commit_after,
+    )
+
+
+def _adopt(
+    connection: Connection,
+    at: Desk,
+    pack: Row[Any],
+    decision: Decision,
+    content: Sequence[Row[Any]],
+    change: Change | None,
+    now: datetime,
+) -> None:
+    plan_id = packing.plan_id(at.site_key, [batch.batch_id for batch in content], decision)
+    packs.record_plan(connection, pack.number, plan_id, decision, now)
+    _set_wanted(connection, pack, decision, now)
+    _move(connection, pack, plan_id, decision, renew=change is not None, now=now)
+    if change is None:
+        return
+    planned = packs.row(connection, pack.number)
+    packs.tell_plan(connection, at, planned, packs.planned_copies(connection, pack.number))
+    settling.settle(connection, at, planned, now)
+    _release_uncovered(connection, at, pack.number, now)
+
+
+def _set_wanted(connection: Connection, pack: Row[Any], decision: Decision, now: datetime) -> None:
+    before = views.wanted_of(connection, pack.number)
+    places = {_place(copy) for copy in decision.copies}
+    for each in before:
+        if each.state == "wanted" and _place(each.copy) not in places:
+            packs.want(connection, pack.number, each.copy, "cancelled")
+    for copy in decision.copies:
+        if not _is_over(copy, before, pack, now):
+            packs.want(connection, pack.number, copy)
+    again = places & {_place(each.copy) for each in before if each.state == "cancelled"}
+    _take_back(connection, pack, again)
+
+
+def _move(
+    connection: Connection, pack: Row[Any], plan_id: str, decision: Decision, *, renew: bool, now: datetime
+) -> None:
+    """Put the pack and its batches under the new plan; ``renew`` its work, unless the copies stay as they were."""
+    values: dict[str, Any] = {
+        "plan_id": plan_id,
+        "policy": decision.policy,
+        "rule": decision.rule,
+        "copies": json.dumps([copy.model_dump(mode="json") for copy in decision.copies]),
+        "commit_after": json.dumps(decision.commit_after),
+    }
+    if renew:
+        values |= {"run": pack.run + 1, "waiting_since": now, "restarted": now, "told": None}
+    connection.execute(tables.packs.update().where(tables.packs.c.number == pack.number).values(values))
+    table = tables.batches
+    mine = table.update().where(table.c.pack == pack.number)
+    connection.execute(mine.values(commit_after=values["commit_after"]))
+    if not renew:
+        for column in (table.c.secured_plan, table.c.archived_plan):
+            connection.execute(mine.where(column == pack.plan_id).values({column.name: plan_id}))
+
+
+def _take_back(connection: Connection, pack: Row[Any], places: Iterable[tuple[str | None, ...]]) -> None:
+    """Copies that were let go are wanted again: what was known of them says nothing any more."""
+    view = views.view_of(connection, pack)
+    projects = {pack_id: project for project, pack_id in view.deidentified.items()}
+    wanted = set(places)
+    for one in view.observed:
+        if one.expired and _place_of(one.key, projects.get(one.key.pack_id)) in wanted:
+            table, key = tables.copies, one.key
+            mine = (table.c.sealed_id == key.sealed_id, table.c.target == key.target)
+            cleared = {"expired": None, "proven": None, "level": None, "written": None}
+            connection.execute(table.update().where(*mine).values(cleared))
+
+
+def _release_uncovered(connection: Connection, at: Desk, number: int, now: datetime) -> None:
+    """Pack the duplicates on their own whose copies the new plan does not have."""
+    planned = packs.planned_copies(connection, number)
+    for batch in settling.duplicates_of(connection, number):
+        decision = at.policy.decide(sweeping.arrival_now(connection, batch))
+        if not covers(planned, decision.copies):
+            sweeping.release(connection, at, batch, now)
+
+
+def _is_over(copy: PlannedCopy, before: Iterable[Wanted], pack: Row[Any], now: datetime) -> bool:
+    """Whether a copy of this kind ended with its retention, and would again."""
+    ended = any(each.state == "expired" and _place(each.copy) == _place(copy) for each in before)
+    return ended and copy.retention_days is not None and (now - pack.planned).days >= copy.retention_days
+
+
+def _place(copy: PlannedCopy) -> tuple[str | None, ...]:
+    return copy.form, copy.target, copy.key_domain, copy.project
+
+
+def _place_of(key: CopyKey, project: str | None) -> tuple[str | None, ...]:
+    return key.form, key.target, key.key_domain, project
+
+
+def _shown(copy: PlannedCopy) -> str:
+    return "/".join((copy.form, copy.target, copy.tier, copy.key_domain))
+
+
+def document(changes: Sequence[Change], looked_at: int, dry_run: bool) -> dict[str, Any]:
+    """What the operator is told of a replan."""
+    return {
+        "dry_run": dry_run,
+        "packs": looked_at,
+        "changed": len(changes),
+        "changes": [asdict(change) for change in changes],
+    }

@@ -1,0 +1,128 @@
+"""What follows from all that is known of a pack: secured, archived, and what may go."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, or_, select
+
+from contracts.events import BatchArchived, BatchSecured, CopyExpired, ProvenCopy
+from services.tier_routing.adapters import packs, tables, views
+from services.tier_routing.adapters.desk import Desk
+from services.tier_routing.domain.ledger import Verdict, evaluate
+from services.tier_routing.domain.policy import EITHER, committed
+
+
+def settle(connection: Connection, at: Desk, pack: Row[Any], now: datetime) -> Verdict:
+    """Look at a closed pack (whose row is held), tell what follows, each thing once per plan."""
+    verdict = evaluate(views.view_of(connection, pack))
+    _expire(connection, at, pack, verdict)
+    for batch in packs.members(connection, pack.number):
+        _tell_batch(connection, at, batch, pack.plan_id, [verdict], now)
+    for batch in duplicates_of(connection, pack.number):
+        settle_duplicate(connection, at, batch, now)
+    _keep_waiting(connection, pack, verdict, now)
+    return verdict
+
+
+def settle_duplicate(connection: Connection, at: Desk, batch: Row[Any], now: datetime) -> None:
+    """A duplicate is secured and archived when every pack that holds its instances is."""
+    found = [packs.row(connection, number) for number in owning_packs(connection, batch.number)]
+    if found and all(pack.pack_id for pack in found):
+        verdicts = [evaluate(views.view_of(connection, pack)) for pack in found]
+        _tell_batch(connection, at, batch, "owners", verdicts, now)
+
+
+def duplicates_of(connection: Connection, number: int) -> Sequence[Row[Any]]:
+    """The duplicates whose instances lie, in part at least, in this pack and that are not archived yet."""
+    own, owner = tables.batches, tables.batches.alias("owner")
+    joined = own.join(tables.owners, tables.owners.c.duplicate == own.c.number).join(
+        owner, owner.c.number == tables.owners.c.owner
+    )
+    mine = select(own).select_from(joined).where(owner.c.pack == number, own.c.archived.is_(None))
+    return connection.execute(mine.distinct().order_by(own.c.number)).all()
+
+
+def owning_packs(connection: Connection, duplicate: int) -> list[int]:
+    """The numbers of the packs that hold a duplicate's instances, in one order for everybody."""
+    joined = tables.owners.join(tables.batches, tables.batches.c.number == tables.owners.c.owner)
+    mine = select(tables.batches.c.pack).select_from(joined).where(tables.owners.c.duplicate == duplicate)
+    return sorted({number for number in connection.execute(mine).scalars() if number is not None})
+
+
+def _tell_batch(
+    connection: Connection, at: Desk, batch: Row[Any], plan: str, verdicts: Sequence[Verdict], now: datetime
+) -> None:
+    """Tell that a batch is secured, and archived, unless that was told under this plan."""
+    commit_after = tuple(json.loads(batch.commit_after))
+    enough = all(verdict.secured and committed(commit_after, verdict.reached) for verdict in verdicts)
+    if enough and batch.secured_plan != plan:
+        _mark(connection, batch, secured=batch.secured or now, secured_plan=plan)
+        _tell_secured(connection, at, batch, plan, verdicts)
+    if all(verdict.archived for verdict in verdicts) and batch.archived_plan != plan:
+        _mark(connection, batch, archived=batch.archived or now, archived_plan=plan)
+        _tell_archived(connection, at, batch, plan, verdicts)
+
+
+def _mark(connection: Connection, batch: Row[Any], **values: Any) -> None:
+    connection.execute(tables.batches.update().where(tables.batches.c.number == batch.number).values(values))
+
+
+def _tell_secured(connection: Connection, at: Desk, batch: Row[Any], plan: str, verdicts: Iterable[Verdict]) -> None:
+    named = {target for item in json.loads(batch.commit_after) for target in item.split(EITHER)}
+    copies = [one for one in _proven(verdicts) if one.form == "identified" and one.target in named]
+    event = BatchSecured(batch_id=batch.batch_id, study_ref=batch.study_ref, copies=tuple(copies))
+    at.tell(connection, event, batch.batch_id, plan, links=[batch.traceparent])
+
+
+def _tell_archived(connection: Connection, at: Desk, batch: Row[Any], plan: str, verdicts: Sequence[Verdict]) -> None:
+    event = BatchArchived(
+        batch_id=batch.batch_id,
+        study_uid=batch.study_uid,
+        study_ref=batch.study_ref,
+        pack_ids=tuple(dict.fromkeys(pack_id for verdict in verdicts for pack_id in verdict.pack_ids)),
+        sealed_ids=tuple(dict.fromkeys(sealed_id for verdict in verdicts for sealed_id in verdict.sealed_ids)),
+        copies=tuple(_proven(verdicts)),
+        withheld=sum(verdict.withheld for verdict in verdicts),
+    )
+    at.tell(connection, event, batch.batch_id, plan, links=[batch.traceparent])
+
+
+def _proven(verdicts: Iterable[Verdict]) -> list[ProvenCopy]:
+    return list(dict.fromkeys(one for verdict in verdicts for one in verdict.proven))
+
+
+def _expire(connection: Connection, at: Desk, pack: Row[Any], verdict: Verdict) -> None:
+    table = tables.copies
+    for one, reason in verdict.expire:
+        key = one.key
+        mine = (table.c.sealed_id == key.sealed_id, table.c.target == key.target, table.c.generation == key.generation)
+        connection.execute(table.update().where(*mine).values(expired=reason))
+        event = CopyExpired(copy_key=key, reason=reason)
+        at.tell(connection, event, key.sealed_id, key.target, key.generation, reason, pack.plan_id)
+
+
+def _keep_waiting(connection: Connection, pack: Row[Any], verdict: Verdict, now: datetime) -> None:
+    """A pack with nothing due waits no more; one whose copy was damaged since waits again, from now."""
+    waits = bool(verdict.due)
+    if waits == (pack.waiting_since is not None):
+        return
+    table = tables.packs
+    values = {"waiting_since": now, "told": None} if waits else {"waiting_since": None}
+    connection.execute(table.update().where(table.c.number == pack.number).values(values))
+
+
+def waiting_batches(connection: Connection, number: int) -> list[Row[Any]]:
+    """The batches that wait for a pack: its own, and the duplicates of them."""
+    return [*packs.members(connection, number), *duplicates_of(connection, number)]
+
+
+def of_batch(connection: Connection, batch_id: str | None = None, study_ref: str | None = None) -> list[int]:
+    """The numbers of the packs that hold a batch, or a study."""
+    table = tables.batches
+    mine = select(table).where(or_(table.c.batch_id == batch_id, table.c.study_ref == study_ref))
+    found: set[int] = set()
+    for batch in connection.execute(mine):
+        found.update([batch.pack] if batch.pack is not None else owning_packs(connection, batch.number))
+    return sorted(found)

@@ -1,0 +1,115 @@
+"""Packs and copies as the domain sees them."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from contracts.events import CopyKey
+from services.tier_routing.adapters import desk, packs, tables
+from services.tier_routing.domain.ledger import Observed, PackView, Quarantine, Wanted
+
+_FIELDS = (
+    "written",
+    "proven",
+    "level",
+    "damaged",
+    "damage",
+    "failed",
+    "failure",
+    "retrying",
+    "expired",
+    "removed",
+)
+
+
+def pack_of(connection: Connection, pack_id: str) -> Row[Any] | None:
+    """The pack of ``pack_id``, or of which that is the de-identified one, held to the end of the transaction.
+
+    For an id that is not known yet a row is made, and held, in ``deidentified``: who brings the rest waits for it.
+    """
+    found = _held(connection, pack_id)
+    if found:
+        return found
+    desk.insert_new(connection, tables.deidentified, [{"pack_id": pack_id}])
+    mine = tables.deidentified.c.pack_id == pack_id
+    link = connection.execute(desk.locked(select(tables.deidentified).where(mine))).one()
+    return _held(connection, link.source_pack_id) if link.source_pack_id else None
+
+
+def _held(connection: Connection, pack_id: str) -> Row[Any] | None:
+    return connection.execute(desk.locked(select(tables.packs).where(tables.packs.c.pack_id == pack_id))).first()
+
+
+def view_of(connection: Connection, pack: Row[Any]) -> PackView:
+    """Everything that is known of a closed pack."""
+    links = tables.deidentified
+    mine = select(links).where(links.c.source_pack_id == pack.pack_id).order_by(links.c.told)
+    clean = {row.project: row.pack_id for row in connection.execute(mine)}
+    pack_ids = [pack.pack_id, *clean.values()]
+    held, seals, copies = tables.quarantines, tables.seals, tables.copies
+    withheld = connection.execute(select(held).where(held.c.pack_id.in_(pack_ids)).order_by(held.c.told))
+    sealed = connection.execute(select(seals).where(seals.c.pack_id.in_(pack_ids)))
+    known = connection.execute(select(copies).where(copies.c.pack_id.in_(pack_ids)).order_by(copies.c.generation))
+    return PackView(
+        pack_id=pack.pack_id,
+        wanted=wanted_of(connection, pack.number),
+        commit_after=tuple(json.loads(pack.commit_after)),
+        observed=tuple(_from_row(row) for row in known),
+        deidentified=clean,
+        quarantines={row.project: Quarantine(row.withheld, row.released) for row in withheld},
+        sealed={(row.pack_id, row.key_domain): row.sealed_id for row in sealed},
+    )
+
+
+def wanted_of(connection: Connection, number: int) -> tuple[Wanted, ...]:
+    """What the ledger wants, or wanted, of a pack."""
+    table = tables.wanted
+    mine = select(table).where(table.c.pack == number).order_by(table.c.form.desc(), table.c.target, table.c.key_domain)
+    return tuple(Wanted(packs.copy_of(row), row.state) for row in connection.execute(mine))
+
+
+def observed(connection: Connection, key: CopyKey) -> Observed:
+    """What is known of one generation of a copy, held to the end of the transaction."""
+    table = tables.copies
+    mine = (table.c.sealed_id == key.sealed_id, table.c.target == key.target, table.c.generation == key.generation)
+    row = connection.execute(desk.locked(select(table).where(*mine))).first()
+    known = _from_row(row) if row else Observed(key)
+    # A copy that could not be written is told without keys.
+    return (
+        known if known.key.keys or not key.keys else Observed(key, **{name: getattr(known, name) for name in _FIELDS})
+    )
+
+
+def save(connection: Connection, one: Observed) -> None:
+    """Write down what is known of one generation of a copy."""
+    values = {
+        "sealed_id": one.key.sealed_id,
+        "target": one.key.target,
+        "generation": one.key.generation,
+        "pack_id": one.key.pack_id,
+        "key": one.key.model_dump_json(),
+        **{name: getattr(one, name) for name in _FIELDS},
+    }
+    desk.upsert(connection, tables.copies, values)
+
+
+def is_archived(connection: Connection, pack: Row[Any]) -> bool:
+    """Whether the batches of a pack are archived under its plan."""
+    table = tables.batches
+    left = select(table.c.number).where(
+        table.c.pack == pack.number, table.c.archived_plan.is_distinct_from(pack.plan_id)
+    )
+    return connection.execute(left.limit(1)).first() is None
+
+
+def alive(connection: Connection) -> dict[str, datetime]:
+    """When each target last took a copy."""
+    table = tables.copies
+    latest = select(table.c.target, func.max(table.c.written).label("written")).group_by(table.c.target)
+    return {row.target: row.written for row in connection.execute(latest) if row.written}
+
+
+def _from_row(row: Row[Any]) -> Observed:
+    return Observed(CopyKey.model_validate_json(row.key), **{name: getattr(row, name) for name in _FIELDS})

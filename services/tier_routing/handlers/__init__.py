@@ -1,0 +1,1 @@
+"""What tier routing does when an event, a moment or a question arrives."""

@@ -1,0 +1,137 @@
+"""The ledger on both databases, with everything it tells in the order in which it was told."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, select
+
+from contracts.events import BatchStored, CopyKey, Event, PackPlanned
+from contracts.formats.manifest import Instance
+from services.tier_routing.adapters.desk import Desk
+from services.tier_routing.adapters.sql_ledger import SqlLedger
+from services.tier_routing.adapters.tables import outbox
+from services.tier_routing.domain.identity import Arrived
+from services.tier_routing.ports import Selection
+from shared.identity import SiteKey
+from shared.messaging.bus import Bus
+from shared.messaging.outbox import Outbox
+from shared.settings import ServiceSettings
+from shared.sql.database import Database
+from tests.unit.tier_routing.makers import POLICY, at, batch, key, manifest, policy, verified
+
+SITE_KEY = SiteKey(bytes(range(32)))
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event in the outbox."""
+
+    id: str
+    fact: str
+    data: dict[str, Any]
+    traceparent: str | None
+    links: list[str]
+
+
+@dataclass
+class Site:
+    """A ledger, and a clock that only a test moves (seconds after noon)."""
+
+    database: Database
+    text: str = POLICY
+    now: float = 0
+    heard: int = field(default=0)
+
+    @property
+    def ledger(self) -> SqlLedger:
+        out = Outbox(outbox, self.database, Bus(ServiceSettings(), "tier_routing"))
+        return SqlLedger(database=self.database, desk=Desk(policy=policy(self.text), site_key=SITE_KEY, outbox=out))
+
+    @property
+    def moment(self) -> datetime:
+        return at(self.now)
+
+    async def store(
+        self, name: str, *instances: Instance, study: str | None = "1.2", ae: str = "CT1", size: int = 100
+    ) -> bool:
+        """A batch arrives."""
+        content = instances or (instance_of(name),)
+        event = BatchStored(
+            batch=batch(name, len(content), size),
+            study_uid=study,
+            study_ref=SITE_KEY.study_ref(study or ""),
+            opened=self.moment,
+            closed=self.moment,
+        )
+        arrived = Arrived(event, manifest(*content, batch=name, study=study, ae=ae), self.moment, f"trace-{name}")
+        return await self.ledger.take_in(arrived)
+
+    async def plan(self) -> list[PackPlanned]:
+        """The study goes quiet: its packs are closed."""
+        self.now += 10
+        await self.ledger.close_due(self.moment)
+        return [PackPlanned(**told.data) for told in await self.told("pack.planned")]
+
+    async def hear(self, *events: Event) -> None:
+        """Events arrive, one after the other."""
+        for event in events:
+            self.heard += 1
+            await self.ledger.hear(event, f"event-{self.heard}", self.moment)
+
+    async def prove(self, plan: PackPlanned, *targets: str, generation: int = 0) -> None:
+        """The identified copies in these targets (or in all) are proven."""
+        for copy in plan.copies:
+            if copy.form == "identified" and (not targets or copy.target in targets):
+                self.now += 1
+                await self.hear(verified(self.key(plan, copy.target, generation), self.now))
+
+    def key(self, plan: PackPlanned, target: str, generation: int = 0) -> CopyKey:
+        return key(target, generation, pack=plan.pack_id, sealed_id=SITE_KEY.token("sealed", plan.pack_id))
+
+    async def told(self, *facts: str) -> list[Told]:
+        """What was told since the last question; of these facts, such as ``batch.secured``, if any are named."""
+        rows = await self.database.run(lambda connection: _take(connection))
+        return [row for row in rows if not facts or row.fact in facts]
+
+    async def overdue(self) -> list[dict[str, Any]]:
+        return await self.ledger.overdue(self.moment)
+
+    async def replan(self, dry_run: bool = False, **selection: Any) -> dict[str, Any]:
+        chosen = Selection(**selection) if selection else Selection(everything=True)
+        return await self.ledger.replan(chosen, self.moment, dry_run=dry_run)
+
+
+def instance_of(name: str) -> Instance:
+    from tests.unit.tier_routing.makers import instance
+
+    return instance(sum(name.encode()))
+
+
+def _take(connection) -> list[Told]:
+    rows = connection.execute(select(outbox).order_by(outbox.c.number)).all()
+    connection.execute(delete(outbox))
+    return [
+        Told(
+            row.id,
+            ".".join(row.subject.split(".")[1:3]),
+            json.loads(row.data),
+            row.traceparent,
+            json.loads(row.links),
+        )
+        for row in rows
+    ]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def site(request, tmp_path) -> AsyncIterator[Site]:
+    """A ledger with the policy of the makers, on SQLite and on PostgreSQL."""
+    sqlite = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
+    url = sqlite if request.param == "sqlite" else request.getfixturevalue("postgres")
+    database = Database(url)
+    await database.migrate("services.tier_routing.migrations")
+    yield Site(database)
+    await database.close()
