@@ -1,0 +1,1 @@
+"""Two migrations of a service that does not exist."""
