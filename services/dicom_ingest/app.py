@@ -47,7 +47,7 @@ def build(settings: Settings | None = None) -> Service:
         bus=bus,
         consumes=(On(BatchArchived, landing.batch_archived),),
         publishes=(BatchStored, AssociationEnded),
-        starts=(outbox.adopt,),
+        starts=(spool.open, outbox.adopt),
         tasks=(
             Task("dicom", listener.run),
             Task("closing", outbox.run_closing),

@@ -13,9 +13,10 @@ from services.dicom_ingest.adapters import pdus
 from services.dicom_ingest.adapters.greeting import Greeting, Refusal
 from services.dicom_ingest.adapters.pdus import BadPdu, Fragment, PduLimits, PduStream, PeerLost, PeerTooSlow
 from services.dicom_ingest.domain import command as dimse
-from services.dicom_ingest.domain.command import Command, MalformedCommand
+from services.dicom_ingest.domain.command import Command, InstanceRefused, MalformedCommand
 from services.dicom_ingest.domain.negotiation import VERIFICATION, Decision, accepted, decide
-from services.dicom_ingest.handlers.reception import How, Incoming, InstanceRefused, Reception, Visit
+from services.dicom_ingest.domain.visit import Visit
+from services.dicom_ingest.ports import How, Incoming, Receiver
 from shared.errors import CausewayError, answer
 
 _LINGER = 2.0
@@ -35,7 +36,7 @@ class AssociationRules:
 class Association:
     """Serves one connection to its end on the thread that calls ``serve``."""
 
-    def __init__(self, connection: socket.socket, address: str, rules: AssociationRules, reception: Reception) -> None:
+    def __init__(self, connection: socket.socket, address: str, rules: AssociationRules, reception: Receiver) -> None:
         self._socket = connection
         self._address = address
         self._rules = rules

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from services.dicom_ingest.adapters.association import Association, AssociationRules
 from services.dicom_ingest.adapters.greeting import LOCAL_LIMIT_EXCEEDED
-from services.dicom_ingest.handlers.reception import Reception
+from services.dicom_ingest.ports import Receiver
 from shared.errors import RetryLater
 
 _BACKLOG = 128
@@ -58,7 +58,7 @@ class Guests:
 class Listener:
     """Accepts connections while ``run`` is awaited."""
 
-    def __init__(self, rules: ListenerRules, association_rules: AssociationRules, reception: Reception) -> None:
+    def __init__(self, rules: ListenerRules, association_rules: AssociationRules, reception: Receiver) -> None:
         self._rules = rules
         self._association_rules = association_rules
         self._reception = reception

@@ -56,7 +56,7 @@ class Spool:
     """The open batches of this process. Every method may be called from any thread."""
 
     def __init__(self, root: Path, rules: BatchRules, crash: CrashPoints, clock: Callable[[], float]) -> None:
-        """Make a directory for this incarnation below ``root`` and lock it."""
+        """Name the directory of this incarnation; ``open`` makes it."""
         self.root = root
         self._rules = rules
         self._crash = crash
@@ -64,9 +64,13 @@ class Spool:
         self._open: list[OpenBatch] = []
         self._lock = threading.Lock()
         self.directory = root / f"{time.time_ns():x}-{secrets.token_hex(8)}"
+        self._held: int | None = None
+
+    async def open(self) -> None:
+        """Make this incarnation's directory and lock it."""
         self.directory.mkdir(parents=True, mode=0o700)
         self._held = take_lock(self.directory)
-        sync_directory(root)
+        sync_directory(self.root)
 
     async def check(self) -> None:
         """SpoolRefused unless the directory is still ours to write into."""

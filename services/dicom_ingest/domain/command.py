@@ -33,6 +33,14 @@ class MalformedCommand(Unprocessable):
         super().__init__("malformed-command")
 
 
+class InstanceRefused(Unprocessable):
+    """This instance will never be taken; ``status`` is the C-STORE status (PS3.4 annex B.2.3)."""
+
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
 @dataclass(frozen=True)
 class Command:
     """A request as received; the UIDs are empty where the command has none."""

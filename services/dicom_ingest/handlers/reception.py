@@ -1,52 +1,22 @@
 """Arrivals over DICOM: an association, an instance, the association's end. Called on the association's own thread."""
 
-import secrets
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
 
-from opentelemetry.trace import Span, use_span
+from opentelemetry.trace import Span, SpanKind, use_span
 
 from contracts.events import AssociationEnded
-from services.dicom_ingest.domain.command import CANNOT_UNDERSTAND, DATA_SET_MISMATCH, Command
+from services.dicom_ingest.domain.command import CANNOT_UNDERSTAND, DATA_SET_MISMATCH, Command, InstanceRefused
 from services.dicom_ingest.domain.negotiation import is_identifier
 from services.dicom_ingest.domain.part10 import file_header
 from services.dicom_ingest.domain.records import Arrival
 from services.dicom_ingest.domain.study_scan import StudyKey, StudyScan
-from services.dicom_ingest.ports import Farewells, Recording, Room, Spool, SpoolRefused
-from shared.errors import Unprocessable
+from services.dicom_ingest.domain.visit import Visit
+from services.dicom_ingest.ports import Farewells, How, Recording, Room, Spool, SpoolRefused
 from shared.identity import SiteKey
 from shared.messaging.tracing import current_traceparent
 from shared.observability import logger, metrics, tracer
 
 log = logger("dicom_ingest.reception")
-
-How = Literal["released", "aborted", "lost"]
-
-
-class InstanceRefused(Unprocessable):
-    """This instance will never be taken; ``status`` is the C-STORE status (PS3.4 annex B.2.3)."""
-
-    def __init__(self, reason: str, status: int) -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-@dataclass
-class Visit:
-    """One association and what it brought."""
-
-    calling_ae: str
-    called_ae: str
-    address: str
-    association_id: str = field(default_factory=lambda: secrets.token_hex(16))
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
-    stored: int = 0
-    refused: int = 0
-    batches: set[str] = field(default_factory=set)
-    studies: set[str] = field(default_factory=set)
-    span: Span = field(default_factory=lambda: tracer().start_span("receive association"))
-    traceparent: str | None = None
 
 
 class Reception:
@@ -58,10 +28,13 @@ class Reception:
         self._farewells = farewells
         self._site_key = site_key
         self._max_instance = max_instance
+        self._spans: dict[str, Span] = {}
 
     def arrive(self, visit: Visit) -> None:
         """An association was accepted: the trace of its batches begins."""
-        with use_span(visit.span):
+        span = tracer().start_span("receive association", kind=SpanKind.SERVER)
+        self._spans[visit.association_id] = span
+        with use_span(span):
             visit.traceparent = current_traceparent()
 
     def store(self, visit: Visit, command: Command, abstract_syntax: str, transfer_syntax: str) -> "Incoming":
@@ -78,10 +51,11 @@ class Reception:
         self._spool.visitor_left(visit.association_id)
         if visit.stored or visit.refused:
             self._farewells.keep(self._farewell(visit, how), visit.traceparent)
-        visit.span.set_attributes(
+        span = self._spans.pop(visit.association_id)
+        span.set_attributes(
             {"association_id": visit.association_id, "instances": visit.stored, "refused": visit.refused}
         )
-        visit.span.end()
+        span.end()
         metrics().count("causeway_associations_total", outcome=how)
         log.info("association-ended", association_id=visit.association_id, outcome=how, instances=visit.stored)
 

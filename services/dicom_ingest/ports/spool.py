@@ -1,9 +1,8 @@
-"""What dicom_ingest needs from outside, in its own words."""
+"""Where instances are made durable, and whether there is room."""
 
 from typing import Protocol
 
-from contracts.events import AssociationEnded, Event
-from services.dicom_ingest.domain.records import Arrival, Opening, Record
+from services.dicom_ingest.domain.records import Arrival
 from services.dicom_ingest.domain.study_scan import StudyKey
 from shared.errors import RetryLater
 
@@ -50,31 +49,4 @@ class Room(Protocol):
 
     def check(self) -> None:
         """SpoolRefused while what is free is needed for what is already here."""
-        ...
-
-
-class SpooledBatch(Protocol):
-    """A closed batch that still lies in the spool."""
-
-    opening: Opening
-    records: tuple[Record, ...]
-
-    def read(self, offset: int, count: int) -> bytes:
-        """``count`` bytes of the batch file at ``offset``, fewer at its end."""
-        ...
-
-
-class Farewells(Protocol):
-    """Where ended associations wait for the bus."""
-
-    def keep(self, event: AssociationEnded, traceparent: str | None) -> None:
-        """Tell of the end of an association as soon as the bus is there; does not wait for it."""
-        ...
-
-
-class Publisher(Protocol):
-    """The bus."""
-
-    async def publish(self, event: Event, *, id: str, traceparent: str | None = None) -> int:  # noqa: A002
-        """Return when the stream has the event; RetryLater while the bus is away."""
         ...

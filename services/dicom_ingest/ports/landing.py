@@ -1,0 +1,33 @@
+"""What landing needs: closed batches, and the bus."""
+
+from typing import Protocol
+
+from contracts.events import AssociationEnded, Event
+from services.dicom_ingest.domain.records import Opening, Record
+
+
+class SpooledBatch(Protocol):
+    """A closed batch that still lies in the spool."""
+
+    opening: Opening
+    records: tuple[Record, ...]
+
+    def read(self, offset: int, count: int) -> bytes:
+        """``count`` bytes of the batch file at ``offset``, fewer at its end."""
+        ...
+
+
+class Farewells(Protocol):
+    """Where ended associations wait for the bus."""
+
+    def keep(self, event: AssociationEnded, traceparent: str | None) -> None:
+        """Tell of the end of an association as soon as the bus is there; does not wait for it."""
+        ...
+
+
+class Publisher(Protocol):
+    """The bus."""
+
+    async def publish(self, event: Event, *, id: str, traceparent: str | None = None) -> int:  # noqa: A002
+        """Return when the stream has the event; RetryLater while the bus is away."""
+        ...
