@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.hl7_fhir.domain.message import Delimiters, Segment, header_of
-from services.hl7_fhir.domain.refusal import CONDITIONS, NotHl7, Place
+from services.hl7_fhir.domain.refusal import CONDITIONS, Place, Refused
 
 _PLAIN_HEADER = r"MSH|^~\&|||||||||P|2.5"
 
@@ -37,10 +37,14 @@ def acknowledge(content: bytes, code: str, now: datetime, control_id: str, troub
 
 
 def _header(content: bytes) -> Segment:
+    """The header of ``content``, or a plain one when it cannot be read or only at a cost."""
     try:
-        return header_of(content)
-    except NotHl7:
+        header = header_of(content)
+        for number in (9, 12):
+            header.text(number)
+    except Refused:
         return header_of(_PLAIN_HEADER.encode())
+    return header
 
 
 def _msh(header: Segment, marks: Delimiters, now: datetime, control_id: str) -> str:

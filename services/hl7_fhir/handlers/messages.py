@@ -4,6 +4,7 @@ import hashlib
 import re
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,7 +15,7 @@ from services.hl7_fhir.domain.decision import Decision, Name, Reader
 from services.hl7_fhir.domain.message import header_of
 from services.hl7_fhir.domain.refusal import Refused, TooMuch
 from services.hl7_fhir.ports import Arrival, Journal
-from shared.errors import CausewayError, answer
+from shared.errors import AlreadyDone, CausewayError, answer
 from shared.identity import SiteKey
 from shared.messaging.threads import in_thread
 from shared.observability import logger, metrics, tracer
@@ -62,7 +63,8 @@ class Messages:
 
     async def _taken(self, arrival: Arrival) -> bytes:
         try:
-            await self.journal.take(arrival, await self._decide(arrival))
+            with suppress(AlreadyDone):
+                await self.journal.take(arrival, await self._decide(arrival))
         except Refused as refusal:
             await self.journal.refuse(arrival, refusal)
             trouble = Trouble(refusal.condition, refusal.reason, refusal.place)

@@ -15,7 +15,7 @@ from services.hl7_fhir.config import Settings
 from shared.identity import SiteKey
 from shared.messaging.plan import read_plan
 from shared.messaging.provision import provision
-from tests.support.hl7 import CANARIES, adt, code_of, mllp_peer, omi, orm
+from tests.support.hl7 import code_of, mllp_peer, orm
 from tests.support.nats import NatsServer
 from tests.support.ports import free_ports
 from tests.support.services import eventually, living

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.hl7_fhir.domain.acknowledgement import Trouble, acknowledge
 from services.hl7_fhir.domain.message import read
@@ -63,3 +65,18 @@ def test_what_is_no_message_is_answered_in_the_standard_form_with_an_empty_msa_2
     told = segments(acknowledge(b"GET / HTTP/1.1", "AE", NOW, "X1", Trouble("100", "no-header")))
     assert told["MSA"] == ["MSA", "AE", ""]
     assert told["MSH"][1] == "^~\\&"
+
+
+@pytest.mark.parametrize("field", [3, 9, 10, 12, 18])
+@pytest.mark.parametrize("mark", ["^", "&", "~", "|", "\\"])
+def test_a_hostile_header_is_answered(field: int, mark: str) -> None:
+    fields = header().decode().split("|")
+    fields[field - 1] = mark * 5000
+    assert b"\rMSA|AE|" in acknowledge("|".join(fields).encode(), "AE", NOW, "X1")
+
+
+@given(st.binary(max_size=200).map(lambda tail: b"MSH" + tail))
+def test_whatever_begins_like_a_message_is_answered(content: bytes) -> None:
+    answer = acknowledge(content, "AE", NOW, "X1", Trouble("100", "no-header"))
+    assert answer.startswith(b"MSH")
+    assert answer.count(b"\r") == 3
