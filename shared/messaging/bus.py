@@ -88,19 +88,34 @@ def letter(event: BaseModel, *, id: str, traceparent: str | None = None, links: 
     )
 
 
+class _Broker(NatsBroker):
+    """A broker that can be stopped while the bus is away: nats-py refuses to drain then."""
+
+    stopping = False
+
+    async def stop(self, *error: Any) -> None:
+        """End the connection, sending what is written where it stands."""
+        self.stopping = True
+        client = self._connection
+        if client is not None and not client.is_connected:
+            self._connection = None
+            await client.close()
+        await super().stop(*error)
+
+
 @dataclass
 class Bus:
     """The connection of ``service`` to the bus. It is made by ``connect`` (or by the broker's start), never before."""
 
     settings: BusSettings
     service: str
-    broker: NatsBroker = field(init=False, repr=False)
+    broker: _Broker = field(init=False, repr=False)
     _up: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
     _failure: asyncio.Future[None] | None = field(default=None, init=False, repr=False)
     _on_reconnect: list[Callable[[], None]] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.broker = NatsBroker(
+        self.broker = _Broker(
             self.settings.nats_url,
             name=self.service,
             inbox_prefix=inbox_prefix(self.service),
@@ -110,6 +125,7 @@ class Bus:
             reconnected_cb=self._reconnected,
             disconnected_cb=self._disconnected,
             error_cb=self._error,
+            closed_cb=self._closed,
             graceful_timeout=GRACEFUL_TIMEOUT,
             ack_policy=AckPolicy.MANUAL,
             # The envelope is decoded by ``cloudevent.decode``; FastStream's own validation would tell what it saw.
@@ -241,6 +257,12 @@ class Bus:
     async def _disconnected(self) -> None:
         log.warning("bus-lost", service=self.service)
         self._up.clear()
+
+    async def _closed(self) -> None:
+        self._up.clear()
+        if not self.broker.stopping:
+            # Nothing opens it again: FastStream's loop would go on asking it, without a pause, for ever.
+            self.fail(nats.errors.ConnectionClosedError())
 
     async def _error(self, error: Exception) -> None:
         log.warning("bus-error", service=self.service, error=type(error).__name__)

@@ -23,7 +23,7 @@ class EventType(Protocol):
     subject: ClassVar[str]
 
     @classmethod
-    def model_json_schema(cls) -> dict[str, Any]:
+    def model_json_schema(cls, by_alias: bool = True, ref_template: str = "") -> dict[str, Any]:
         """The JSON Schema of the event's data."""
 
     @classmethod

@@ -32,8 +32,8 @@ class Inbox:
         """Take the event in for ``handler``; True when it was in already (then there is nothing left to do)."""
         insert = sqlite_insert if connection.dialect.name == "sqlite" else postgres_insert
         row = {"event_id": event_id, "handler": handler, "seen": datetime.now(UTC)}
-        taken = connection.execute(insert(self._table).values(row).on_conflict_do_nothing())
-        return taken.rowcount == 0
+        taken = insert(self._table).values(row).on_conflict_do_nothing().returning(self._table.c.event_id)
+        return connection.execute(taken).first() is None
 
     def forget(self, connection: Connection, event_id: str, handler: str) -> None:
         """Let the event be taken in again."""

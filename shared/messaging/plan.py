@@ -96,10 +96,10 @@ def _durables(plan: ConsumerPlan, parameters: Mapping[str, Sequence[str]]) -> It
 def read_plan(*documents: Mapping[str, Any]) -> Plan:
     """The plan that the documents (parsed YAML) add up to; ValueError when they contradict themselves."""
     streams = tuple(_stream(given) for document in documents for given in document.get("streams", ()))
-    consumers = tuple(_consumer(given, streams) for document in documents for given in document.get("consumers", ()))
     names = [stream.name for stream in streams]
     if len(set(names)) != len(names):
         raise ValueError("a stream is planned twice")
+    consumers = tuple(_consumer(given, streams) for document in documents for given in document.get("consumers", ()))
     rows = [(consumer.service, consumer.subject) for consumer in consumers]
     if len(set(rows)) != len(rows):
         raise ValueError("a consumer is planned twice")

@@ -134,7 +134,8 @@ async def _ensure_bucket(jetstream: JetStreamContext, replicas: int) -> Change:
     try:
         await jetstream.stream_info(f"KV_{BUCKET}")
     except nats.js.errors.NotFoundError:
-        await jetstream.create_key_value(KeyValueConfig(bucket=BUCKET, ttl=BUCKET_TTL, history=1, replicas=replicas))
+        bucket = KeyValueConfig(bucket=BUCKET, ttl=BUCKET_TTL, history=1, replicas=replicas, direct=True)
+        await jetstream.create_key_value(bucket)
         return Change("bucket", BUCKET, "made")
     return Change("bucket", BUCKET, "kept")
 

@@ -29,8 +29,9 @@ from nats.js.api import ConsumerConfig
 from shared.messaging.bus import GRACEFUL_TIMEOUT, Bus
 from shared.observability import logger, metrics
 
-#: How long one pull waits at the server, seconds; and how long for an answer that is overdue.
-PULL_EXPIRES = 30.0
+#: Seconds that one pull waits at the server (one that was reset answers only the pulls that follow), and that we wait
+#: for an answer that is overdue.
+PULL_EXPIRES = 5.0
 PULL_PATIENCE = 5.0
 PAUSE = 1.0
 

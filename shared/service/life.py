@@ -21,12 +21,12 @@ import nats.js.errors
 from faststream import FastStream
 
 from shared.errors import RetryLater
+from shared.http import Check, HttpServer
 from shared.messaging.attempts import BUCKET
 from shared.messaging.heartbeat import ABANDONED, INTERVAL, Heartbeat
 from shared.messaging.reliability import Settlement
 from shared.messaging.subscriber import DurableSubscriber
 from shared.observability import logger
-from shared.service.health import Check, Health, Server
 from shared.service.model import Service, Task
 from shared.service.routes import bind
 
@@ -52,7 +52,7 @@ class Life:
         self._subscribers: list[DurableSubscriber] = bind(service)
         self._background: list[asyncio.Task[None]] = []
         self._pulse: asyncio.Task[None] | None = None
-        self._server: Server | None = None
+        self._server: HttpServer | None = None
         self._consuming = False
         self.failed = asyncio.Event()
         self.failure: BaseException | None = None
@@ -89,6 +89,8 @@ class Life:
     async def _closing(self) -> None:
         log.info("stopping", service=self._service.name)
         self._consuming = False
+        for interrupt in self._service.interrupts:
+            interrupt()
         await asyncio.gather(*(subscriber.stop() for subscriber in self._subscribers))
         for task in self._background:
             task.cancel()
@@ -114,8 +116,12 @@ class Life:
             await asyncio.sleep(PULSE)
 
     def _start_server(self) -> None:
-        health = Health(self.heartbeat.silence, self._checks(), asyncio.get_running_loop())
-        self._server = Server(self._service.settings, health, self._service.routes)
+        self._server = HttpServer(
+            self._service.settings,
+            routes=self._service.routes,
+            checks=self._checks(),
+            silence=self.heartbeat.silence,
+        )
         self._server.start()
 
     def _checks(self) -> dict[str, Check]:

@@ -82,7 +82,8 @@ class Service:
     """One deployable, complete: ``run(service)`` lives it.
 
     ``checks`` say what it is not ready without (an error is a no), ``starts`` run before anything else (migrations,
-    recovery), ``stops`` after everything else. ``routes`` are served beside /livez, /readyz and /metrics.
+    recovery), ``stops`` after everything else. ``interrupts`` are called when the end begins, for whatever would wait
+    longer than that. ``routes`` are served beside /livez, /readyz and /metrics.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Service:
     routes: tuple[BaseRoute, ...] = ()
     checks: Mapping[str, Hook] = field(default_factory=lambda: MappingProxyType({}))
     starts: tuple[Hook, ...] = ()
+    interrupts: tuple[Callable[[], None], ...] = ()
     stops: tuple[Hook, ...] = ()
 
     def application(self) -> FastStream:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,22 @@ def build_failing() -> Service:
         raise ValueError("DOE^JOHN")
 
     return _service(tasks=(Task("failing", fail),))
+
+
+def build_closing() -> Service:
+    """Closes its own connection once it stands, as nats-py does when it gives up."""
+    service = _service(consumes=(On(Noted, _nothing),))
+
+    async def close() -> None:
+        await service.bus.until_connected()
+        await service.bus.client.close()
+        await asyncio.Event().wait()
+
+    return replace(service, tasks=(Task("closing", close),))
+
+
+async def _nothing(event: Any) -> None:
+    """Does nothing."""
 
 
 def build_freezing() -> Service:

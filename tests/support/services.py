@@ -58,8 +58,8 @@ async def provision_for_tests(server: NatsServer) -> None:
 
 
 def worker(server: NatsServer, handler: Callable[[Any], Awaitable[None]], **others: Any) -> Service:
-    """A service that hands ``imaging.thing.noted.v1`` to ``handler``."""
-    settings = server.settings()
+    """A service that hands ``imaging.thing.noted.v1`` to ``handler``; ``others`` are settings or parts of it."""
+    settings = server.settings(**{name: others.pop(name) for name in tuple(others) if name.startswith("nats_")})
     rows = others.pop("consumes", (On(Noted, handler, at_once=others.pop("at_once", 4)),))
     return Service(name="worker", settings=settings, bus=Bus(settings, "worker"), consumes=rows, **others)
 
@@ -76,9 +76,9 @@ async def living(service: Service, *, heartbeat: float = 5) -> AsyncIterator[Lif
 
 
 @asynccontextmanager
-async def publisher(server: NatsServer, service: str = "sender") -> AsyncIterator[Bus]:
+async def publisher(server: NatsServer, service: str = "sender", **settings: object) -> AsyncIterator[Bus]:
     """A connected bus that only publishes."""
-    bus = Bus(server.settings(), service)
+    bus = Bus(server.settings(**settings), service)
     await bus.connect()
     try:
         yield bus

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from faststream.nats import JStream, NatsBroker, PullSub
+
 from shared.service.model import On
 from tests.support.nats import NatsServer
 from tests.support.services import Echoed, Noted, eventually, living, numbers, publisher, worker
@@ -98,6 +100,42 @@ async def test_stopping_loses_nothing_and_gives_back_what_was_not_started(bus: N
         async with living(worker(bus, handle, consumes=rows)):
             await eventually(lambda: len(seen) >= 60, within=10)
     assert sorted(seen) == list(range(60))
+
+
+async def pulls_during(server: NatsServer, seconds: float) -> int:
+    """How often anybody asks a consumer for messages."""
+    count = 0
+
+    async def see(message) -> None:
+        nonlocal count
+        count += 1
+
+    async with server.client() as client:
+        await client.subscribe("$JS.API.CONSUMER.MSG.NEXT.>", cb=see)
+        await client.flush()
+        await asyncio.sleep(seconds)
+    return count
+
+
+async def test_a_consumer_that_is_gone_is_not_asked_for_ever(bus: NatsServer) -> None:
+    """FastStream's loop asks again at once, some thousand times a second, and says nothing."""
+
+    async def handle(event) -> None:
+        """Nothing."""
+
+    async with bus.jetstream() as jetstream:
+        async with living(worker(bus, handle, at_once=2)) as life:
+            await jetstream.delete_consumer("IMAGING", "worker_thing_noted")
+            assert await pulls_during(bus, 1.5) < 10
+            await eventually(life.failed.is_set)
+
+        stock = NatsBroker(bus.url, logger=None)
+        source = JStream("IMAGING", declare=False)
+        stock.subscriber("imaging.thing.noted.v1", stream=source, durable="stock", pull_sub=PullSub(1))(handle)
+        async with stock:
+            await stock.start()
+            await jetstream.delete_consumer("IMAGING", "stock")
+            assert await pulls_during(bus, 1) > 100
 
 
 async def test_messages_of_one_slot_come_in_order(bus: NatsServer) -> None:

@@ -118,6 +118,13 @@ async def test_the_loss_of_its_consumer_ends_the_process(bus: NatsServer, start:
     assert "consumer-lost" in process.log()
 
 
+async def test_a_connection_that_is_closed_for_good_ends_the_process(bus: NatsServer, start: Start) -> None:
+    """FastStream's loop then never yields again: no health, no SIGTERM, no log."""
+    process = start("build_closing")
+    await eventually(lambda: process.process.poll() is not None)
+    assert process.process.returncode == 1
+
+
 async def test_the_restart_of_the_bus_ends_no_service(bus: NatsServer, start: Start) -> None:
     process = start("build_plain")
     await eventually(process.is_ready)
@@ -127,6 +134,16 @@ async def test_the_restart_of_the_bus_ends_no_service(bus: NatsServer, start: St
         await sender.publish(Noted(number=1), id="a")
     await eventually(lambda: process.lines("done") == ["1"])
     assert process.end() == 0
+
+
+@pytest.mark.parametrize("before", ["connected", "never-connected"])
+async def test_a_service_ends_in_order_without_a_bus(bus: NatsServer, start: Start, before: str) -> None:
+    if before == "never-connected":
+        bus.kill()
+    process = start("build_plain")
+    await eventually(process.is_ready if before == "connected" else lambda: process.lines("task"))
+    bus.kill()
+    assert await asyncio.to_thread(process.end) == 0
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from faststream.nats import JStream, NatsBroker, PullSub
+from nats.js.api import ConsumerConfig
 
 from shared.errors import AlreadyDone, RetryLater, Unprocessable
 from shared.messaging import deadletters
@@ -194,6 +195,19 @@ async def test_a_handler_that_blocks_the_event_loop_keeps_its_message(bus: NatsS
         await eventually(lambda: deliveries)
         await eventually(lambda: _none(bus))
     assert deliveries == [1]
+
+
+async def test_stock_a_bare_nak_is_answered_at_once(bus: NatsServer) -> None:
+    """Why the delay is given with each nak: the server's backoff is for acknowledgements that never came."""
+    config = ConsumerConfig(durable_name="plain", filter_subject="imaging.>", backoff=[5, 5, 5], max_deliver=4)
+    async with bus.jetstream() as jetstream:
+        await jetstream.add_consumer("IMAGING", config)
+        await jetstream.publish("imaging.thing.noted.v1", b"{}")
+        subscription = await jetstream.pull_subscribe_bind("plain", "IMAGING")
+        for delivery in range(1, 5):
+            (message,) = await subscription.fetch(1, timeout=2)
+            assert message.metadata.num_delivered == delivery
+            await message.nak()
 
 
 async def test_stock_terminates_on_the_first_error(bus: NatsServer) -> None:
