@@ -1,5 +1,6 @@
 """Closed batches go to the landing store and onto the bus; the plain bytes of archived ones leave the store."""
 
+import hashlib
 import io
 import tempfile
 from collections.abc import Callable, Iterable
@@ -17,7 +18,7 @@ from shared.messaging.cloudevent import Received
 from shared.messaging.threads import in_thread
 from shared.messaging.tracing import context_of
 from shared.observability import tracer
-from shared.storage import BlobExists, BlobStore, put_parts
+from shared.storage import BlobExists, BlobStore, put_parts, read_parts
 
 _CHUNK = 1024 * 1024
 #: Headers of a batch that are held in memory before they go to a file, bytes.
@@ -144,9 +145,9 @@ class Landing:
 
         archive = await self._blob(f"{folder}/instances", Chunks(iterate(manifest.instances, open_file)))
         self._passed("landing.archive")
-        lines = await self._blob(f"{folder}/headers", Chunks(iter(lambda: headers.read(_CHUNK), b"")))
+        lines = await self._blob(f"{folder}/headers", Chunks(iter(lambda: headers.read(_CHUNK), b"")), told=True)
         # The manifest is last: where it lies, all of the batch does.
-        told = await self._blob(f"{folder}/manifest", io.BytesIO(write_manifest(manifest)))
+        told = await self._blob(f"{folder}/manifest", io.BytesIO(write_manifest(manifest)), told=True)
         self._passed("landing.manifest")
         return Batch(
             batch_id=batch.opening.batch_id,
@@ -157,10 +158,19 @@ class Landing:
             size=archive.size,
         )
 
-    async def _blob(self, key: str, value: IO[bytes] | io.RawIOBase) -> Blob:
-        """Store ``value``. What an older version of this code put there of the same batch is as good, and stays."""
+    async def _blob(self, key: str, value: IO[bytes] | io.RawIOBase, *, told: bool = False) -> Blob:
+        """Store ``value``. What an older version of this code put there of the same batch is as good, and stays.
+
+        ``told``: its digest is part of the claim check (an archive's instances have digests of their own).
+        """
         try:
             size = await put_parts(self._store, key, value)  # type: ignore[arg-type]
         except BlobExists:
             size = sum([blob.size async for blob in self._store.list(key)])
-        return Blob(store="landing", key=key, size=size)
+        return Blob(store="landing", key=key, size=size, sha256=await self._digest(key, size) if told else None)
+
+    async def _digest(self, key: str, size: int) -> str:
+        digest = hashlib.sha256()
+        async for chunk in read_parts(self._store, key, size):
+            digest.update(chunk)
+        return digest.hexdigest()
