@@ -145,12 +145,11 @@ class Walk:
         self._tag_length = struct.Struct(encoding.order + "HHI")
         self._long = struct.Struct(encoding.order + "I")
 
-    def header(self) -> Iterator[Element]:
-        """The top-level elements up to Pixel Data or the end; Malformed where it is no data set.
+    def header(self, at: int = 0) -> Iterator[Element]:
+        """The top-level elements from ``at`` up to Pixel Data or the end; Malformed where it is no data set.
 
         Afterwards ``pixel_data`` tells where the Pixel Data element begins, and its value and length.
         """
-        at = 0
         while at < self._window.size:
             tag, _vr, offset, length = self._read(at, self._encoding.implicit)
             if tag in PIXEL_DATA:
