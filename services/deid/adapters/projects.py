@@ -6,7 +6,7 @@ from pathlib import Path
 from services.deid.domain.part10 import Project
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.rules import standard_rules
-from services.deid.domain.withholding import standard_classes
+from services.deid.domain.withholding import standard_refusal
 from shared.errors import RetryLater, Unprocessable
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -29,4 +29,4 @@ class FileProjects:
                 raise RetryLater("project-key-mode")
         except (OSError, ValueError):
             raise RetryLater("project-key") from None
-        return Project(name, key, standard_rules(), standard_classes())
+        return Project(name, key, standard_rules(), standard_refusal())

@@ -16,7 +16,7 @@ _PARTS = re.compile(rb"[\\^=,;/()\[\]<>\s\0]+")
 _DUMMIES = frozenset(value.lower() for value in DUMMIES.values())
 _SEPARATORS = re.compile(rb"[^a-z0-9\x80-\xff]+")
 _LETTERS = re.compile(rb"[a-z]+")
-#: Only new UIDs go out, and their digits are random.
+#: The digits of new UIDs are random.
 _NEW_UID = re.compile(rb"2\.25\.\d{1,39}")
 
 
@@ -30,6 +30,7 @@ class Identifiers:
 
     rules: Rules
     _found: set[bytes] = field(default_factory=set)
+    _uids: list[re.Pattern[bytes]] = field(default_factory=list)
     _pattern: re.Pattern[bytes] | None = None
 
     def note(self, element: Element) -> None:
@@ -48,7 +49,8 @@ class Identifiers:
 
     def note_uid(self, uid: str) -> None:
         """Remember an original UID."""
-        self._add([uid.encode()])
+        if uid:
+            self._uids.append(re.compile(rb"(?<![\d.])" + re.escape(uid.encode()) + rb"(?![\d.])"))
 
     def _add(self, values: Iterable[bytes]) -> None:
         kept = {value for value in (each.strip(b" \0").lower() for each in values) if self._tells(value)}
@@ -70,7 +72,9 @@ class Identifiers:
         return pattern.search(folded) is not None or pattern.search(_squeezed(folded)) is not None
 
     def in_header(self, header: bytes) -> bool:
-        """True when an encoded header holds any of them; the digits of new UIDs do not count."""
+        """True when an encoded header holds any of them; within UIDs, which are new, only whole ones count."""
+        if any(uid.search(header) for uid in self._uids):
+            return True
         pattern = self._compiled()
         return pattern is not None and pattern.search(_NEW_UID.sub(b"", header.lower())) is not None
 

@@ -3,6 +3,7 @@
 import hashlib
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -32,7 +33,7 @@ from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.pixels import Output, splice
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.rules import Rules
-from services.deid.domain.withholding import Reason, SopClasses, Withheld, reason_to_withhold
+from services.deid.domain.withholding import Reason, Withheld
 
 #: A fixed UID of this software (PS3.7 annex D.3.3.2), and its name.
 IMPLEMENTATION_UID, IMPLEMENTATION_NAME = "2.25.270695996825855179949881587723571202391", "CAUSEWAY_1"
@@ -45,12 +46,12 @@ INFLATED_LIMIT = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Project:
-    """What de-identifies for one project."""
+    """What de-identifies for one project; ``refuse`` says why a header's object may not go out, None when it may."""
 
     name: str
     key: ProjectKey
     rules: Rules
-    classes: SopClasses
+    refuse: Callable[[Elements], Reason | None]
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def _deflate(data: bytes) -> bytes:
 def _clean_header(elements: Elements, original: Instance, project: Project) -> tuple[Elements, Person, Identifiers]:
     if text_of(elements, SOP_CLASS) != original.sop_class_uid:
         raise Unreadable
-    if reason := reason_to_withhold(elements, project.classes):
+    if reason := project.refuse(elements):
         raise Withheld(reason)
     person = person_of(elements, project.key)
     names = Identifiers(project.rules)

@@ -1,9 +1,9 @@
 """What cannot be cleaned yet does not go out, and says why by a code."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 
 import yaml
@@ -50,6 +50,11 @@ def standard_classes() -> SopClasses:
     """The classes that ship with the service, read once."""
     document = yaml.safe_load((files("services.deid.domain") / "tables" / "sop_classes.yaml").read_text("utf-8"))
     return SopClasses({uid: group for group, listed in document.items() for uid in listed})
+
+
+def standard_refusal() -> Callable[[Elements], Reason | None]:
+    """``reason_to_withhold`` by the classes that ship with the service."""
+    return partial(reason_to_withhold, classes=standard_classes())
 
 
 _REASONS = {

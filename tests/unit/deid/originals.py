@@ -14,14 +14,19 @@ from services.deid.domain.dataset import PIXEL_DATA
 from services.deid.domain.part10 import Cleaned, Project, clean_file
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.rules import standard_rules
-from services.deid.domain.withholding import standard_classes
+from services.deid.domain.withholding import standard_refusal
 
 DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"
 
 
 def project(secret: bytes = b"p" * 32) -> Project:
     """A project with a known key."""
-    return Project("research", ProjectKey(secret), standard_rules(), standard_classes())
+    return Project("research", ProjectKey(secret), standard_rules(), standard_refusal())
+
+
+def trusting(secret: bytes = b"p" * 32) -> Project:
+    """A project that withholds no kind of object: for tests of the header alone."""
+    return Project("research", ProjectKey(secret), standard_rules(), lambda elements: None)
 
 
 def describe(file: bytes) -> Instance:

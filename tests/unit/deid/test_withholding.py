@@ -1,0 +1,155 @@
+"""What does not go out, and why."""
+
+from collections.abc import Callable
+from io import BytesIO
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset as Item
+from pydicom.uid import (
+    BasicTextSRStorage,
+    EncapsulatedPDFStorage,
+    RawDataStorage,
+    SecondaryCaptureImageStorage,
+    TwelveLeadECGWaveformStorage,
+    UltrasoundImageStorage,
+)
+
+from services.deid.domain import part10
+from services.deid.domain.codestream import carries_text
+from services.deid.domain.withholding import Withheld
+from tests.support.instances import as_file, make_instances
+from tests.unit.deid.originals import clean, describe, project
+
+
+def refusal(change: Callable[[Dataset], None] | None = None, **attributes: object) -> str:
+    """The reason for which a slice with ``attributes`` is withheld."""
+    (slice_,) = make_instances(1, **attributes)
+    if change:
+        change(slice_)
+    with pytest.raises(Withheld) as refused:
+        clean(as_file(slice_))
+    return refused.value.reason
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "reason"),
+    [
+        (SecondaryCaptureImageStorage, "pixels-unproven"),
+        (UltrasoundImageStorage, "pixels-unproven"),
+        (BasicTextSRStorage, "structured-content"),
+        (EncapsulatedPDFStorage, "encapsulated-document"),
+        (TwelveLeadECGWaveformStorage, "waveform-content"),
+        (RawDataStorage, "unknown-sop-class"),
+        ("1.2.840.113619.4.30", "unknown-sop-class"),
+    ],
+)
+def test_kinds_of_objects_that_can_not_be_cleaned_yet(sop_class: str, reason: str) -> None:
+    """The class decides, and an unknown one stays."""
+    assert refusal(SOPClassUID=sop_class) == reason
+
+
+def test_the_flag_is_believed_when_it_warns_and_not_when_it_calms() -> None:
+    """Ultrasound says NO and has text."""
+    assert refusal(BurnedInAnnotation="YES") == "burned-in"
+    assert refusal(BurnedInAnnotation="NO", SOPClassUID=UltrasoundImageStorage) == "pixels-unproven"
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"ImageType": ["DERIVED", "SECONDARY"]},
+        {"ConversionType": "WSD"},
+        {"PhotometricInterpretation": "RGB"},
+    ],
+)
+def test_a_screenshot_in_the_clothes_of_a_cross_section(attributes: dict[str, object]) -> None:
+    """Secondary, converted or coloured."""
+    assert refusal(**attributes) == "pixels-unproven"
+
+
+def test_an_overlay_in_unused_bits_of_the_pixels() -> None:
+    """PS3.5 section 8.1.2: no attribute of the header holds it."""
+
+    def plant(slice_: Dataset) -> None:
+        slice_.add_new(0x60000010, "US", 16)
+        slice_.add_new(0x60000102, "US", 12)
+
+    assert refusal(plant) == "overlay-in-pixels"
+
+
+def test_content_that_does_not_belong_into_an_image() -> None:
+    """A report hidden in a CT slice."""
+
+    def plant(slice_: Dataset) -> None:
+        slice_.ContentSequence = [Item()]
+
+    assert refusal(plant) == "structured-content"
+
+
+def test_a_header_that_is_cut_short() -> None:
+    """Nobody knows what it would have said."""
+    file = as_file(make_instances(1)[0])
+    told = describe(file)
+    shorter = told.model_copy(update={"header_length": told.header_length - 3})
+    with pytest.raises(Withheld) as refused:
+        part10.clean_file(BytesIO(file), shorter, project(), BytesIO())
+    assert refused.value.reason == "unreadable-header"
+
+
+def test_anything_unforeseen_withholds_and_tells_nothing_of_the_input() -> None:
+    """Fail closed: the cause of the failure may quote what was to be removed."""
+    file = as_file(make_instances(1)[0])
+
+    class Broken(BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise ValueError("Kilmister^Ian")
+
+    with pytest.raises(Withheld) as refused:
+        part10.clean_file(Broken(file), describe(file), project(), BytesIO())
+    assert refused.value.reason == "failed-to-clean"
+    assert refused.value.__cause__ is None
+    assert "Kilmister" not in str(refused.value)
+
+
+def test_an_identifier_that_is_left_withholds() -> None:
+    """The second look, in a place that the first does not clean: a class UID with the study's UID for a value."""
+
+    def plant(slice_: Dataset) -> None:
+        item = Item()
+        item.ReferencedSOPClassUID = slice_.StudyInstanceUID
+        slice_.SourceImageEvidenceSequence = [item]
+
+    assert refusal(plant) == "identifier-left"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("SC_rgb_jpeg_dcmtk.dcm", False), ("JPEG-lossy.dcm", False), ("MR_small_jpeg_ls_lossless.dcm", False)],
+)
+def test_code_streams_of_common_encoders_carry_no_text(name: str, found: bool) -> None:
+    """What an encoder says of itself is known."""
+    path = get_testdata_file(name, download=False)
+    if not path:
+        pytest.skip("pydicom does not ship this file")
+    from pydicom.encaps import get_frame
+
+    assert carries_text(get_frame(dcmread(path).PixelData, 0, number_of_frames=1)) is found
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\xff\xd8\xff\xfe\x00\x09Kilmi..\xff\xda",
+        b"\xff\xd8\xff\xe1\x00\x09Exif\0\0M\xff\xda",
+        b"\xff\xd8\xff\xe0\x00\x14JFIF\0.............\xff\xda",
+        b"\xff\x4f\xff\x51\x00\x04\0\0\xff\x64\x00\x09\0\1Kilmi\xff\x90\x00\x0a",
+        b"\0\0\0\x0cjP  \r\n\x87\n",
+        b"\xff\xd8\xff\xdb",
+    ],
+    ids=["comment", "exif", "long jfif", "j2k comment", "jp2 file", "cut"],
+)
+def test_text_in_a_code_stream_is_found(head: bytes) -> None:
+    """Comments, application segments, boxes; and what can't be read to its end counts as text."""
+    assert carries_text(head)
