@@ -21,8 +21,8 @@ CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,119}")
 FRAME = re.compile(r"[A-Za-z0-9_./<>-]{1,200}:\d{1,6}( [A-Za-z0-9_<>.]{1,100})?")
 #: An RFC 3339 time of this process, not of a patient's record.
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
-#: A host and port on which we listen or to which an operator sent us.
-ADDRESS = re.compile(r"[a-z0-9.:\[\]/_-]{1,100}")
+#: An IP address of version 4 or 6 (RFC 4291 section 2.2): of who was denied, never of a modality.
+ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){3}|[0-9a-f]{0,4}(:[0-9a-f]{0,4}){2,7}")
 #: A number or a truth value.
 NUMBER = None
 
@@ -114,7 +114,7 @@ METRICS: dict[str, Metric] = {
     "causeway_sql_seconds": Metric("histogram", "Seconds of a transaction.", ("mode",), _SECONDS),
     "causeway_instances_total": Metric("counter", "DICOM instances by outcome.", ("outcome",)),
     "causeway_instance_bytes_total": Metric("counter", "Bytes of instances taken in."),
-    "causeway_associations": Metric("gauge", "Open DICOM associations."),
+    "causeway_open_associations": Metric("gauge", "Open DICOM associations."),
     "causeway_associations_total": Metric("counter", "DICOM associations by outcome.", ("outcome",)),
     "causeway_spool_bytes": Metric("gauge", "Bytes that wait in the ingest spool."),
     "causeway_batches_total": Metric("counter", "Landing batches by outcome.", ("outcome",)),
@@ -125,6 +125,6 @@ METRICS: dict[str, Metric] = {
     "causeway_hl7_messages_total": Metric("counter", "HL7 messages by acknowledgement.", ("outcome",)),
     "causeway_studies_total": Metric("counter", "Studies by state reached.", ("state",)),
     "causeway_http_requests_total": Metric("counter", "HTTP requests.", ("route", "status")),
-    "causeway_http_denials_total": Metric("counter", "HTTP requests without a valid token.", ("route",)),
+    "causeway_http_denials_total": Metric("counter", "HTTP requests without a valid token."),
     "causeway_loop_silence_seconds": Metric("gauge", "Seconds since the event loop last turned."),
 }

@@ -12,6 +12,7 @@ from shared.storage.errors import (
     StoreUnavailable,
 )
 from shared.storage.filesystem import FilesystemStore
+from shared.storage.measured import MeasuredStore
 from shared.storage.memory import MemoryStore
 from shared.storage.objects import ObjectStore
 from shared.storage.opening import Credentials, open_store
@@ -33,6 +34,7 @@ __all__ = [
     "Bytes",
     "Credentials",
     "FilesystemStore",
+    "MeasuredStore",
     "MemoryStore",
     "ObjectStore",
     "PartsReader",

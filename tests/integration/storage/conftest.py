@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from shared.storage import BlobStore, FilesystemStore, MemoryStore
+from shared.storage import BlobStore, FilesystemStore, MeasuredStore, MemoryStore
 
 
-@pytest.fixture(params=["memory", "filesystem", "seaweed"])
+@pytest.fixture(params=["memory", "measured", "filesystem", "seaweed"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     """An empty store; every test of the suite runs once with each adapter."""
     if request.param == "memory":
         return MemoryStore()
+    if request.param == "measured":
+        return MeasuredStore(MemoryStore(), "suite")
     if request.param == "filesystem":
         return FilesystemStore(tmp_path / "blobs")
     return request.getfixturevalue("seaweed").store("suite", uuid.uuid4().hex)
