@@ -3,8 +3,10 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
+from shared.errors import RetryLater
 from shared.observability import logger, metrics
 
 log = logger("causeway.breaker")
@@ -16,12 +18,20 @@ async def _nothing() -> None:
     """Nobody wants to hear of it."""
 
 
+class Interrupted(RetryLater):
+    """The service ends while the call waits; another process goes on with it at once."""
+
+    def __init__(self) -> None:
+        super().__init__("interrupted", delay=0)
+
+
 class Breaker:
     """Guards ``target``. ``away`` is the error that says it is not there; any other passes to the caller.
 
     A call that meets ``away`` opens the circuit and waits; it is tried again, as often as it takes, when ``probe``
     succeeds. Only one caller asks at a time, after ``first`` seconds and then after pauses that double up to
-    ``longest``; a call that succeeds resets them. A caller that is cancelled leaves the others as they were.
+    ``longest``; a call that succeeds resets them. A caller that is cancelled leaves the others as they were;
+    ``interrupt`` ends the waiting of all.
     """
 
     def __init__(
@@ -41,11 +51,16 @@ class Breaker:
         self._pause = first
         self._is_open = False
         self._asking = asyncio.Lock()
+        self._interrupted = asyncio.Event()
 
     @property
     def is_open(self) -> bool:
         """Whether the dependency was away when last tried."""
         return self._is_open
+
+    def interrupt(self) -> None:
+        """Raise Interrupted in every call that waits, now or later, for a circuit to close."""
+        self._interrupted.set()
 
     async def call(self, work: Callable[[], Awaitable[T]], *, on_open: Callable[[], Awaitable[None]] = _nothing) -> T:
         """The result of ``work``, however long the dependency is away; ``on_open`` is told once if it is."""
@@ -67,10 +82,16 @@ class Breaker:
     async def _until_closed(self) -> None:
         async with self._asking:
             while self._is_open:
-                # Jitter: many processes that lost the same target do not come back in one moment.
-                await asyncio.sleep(self._pause * random.uniform(0.75, 1.0))  # noqa: S311
-                self._pause = min(2 * self._pause, self._longest)
+                await self._rest()
                 await self._ask()
+
+    async def _rest(self) -> None:
+        # Jitter: many processes that lost the same target do not come back in one moment.
+        pause = self._pause * random.uniform(0.75, 1.0)  # noqa: S311
+        self._pause = min(2 * self._pause, self._longest)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._interrupted.wait(), pause)
+            raise Interrupted
 
     async def _ask(self) -> None:
         try:

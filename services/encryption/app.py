@@ -2,6 +2,7 @@
 
 from contracts.events import BatchArchived, PackDeidentified, PackPlanned, PackSealed
 from services.encryption.adapters.buffer import SealingBuffer
+from services.encryption.adapters.copies import CopiedInputs, ResolvedInputs
 from services.encryption.adapters.inputs import StoredInputs
 from services.encryption.adapters.keys import DomainKeys, StoredStudyKeys
 from services.encryption.adapters.sealer import Sealer
@@ -11,6 +12,7 @@ from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.service import On, Service
 from shared.storage import open_store
+from shared.storage.targets import load_targets, open_target
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -18,13 +20,21 @@ def build(settings: Settings | None = None) -> Service:
     settings = settings or Settings()
     bus = Bus(settings, "encryption")
     buffer = SealingBuffer(open_store(settings.sealed_url))
-    study_keys = StoredStudyKeys(open_store(settings.keys_url), DomainKeys(settings.kek_dir))
-    stores = {"landing": open_store(settings.landing_url), "deid": open_store(settings.deid_url)}
-    handlers = SealHandlers(
-        site_key=SiteKey.load(settings.site_key_file),
-        inputs=StoredInputs(stores),
+    key_records, keys = open_store(settings.keys_url), DomainKeys(settings.kek_dir)
+    site_key = SiteKey.load(settings.site_key_file)
+    copied = CopiedInputs(
+        site_key=site_key,
         buffer=buffer,
-        sealing=Sealer(buffer=buffer, study_keys=study_keys),
+        targets={name: open_target(target) for name, target in load_targets(settings.targets_file).items()},
+        key_records=key_records,
+        keys=keys,
+    )
+    stored = StoredInputs({"landing": open_store(settings.landing_url), "deid": open_store(settings.deid_url)})
+    handlers = SealHandlers(
+        site_key=site_key,
+        inputs=ResolvedInputs(stored=stored, copied=copied),
+        buffer=buffer,
+        sealing=Sealer(buffer=buffer, study_keys=StoredStudyKeys(key_records, keys)),
         bus=bus,
         packs_at_once=settings.packs_at_once,
     )

@@ -22,39 +22,45 @@ def build(settings: Settings | None = None) -> Service:
     key_records, in_flight = open_store(settings.keys_url), Budget(settings.bytes_in_flight)
     sources = Sources(open_store(settings.sealed_url), {name: open_target(target) for name, target in targets.items()})
 
-    def handlers(name: str) -> CopyHandlers:
-        target = targets[name]
-        copies = TargetCopies(
+    names = settings.replication_targets or tuple(targets)
+
+    def copies_in(name: str) -> TargetCopies:
+        parts, own = asyncio.Semaphore(settings.parts_at_once), Budget(settings.target_bytes_in_flight)
+        return TargetCopies(
             site_key=site_key,
-            tiers={tier: open_target(target, tier) for tier in target.tiers},
-            key_bucket=open_key_bucket(target),
+            tiers={tier: open_target(targets[name], tier) for tier in targets[name].tiers},
+            key_bucket=open_key_bucket(targets[name]),
             key_records=key_records,
             sources=sources,
-            limits=Limits(
-                asyncio.Semaphore(settings.parts_at_once), Budget(settings.target_bytes_in_flight), in_flight
-            ),
+            limits=Limits(parts, own, in_flight),
         )
-        circuit = Breaker(
-            target=name,
-            away=StoreUnavailable,
-            probe=copies.probe,
-            first=settings.breaker_first,
-            longest=settings.breaker_longest,
-        )
-        return CopyHandlers(target=name, forms=target.forms, site_key=site_key, copies=copies, circuit=circuit, bus=bus)
 
-    def routes(name: str, on: CopyHandlers) -> tuple[On, ...]:
+    def circuit(name: str) -> Breaker:
+        pauses = {"first": settings.breaker_first, "longest": settings.breaker_longest}
+        return Breaker(target=name, away=StoreUnavailable, probe=copies[name].probe, **pauses)
+
+    def routes(name: str) -> tuple[On, ...]:
+        on = CopyHandlers(
+            target=name,
+            forms=targets[name].forms,
+            site_key=site_key,
+            copies=copies[name],
+            circuit=circuits[name],
+            bus=bus,
+        )
         return (
             On(PackSealed, on.pack_sealed, target=name, at_once=settings.packs_at_once),
             On(CopyDamaged, on.copy_damaged, target=name, at_once=1),
             On(CopyExpired, on.copy_expired, target=name, at_once=1),
         )
 
-    names = settings.replication_targets or tuple(targets)
+    copies = {name: copies_in(name) for name in names}
+    circuits = {name: circuit(name) for name in names}
     return Service(
         name="replication",
         settings=settings,
         bus=bus,
-        consumes=tuple(row for name in names for row in routes(name, handlers(name))),
+        consumes=tuple(row for name in names for row in routes(name)),
         publishes=(CopyWritten, CopyFailed, CopyRemoved),
+        interrupts=tuple(each.interrupt for each in circuits.values()),
     )

@@ -30,30 +30,33 @@ def build(settings: Settings | None = None) -> Service:
     )
     targets, key_records = load_targets(settings.targets_file), open_store(settings.keys_url)
 
-    def proofs(name: str) -> TargetProofs:
+    names = settings.verification_targets or tuple(targets)
+
+    def reading_of(name: str) -> TargetReading:
         study_keys = StudyKeys(
             key_bucket=open_key_bucket(targets[name]),
             key_records=key_records,
             keys=FileKeyEncryptionKeys(settings.kek_dir),
         )
-        reading = TargetReading(target=open_target(targets[name]), study_keys=study_keys)
-        circuit = Breaker(
-            target=name,
-            away=StoreUnavailable,
-            probe=reading.probe,
-            first=settings.breaker_first,
-            longest=settings.breaker_longest,
-        )
+        return TargetReading(target=open_target(targets[name]), study_keys=study_keys)
+
+    def circuit(name: str) -> Breaker:
+        pauses = {"first": settings.breaker_first, "longest": settings.breaker_longest}
+        return Breaker(target=name, away=StoreUnavailable, probe=readings[name].probe, **pauses)
+
+    def proofs(name: str) -> TargetProofs:
         return TargetProofs(
             target=name,
-            reading=reading,
+            reading=readings[name],
             ledger=ledger,
-            circuit=circuit,
+            circuit=circuits[name],
             reprove_after=settings.reprove_after,
             look_every=settings.reprove_look_every,
         )
 
-    each = {name: proofs(name) for name in settings.verification_targets or tuple(targets)}
+    readings = {name: reading_of(name) for name in names}
+    circuits = {name: circuit(name) for name in names}
+    each = {name: proofs(name) for name in names}
     at_once = settings.copies_at_once
     return Service(
         name="verification",
@@ -68,5 +71,6 @@ def build(settings: Settings | None = None) -> Service:
         routes=(VerifyRoute(ledger, each).route(),),
         checks={"database": database.check},
         starts=(lambda: database.migrate("services.verification.migrations"),),
+        interrupts=tuple(one.interrupt for one in circuits.values()),
         stops=(database.close,),
     )

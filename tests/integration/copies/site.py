@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -92,10 +93,13 @@ class Site:
                 await stack.enter_async_context(living(self.service(name, **others)))
             yield
 
-    async def provision(self) -> None:
-        """Streams and consumers of the contract, for this site's targets."""
+    async def provision(self, ack_wait: float = 30) -> None:
+        """Streams and consumers of the contract, for this site's targets; what a dead process had comes again sooner."""
+        plan = read_plan(*documents())
+        consumers = tuple(dataclasses.replace(consumer, ack_wait=ack_wait) for consumer in plan.consumers)
         async with self.server.jetstream() as jetstream:
-            await provision(jetstream, read_plan(*documents()), {"target": list(self.targets)})
+            plan = dataclasses.replace(plan, consumers=consumers)
+            await provision(jetstream, plan, {"target": list(self.targets)})
 
     async def batch(self, instances: int = 3, seed: int = 0, **size: int) -> Batch:
         """A landing batch."""

@@ -167,6 +167,25 @@ async def test_what_was_sealed_for_a_new_target_later_comes_from_a_copy(site: Si
     assert await site.dead_letters() == 0
 
 
+async def test_a_new_key_domain_after_release_is_sealed_from_a_copy(site: Site) -> None:
+    """Landing and buffer are gone; the pack is opened from a copy whose digests are right, and sealed anew."""
+    batch = await site.batch()
+    async with site.running():
+        await site.say(planned([batch], copies("onsite", "cloud-a")), "plan")
+        written = (await site.until(CopyVerified, lambda found: len(places(found)) == 2))[0].copy_key
+        await _release(site)
+        for blob in (batch.archive, batch.headers, batch.manifest):
+            await site.landing.delete(f"{blob.key}/0001")
+        site.flip(site.folder / "onsite" / written.keys[0])
+        await site.say(planned([batch], copies("cloud-b", domain="other")), "replanned")
+        proven = await site.until(CopyVerified, lambda found: ("cloud-b", 1) in places(found))
+    one, other = (event.sealed for event in await site.said(PackSealed))
+    assert one.sealed_id != other.sealed_id
+    assert (one.manifest_sha256, one.sections) == (other.manifest_sha256, other.sections)
+    assert proven[-1].instances == batch.instances
+    assert await site.dead_letters() == 0
+
+
 async def test_verification_is_asked_over_http(site: Site) -> None:
     """``POST /api/verify`` proves a study again at once, with an event of its own each time."""
     port = free_ports(1)[0]

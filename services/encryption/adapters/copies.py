@@ -1,0 +1,137 @@
+"""The plaintext of a pack from one of its copies, for when its plain bytes were released.
+
+A copy counts only when the ciphertext of every part has the digest that its receipt took while sealing; then it is
+opened through the one reader of sealed packs, and checked like any other input.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from contracts.formats.errors import KeyProblem
+from contracts.formats.keys import KeyEncryptionKeys, StudyKeyRecord
+from contracts.formats.unseal import PackReader, Section
+from services.encryption.adapters.buffer import SealingBuffer
+from services.encryption.adapters.keys import KeysAway
+from services.encryption.domain.orders import Receipt, SealOrder
+from services.encryption.domain.plaintext import Batch, Pack, assemble
+from services.encryption.ports import Inputs
+from shared.identity import SiteKey
+from shared.messaging.threads import in_thread
+from shared.storage import BlobMissing, BlobStore, StoreRefused, StoreUnavailable
+from shared.storage.ahead import read_ahead
+from shared.storage.parts import part_key
+
+#: How many generations of a copy are sought in a target.
+GENERATIONS = 8
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One generation of one copy in a target."""
+
+    store: BlobStore
+    folder: str
+    receipt: Receipt
+
+    def key(self, number: int) -> str:
+        """The key of a part."""
+        return part_key(self.folder, number)
+
+    async def is_sound(self) -> bool:
+        """Whether every part is there and is what was sealed."""
+        try:
+            return all([await self._digest(part.number) == part.sha256 for part in self.receipt.sealed.parts])
+        except BlobMissing:
+            return False
+
+    async def _digest(self, number: int) -> str:
+        state = hashlib.sha256()
+        async for chunk in self.store.stream(self.key(number)):
+            state.update(chunk)
+        return state.hexdigest()
+
+
+class CopiedInputs:
+    """Opens a pack from any copy of it, under whichever key domain."""
+
+    def __init__(
+        self,
+        *,
+        site_key: SiteKey,
+        buffer: SealingBuffer,
+        targets: Mapping[str, BlobStore],
+        key_records: BlobStore,
+        keys: KeyEncryptionKeys,
+    ) -> None:
+        self._site_key = site_key
+        self._buffer = buffer
+        self._targets = targets
+        self._key_records = key_records
+        self._keys = keys
+
+    async def open(self, order: SealOrder) -> Pack:
+        """The pack; BlobMissing when no copy is found, StoreUnavailable when it may be where nobody answers."""
+        away: StoreUnavailable | StoreRefused | None = None
+        for receipt in await self._buffer.sealings(order.pack_id):
+            for copy in self._places(receipt):
+                try:
+                    if await copy.is_sound():
+                        return await self._pack(copy)
+                except (StoreUnavailable, StoreRefused) as error:
+                    away = error
+        raise away or BlobMissing(order.pack_id)
+
+    def _places(self, receipt: Receipt) -> Iterator[Copy]:
+        sealed = receipt.sealed
+        for generation in range(1, GENERATIONS + 1):
+            folder = self._site_key.storage_key(sealed.form, sealed.sealed_id, "copy", generation)
+            yield from (Copy(store, folder, receipt) for store in self._targets.values())
+
+    async def _pack(self, copy: Copy) -> Pack:
+        sealed = copy.receipt.sealed
+        reader = PackReader(
+            lambda number, start, length: copy.store.get(copy.key(number), start, length),
+            [(part.number, part.size) for part in sealed.parts],
+            self._key_record,
+            self._keys,
+        )
+        try:
+            manifest = await reader.manifest()
+        except KeyProblem as problem:
+            raise KeysAway(problem.reason) from problem
+        batch = Batch(
+            manifest=manifest,
+            headers=_opener(reader, "headers"),
+            headers_size=sealed.sections.headers,
+            headers_sha256=None,
+            archive=_opener(reader, "archive"),
+        )
+        return await in_thread(assemble, sealed.pack_id, [batch])
+
+    async def _key_record(self, study_key_id: str) -> StudyKeyRecord:
+        return StudyKeyRecord.parse(await self._key_records.get(part_key(f"study-keys/{study_key_id}", 1)))
+
+
+def _opener(reader: PackReader, section: Section) -> Callable[[], Iterator[bytes]]:
+    loop = asyncio.get_running_loop()
+
+    def chunks() -> AsyncIterator[bytes]:
+        return reader.section(section)
+
+    return lambda: read_ahead(chunks(), loop)
+
+
+class ResolvedInputs:
+    """Plain bytes while they are there, else a copy (design: inputs are resolved in this order)."""
+
+    def __init__(self, *, stored: Inputs, copied: Inputs) -> None:
+        self._stored = stored
+        self._copied = copied
+
+    async def open(self, order: SealOrder) -> Pack:
+        try:
+            return await self._stored.open(order)
+        except BlobMissing:
+            return await self._copied.open(order)
