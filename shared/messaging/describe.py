@@ -71,8 +71,11 @@ def _consumer(service: str, row: Row) -> str:
     return durable(service, row.subject, "{target}" if _is_each(row) else None)
 
 
-def asyncapi(service: Described, *, title: str, version: str, description: str = "") -> dict[str, Any]:
+def asyncapi(
+    service: Described, *, title: str | None = None, version: str = "1.0.0", description: str = ""
+) -> dict[str, Any]:
     """The AsyncAPI 3.0.0 document of a service: channels, operations, messages with their envelope, data schemas."""
+    title = title or f"Causeway {service.name}"
     events = {event.subject: event for event in _events(service)}
     schemas: dict[str, Any] = {"CloudEvent": _envelope_schema()}
     for event in events.values():
