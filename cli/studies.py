@@ -150,9 +150,15 @@ def where(
     if as_json:
         emit_json(document)
         return
-    columns = ("target", "form", "generation", "proven", "level", "key", "offset", "length")
     for version in document["versions"]:
-        rows = [tuple(copy[name] for name in columns) for copy in version["copies"]]
-        table(f"data set {version['dataset_sha256'][:16]}… ({version['transfer_syntax']})", columns, rows)
+        columns = ("target", "form", "generation", "state", "proven", "object and range")
+        title = f"version {version['version']}: data set {version['dataset_sha256']} ({version['transfer_syntax']})"
+        table(title, columns, [_copy_row(copy) for copy in version["copies"]])
         for held in version["withheld"]:
             say(f"withheld from {held['project']}: {held['reason']}")
+
+
+def _copy_row(copy: dict[str, Any]) -> tuple[object, ...]:
+    proven = (copy["proven"] or "–")[:19]
+    place = f"{copy['key']} [{copy['offset']}, +{copy['length']}]"
+    return copy["target"], copy["form"], copy["generation"], copy["state"], proven, place

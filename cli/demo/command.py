@@ -154,6 +154,5 @@ def _say_where_the_rest_is(site: Site, rows: list[Row]) -> None:
     report = site.data / "demo.json"
     report.write_text(json.dumps([{"sop_instance_uid": r.sop_instance_uid, "places": dict(r.places)} for r in rows]))
     withheld = sum(any("withheld" in told for _, told in row.places) for row in rows)
-    say(
-        f"{len(rows)} objects: {sum(r.settled for r in rows)} settled, {withheld} of them not in research form. {report}"
-    )
+    settled = sum(row.settled for row in rows)
+    say(f"{len(rows)} objects, {settled} settled, {withheld} of them withheld from research. All of it: {report}")

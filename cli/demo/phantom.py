@@ -29,12 +29,13 @@ class Order:
 
 def order_message(order: Order) -> bytes:
     """The ORM^O01 message (HL7 v2.5.1 chapter 4) that orders the study."""
+    filler = f"{order.accession}^RIS"
     segments = (
         "MSH|^~\\&|RIS|DEMO|CAUSEWAY|DEMO|20260131080000||ORM^O01^ORM_O01|DEMO-MSG-0001|P|2.5.1|||||||UNICODE UTF-8",
         f"PID|1||{order.patient_id}^^^DEMO^MR||{order.patient_name}||19700101|O",
         "PV1|1|O",
-        f"ORC|NW|{order.accession}^RIS|{order.accession}^RIS||SC||^^^20260131090000^^R",
-        f"OBR|1|{order.accession}^RIS|{order.accession}^RIS|CTABD^CT abdomen^L|||||||||||||||{order.accession}||||||CT|||^^^^^R",
+        f"ORC|NW|{filler}|{filler}||SC||^^^20260131090000^^R",
+        f"OBR|1|{filler}|{filler}|CTABD^CT abdomen^L" + "|" * 14 + f"{order.accession}||||||CT|||^^^^^R",
         f"ZDS|{order.study_uid}^Causeway^Application^DICOM",
     )
     return "\r".join(segments).encode() + b"\r"

@@ -21,9 +21,7 @@ class Row:
     @property
     def settled(self) -> bool:
         """Whether each place is proven, or withheld with a reason."""
-        return bool(self.places) and all(
-            told.startswith("proven") or told.startswith(_WITHHELD) for _, told in self.places
-        )
+        return bool(self.places) and all(told.startswith(("proven", _WITHHELD)) for _, told in self.places)
 
 
 def rows_of(documents: Iterable[dict[str, Any]], planned: Iterable[tuple[str, str]]) -> list[Row]:

@@ -84,13 +84,12 @@ class Supervisor:
             await self._bring_down()
 
     async def _bring_up(self) -> None:
-        for process in (nats(self.site, self.ports), *(cloud(self.site, self.ports, name) for name in CLOUDS)):
+        """Everything starts at once: services wait by themselves for the bus, its streams and the clouds."""
+        servers = (nats(self.site, self.ports), *(cloud(self.site, self.ports, name) for name in CLOUDS))
+        for process in (*servers, *services(self.site, self.ports), router(self.site, self.ports)):
             self._keep(process)
         await provision(self.site, self.ports)
         await self._wait_for_clouds()
-        for process in services(self.site, self.ports):
-            self._keep(process)
-        self._keep(router(self.site, self.ports))
         self.ready = True
 
     async def _wait_for_clouds(self) -> None:
