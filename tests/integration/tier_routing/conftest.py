@@ -21,7 +21,7 @@ from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
 from shared.settings import ServiceSettings
 from shared.sql.database import Database
-from tests.unit.tier_routing.makers import POLICY, at, batch, key, manifest, policy, verified
+from tests.unit.tier_routing.makers import POLICY, at, batch, instance, key, manifest, policy, verified
 
 SITE_KEY = SiteKey(bytes(range(32)))
 
@@ -44,12 +44,17 @@ class Site:
     database: Database
     text: str = POLICY
     now: float = 0
-    heard: int = field(default=0)
+    heard: int = 0
+    ledgers: dict[str, SqlLedger] = field(default_factory=dict)
 
     @property
     def ledger(self) -> SqlLedger:
-        out = Outbox(outbox, self.database, Bus(ServiceSettings(), "tier_routing"))
-        return SqlLedger(database=self.database, desk=Desk(policy=policy(self.text), site_key=SITE_KEY, outbox=out))
+        """The ledger under the policy of ``text``."""
+        if self.text not in self.ledgers:
+            out = Outbox(outbox, self.database, Bus(ServiceSettings(), "tier_routing"))
+            desk = Desk(policy=policy(self.text), site_key=SITE_KEY, outbox=out)
+            self.ledgers[self.text] = SqlLedger(database=self.database, desk=desk)
+        return self.ledgers[self.text]
 
     @property
     def moment(self) -> datetime:
@@ -106,8 +111,7 @@ class Site:
 
 
 def instance_of(name: str) -> Instance:
-    from tests.unit.tier_routing.makers import instance
-
+    """The only instance of a batch that needs no particular one."""
     return instance(sum(name.encode()))
 
 

@@ -1,6 +1,7 @@
 """Events about copies become secured, archived and expired, each told once."""
 
 from contracts.events import InstancesQuarantined, PackDeidentified, Withheld
+from services.tier_routing.ports import Selection
 from tests.integration.tier_routing.conftest import Site
 from tests.unit.tier_routing.makers import batch, copy, damaged, failed, instance, key, verified, written
 
@@ -130,7 +131,7 @@ async def test_damage_after_the_archive_stays_on_record_and_is_told_in_the_ledge
     await site.prove(plan)
     site.now += 1
     await site.hear(damaged(site.key(plan, "cloud-a"), site.now))
-    (pack,) = await site.ledger.packs_of(_selection(batch_id="a"))
+    (pack,) = await site.ledger.packs_of(Selection(batch_id="a"))
     assert pack["batches"][0]["archived"]
     assert {each["target"]: each["state"] for each in pack["copies"] if each["form"] == "identified"} == {
         "onsite": "proven",
@@ -144,7 +145,7 @@ async def test_an_event_that_comes_twice_is_one_line_of_history(site: Site):
     plan = await planned(site)
     for _ in range(2):
         await site.ledger.hear(written(site.key(plan, "onsite")), "same", site.moment)
-    (pack,) = await site.ledger.packs_of(_selection(study_uid="1.2"))
+    (pack,) = await site.ledger.packs_of(Selection(study_uid="1.2"))
     assert [each["fact"] for each in pack["history"]] == ["written"]
 
 
@@ -174,9 +175,3 @@ async def test_the_summary_counts_what_is_here(site: Site):
     await site.hear(written(site.key(plan, "cloud-a")))
     counts = await site.ledger.summary(site.moment)
     assert (counts["batches"], counts["packs"], counts["copies_proven"], counts["copies_unproven"]) == (1, 1, 1, 1)
-
-
-def _selection(**what):
-    from services.tier_routing.ports import Selection
-
-    return Selection(**what)
