@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
@@ -18,6 +19,14 @@ _SCHEMES = {"s3": "s3", "azure": "az", "gcs": "gs"}
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{2,57}$")]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A setting in the file: its line, counted from 1, and what stands there."""
+
+    line: int
+    node: yaml.Node
 
 
 class TargetsRefused(ValueError):
@@ -102,11 +111,13 @@ def parse_targets(text: str) -> Mapping[str, Target]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise TargetsRefused((f"line {line}: no YAML: {error.problem}",)) from None
-    named = _mapping(_mapping(root, "a mapping with `targets`").get("targets", root), "`targets`, a mapping by name")
+    whole = _mapping(root, 1, "a mapping with `targets`")
+    outer = whole.get("targets")
+    named = _mapping(outer.node, outer.line, "`targets`, a mapping by name") if outer else whole
     if not named:
         raise TargetsRefused(("line 1: no target is named",))
     problems: list[str] = []
-    targets = {name: _target(name, node, problems) for name, node in named.items()}
+    targets = {name: _target(name, entry, problems) for name, entry in named.items()}
     found = {name: target for name, target in targets.items() if target is not None}
     problems.extend(_shared_places(found, named))
     if problems:
@@ -144,52 +155,54 @@ def _credentials_from(path: Path) -> Credentials:
         raise ValueError("a credentials file is JSON with access_key and secret_key") from None
 
 
-def _mapping(node: yaml.Node | None, what: str) -> dict[str, yaml.Node]:
+def _mapping(node: yaml.Node | None, line: int, what: str) -> dict[str, _Entry]:
     if not isinstance(node, yaml.MappingNode):
-        line = node.start_mark.line + 1 if node else 1
         raise TargetsRefused((f"line {line}: expected {what}",))
-    found: dict[str, yaml.Node] = {}
+    found: dict[str, _Entry] = {}
     for key, value in node.value:
+        entry = _Entry(key.start_mark.line + 1, value)
         if key.value in found:  # YAML takes the last one silently: the first would be a target that nobody writes to
-            raise TargetsRefused((f"line {key.start_mark.line + 1}: `{key.value}` is there twice",))
-        found[str(key.value)] = value
+            raise TargetsRefused((f"line {entry.line}: `{key.value}` is there twice",))
+        found[str(key.value)] = entry
     return found
 
 
-def _target(name: str, node: yaml.Node, problems: list[str]) -> Target | None:
-    _mapping(node, f"the settings of `{name}`")
-    loader = yaml.SafeLoader("")
-    settings: Any = loader.construct_document(node)
+def _target(name: str, entry: _Entry, problems: list[str]) -> Target | None:
+    _mapping(entry.node, entry.line, f"the settings of `{name}`")
+    settings: Any = yaml.SafeLoader("").construct_document(entry.node)
     try:
         return Target(**{**settings, "name": name})
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False, include_context=False):
             where = tuple(str(step) for step in problem["loc"])
-            line = _line(node, where)
             told = ".".join((name, *where))
-            problems.append(f"line {line}: {told}: {problem['msg'].removeprefix('Value error, ')}")
+            problems.append(f"line {_line(entry, where)}: {told}: {problem['msg'].removeprefix('Value error, ')}")
     return None
 
 
-def _line(node: yaml.Node, where: tuple[str, ...]) -> int:
-    """The line of the innermost node on the way ``where``, counted from 1."""
-    line = node.start_mark.line
+def _line(entry: _Entry, where: tuple[str, ...]) -> int:
+    """The line of the innermost setting on the way ``where``."""
     for step in where:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if str(key.value) == step), None)
-        elif isinstance(node, yaml.SequenceNode) and step.isdigit() and int(step) < len(node.value):
-            found = (node.value[int(step)], node.value[int(step)])
-        else:
-            found = None
+        found = _step(entry.node, step)
         if found is None:
             break
-        line, node = found[0].start_mark.line, found[1]
-    return line + 1
+        entry = found
+    return entry.line
 
 
-def _shared_places(targets: Mapping[str, Target], nodes: Mapping[str, yaml.Node]) -> Iterator[str]:
+def _step(node: yaml.Node, step: str) -> _Entry | None:
+    if isinstance(node, yaml.MappingNode):
+        named = ((key, value) for key, value in node.value if str(key.value) == step)
+        return next((_Entry(key.start_mark.line + 1, value) for key, value in named), None)
+    if isinstance(node, yaml.SequenceNode) and step.isdigit() and int(step) < len(node.value):
+        item = node.value[int(step)]
+        return _Entry(item.start_mark.line + 1, item)
+    return None
+
+
+def _shared_places(targets: Mapping[str, Target], entries: Mapping[str, _Entry]) -> Iterator[str]:
     first: dict[tuple[str | None, ...], str] = {}
     for name, target in targets.items():
         other = first.setdefault(target.place(), name)
         if other != name:
-            yield f"line {nodes[name].start_mark.line + 1}: `{name}` is the same place as `{other}`: one copy, not two"
+            yield f"line {entries[name].line}: `{name}` is the same place as `{other}`: one copy, not two"
