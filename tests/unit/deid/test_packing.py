@@ -1,0 +1,147 @@
+"""From the instances of a plan to a pack."""
+
+import json
+from collections.abc import Iterator
+from io import BytesIO
+from zipfile import ZipFile
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from contracts.events import PackPlanned, PlannedCopy
+from contracts.formats.headers import read_headers
+from contracts.formats.manifest import read_manifest
+from services.deid.domain.packing import (
+    CleanPack,
+    InputDamaged,
+    Original,
+    Workspace,
+    clean_pack,
+    projects_of,
+    read_span,
+)
+from shared.errors import RetryLater, Unprocessable
+from tests.support.instances import as_file, make_instances
+from tests.support.packs import planned
+from tests.unit.deid.originals import describe, project
+
+
+def workspace() -> Workspace:
+    """Files in memory."""
+    return Workspace(BytesIO(), BytesIO(), BytesIO())
+
+
+def original(file: bytes, *before: bytes | Exception) -> Original:
+    """An instance whose last source is ``file``, behind others that fail or lie."""
+
+    def opener(content: bytes | Exception) -> Iterator[bytes]:
+        if isinstance(content, Exception):
+            raise content
+        yield content
+
+    return Original(describe(file), tuple(lambda each=each: opener(each) for each in (*before, file)))
+
+
+@pytest.fixture
+def files() -> list[bytes]:
+    """Four slices and a screenshot of one study."""
+    slices = make_instances(4)
+    screenshot = make_instances(1, study_uid=slices[0].StudyInstanceUID, SOPClassUID=SecondaryCaptureImageStorage)
+    return [as_file(each) for each in (*slices[:2], *screenshot, *slices[2:])]
+
+
+def packed(files: list[bytes]) -> tuple[CleanPack, Workspace]:
+    """The pack of ``files``."""
+    using = workspace()
+    return clean_pack("source", [original(file) for file in files], project(), using), using
+
+
+def test_what_can_be_cleaned_goes_and_the_rest_is_held_with_its_bytes(files: list[bytes]) -> None:
+    """One screenshot does not hold up a series."""
+    pack, using = packed(files)
+    assert len(pack.released) == len(pack.entries) == 4
+    (held,) = pack.held
+    assert held.reason == "pixels-unproven"
+    assert b"".join(read_span(using.held, held.span)) == files[2]
+
+
+def test_the_archive_is_a_zip_of_what_the_manifest_says(files: list[bytes]) -> None:
+    """Any unzip opens it."""
+    pack, using = packed(files)
+    manifest = read_manifest([pack.manifest])
+    with ZipFile(BytesIO(b"".join(map(bytes, pack.archive(using))))) as archive:
+        assert archive.testzip() is None
+        for instance in manifest.instances:
+            inside = dcmread(BytesIO(archive.read(instance.entry)))
+            assert inside.SOPInstanceUID == instance.sop_instance_uid
+    assert (manifest.form, manifest.id) == ("deidentified", pack.pack_id)
+    headers = list(read_headers([pack.headers]))
+    assert [header.entry for header in headers] == [instance.entry for instance in manifest.instances]
+    assert all(header.header and header.header["00120062"]["Value"] == ["YES"] for header in headers)
+
+
+def test_the_pack_shares_nothing_with_its_source(files: list[bytes]) -> None:
+    """No id, no UID, no digest, no time, no order."""
+    pack, _ = packed(files)
+    shown = (pack.pack_id.encode() + pack.manifest + pack.headers).decode()
+    for file in files:
+        told = describe(file)
+        for trace in (told.sop_instance_uid, told.study_uid, told.series_uid, told.dataset_sha256, told.file_sha256,
+                      told.header_sha256, told.pixel_sha256, "source"):  # fmt: skip
+            assert trace and trace not in shown
+    uids = [entry.sop_instance_uid for entry in pack.entries]
+    assert uids == sorted(uids)
+
+
+def test_links_relate_each_entry_to_its_original(files: list[bytes]) -> None:
+    """They stay on site."""
+    pack, _ = packed(files)
+    links = {link["entry"]: link for link in json.loads(pack.links)}
+    for entry in pack.entries:
+        link = links[entry.entry]
+        assert link["new_sop_instance_uid"] == entry.sop_instance_uid == project().key.uid(link["sop_instance_uid"])
+        assert link["new_dataset_sha256"] == entry.dataset_sha256
+    assert {link["dataset_sha256"] for link in links.values()} < {describe(file).dataset_sha256 for file in files}
+
+
+def test_the_same_plan_gives_the_same_pack(files: list[bytes]) -> None:
+    """Whatever the order in which its instances came."""
+    assert packed(files)[0].manifest == packed(files[::-1])[0].manifest
+
+
+def test_the_next_source_is_read_when_one_is_damaged_or_gone(files: list[bytes]) -> None:
+    """A flip on site is never passed on as good."""
+    flipped = files[0][:-1] + bytes([files[0][-1] ^ 1])
+    one = original(files[0], flipped, Unprocessable("blob-missing"), RetryLater("store-unavailable"))
+    assert clean_pack("source", [one], project(), workspace()).manifest == packed(files[:1])[0].manifest
+
+
+@pytest.mark.parametrize(
+    ("trouble", "raised"),
+    [(b"flipped", InputDamaged), (Unprocessable("gone"), InputDamaged), (RetryLater("away"), RetryLater)],
+)
+def test_without_a_good_source_nothing_is_made_up(trouble: bytes | Exception, raised: type[Exception]) -> None:
+    """A source that is only away is worth a wait."""
+    (slice_,) = make_instances(1)
+    good = original(as_file(slice_), trouble)
+    with pytest.raises(raised):
+        clean_pack("source", [good._replace(sources=good.sources[:1])], project(), workspace())
+
+
+def test_an_empty_pack_is_a_pack_of_which_nothing_goes_out(files: list[bytes]) -> None:
+    """All withheld."""
+    pack, _ = packed(files[2:3])
+    assert not pack.entries
+    assert len(pack.held) == 1
+
+
+def test_copies_are_grouped_by_project() -> None:
+    """Each project has keys of its own; identified copies are none of ours."""
+
+    def copy(project: str | None, target: str, form: str = "deidentified") -> PlannedCopy:
+        return PlannedCopy(form=form, target=target, tier="hot", key_domain="k", project=project)
+
+    wanted = (copy("b", "x"), copy("a", "x"), copy("a", "y"), copy(None, "z", "identified"), copy(None, "x"))
+    event: PackPlanned = planned([], wanted)
+    assert {name: len(copies) for name, copies in projects_of(event).items()} == {"a": 2, "b": 1, "default": 1}
