@@ -90,6 +90,7 @@ def cloud(site: Site, ports: Ports, name: str) -> Process:
         "master.port": master,
         "master.port.grpc": master_grpc,
         "master.volumeSizeLimitMB": 1024,
+        "master.electionTimeout": "1s",  # of one master: the default keeps the first put waiting for five seconds
         "master.telemetry": "false",
         "volume.port": volume,
         "volume.port.grpc": volume_grpc,
