@@ -30,6 +30,7 @@ def environment(site: Site, ports: Ports, service: str) -> dict[str, str]:
         "POLICY_FILE": site.policy.resolve(),
         "KEK_DIR": site.keks.resolve(),
         "PROJECT_KEY_DIR": site.secrets.resolve() / "projects",
+        "WORK_DIR": data / "work",
         "SPOOL_DIR": site.spool.resolve(),
         "DICOM_HOST": "127.0.0.1",
         "DICOM_PORT": ports.dicom,

@@ -16,7 +16,7 @@ from services.deid.adapters.register import SqlRegister
 from services.deid.adapters.tables import outbox as outbox_rows
 from services.deid.adapters.work_area import StoredWorkArea
 from services.deid.config import Settings
-from services.deid.handlers import DeidHandlers
+from services.deid.handlers import DeidHandlers, QuarantineHandlers
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
@@ -57,6 +57,7 @@ def build(settings: Settings | None = None) -> Service:
             On(CopyDamaged, handlers.copy_lost),
             On(CopyRemoved, handlers.copy_lost),
         ),
+        routes=QuarantineHandlers(quarantine=register).routes(),
         publishes=(PackDeidentified, InstancesQuarantined),
         tasks=(Task("outbox", outbox.relay),),
         checks={"database": database.check},

@@ -2,6 +2,10 @@
 
 import asyncio
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
 from contracts.events import (
     BatchArchived,
     CopyDamaged,
@@ -13,8 +17,9 @@ from contracts.events import (
 from contracts.events.pack import Withheld
 from services.deid.domain.facts import Outputs, Result, event_id, instances_quarantined, pack_deidentified
 from services.deid.domain.packing import CleanPack, clean_pack, projects_of
-from services.deid.ports import Inputs, Projects, Register, WorkArea
+from services.deid.ports import Inputs, Projects, Quarantine, Register, WorkArea
 from shared.errors import Unprocessable
+from shared.http.access import log_access
 from shared.identity import SiteKey
 from shared.messaging.cloudevent import Received
 from shared.messaging.threads import in_thread
@@ -28,6 +33,23 @@ class OutputDiffers(Unprocessable):
 
     def __init__(self) -> None:
         super().__init__("deidentified-differs")
+
+
+class QuarantineHandlers:
+    """What is withheld, over HTTP: references and reasons, nothing from a header."""
+
+    def __init__(self, *, quarantine: Quarantine) -> None:
+        self._quarantine = quarantine
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """``GET /api/quarantine``."""
+        return (Route("/api/quarantine", self.listed),)
+
+    async def listed(self, request: Request) -> Response:
+        """Every withheld instance with its reason."""
+        found = await self._quarantine.quarantine()
+        log_access(request, "quarantine", count=len(found))
+        return JSONResponse({"withheld": list(found)})
 
 
 class DeidHandlers:

@@ -1,7 +1,7 @@
 """What de-identification needs from outside."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from contracts.events import CopyKey, Event, PackPlanned
 from services.deid.domain.facts import Outputs, Result
@@ -42,6 +42,14 @@ class WorkArea(Protocol):
 
     async def release(self, outputs: Outputs) -> None:
         """Remove archive and headers; manifest and links stay."""
+        ...
+
+
+class Quarantine(Protocol):
+    """What is withheld."""
+
+    async def quarantine(self) -> Sequence[dict[str, Any]]:
+        """Every withheld instance: pack, project, UIDs, digest, reason."""
         ...
 
 

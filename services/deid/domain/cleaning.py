@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.deid.domain.dataset import Element, Elements, known_vr
+from services.deid.domain.dataset import NUMERIC, Element, Elements, known_vr
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.rules import PROFILE_CODE, PROFILE_NAME, Action, Rules
@@ -13,6 +13,7 @@ from services.deid.domain.values import (
     REMOVED,
     TEMPORAL,
     TEXT,
+    WIDTHS,
     dummy,
     is_coded,
     is_harmless,
@@ -136,6 +137,8 @@ class Cleaner:
         if vrs & TEXT or ("CS" in vrs and not is_coded(value)):
             return self._safe_text(element, published)
         if vrs & NUMBERS and not is_number(value):
+            return False
+        if element.vr in NUMERIC and len(value) % WIDTHS[element.vr]:
             return False
         return not (vrs & {"CS", "DS", "IS"}) or not self.identifiers.in_value(value)
 

@@ -30,7 +30,7 @@ class Identifiers:
 
     rules: Rules
     _found: set[bytes] = field(default_factory=set)
-    _uids: list[re.Pattern[bytes]] = field(default_factory=list)
+    _uids: list[bytes] = field(default_factory=list)
     _pattern: re.Pattern[bytes] | None = None
 
     def note(self, element: Element) -> None:
@@ -50,7 +50,7 @@ class Identifiers:
     def note_uid(self, uid: str) -> None:
         """Remember an original UID."""
         if uid:
-            self._uids.append(re.compile(rb"(?<![\d.])" + re.escape(uid.encode()) + rb"(?![\d.])"))
+            self._uids.append(uid.encode())
 
     def _add(self, values: Iterable[bytes]) -> None:
         kept = {value for value in (each.strip(b" \0").lower() for each in values) if self._tells(value)}
@@ -73,7 +73,7 @@ class Identifiers:
 
     def in_header(self, header: bytes) -> bool:
         """True when an encoded header holds any of them; within UIDs, which are new, only whole ones count."""
-        if any(uid.search(header) for uid in self._uids):
+        if any(_stands_alone(uid, header) for uid in self._uids):
             return True
         pattern = self._compiled()
         return pattern is not None and pattern.search(_NEW_UID.sub(b"", header.lower())) is not None
@@ -89,6 +89,17 @@ class Identifiers:
             squeezed = _squeezed(value)
             if squeezed != value and self._tells(squeezed):
                 yield squeezed
+
+
+def _stands_alone(uid: bytes, header: bytes) -> bool:
+    """True when ``uid`` is in ``header`` and not only as part of a longer one."""
+    at = header.find(uid)
+    while at >= 0:
+        around = header[at - 1 : at] + header[at + len(uid) : at + len(uid) + 1]
+        if not any(each in b".0123456789" for each in around):
+            return True
+        at = header.find(uid, at + 1)
+    return False
 
 
 def _expression(value: bytes) -> bytes:

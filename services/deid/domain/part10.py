@@ -34,6 +34,7 @@ from services.deid.domain.pixels import Output, splice
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.rules import Rules
 from services.deid.domain.withholding import Reason, Withheld
+from shared.errors import RetryLater
 
 #: A fixed UID of this software (PS3.7 annex D.3.3.2), and its name.
 IMPLEMENTATION_UID, IMPLEMENTATION_NAME = "2.25.270695996825855179949881587723571202391", "CAUSEWAY_1"
@@ -76,7 +77,7 @@ class Cleaned:
 def clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO) -> Cleaned:
     """Read the Part 10 file ``source`` as ``original`` describes it and write the cleaned one to ``sink``.
 
-    Raises Withheld when it may not go out; what ``sink`` then holds is to be thrown away.
+    Raises Withheld when it may not go out (what ``sink`` then holds is to be thrown away), RetryLater when files fail.
     """
     try:
         return _clean_file(source, original, project, sink)
@@ -84,6 +85,8 @@ def clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bin
         raise
     except Unreadable:
         raise Withheld(Reason.UNREADABLE_HEADER) from None
+    except OSError:
+        raise RetryLater("work-area") from None  # a full disk says nothing of the instance
     except Exception:
         # Fail closed, and without the cause: its text may hold what was to be removed.
         raise Withheld(Reason.FAILED) from None
