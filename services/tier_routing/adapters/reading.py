@@ -15,8 +15,12 @@ from services.tier_routing.domain.policy import OverdueLimits
 Document = dict[str, Any]
 
 
+#: More packs than this are not listed at once; what is counted is all of them.
+MOST_LISTED = 1000
+
+
 def overdue(connection: Connection, limits: OverdueLimits, now: datetime) -> list[Document]:
-    """Every batch that is later than policy allows, longest first."""
+    """The batches that are later than policy allows, longest first."""
     late = [
         *_late_packs(connection, limits, now),
         *_late_open(connection, limits, now),
@@ -26,8 +30,10 @@ def overdue(connection: Connection, limits: OverdueLimits, now: datetime) -> lis
 
 
 def _late_packs(connection: Connection, limits: OverdueLimits, now: datetime) -> Iterable[Document]:
-    for number in sweeping.waiting(connection, limits, now):
-        pack = connection.execute(select(tables.packs).where(tables.packs.c.number == number)).one()
+    table = tables.packs
+    late = (table.c.waiting_since <= now - min(limits.secured, limits.archived), table.c.planned.is_not(None))
+    found = select(table).where(*late).order_by(table.c.waiting_since).limit(MOST_LISTED)
+    for pack in connection.execute(found).all():
         verdict = evaluate(views.view_of(connection, pack))
         if not verdict.due or not is_overdue(sweeping.standing_of(pack, verdict), limits, now):
             continue
@@ -38,7 +44,7 @@ def _late_packs(connection: Connection, limits: OverdueLimits, now: datetime) ->
             "refused": sorted(verdict.refused),
             "unreachable": sorted(verdict.unreachable),
         }
-        for batch in settling.waiting_batches(connection, number):
+        for batch in settling.waiting_batches(connection, pack.number):
             yield _named(batch) | about | {"dead_letters": _dead_letters(connection, batch.batch_id, pack.pack_id)}
 
 
@@ -194,7 +200,7 @@ def summary(connection: Connection, limits: OverdueLimits, now: datetime) -> Doc
         "batches_secured": _count(connection, batches, batches.c.secured.is_not(None)),
         "batches_archived": _count(connection, batches, batches.c.archived.is_not(None)),
         "batches_duplicate": _count(connection, batches, batches.c.pack.is_(None)),
-        "batches_overdue": len(overdue(connection, limits, now)),
+        "batches_overdue": _count(connection, _with_packs(), _is_late(limits, now)),
         "packs": _count(connection, packed),
         "packs_open": _count(connection, packed, packed.c.open_group.is_not(None)),
         "copies_proven": _count(connection, copies, _is_proven()),
@@ -202,6 +208,17 @@ def summary(connection: Connection, limits: OverdueLimits, now: datetime) -> Doc
         "copies_expired": _count(connection, copies, copies.c.expired.is_not(None)),
         "instances": _count(connection, tables.claims),
     }
+
+
+def _with_packs() -> Any:
+    return tables.batches.join(tables.packs, tables.packs.c.number == tables.batches.c.pack)
+
+
+def _is_late(limits: OverdueLimits, now: datetime) -> Any:
+    """Whether a batch's pack waits too long: for its securing, or once secured for the rest."""
+    secured, since = tables.batches.c.secured.is_not(None), tables.packs.c.waiting_since
+    early, late = now - limits.secured, now - limits.archived
+    return (secured & (since <= late)) | (~secured & (since <= early))
 
 
 def _is_proven() -> Any:

@@ -112,7 +112,7 @@ def _move(
         "commit_after": json.dumps(decision.commit_after),
     }
     if renew:
-        values |= {"run": pack.run + 1, "waiting_since": now, "restarted": now, "told": None}
+        values |= {"run": pack.run + 1, "waiting_since": now, "restarted": now, "told": None, "look_after": None}
     connection.execute(tables.packs.update().where(tables.packs.c.number == pack.number).values(values))
     table = tables.batches
     mine = table.update().where(table.c.pack == pack.number)

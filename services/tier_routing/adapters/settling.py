@@ -109,7 +109,7 @@ def _keep_waiting(connection: Connection, pack: Row[Any], verdict: Verdict, now:
     if waits == (pack.waiting_since is not None):
         return
     table = tables.packs
-    values = {"waiting_since": now, "told": None} if waits else {"waiting_since": None}
+    values = {"waiting_since": now, "told": None, "look_after": None} if waits else {"waiting_since": None}
     connection.execute(table.update().where(table.c.number == pack.number).values(values))
 
 

@@ -80,7 +80,7 @@ class SqlLedger:
     async def sweep(self, now: datetime) -> int:
         """Tell what is overdue and start it again; how many packs and lost batches."""
         limits = self._desk.policy.overdue
-        late = await self._database.read(lambda connection: sweeping.waiting(connection, limits, now))
+        late = await self._database.read(lambda connection: sweeping.due(connection, limits, now))
         told = await self._each(late, lambda c, number: sweeping.sweep_pack(c, self._desk, number, now))
         return told + await self._database.run(lambda c: sweeping.tell_lost(c, self._desk, now))
 

@@ -18,11 +18,13 @@ from services.tier_routing.domain.policy import OverdueLimits
 _SEALER = "encryption"
 
 
-def waiting(connection: Connection, limits: OverdueLimits, now: datetime) -> list[int]:
-    """The numbers of the packs that wait longer than the shortest limit, longest first."""
+def due(connection: Connection, limits: OverdueLimits, now: datetime) -> list[int]:
+    """The numbers of the packs that wait longer than the shortest limit and are to be looked at, longest first."""
     table = tables.packs
     late = (table.c.waiting_since <= now - min(limits.secured, limits.archived), table.c.planned.is_not(None))
-    return list(connection.execute(select(table.c.number).where(*late).order_by(table.c.waiting_since)).scalars())
+    rested = table.c.look_after.is_(None) | (table.c.look_after <= now)
+    found = select(table.c.number).where(*late, rested).order_by(table.c.waiting_since)
+    return list(connection.execute(found).scalars())
 
 
 def sweep_pack(connection: Connection, at: Desk, number: int, now: datetime) -> bool:
@@ -31,11 +33,13 @@ def sweep_pack(connection: Connection, at: Desk, number: int, now: datetime) -> 
     if pack.waiting_since is None:
         return False
     verdict = settling.settle(connection, at, pack, now)
-    step = overdue.next_step(standing_of(pack, verdict), verdict, at.policy.overdue, views.alive(connection), now)
+    alive = views.alive(connection, verdict.unreachable)
+    step = overdue.next_step(standing_of(pack, verdict), verdict, at.policy.overdue, alive, now)
+    if step and step.restart:
+        pack = _restart(connection, at, pack, step, now)
+    _look_again(connection, pack, overdue.next_look(standing_of(pack, verdict), at.policy.overdue, now))
     if step is None:
         return False
-    if step.restart:
-        pack = _restart(connection, at, pack, step, now)
     _tell(connection, at, pack, verdict)
     if not verdict.secured and _is_refused(connection, pack):
         release_duplicates(connection, at, number, now)
@@ -101,6 +105,11 @@ def end_retention(connection: Connection, at: Desk, number: int, now: datetime) 
     if ended:
         settling.settle(connection, at, pack, now)
     return len(ended)
+
+
+def _look_again(connection: Connection, pack: Row[Any], moment: datetime) -> None:
+    table = tables.packs
+    connection.execute(table.update().where(table.c.number == pack.number).values(look_after=moment))
 
 
 def _restart(connection: Connection, at: Desk, pack: Row[Any], step: Step, now: datetime) -> Row[Any]:

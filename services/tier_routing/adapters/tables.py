@@ -120,6 +120,8 @@ packs = Table(
     Column("run", Integer, nullable=False),
     Column("restarted", Moment),
     Column("told", Integer),
+    # When the sweep looks at the pack again: what waits for a dead target is not evaluated in every round.
+    Column("look_after", Moment),
 )
 
 plans = Table(

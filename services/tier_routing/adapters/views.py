@@ -1,6 +1,7 @@
 """Packs and copies as the domain sees them."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -104,11 +105,11 @@ def is_archived(connection: Connection, pack: Row[Any]) -> bool:
     return connection.execute(left.limit(1)).first() is None
 
 
-def alive(connection: Connection) -> dict[str, datetime]:
-    """When each target last took a copy."""
-    table = tables.copies
-    latest = select(table.c.target, func.max(table.c.written).label("written")).group_by(table.c.target)
-    return {row.target: row.written for row in connection.execute(latest) if row.written}
+def alive(connection: Connection, targets: Iterable[str]) -> dict[str, datetime]:
+    """When each of these targets last took a copy, as far as it ever did."""
+    latest = select(func.max(tables.copies.c.written))
+    found = {name: connection.execute(latest.where(tables.copies.c.target == name)).scalar() for name in targets}
+    return {name: written for name, written in found.items() if written is not None}
 
 
 def _from_row(row: Row[Any]) -> Observed:

@@ -41,6 +41,14 @@ def interval(run: int, limits: OverdueLimits) -> timedelta:
     return min(limits.longest, limits.repeat * 2**doublings)
 
 
+def next_look(standing: Standing, limits: OverdueLimits, now: datetime) -> datetime:
+    """When a pack that was looked at now may next be told or started again."""
+    first = standing.since + (limits.archived if standing.secured else limits.secured)
+    again = standing.restarted + interval(standing.run, limits) if standing.restarted else now
+    due = max(first, again)
+    return due if due > now else now + limits.repeat
+
+
 def next_step(
     standing: Standing, verdict: Verdict, limits: OverdueLimits, alive: Mapping[str, datetime], now: datetime
 ) -> Step | None:

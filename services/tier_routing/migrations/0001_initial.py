@@ -154,6 +154,7 @@ def upgrade() -> None:
         sa.Column("run", sa.Integer(), nullable=False),
         sa.Column("restarted", sa.BigInteger(), nullable=True),
         sa.Column("told", sa.Integer(), nullable=True),
+        sa.Column("look_after", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("number"),
         sa.UniqueConstraint("open_group"),
         sa.UniqueConstraint("pack_id"),
