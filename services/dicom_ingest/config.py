@@ -24,8 +24,8 @@ class Settings(ServiceSettings):
     #: The spool lies on a disk that outlives the process; the landing store may be elsewhere.
     spool_dir: Path = Path("/var/lib/causeway/spool")
     landing_url: str = "file:///var/lib/causeway/landing"
-    #: Batches that are brought to the landing store at a time; each holds at most 64 MiB in memory.
-    landing_workers: int = Field(default=1, ge=1, le=2)
+    #: Batches that are brought to the landing store at a time; of those over 4 MiB, one.
+    landing_workers: int = Field(default=4, ge=1, le=16)
 
     batch_bytes: int = Field(default=64 * _MIB, ge=_MIB, le=64 * _MIB)
     batch_instances: int = Field(default=512, ge=1)

@@ -1,6 +1,7 @@
 """Ended associations as small files beside the batches, until the bus has heard of them."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from shared.messaging.threads import in_thread
 from shared.observability import logger
 
 ENDED = ".ended"
-_LOOK = 0.2
 _PAUSE = 2.0
 
 log = logger("dicom_ingest.farewells")
@@ -22,6 +22,8 @@ class FarewellFiles:
     def __init__(self, directory: Path, tell: Callable[[AssociationEnded, str | None], Awaitable[None]]) -> None:
         self._directory = directory
         self._tell = tell
+        self._news = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def keep(self, event: AssociationEnded, traceparent: str | None) -> None:
         """Write it down; called on the association's thread."""
@@ -32,14 +34,24 @@ class FarewellFiles:
             draft.rename(path)
         except OSError:
             log.warning("farewell-lost", association_id=event.association_id)
+        self._wake()
 
     async def run(self) -> None:
         """Tell the bus, until cancelled."""
+        self._loop = asyncio.get_running_loop()
         while True:
+            self._news.clear()
             kept = await in_thread(lambda: sorted(self._directory.glob(f"*{ENDED}")))
-            if not await self._all_told(kept):
+            if await self._all_told(kept):
+                await self._news.wait()
+            else:
                 await asyncio.sleep(_PAUSE)
-            await asyncio.sleep(_LOOK)
+
+    def _wake(self) -> None:
+        if self._loop is not None:
+            # The loop may have ended while the last associations are cut.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._news.set)
 
     async def _all_told(self, kept: list[Path]) -> bool:
         for path in kept:

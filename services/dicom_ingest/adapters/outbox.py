@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from shared.observability import logger, metrics
 _LOOK, _IDLE_LOOK = 0.05, 0.2
 _FIRST_DELAY, _LONGEST_DELAY = 0.25, 15.0
 _STUCK_DELAY = 60.0
+#: A larger batch has the memory for a part of 64 MiB to itself, bytes.
+_LARGE = 4 * 1024 * 1024
 
 log = logger("dicom_ingest.outbox")
 
@@ -41,6 +44,7 @@ class Outbox:
         self._workers = workers
         self._closed: asyncio.Queue[Waiting] = asyncio.Queue()
         self._waiting = 0
+        self._large = asyncio.Lock()
         self._orphanages: dict[Path, int] = {}
 
     @property
@@ -90,7 +94,8 @@ class Outbox:
         while True:
             waiting = await self._closed.get()
             try:
-                await self._deliver(waiting)
+                async with self._large if waiting.size > _LARGE else nullcontext():
+                    await self._deliver(waiting)
             except Exception:
                 # One batch that nobody can land holds up no other; it stays on the disk and is tried again.
                 log.exception("batch-stuck")

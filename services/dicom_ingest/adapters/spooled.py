@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.dicom_ingest.adapters.batch_file import sync_directory
 from services.dicom_ingest.domain import records
 from services.dicom_ingest.domain.records import NoRecord, Record
 
@@ -91,8 +90,8 @@ class SpooledBatch:
         if self.damaged:
             self.path.rename(self.path.with_suffix(DAMAGED))
         else:
+            # Not synced: a batch that a power cut brings back is landed again, and finds itself there.
             self.path.unlink(missing_ok=True)
-        sync_directory(self.path.parent)
         self.release()
 
 

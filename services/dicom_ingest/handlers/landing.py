@@ -1,5 +1,6 @@
 """Closed batches go to the landing store and onto the bus; the plain bytes of archived ones leave the store."""
 
+import asyncio
 import hashlib
 import io
 import tempfile
@@ -26,10 +27,11 @@ _HEADERS_IN_MEMORY = 8 * 1024 * 1024
 
 
 class Chunks(io.RawIOBase):
-    """An iterator of chunks as a file to read from once."""
+    """An iterator of chunks as a file to read from once; ``digest`` takes note of all of it."""
 
-    def __init__(self, chunks: Iterable[bytes | bytearray | memoryview]) -> None:
+    def __init__(self, chunks: Iterable[bytes | bytearray | memoryview], digest: "hashlib._Hash | None" = None) -> None:
         self._chunks = iter(chunks)
+        self._digest = digest
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
@@ -43,10 +45,17 @@ class Chunks(io.RawIOBase):
             if chunk is None:
                 return 0
             self._rest = memoryview(chunk)
+            if self._digest is not None:
+                self._digest.update(chunk)
         count = min(len(buffer), len(self._rest))
         buffer[:count] = self._rest[:count]
         self._rest = self._rest[count:]
         return count
+
+    @property
+    def sha256(self) -> str | None:
+        """The digest of what was read, None when none was asked for."""
+        return self._digest.hexdigest() if self._digest else None
 
 
 class Landing:
@@ -143,11 +152,13 @@ class Landing:
             for at in range(0, record.length, _CHUNK):
                 yield batch.read(record.offset + at, min(_CHUNK, record.length - at))
 
-        archive = await self._blob(f"{folder}/instances", Chunks(iterate(manifest.instances, open_file)))
+        archive, lines = await asyncio.gather(
+            self._blob(f"{folder}/instances", Chunks(iterate(manifest.instances, open_file))),
+            self._blob(f"{folder}/headers", Chunks(iter(lambda: headers.read(_CHUNK), b""), hashlib.sha256())),
+        )
         self._passed("landing.archive")
-        lines = await self._blob(f"{folder}/headers", Chunks(iter(lambda: headers.read(_CHUNK), b"")), told=True)
         # The manifest is last: where it lies, all of the batch does.
-        told = await self._blob(f"{folder}/manifest", io.BytesIO(write_manifest(manifest)), told=True)
+        told = await self._blob(f"{folder}/manifest", Chunks([write_manifest(manifest)], hashlib.sha256()))
         self._passed("landing.manifest")
         return Batch(
             batch_id=batch.opening.batch_id,
@@ -158,16 +169,14 @@ class Landing:
             size=archive.size,
         )
 
-    async def _blob(self, key: str, value: IO[bytes] | io.RawIOBase, *, told: bool = False) -> Blob:
-        """Store ``value``. What an older version of this code put there of the same batch is as good, and stays.
-
-        ``told``: its digest is part of the claim check (an archive's instances have digests of their own).
-        """
+    async def _blob(self, key: str, chunks: Chunks) -> Blob:
+        """Store a value. What an older version of this code put there of the same batch is as good, and stays."""
         try:
-            size = await put_parts(self._store, key, value)  # type: ignore[arg-type]
+            size = await put_parts(self._store, key, chunks)  # type: ignore[arg-type]
+            return Blob(store="landing", key=key, size=size, sha256=chunks.sha256)
         except BlobExists:
             size = sum([blob.size async for blob in self._store.list(key)])
-        return Blob(store="landing", key=key, size=size, sha256=await self._digest(key, size) if told else None)
+            return Blob(store="landing", key=key, size=size, sha256=await self._digest(key, size))
 
     async def _digest(self, key: str, size: int) -> str:
         digest = hashlib.sha256()

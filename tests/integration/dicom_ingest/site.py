@@ -54,6 +54,7 @@ class IngestSite:
         self.spool = folder / "spool"
         self.port, self.http_port = free_ports(2)
         self.process: ServerProcess | None = None
+        self._seen: list[tuple[str, bytes]] = []
 
     def environment(self, **others: Any) -> dict[str, str]:
         """The settings of the service."""
@@ -97,14 +98,12 @@ class IngestSite:
 
     async def events(self, kind: type[Event]) -> list[Any]:
         """Every event of this kind in the stream, in order."""
-        found = []
         async with self.nats.jetstream() as jetstream:
             state = (await jetstream.stream_info(kind.stream())).state
-            for sequence in range(1, state.last_seq + 1):
+            for sequence in range(len(self._seen) + 1, state.last_seq + 1):
                 message = await jetstream.get_msg(kind.stream(), sequence)
-                if message.subject == kind.subject:
-                    found.append(decode(message.data or b"", kind).data)
-        return found
+                self._seen.append((message.subject or "", message.data or b""))
+        return [decode(data, kind).data for subject, data in self._seen if subject == kind.subject]
 
     async def landed(self, instances: int, timeout: float = 30) -> list[Landed]:
         """What is in the stored batches once they hold so many instances."""
@@ -113,8 +112,8 @@ class IngestSite:
             events = await self.events(BatchStored)
             if sum(event.batch.instances for event in events) >= instances:
                 return [await self._read(event) for event in events]
-            assert time.monotonic() < deadline, f"{events} {self.log()[-3000:]}"
-            await asyncio.sleep(0.1)
+            assert time.monotonic() < deadline, f"{len(events)} batches: {self.log()[-2000:]}"
+            await asyncio.sleep(0.2)
 
     async def _read(self, event: BatchStored) -> Landed:
         batch = event.batch
