@@ -17,6 +17,9 @@ from cli.site import SiteDown
 START, END = b"\x0b", b"\x1c\r"
 _ACCEPTED = frozenset(("AA", "CA"))
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BATCH = frozenset((b"FHS", b"BHS", b"BTS", b"FTS"))
+#: Where a bare message begins: MSH and its field separator at the start of a line, whatever ends that line.
+_BEGINNING = re.compile(rb"(?:\A|(?<=[\r\n]))(?=MSH[^\w\s])")
 
 app = typer.Typer(no_args_is_help=True, help="Send HL7 v2 messages over MLLP.")
 
@@ -85,19 +88,15 @@ def messages(content: bytes) -> list[bytes]:
     if START in content:
         framed = re.findall(rb"\x0b(.*?)\x1c\r?", content, re.DOTALL)
         return [message for message in framed if message.strip()]
-    found: list[list[bytes]] = []
-    for line in _lines(content.removeprefix(_BYTE_ORDER_MARK)):
-        if line.startswith(b"MSH"):
-            found.append([])
-        if found and line.strip() and line[:3] not in (b"FHS", b"BHS", b"BTS", b"FTS"):
-            found[-1].append(line)
-    return [b"".join(line + b"\r" for line in lines) for lines in found]
+    bare = _BEGINNING.split(content.removeprefix(_BYTE_ORDER_MARK))
+    return [message for message in map(_message, bare) if message.startswith(b"MSH")]
 
 
-def _lines(content: bytes) -> list[bytes]:
-    """Lines by the terminator that ends the first one: with CR, a line feed inside a field is text."""
-    end = re.search(rb"\r\n|\r|\n", content.lstrip())
-    return [line.strip(b"\r\n") for line in content.split(end.group() if end else b"\r")]
+def _message(content: bytes) -> bytes:
+    """One bare message. Its first line end is its terminator: with CR, a line feed inside a field is text."""
+    end = re.search(rb"\r\n|\r|\n", content)
+    lines = [line.strip(b"\r\n") for line in content.split(end.group() if end else b"\r")]
+    return b"".join(line + b"\r" for line in lines if line.strip() and line[:3] not in _BATCH)
 
 
 class Connection:

@@ -127,9 +127,9 @@ def _reached(study: dict[str, Any], state: State) -> bool:
 
 def _not_registered(site: Site, api: Api) -> list[str]:
     """What was acknowledged and is not in the index yet: it lies in the spool, or in the stream."""
-    spooled = api.get("/api/spool")["instances"]
+    spooled = api.get("/api/spool")["batches"]
     if spooled:
-        return [f"{spooled} instances are in the spool"]
+        return [f"{spooled} landing batches are in the spool"]
     for lag in asyncio.run(bus_overview(site))["consumers"]:
         behind = lag["pending"] + lag["unsettled"]
         if lag["consumer"] == "catalog_batch_stored" and behind:

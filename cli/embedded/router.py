@@ -24,6 +24,7 @@ ROUTES = {
     "/fhir": "hl7_fhir",
     "/api/where": "catalog",
     "/api/studies": "catalog",
+    "/api/spool": "dicom_ingest",
     "/api/quarantine": "deid",
     "/api/overdue": "tier_routing",
     "/api/replan": "tier_routing",

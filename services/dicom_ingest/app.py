@@ -14,6 +14,7 @@ from services.dicom_ingest.config import Settings
 from services.dicom_ingest.domain.instance import Issuers
 from services.dicom_ingest.handlers.landing import Landing
 from services.dicom_ingest.handlers.reception import Reception
+from services.dicom_ingest.handlers.status import StatusHandlers
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.service import On, Service, Task
@@ -54,6 +55,7 @@ def build(settings: Settings | None = None) -> Service:
             Task("landing", outbox.run_landing),
             Task("farewells", farewells.run),
         ),
+        routes=StatusHandlers(batches=spool.count_files, waiting_bytes=lambda: outbox.waiting_bytes).routes(),
         checks={"spool": spool.check, "disk": room.ready, "dicom": listener.ready},
         stops=(outbox.stop,),
     )

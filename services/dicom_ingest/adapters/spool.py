@@ -156,6 +156,10 @@ class Spool:
             self._open = [each for each in self._open if each not in ready]
         return ready
 
+    def count_files(self) -> int:
+        """How many batches lie on the disk, those of other processes and of dead ones included."""
+        return sum(1 for _ in self.root.glob(f"*/*{BATCH}"))
+
     @property
     def open_batches(self) -> int:
         """How many batches are open."""

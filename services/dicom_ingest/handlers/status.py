@@ -1,0 +1,26 @@
+"""What the operator may ask: what was acknowledged and has not left the spool."""
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from shared.messaging.threads import in_thread
+
+
+class StatusHandlers:
+    """``batches`` counts the batch files of every process, open ones and those of dead processes included."""
+
+    def __init__(self, *, batches: Callable[[], int], waiting_bytes: Callable[[], int]) -> None:
+        self._batches = batches
+        self._waiting_bytes = waiting_bytes
+
+    def routes(self) -> tuple[Route, ...]:
+        """Every path of the service."""
+        return (Route("/api/spool", self.spool),)
+
+    async def spool(self, request: Request) -> Response:
+        """Batches that are not landed and told yet, and their bytes; nothing of their content."""
+        batches = await in_thread(self._batches)
+        return JSONResponse({"batches": batches, "bytes": self._waiting_bytes()})
