@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import Connection, Row, case, func, or_, select
 
 from contracts.events import PlannedCopy, Waiting
 from services.tier_routing.adapters import settling, sweeping, tables, views
@@ -207,6 +207,44 @@ def summary(connection: Connection, limits: OverdueLimits, now: datetime) -> Doc
         "copies_unproven": _count(connection, copies, ~_is_proven(), copies.c.expired.is_(None)),
         "copies_expired": _count(connection, copies, copies.c.expired.is_not(None)),
         "instances": _count(connection, tables.claims),
+        "copies": _by_place(connection),
+    }
+
+
+def _by_place(connection: Connection) -> list[Document]:
+    """Packs and their instances by target and form: how many copies are planned, and how many are proven."""
+    packed, wanted, copies, cleaned = tables.packs, tables.wanted, tables.copies, tables.deidentified
+    counted = (func.count(), func.coalesce(func.sum(packed.c.instances), 0))
+    planned = (
+        select(wanted.c.target, wanted.c.form, *counted)
+        .join_from(wanted, packed, packed.c.number == wanted.c.pack)
+        .where(wanted.c.state == "wanted", packed.c.plan_id.is_not(None))
+        .group_by(wanted.c.target, wanted.c.form)
+    )
+    form = case((cleaned.c.source_pack_id.is_not(None), "deidentified"), else_="identified")
+    source = func.coalesce(cleaned.c.source_pack_id, copies.c.pack_id)
+    proven = (
+        select(copies.c.target, form, *counted)
+        .select_from(copies.outerjoin(cleaned, cleaned.c.pack_id == copies.c.pack_id))
+        .join(packed, packed.c.pack_id == source)
+        .where(_is_proven())
+        .group_by(copies.c.target, form)
+    )
+    done = {(target, form): counts for target, form, *counts in connection.execute(proven)}
+    return [
+        _place(target, form, counts, done.get((target, form), [0, 0]))
+        for target, form, *counts in sorted(map(tuple, connection.execute(planned)))
+    ]
+
+
+def _place(target: str, form: str, planned: list[int], proven: list[int]) -> Document:
+    return {
+        "target": target,
+        "form": form,
+        "planned": int(planned[0]),
+        "proven": int(proven[0]),
+        "planned_instances": int(planned[1]),
+        "proven_instances": int(proven[1]),
     }
 
 
