@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.deid.domain.dataset import NUMERIC, Element, Elements, known_vr
+from services.deid.domain.dataset import Element, Elements, known_vr
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.rules import PROFILE_CODE, PROFILE_NAME, Action, Rules
@@ -138,7 +138,7 @@ class Cleaner:
             return self._safe_text(element, published)
         if vrs & NUMBERS and not is_number(value):
             return False
-        if element.vr in NUMERIC and len(value) % WIDTHS[element.vr]:
+        if element.vr in WIDTHS and len(value) % WIDTHS[element.vr]:
             return False
         return not (vrs & {"CS", "DS", "IS"}) or not self.identifiers.in_value(value)
 

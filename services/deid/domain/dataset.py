@@ -16,31 +16,8 @@ from shared.errors import Unprocessable
 
 #: VRs whose length field has 32 bits in explicit VR (PS3.5 section 7.1.2).
 LONG = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
-SHORT = frozenset(
-    [
-        "AE",
-        "AS",
-        "AT",
-        "CS",
-        "DA",
-        "DS",
-        "DT",
-        "FD",
-        "FL",
-        "IS",
-        "LO",
-        "LT",
-        "PN",
-        "SH",
-        "SL",
-        "SS",
-        "ST",
-        "TM",
-        "UI",
-        "UL",
-        "US",
-    ]
-)
+NUMERIC = frozenset(["AT", "FD", "FL", "SL", "SS", "UL", "US"])
+SHORT = NUMERIC | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI"}
 #: VRs padded with a space; the others with a zero byte (PS3.5 section 6.2).
 SPACED = frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT"])
 
