@@ -5,6 +5,8 @@ import uuid
 from pathlib import Path
 
 import pytest
+from minio.commonconfig import ENABLED
+from minio.versioningconfig import SUSPENDED, VersioningConfig
 
 from shared.storage import BlobMissing, Credentials, StoreRefused, StoreUnavailable
 from shared.storage.administration import bucket_state, client, ensure_bucket, get_tags, set_tags
@@ -80,6 +82,14 @@ async def test_a_lock_cannot_come_later(seaweed, monkeypatch):
     await ensure_bucket(plain)
     with pytest.raises(ValueError, match="lock"):
         await ensure_bucket(plain.model_copy(update={"lock_days": 2}))
+
+
+async def test_a_key_bucket_keeps_no_versions(target):
+    """A key bucket that somebody made with versions, which outlive a delete, keeps none any more."""
+    await ensure_bucket(target)
+    client(target).set_bucket_versioning(target.key_bucket, VersioningConfig(ENABLED))
+    await ensure_bucket(target)
+    assert client(target).get_bucket_versioning(target.key_bucket).status == SUSPENDED
 
 
 async def test_tags_are_replaced(target):

@@ -119,11 +119,12 @@ async def test_fsyncs_the_bytes_the_name_and_its_folders(root):
     calls = [
         line for line in subprocess.run(command, capture_output=True, text=True).stderr.splitlines() if "(" in line
     ]
-    order = [call.split("(", 1)[0].split()[-1] for call in calls if str(root) in call]
-    assert order[-3:] == ["fsync", "link", "fsync"]
-    synced = [call for call in calls if "fsync(" in call]
-    for folder in (root, root / "a", root / "a/b"):
-        assert any(f"<{folder}>" in call for call in synced)
+    link = next(number for number, call in enumerate(calls) if "link" in call.split("(")[0] and str(root) in call)
+    assert any("fsync" in call and f"<{root}/.staging/" in call for call in calls[:link])
+    assert "fsync" in calls[link + 1]
+    assert f"<{root}/a/b>" in calls[link + 1]
+    for folder in (root, root / "a"):
+        assert any("fsync" in call and f"<{folder}>" in call for call in calls[:link])
 
 
 async def test_a_full_disk_keeps_nothing_of_a_value(small_disk):
