@@ -26,6 +26,9 @@ from services.dicom_ingest.domain.lenient import LENIENT_LIMIT, read_leniently
 MAX_INFLATED = 64 * 1024 * 1024
 MAX_RATIO = 200
 
+#: Bytes of a sequence delimitation item.
+_DELIMITER = 8
+
 #: A declared length reaches beyond the end of the data set: the sender sent less than it says there is.
 CUT_SHORT = "cut-short"
 #: The header breaks the standard; pydicom could read it.
@@ -102,15 +105,12 @@ def _read(window: Window, transfer_syntax: str) -> Reading:
 
 def _encapsulated(walk: Walk, window: Window, header: Header, found: PixelData) -> Reading:
     """The pixels' bytes are all items with their tags, and not the delimiter (PS3.5 section A.4)."""
-    fragments, end = [], found.offset
     try:
-        for offset, length in walk.fragments(found.offset):
-            fragments.append((offset, length))
-            end = offset + length
+        *fragments, (end, _nothing) = walk.fragments(found.offset)
     except CutShort:
         return Reading(header, None, found.at, found.offset, window.size - found.offset, None, (CUT_SHORT,))
-    frames = fragments[1:-1]
-    length = end - found.offset
+    frames = fragments[1:]
+    length = end - _DELIMITER - found.offset
     if len(frames) > FRAGMENT_LIMIT:
         return Reading(header, None, found.at, found.offset, length, None, (INDEX_OMITTED,))
     return Reading(header, None, found.at, found.offset, length, Fragments(fragments=tuple(frames)))

@@ -73,9 +73,9 @@ def is_identifier(text: str) -> bool:
 @lru_cache(maxsize=4096)
 def is_storage(abstract_syntax: str) -> bool:
     """Whether instances of this SOP class are taken: every class that is not known to be another service's."""
-    uid = UID(abstract_syntax)
     if not is_uid(abstract_syntax):
         return False
+    uid = UID(abstract_syntax)
     if uid.name == abstract_syntax or not uid.type:
         return True
     if not uid.name:
