@@ -13,7 +13,7 @@ one start and is counted on a longer list: it is more likely waiting than killin
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 
 import nats.errors
@@ -141,7 +141,8 @@ class Attempts:
 
     async def _hand_over(self, key: str, record: Record, turn: "_Turn") -> None:
         await asyncio.sleep(HANDOVER)
-        await self._write(key, replace(record, started=record.started - 1, survived=record.survived + 1))
+        with suppress(BusAway):
+            await self._write(key, replace(record, started=record.started - 1, survived=record.survived + 1))
         turn.end()
 
     async def _write(self, key: str, record: Record) -> None:

@@ -1,22 +1,16 @@
-"""The bus: one connection of one service, and the only way to publish.
-
-The connection never gives up (a closed one freezes FastStream's loop), keeps no buffer while it is down (what is
-buffered is delivered later, behind the back of a caller who was told that it failed) and notices a dead peer in
-seconds.
-"""
+"""The bus: one connection of one service, and the only way to publish."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import nats
 import nats.errors
 import nats.js.errors
 from faststream.middlewares import AckPolicy
 from faststream.nats import NatsBroker
-from faststream.nats.security import NatsUserPassword
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from opentelemetry import trace
@@ -24,38 +18,16 @@ from pydantic import BaseModel
 
 from shared.errors import RetryLater, Unprocessable
 from shared.messaging.cloudevent import CloudEvent, data_schema, encode, headers
+from shared.messaging.connection import PERSISTENCE, BusSettings, inbox_prefix, security
 from shared.messaging.tracing import BODY_SIZE, current_traceparent, sending
 from shared.observability import logger, metrics
 
-#: What every connection of ours says, to FastStream's broker and to nats-py alike.
-PERSISTENCE: dict[str, Any] = {
-    "allow_reconnect": True,
-    "max_reconnect_attempts": -1,
-    "reconnect_time_wait": 1,
-    "connect_timeout": 5,
-    "ping_interval": 15,
-    "max_outstanding_pings": 2,
-    "pending_size": 0,
-}
 PUBLISH_TIMEOUT = 5.0
 PUBLISH_ATTEMPTS = 2
 GRACEFUL_TIMEOUT = 20.0
 DRAIN_TIMEOUT = 5
 
 log = logger("causeway.bus")
-
-
-class BusSettings(Protocol):
-    """What the bus reads of a service's settings."""
-
-    @property
-    def nats_url(self) -> str: ...
-    @property
-    def nats_user(self) -> str | None: ...
-    @property
-    def nats_password(self) -> Any: ...
-    @property
-    def site(self) -> str: ...
 
 
 class BusAway(RetryLater):
@@ -105,10 +77,15 @@ class _Broker(NatsBroker):
 
 @dataclass
 class Bus:
-    """The connection of ``service`` to the bus. It is made by ``connect`` (or by the broker's start), never before."""
+    """The connection of ``service`` to the bus. It is made by ``connect`` (or by the broker's start), never before.
+
+    Seconds: ``publish_timeout`` until a publish counts as unanswered, ``graceful_timeout`` for handlers at the end.
+    """
 
     settings: BusSettings
     service: str
+    publish_timeout: float = PUBLISH_TIMEOUT
+    graceful_timeout: float = GRACEFUL_TIMEOUT
     broker: _Broker = field(init=False, repr=False)
     _up: asyncio.Event = field(default_factory=asyncio.Event, init=False, repr=False)
     _failure: asyncio.Future[None] | None = field(default=None, init=False, repr=False)
@@ -120,13 +97,13 @@ class Bus:
             name=self.service,
             inbox_prefix=inbox_prefix(self.service),
             **PERSISTENCE,
-            security=_security(self.settings),
+            security=security(self.settings),
             drain_timeout=DRAIN_TIMEOUT,
             reconnected_cb=self._reconnected,
             disconnected_cb=self._disconnected,
             error_cb=self._error,
             closed_cb=self._closed,
-            graceful_timeout=GRACEFUL_TIMEOUT,
+            graceful_timeout=self.graceful_timeout,
             ack_policy=AckPolicy.MANUAL,
             # The envelope is decoded by ``cloudevent.decode``; FastStream's own validation would tell what it saw.
             apply_types=False,
@@ -149,7 +126,7 @@ class Bus:
     @property
     def jetstream(self) -> JetStreamContext:
         """JetStream with a patient time-out; BusAway before the first connection."""
-        return self.client.jetstream(timeout=PUBLISH_TIMEOUT)
+        return self.client.jetstream(timeout=self.publish_timeout)
 
     @property
     def connected(self) -> bool:
@@ -244,7 +221,9 @@ class Bus:
         if not self.connected:
             raise BusAway("bus-away")
         with metrics().timed("causeway_publish_seconds"):
-            ack = await self.jetstream.publish(subject, body, timeout=PUBLISH_TIMEOUT, stream=stream, headers=header)
+            ack = await self.jetstream.publish(
+                subject, body, timeout=self.publish_timeout, stream=stream, headers=header
+            )
         metrics().count("causeway_published_total", subject=subject)
         return ack.seq
 
@@ -269,26 +248,3 @@ class Bus:
         # FastStream raises it again, inside nats-py's reconnection task, which then ends without a word.
         if isinstance(error, nats.errors.AuthorizationError):
             self.fail(error)
-
-
-def inbox_prefix(service: str) -> str:
-    """Where the answers to ``service`` arrive: a place of its own, so that no other may listen."""
-    return f"_INBOX_{service}"
-
-
-def _login(settings: BusSettings) -> tuple[str, str] | None:
-    password = settings.nats_password
-    secret = password.get_secret_value() if hasattr(password, "get_secret_value") else password
-    return (settings.nats_user, secret or "") if settings.nats_user else None
-
-
-def _security(settings: BusSettings) -> NatsUserPassword | None:
-    login = _login(settings)
-    return NatsUserPassword(*login) if login else None
-
-
-async def open_client(settings: BusSettings, name: str, **options: Any) -> Client:
-    """A bare connection with the same manners, for the heartbeat and for tools."""
-    login = _login(settings)
-    credentials = {"user": login[0], "password": login[1]} if login else {}
-    return await nats.connect(settings.nats_url, name=name, **(PERSISTENCE | credentials | options))

@@ -15,7 +15,7 @@ from typing import Any
 import nats.errors
 from nats.aio.client import Client
 
-from shared.messaging.bus import BusSettings, open_client
+from shared.messaging.connection import BusSettings, open_client
 
 INTERVAL = 5.0
 ABANDONED = 300.0

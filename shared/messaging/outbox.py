@@ -43,7 +43,7 @@ BATCH = 32
 #: When a wake-up finds nothing yet (its transaction commits this very moment): the pauses before it looks again.
 LOOKS = (0.0, 0.002, 0.01, 0.05, 0.2)
 #: How long a row may wait that nobody announced: of a replica that died, or with a lapsed claim.
-ROUND = 5.0
+LOOK_EVERY = 5.0
 PAUSE = 0.5
 
 T = TypeVar("T")
@@ -77,10 +77,23 @@ def outbox_table(metadata: MetaData) -> Table:
 
 
 class Outbox:
-    """The outbox in ``table`` of ``database``, sent over ``bus``."""
+    """The outbox in ``table`` of ``database``, sent over ``bus``.
 
-    def __init__(self, table: Table, database: Transactions, bus: Bus) -> None:
+    Seconds: a row is claimed for ``claim``; one that nobody announced is found within ``look_every``.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        database: Transactions,
+        bus: Bus,
+        *,
+        claim: float = CLAIM,
+        look_every: float = LOOK_EVERY,
+    ) -> None:
         self._table = table
+        self._claim_for = claim
+        self._look_every = look_every
         self._database = database
         self._bus = bus
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -113,7 +126,7 @@ class Outbox:
             with suppress(RetryLater):
                 await self._drain(looks)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), ROUND)
+                await asyncio.wait_for(self._woken.wait(), self._look_every)
 
     async def waiting(self) -> int:
         """How many rows wait."""
@@ -169,7 +182,7 @@ class Outbox:
         rows = connection.execute(free).all()
         if rows:
             claimed = table.c.number.in_([row.number for row in rows])
-            connection.execute(update(table).where(claimed).values(claimed_until=now + CLAIM))
+            connection.execute(update(table).where(claimed).values(claimed_until=now + self._claim_for))
         return rows
 
     async def _release(self, numbers: list[int]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.messaging.attempts import BUCKET
-from shared.messaging.bus import inbox_prefix
+from shared.messaging.connection import inbox_prefix
 from shared.messaging.plan import Durable, Plan
 
 

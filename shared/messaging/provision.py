@@ -24,7 +24,7 @@ from nats.js.api import (
 )
 
 from shared.messaging.attempts import BUCKET, BUCKET_TTL
-from shared.messaging.bus import BusSettings, open_client
+from shared.messaging.connection import BusSettings, open_client
 from shared.messaging.plan import Durable, Plan, StreamPlan
 
 _PAUSE = 0.25

@@ -26,7 +26,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import ConsumerConfig
 
-from shared.messaging.bus import GRACEFUL_TIMEOUT, Bus
+from shared.messaging.bus import Bus
 from shared.observability import logger, metrics
 
 #: Seconds that one pull waits at the server (one that was reset answers only the pulls that follow), and that we wait
@@ -50,6 +50,8 @@ class Slot:
         self._request = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         self._arrived: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._inbox: Subscription | None = None
+        self._is_stale = False
+        self._is_waiting = False
         bus.on_reconnect(self._wake)
 
     async def pull(self) -> Msg | None:
@@ -57,14 +59,19 @@ class Slot:
 
         ServiceUnavailableError when nothing answers for the consumer, nats errors when the connection is away.
         """
+        if self._is_stale:
+            await self.close()
         if self._inbox is None:
             await self._open()
         expires = json.dumps({"batch": 1, "expires": int(PULL_EXPIRES * 1e9)}).encode()
         await self._bus.client.publish(self._request, expires, reply=self._address)
+        self._is_waiting = True
         try:
             answer = await asyncio.wait_for(self._arrived.get(), PULL_EXPIRES + PULL_PATIENCE)
         except TimeoutError:
             answer = None
+        finally:
+            self._is_waiting = False
         if answer is None:
             # The request may still stand at the server: only a new inbox makes sure that it brings nothing unasked.
             await self.close()
@@ -77,6 +84,7 @@ class Slot:
             with suppress(nats.errors.Error, OSError):
                 await self._inbox.unsubscribe()
             self._inbox = None
+        self._is_stale = False
         while not self._arrived.empty():
             left = self._arrived.get_nowait()
             if left is not None and _status(left) is None:
@@ -91,7 +99,10 @@ class Slot:
         self._arrived.put_nowait(message)
 
     def _wake(self) -> None:
-        self._arrived.put_nowait(None)
+        """After a reconnection nobody knows what became of a request, nor of an inbox."""
+        self._is_stale = True
+        if self._is_waiting:
+            self._arrived.put_nowait(None)
 
     @staticmethod
     def _judged(answer: Msg) -> Msg | None:
@@ -151,13 +162,13 @@ class DurableSubscriber(PullStreamSubscriber):
             self._slots.append((slot, asyncio.create_task(self._serve(slot), name=self.durable)))
 
     async def stop(self) -> None:
-        """Stop pulling at once; give what is in work ``GRACEFUL_TIMEOUT``, then cancel it (it is given back)."""
+        """Stop pulling at once; what is in work has the ``graceful_timeout``, then it is cancelled and given back."""
         self.running = False
         tasks = [task for _, task in self._slots]
         for task in self._idle & set(tasks):
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=GRACEFUL_TIMEOUT)
+            await asyncio.wait(tasks, timeout=self._bus.graceful_timeout)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

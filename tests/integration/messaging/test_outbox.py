@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, MetaData
 
-from shared.messaging import outbox as messaging_outbox
 from shared.messaging.bus import Bus
 from shared.messaging.inbox import Inbox, inbox_table
 from shared.messaging.outbox import Outbox, outbox_table
@@ -78,10 +77,9 @@ async def _empty(outbox: Outbox) -> bool:
     return await outbox.waiting() == 0
 
 
-async def test_a_commit_wakes_the_relay(bus: NatsServer, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messaging_outbox, "ROUND", 3600)
+async def test_a_commit_wakes_the_relay(bus: NatsServer, database: Database) -> None:
     async with publisher(bus) as sender:
-        outbox = Outbox(OUTBOX, database, sender)
+        outbox = Outbox(OUTBOX, database, sender, look_every=3600)
         async with relaying(outbox):
             for each in "abcdef":
                 await asyncio.sleep(0.05)
@@ -129,16 +127,12 @@ async def test_several_relays_publish_each_row_once(bus: NatsServer, database: D
         assert sorted(await stored(bus)) == ids
 
 
-async def test_a_claim_that_its_holder_did_not_keep_ends(
-    bus: NatsServer, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(messaging_outbox, "CLAIM", 0.5)
-    monkeypatch.setattr(messaging_outbox, "ROUND", 0.2)
-    dead = Outbox(OUTBOX, database, Bus(bus.settings(), "dead"))
+async def test_a_claim_that_its_holder_did_not_keep_ends(bus: NatsServer, database: Database) -> None:
+    dead = Outbox(OUTBOX, database, Bus(bus.settings(), "dead"), claim=0.5)
     await tell(database, dead, "a")
     await database.run(dead._claim)
     async with publisher(bus) as sender:
-        alive = Outbox(OUTBOX, database, sender)
+        alive = Outbox(OUTBOX, database, sender, look_every=0.2)
         async with relaying(alive):
             await eventually(lambda: _empty(alive))
     assert await stored(bus) == ["a"]

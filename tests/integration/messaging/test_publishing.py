@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from shared.messaging import bus as messaging
 from shared.messaging.bus import Bus, BusAway, EventTooLarge
 from tests.support.nats import NatsServer
 from tests.support.services import Noted, publisher
@@ -41,10 +40,10 @@ async def test_what_failed_while_the_bus_was_away_is_not_sent_behind_our_back(bu
         assert await stored(bus) == 2
 
 
-async def test_a_publish_to_a_silent_server_ends(bus: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_publish_to_a_silent_server_ends(bus: NatsServer) -> None:
     """A future of ``publish_async`` would wait for ever; and the repeat is kept once although both arrive."""
-    monkeypatch.setattr(messaging, "PUBLISH_TIMEOUT", 0.5)
     async with publisher(bus) as sender:
+        sender.publish_timeout = 0.5
         bus.server.freeze()
         with pytest.raises(BusAway, match="bus-timeout"):
             await sender.publish(Noted(number=1), id="a")

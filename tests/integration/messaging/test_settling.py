@@ -197,6 +197,25 @@ async def test_a_handler_that_blocks_the_event_loop_keeps_its_message(bus: NatsS
     assert deliveries == [1]
 
 
+async def test_a_message_that_comes_again_while_it_is_in_work_is_not_worked_on_twice(bus: NatsServer) -> None:
+    """Without a heartbeat the server believes, after two seconds, that it was lost."""
+    running, most, deliveries = 0, 0, []
+
+    async def handle(event) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        deliveries.append(event.deliveries)
+        await asyncio.sleep(5)
+        running -= 1
+
+    async with living(worker(bus, handle), heartbeat=3600), publisher(bus) as sender:
+        await sender.publish(Noted(number=1), id="a")
+        await eventually(lambda: deliveries)
+        await eventually(lambda: running == 0)
+    assert most == 1
+
+
 async def test_stock_a_bare_nak_is_answered_at_once(bus: NatsServer) -> None:
     """Why the delay is given with each nak: the server's backoff is for acknowledgements that never came."""
     config = ConsumerConfig(durable_name="plain", filter_subject="imaging.>", backoff=[5, 5, 5], max_deliver=4)

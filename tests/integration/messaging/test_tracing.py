@@ -17,14 +17,16 @@ from tests.support.services import Echoed, Noted, eventually, living, publisher,
 
 
 @pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
-    """What messaging traces, in memory."""
+def spans() -> Iterator[InMemorySpanExporter]:
+    """What is traced in this process from now on."""
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        trace.set_tracer_provider(TracerProvider())
     exporter = InMemorySpanExporter()
-    provider = TracerProvider()
+    provider = trace.get_tracer_provider()
+    assert isinstance(provider, TracerProvider)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(tracing, "_tracer", lambda: provider.get_tracer("test"))
     yield exporter
-    provider.shutdown()
+    exporter.shutdown()
 
 
 def named(spans: InMemorySpanExporter, name: str) -> ReadableSpan | None:
