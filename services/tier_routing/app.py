@@ -1,7 +1,5 @@
 """tier_routing: the flow."""
 
-from datetime import UTC, datetime
-
 from contracts.events import (
     AssociationEnded,
     BatchArchived,
@@ -23,6 +21,7 @@ from contracts.events import (
     PackPlanned,
     PackSealed,
 )
+from services.tier_routing.adapters.clock import now
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.adapters.manifests import LandingManifests
 from services.tier_routing.adapters.sql_ledger import SqlLedger
@@ -51,10 +50,8 @@ def build(settings: Settings | None = None) -> Service:
     desk = Desk(policy=policy, site_key=SiteKey.load(settings.site_key_file), outbox=out)
     ledger = SqlLedger(database=database, desk=desk)
     manifests = LandingManifests(open_store(settings.landing_url))
-    on = EventHandlers(ledger=ledger, manifests=manifests, clock=_now)
-    timers = Timers(
-        clockwork=ledger, clock=_now, pack_every=settings.pack_timer_every, sweep_every=settings.sweep_every
-    )
+    on = EventHandlers(ledger=ledger, manifests=manifests, clock=now)
+    timers = Timers(clockwork=ledger, clock=now, pack_every=settings.pack_timer_every, sweep_every=settings.sweep_every)
     facts = (PackDeidentified, InstancesQuarantined, PackSealed, CopyWritten, CopyVerified, CopyDamaged, CopyFailed)
     orders = (OrderPlaced, OrderChanged, OrderCancelled)
     return Service(
@@ -73,12 +70,8 @@ def build(settings: Settings | None = None) -> Service:
             Task("sweep", timers.sweep),
             Task("retention", timers.end_retention),
         ),
-        routes=HttpHandlers(questions=ledger, clock=_now, access=log_access).routes(),
+        routes=HttpHandlers(questions=ledger, clock=now, access=log_access).routes(),
         checks={"database": database.check},
         starts=(lambda: database.migrate("services.tier_routing.migrations"),),
         stops=(database.close,),
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

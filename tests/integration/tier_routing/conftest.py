@@ -42,6 +42,7 @@ class Site:
     """A ledger, and a clock that only a test moves (seconds after noon)."""
 
     database: Database
+    url: str
     text: str = POLICY
     now: float = 0
     heard: int = 0
@@ -55,6 +56,10 @@ class Site:
             desk = Desk(policy=policy(self.text), site_key=SITE_KEY, outbox=out)
             self.ledgers[self.text] = SqlLedger(database=self.database, desk=desk)
         return self.ledgers[self.text]
+
+    def beside(self, heard: int = 0) -> "Site":
+        """Another process on the same database."""
+        return Site(Database(self.url), self.url, heard=heard)
 
     @property
     def moment(self) -> datetime:
@@ -137,5 +142,5 @@ async def site(request, tmp_path) -> AsyncIterator[Site]:
     url = sqlite if request.param == "sqlite" else request.getfixturevalue("postgres")
     database = Database(url)
     await database.migrate("services.tier_routing.migrations")
-    yield Site(database)
+    yield Site(database, url)
     await database.close()

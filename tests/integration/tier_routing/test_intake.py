@@ -84,7 +84,7 @@ async def test_a_batch_that_comes_again_changes_nothing(site: Site):
 async def test_two_processes_close_a_pack_once(site: Site):
     await site.store("a")
     site.now += 10
-    other = Site(site.database)
+    other = site.beside()
     closed = [await ledger.close_due(site.moment) for ledger in (site.ledger, other.ledger)]
     assert closed == [1, 0]
 
