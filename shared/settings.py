@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 
 class ServiceSettings(BaseSettings):
@@ -12,6 +12,10 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="CAUSEWAY_", frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True
     )
+
+    #: A folder whose files are named like variables (``causeway_nats_password``) and hold what no environment should:
+    #: how containers get passwords. A variable goes before a file.
+    secrets_dir: Path | None = None
 
     #: The name of this site in ``ce-source``; never a name that identifies a person.
     site: str = "local"
@@ -34,3 +38,17 @@ class ServiceSettings(BaseSettings):
     trace_file: Path | None = None
     #: Where spans are sent as well, such as ``http://collector:4318/v1/traces``.
     otlp_endpoint: str | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is passed, else the environment, else the files of ``secrets_dir``."""
+        folder = env_settings().get("secrets_dir")
+        files = (SecretsSettingsSource(settings_cls, secrets_dir=folder),) if folder else ()
+        return (init_settings, env_settings, *files)

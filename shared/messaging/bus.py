@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from shared.errors import RetryLater, Unprocessable
 from shared.messaging.cloudevent import CloudEvent, data_schema, encode, headers
 from shared.messaging.connection import PERSISTENCE, BusSettings, inbox_prefix, security
-from shared.messaging.tracing import BODY_SIZE, current_traceparent, sending
+from shared.messaging.tracing import BODY_SIZE, current_traceparent, references, sending
 from shared.observability import logger, metrics
 
 PUBLISH_TIMEOUT = 5.0
@@ -184,7 +184,8 @@ class Bus:
 
     async def send(self, sent: Letter) -> int:
         """Publish a letter as ``publish`` does."""
-        with sending(sent.subject, sent.id, sent.traceparent, sent.links) as traceparent:
+        about = references(sent.data)
+        with sending(sent.subject, sent.id, sent.traceparent, sent.links, about) as traceparent:
             envelope = CloudEvent[Mapping[str, Any]](
                 id=sent.id,
                 source=self.source,

@@ -4,10 +4,11 @@ Names and attributes follow the OpenTelemetry messaging conventions 1.44. Baggag
 be copied to every later message, across sites.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -15,6 +16,7 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shared.errors import CausewayError
+from shared.observability.names import REFERENCES
 
 #: A message older than this is a replay: its processing links to its sender instead of prolonging a trace days old.
 REPLAYED_AFTER = timedelta(hours=1)
@@ -35,6 +37,7 @@ class Arrival:
     time: datetime
     traceparent: str | None
     retried: bool = False
+    references: Mapping[str, str] = field(default_factory=dict)
 
 
 def current_traceparent() -> str | None:
@@ -44,15 +47,37 @@ def current_traceparent() -> str | None:
     return carrier.get("traceparent")
 
 
+def references(data: Any, depth: int = 2) -> dict[str, str]:
+    """The opaque ids in an event's data (a model or a mapping), of it and of what it holds: what a span may say."""
+    items = data.items() if isinstance(data, Mapping) else ((name, getattr(data, name)) for name in _fields(data))
+    found: dict[str, str] = {}
+    for name, value in items:
+        if name in REFERENCES and isinstance(value, str):
+            found[name] = value
+        elif depth > 1 and (isinstance(value, Mapping) or _fields(value)):
+            found = references(value, depth - 1) | found
+    return found
+
+
+def _fields(value: Any) -> Iterable[str]:
+    return getattr(type(value), "model_fields", ())
+
+
 def context_of(traceparent: str | None) -> Context | None:
     """The context that ``traceparent`` names, None when it names none."""
     return _PROPAGATOR.extract({"traceparent": traceparent}, Context()) if traceparent else None
 
 
 @contextmanager
-def sending(subject: str, message_id: str, parent: str | None, links: Iterable[str] = ()) -> Iterator[str | None]:
+def sending(
+    subject: str,
+    message_id: str,
+    parent: str | None,
+    links: Iterable[str] = (),
+    about: Mapping[str, str] | None = None,
+) -> Iterator[str | None]:
     """A ``send`` span under ``parent`` (a traceparent; None: the current span); yields its own traceparent."""
-    attributes = _attributes("send", subject, message_id)
+    attributes = _attributes("send", subject, message_id) | dict(about or {})
     with (
         _tracer().start_as_current_span(
             f"send {subject}",
@@ -72,7 +97,7 @@ def sending(subject: str, message_id: str, parent: str | None, links: Iterable[s
 def processing(arrival: Arrival) -> Iterator[None]:
     """A ``process`` span: child of the sender's, or linked to it when the message is a replay."""
     replayed = arrival.retried or datetime.now(UTC) - arrival.time > REPLAYED_AFTER
-    attributes = _attributes("process", arrival.subject, arrival.id)
+    attributes = _attributes("process", arrival.subject, arrival.id) | dict(arrival.references)
     with (
         _tracer().start_as_current_span(
             f"process {arrival.subject}",

@@ -33,6 +33,8 @@ _OPAQUE_KEYS = (
     "patient_ref plan_id policy_digest ref request_id sealed_id span_id study_key_id study_ref trace_id "
     "transaction_id"
 )
+#: What a span may say of which things an event is about.
+REFERENCES = frozenset(("association_id", "batch_id", "order_ref", "pack_id", "patient_ref", "sealed_id", "study_ref"))
 _NAME_KEYS = (
     "action cause check code consumer deadletter durable entity event form from_tier handler key_domain kind "
     "level library messaging.batch.id messaging.consumer.group.name messaging.destination.template "

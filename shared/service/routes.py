@@ -1,6 +1,6 @@
 """From the route table to subscribers: decode, trace, call."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from shared.messaging import deadletters
 from shared.messaging.cloudevent import Received, decode
 from shared.messaging.subscriber import DurableSubscriber, subscribe
-from shared.messaging.tracing import Arrival, processing
+from shared.messaging.tracing import Arrival, processing, references
 from shared.observability import bound
 from shared.service.model import On, OnDeadLetter, Service
 
@@ -65,7 +65,7 @@ def _event_decoder(row: On) -> Callable[[NatsMessage], Awaitable[Delivered]]:
             deliveries=raw.metadata.num_delivered,
             traceparent=envelope.traceparent,
         )
-        arrival = _arrival(raw, row.subject, envelope.id, envelope.traceparent)
+        arrival = _arrival(raw, row.subject, envelope.id, envelope.traceparent, references(envelope.data))
         return Delivered(received, arrival)
 
     return decode_event
@@ -79,7 +79,9 @@ async def _dead_letter_decoder(message: NatsMessage) -> Delivered:
     return Delivered(letter, _arrival(raw, deadletters.WILDCARD, letter.event_id, header.get("traceparent")))
 
 
-def _arrival(raw: Msg, subject: str, event_id: str, traceparent: str | None) -> Arrival:
+def _arrival(
+    raw: Msg, subject: str, event_id: str, traceparent: str | None, about: Mapping[str, str] | None = None
+) -> Arrival:
     return Arrival(
         subject=subject,
         consumer=raw.metadata.consumer,
@@ -88,4 +90,5 @@ def _arrival(raw: Msg, subject: str, event_id: str, traceparent: str | None) -> 
         time=raw.metadata.timestamp.astimezone(UTC),
         traceparent=traceparent,
         retried="cw-retry-of" in (raw.headers or {}),
+        references=about or {},
     )
