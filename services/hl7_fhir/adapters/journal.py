@@ -11,13 +11,13 @@ from services.hl7_fhir.adapters.numbers import find_order, remember_order
 from services.hl7_fhir.adapters.resources import Change, load, save
 from services.hl7_fhir.adapters.tables import messages
 from services.hl7_fhir.domain import order, patient, record
+from services.hl7_fhir.domain.arrival import Arrival
 from services.hl7_fhir.domain.datatypes import Json
 from services.hl7_fhir.domain.decision import Decision, Occasion, PatientSaid
 from services.hl7_fhir.domain.identity import Identity
 from services.hl7_fhir.domain.order import Fact, OrderSaid
 from services.hl7_fhir.domain.record import Known, Site
 from services.hl7_fhir.domain.refusal import Refused
-from services.hl7_fhir.ports import Arrival
 from shared.errors import AlreadyDone
 from shared.identity import SiteKey
 from shared.sql import Database

@@ -11,8 +11,9 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, inser
 
 from services.hl7_fhir.adapters.tables import identifiers, resources, versions
 from services.hl7_fhir.domain import record as records
+from services.hl7_fhir.domain.fhir import Stored
 from services.hl7_fhir.domain.record import Record
-from services.hl7_fhir.ports import Query, Stored
+from services.hl7_fhir.domain.search import Search
 from shared.sql import Database
 
 _MAX_INDEXED = 512
@@ -110,28 +111,28 @@ class SqlResources:
         found = await self._database.read(lambda connection: connection.execute(wanted).one_or_none())
         return _stored(found) if found is not None else None
 
-    async def search(self, query: Query) -> tuple[int, tuple[Stored, ...]]:
+    async def search(self, asked: Search) -> tuple[int, tuple[Stored, ...]]:
         """How many match, and a page of them, those that changed last first."""
-        return await self._database.read(lambda connection: _search(connection, query))
+        return await self._database.read(lambda connection: _search(connection, asked))
 
 
-def _search(connection: Connection, query: Query) -> tuple[int, tuple[Stored, ...]]:
-    conditions = _conditions(query)
+def _search(connection: Connection, asked: Search) -> tuple[int, tuple[Stored, ...]]:
+    conditions = _conditions(asked)
     total = connection.execute(select(func.count()).select_from(resources).where(*conditions)).scalar_one()
     page = select(resources).where(*conditions).order_by(resources.c.updated.desc(), resources.c.id)
-    found = connection.execute(page.limit(query.limit).offset(query.offset)).all()
+    found = connection.execute(page.limit(asked.count).offset(asked.offset)).all()
     return total, tuple(_stored(row) for row in found)
 
 
-def _conditions(query: Query) -> list[ColumnElement[bool]]:
+def _conditions(asked: Search) -> list[ColumnElement[bool]]:
     """Groups are joined by "and", the alternatives in a group by "or" (R4 section 3.1.1.5)."""
-    named = [or_(*(_has_identifier(system, value) for system, value in group)) for group in query.identifiers]
+    named = [or_(*(_has_identifier(system, value) for system, value in group)) for group in asked.identifiers]
     return [
-        resources.c.type == query.type,
-        *(resources.c.id.in_(group) for group in query.ids),
-        *(resources.c.patient.in_(group) for group in query.patients),
+        resources.c.type == asked.kind,
+        *(resources.c.id.in_(group) for group in asked.ids),
+        *(resources.c.patient.in_(group) for group in asked.patients),
         *(
-            resources.c.id.in_(select(identifiers.c.id).where(identifiers.c.type == query.type, anyone))
+            resources.c.id.in_(select(identifiers.c.id).where(identifiers.c.type == asked.kind, anyone))
             for anyone in named
         ),
     ]

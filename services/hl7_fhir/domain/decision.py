@@ -7,7 +7,7 @@ from enum import Enum
 
 from services.hl7_fhir.domain import datatypes, patient
 from services.hl7_fhir.domain.identity import Identity, patient_identity
-from services.hl7_fhir.domain.message import Message, Segment, read
+from services.hl7_fhir.domain.message import Message, read
 from services.hl7_fhir.domain.order import OrderSaid, orders_of
 from services.hl7_fhir.domain.record import Fields, Site, fields_of
 from shared.identity import SiteKey
@@ -42,30 +42,6 @@ class Decision:
     patient: PatientSaid | None = None
     orders: tuple[OrderSaid, ...] = ()
     flags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Name:
-    """What a message calls itself: MSH-3, MSH-4, MSH-10, MSH-9 and MSH-12, as far as they were sent."""
-
-    sender: str
-    facility: str
-    control_id: str
-    type: str
-    trigger: str
-    version: str
-
-    @classmethod
-    def of(cls, header: Segment) -> "Name":
-        """The name in ``header``."""
-        return cls(
-            sender=header.raw(3),
-            facility=header.raw(4),
-            control_id=header.raw(10),
-            type=header.text(9),
-            trigger=header.text(9, 2),
-            version=header.text(12),
-        )
 
 
 @dataclass(frozen=True)

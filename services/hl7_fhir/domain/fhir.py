@@ -1,6 +1,7 @@
 """FHIR R4 (4.0.1) documents of the read-only API: resources with meta, bundles, outcomes, capabilities."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -29,26 +30,42 @@ def instant(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")
 
 
-def with_meta(body: Json, resource_id: str, version: int, updated: datetime, message_ref: str) -> Json:
-    """The resource as served: ``body`` with its id and meta; ``meta.source`` is an opaque name of the message."""
-    meta = {
-        "versionId": str(version),
-        "lastUpdated": instant(updated),
-        "source": f"urn:x-causeway:hl7-message:{message_ref}",
-    }
-    rest = {name: value for name, value in body.items() if name != "resourceType"}
-    return {"resourceType": body["resourceType"], "id": resource_id, "meta": meta, **rest}
+@dataclass(frozen=True)
+class Stored:
+    """A version of a resource; ``body`` has neither id nor meta."""
+
+    type: str
+    id: str
+    version: int
+    updated: datetime
+    message_ref: str
+    body: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def etag(self) -> str:
+        """The entity tag of the version (R4 section 3.1.0.1.3)."""
+        return f'W/"{self.version}"'
+
+    def shown(self) -> Json:
+        """The resource as served, with id and meta; ``meta.source`` is an opaque name of the message."""
+        meta = {
+            "versionId": str(self.version),
+            "lastUpdated": instant(self.updated),
+            "source": f"urn:x-causeway:hl7-message:{self.message_ref}",
+        }
+        rest = {name: value for name, value in self.body.items() if name != "resourceType"}
+        return {"resourceType": self.type, "id": self.id, "meta": meta, **rest}
 
 
-def searchset(base: str, total: int, found: Iterable[Json], links: dict[str, str]) -> Json:
+def searchset(base: str, total: int, found: Iterable[Stored], links: dict[str, str]) -> Json:
     """A Bundle of type searchset; ``links`` by relation (R4 section 3.1.1.8)."""
     entries = [
         {
-            "fullUrl": f"{base}/{resource['resourceType']}/{resource['id']}",
-            "resource": resource,
+            "fullUrl": f"{base}/{stored.type}/{stored.id}",
+            "resource": stored.shown(),
             "search": {"mode": "match"},
         }
-        for resource in found
+        for stored in found
     ]
     bundle: Json = {
         "resourceType": "Bundle",

@@ -20,13 +20,17 @@ class SearchRefused(Unprocessable):
 
 @dataclass(frozen=True)
 class Search:
-    """One group of alternatives for every time a parameter was given; system None matches any."""
+    """One group of alternatives for every time a parameter was given; system None matches any.
 
-    ids: tuple[tuple[str, ...], ...]
-    identifiers: tuple[tuple[tuple[str | None, str], ...], ...]
-    patients: tuple[tuple[str, ...], ...]
-    count: int
-    offset: int
+    ``count`` resources from ``offset`` on, those that changed last first.
+    """
+
+    kind: str
+    ids: tuple[tuple[str, ...], ...] = ()
+    identifiers: tuple[tuple[tuple[str | None, str], ...], ...] = ()
+    patients: tuple[tuple[str, ...], ...] = ()
+    count: int = DEFAULT_COUNT
+    offset: int = 0
 
 
 def read(kind: str, parameters: Iterable[tuple[str, str]]) -> Search:
@@ -40,6 +44,7 @@ def read(kind: str, parameters: Iterable[tuple[str, str]]) -> Search:
         raise SearchRefused("search-parameter-not-supported")
     references = ("patient", "subject")
     return Search(
+        kind=kind,
         ids=tuple(_alternatives(value) for name, value in asked if name == "_id"),
         identifiers=tuple(
             tuple(_token(each) for each in _alternatives(value)) for name, value in asked if name == "identifier"

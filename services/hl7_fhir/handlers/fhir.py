@@ -15,21 +15,19 @@ from starlette.routing import BaseRoute, Route
 from services.hl7_fhir.domain import fhir, search
 from services.hl7_fhir.domain.fhir import Json
 from services.hl7_fhir.domain.search import Search, SearchRefused
-from services.hl7_fhir.ports import Query, Resources, Stored
+from services.hl7_fhir.ports import Resources
 from shared.errors import RetryLater, answer
-from shared.observability import logger
+from shared.http import log_access
 
 _FORMATS = frozenset(("json", "application/json", "application/fhir+json", "text/json"))
 _ID = "{id:str}"
 
 Answer = Callable[[Request], Awaitable[Response]]
 
-log = logger("causeway.access")
-
 
 @dataclass(frozen=True)
 class Fhir:
-    """The read-only FHIR API on what the messages made. Every read and every denial is logged, without identifiers."""
+    """The read-only FHIR API on what the messages made; every read is logged, without an identifier."""
 
     resources: Resources
     started: datetime
@@ -52,26 +50,25 @@ class Fhir:
 
     async def read(self, kind: str, request: Request) -> Response:
         """One resource, its present version or the one that the path names."""
-        resource_id, wanted = request.path_params["id"], request.path_params.get("version")
-        if wanted is not None and not (wanted.isascii() and wanted.isdecimal() and len(wanted) < 9):
-            stored = None
-        else:
-            stored = await self.resources.read(kind, resource_id, int(wanted) if wanted else None)
-        _record(request, kind, 404 if stored is None else 200, () if stored is None else (stored.id,))
+        wanted = _version(request.path_params.get("version"))
+        stored = None if wanted == 0 else await self.resources.read(kind, request.path_params["id"], wanted)
         if stored is None:
+            log_access(request, kind.lower(), count=0)
             return _trouble(404, "not-found", "there is no such resource")
-        headers = {"ETag": f'W/"{stored.version}"', "Last-Modified": format_datetime(stored.updated, usegmt=True)}
-        if request.headers.get("if-none-match") == headers["ETag"]:
+        log_access(request, kind.lower(), ref=stored.id)
+        headers = {"ETag": stored.etag, "Last-Modified": format_datetime(stored.updated, usegmt=True)}
+        if request.headers.get("if-none-match") == stored.etag:
             return Response(status_code=304, headers=headers)
-        return _json(_shown(stored), headers=headers)
+        return _json(stored.shown(), headers=headers)
 
     async def search(self, kind: str, request: Request) -> Response:
         """A Bundle of the resources that match."""
         asked = search.read(kind, request.query_params.multi_items())
-        total, found = await self.resources.search(_query(kind, asked))
-        _record(request, kind, 200, tuple(stored.id for stored in found))
-        links = _links(request, kind, asked, total)
-        return _json(fhir.searchset(_base(request), total, map(_shown, found), links))
+        total, found = await self.resources.search(asked)
+        log_access(request, kind.lower(), count=len(found))
+        for stored in found:
+            log_access(request, kind.lower(), ref=stored.id)
+        return _json(fhir.searchset(_base(request), total, found, _links(request, asked, total)))
 
     def _of(self, kind: str, method: Callable[[str, Request], Awaitable[Response]]) -> Answer:
         async def answered(request: Request) -> Response:
@@ -102,23 +99,19 @@ async def _unknown(request: Request) -> Response:
     return _trouble(404, "not-supported", "this server has no such resource type or operation")
 
 
-def _query(kind: str, asked: Search) -> Query:
-    return Query(
-        type=kind,
-        ids=asked.ids,
-        identifiers=asked.identifiers,
-        patients=asked.patients,
-        limit=asked.count,
-        offset=asked.offset,
-    )
+def _version(named: str | None) -> int | None:
+    """The version that a path names, 0 (there is none) for what is no number, None when it names none."""
+    if named is None:
+        return None
+    return int(named) if named.isascii() and named.isdecimal() and len(named) < 9 else 0
 
 
-def _links(request: Request, kind: str, asked: Search, total: int) -> dict[str, str]:
+def _links(request: Request, asked: Search, total: int) -> dict[str, str]:
     """The links of a page; relations as RFC 8288 has them."""
     given = [(name, value) for name, value in request.query_params.multi_items() if name not in ("_count", "_offset")]
 
     def page(offset: int) -> str:
-        return f"{_base(request)}/{kind}?" + urlencode([*given, ("_count", asked.count), ("_offset", offset)])
+        return f"{_base(request)}/{asked.kind}?" + urlencode([*given, ("_count", asked.count), ("_offset", offset)])
 
     links = {"self": page(asked.offset)}
     if asked.count and asked.offset + asked.count < total:
@@ -126,10 +119,6 @@ def _links(request: Request, kind: str, asked: Search, total: int) -> dict[str, 
     if asked.count and asked.offset:
         links["previous"] = page(max(0, asked.offset - asked.count))
     return links
-
-
-def _shown(stored: Stored) -> Json:
-    return fhir.with_meta(dict(stored.body), stored.id, stored.version, stored.updated, stored.message_ref)
 
 
 def _base(request: Request) -> str:
@@ -144,13 +133,6 @@ def _json(document: Json, status: int = 200, headers: Mapping[str, str] | None =
 
 def _trouble(status: int, code: str, text: str) -> Response:
     return _json(fhir.outcome(code, text), status)
-
-
-def _record(request: Request, kind: str, status: int, ids: tuple[str, ...]) -> None:
-    """Who read what: the ids are opaque; the query stays out because it may hold a patient's identifier."""
-    client = request.client.host if request.client else None
-    for resource_id in ids or (None,):
-        log.info("fhir-read", resource=kind.lower(), ref=resource_id, http_status=status, address=client)
 
 
 def _software_version() -> str:

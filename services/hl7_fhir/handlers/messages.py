@@ -1,6 +1,5 @@
 """What happens when an HL7 message arrives."""
 
-import hashlib
 import re
 import secrets
 from collections.abc import Callable
@@ -11,10 +10,10 @@ from datetime import UTC, datetime
 from opentelemetry.trace import SpanKind
 
 from services.hl7_fhir.domain.acknowledgement import Trouble, acknowledge
-from services.hl7_fhir.domain.decision import Decision, Name, Reader
-from services.hl7_fhir.domain.message import header_of
+from services.hl7_fhir.domain.arrival import Arrival, Name
+from services.hl7_fhir.domain.decision import Decision, Reader
 from services.hl7_fhir.domain.refusal import Refused, TooMuch
-from services.hl7_fhir.ports import Arrival, Journal
+from services.hl7_fhir.ports import Journal
 from shared.errors import AlreadyDone, CausewayError, answer
 from shared.identity import SiteKey
 from shared.messaging.threads import in_thread
@@ -46,7 +45,7 @@ class Messages:
 
     async def arrived(self, content: bytes) -> bytes:
         """The acknowledgement of ``content``: AA once committed, AE for what is wrong in it, AR for our trouble."""
-        arrival = self._arrival(content)
+        arrival = Arrival.of(content, self.clock(), self.site_key)
         with tracer().start_as_current_span(
             "receive hl7", kind=SpanKind.SERVER, attributes={"ref": arrival.ref}, record_exception=False
         ):
@@ -74,29 +73,15 @@ class Messages:
     async def oversize(self, head: bytes) -> bytes:
         """The acknowledgement of a frame that is longer than allowed, of which only ``head`` was read."""
         refusal = TooMuch("message-too-large")
-        return self._answer(self._arrival(head), "AE", Trouble(refusal.condition, refusal.reason))
+        return self._answer(
+            Arrival.of(head, self.clock(), self.site_key), "AE", Trouble(refusal.condition, refusal.reason)
+        )
 
     async def _decide(self, arrival: Arrival) -> Decision:
         known = (arrival.content, arrival.ref, arrival.received)
         if len(arrival.content) > _LONG:
             return await in_thread(self.reader.decide, *known)
         return self.reader.decide(*known)
-
-    def _arrival(self, content: bytes) -> Arrival:
-        try:
-            name = Name.of(header_of(content))
-        except Refused:
-            name = Name("", "", "", "", "", "")
-        digest = hashlib.sha256(content).hexdigest()
-        called = (name.sender, name.facility, name.control_id)
-        return Arrival(
-            ref=self.site_key.token("hl7-message", *called, digest),
-            name_ref=self.site_key.token("hl7-name", *called),
-            name=name,
-            sha256=digest,
-            content=content,
-            received=self.clock(),
-        )
 
     def _answer(self, arrival: Arrival, code: str, trouble: Trouble | None = None) -> bytes:
         outcome, reason = code.lower(), trouble.reason if trouble else None

@@ -15,9 +15,10 @@ from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.resources import SqlResources
 from services.hl7_fhir.adapters.tables import messages, metadata, resources
 from services.hl7_fhir.domain.decision import Reader
+from services.hl7_fhir.domain.fhir import Stored
 from services.hl7_fhir.domain.record import Site
+from services.hl7_fhir.domain.search import Search
 from services.hl7_fhir.handlers import Messages
-from services.hl7_fhir.ports import Query, Stored
 from shared.errors import RetryLater
 from shared.identity import SiteKey
 from shared.sql import Database
@@ -64,7 +65,7 @@ class Desk:
 
     async def only(self, kind: str) -> Stored:
         """The one resource of ``kind``."""
-        total, found = await SqlResources(self.database).search(Query(kind))
+        total, found = await SqlResources(self.database).search(Search(kind))
         assert total == 1
         return found[0]
 
@@ -273,17 +274,17 @@ async def test_resources_are_found_by_identifier_and_patient(desk: Desk) -> None
     found = SqlResources(desk.database)
     system = "urn:x-causeway:issuer:HOSP"
 
-    async def total(query: Query) -> int:
-        return (await found.search(query))[0]
+    async def total(asked: Search) -> int:
+        return (await found.search(asked))[0]
 
-    assert await total(Query("Patient", identifiers=(((system, "P1"),),))) == 1
-    assert await total(Query("Patient", identifiers=(((None, "P1"), (None, "P2")),))) == 2
-    assert await total(Query("Patient", identifiers=(((None, "P1"),), ((None, "P2"),)))) == 0
-    assert await total(Query("Patient", identifiers=((("", "P1"),),))) == 0
-    patient = (await found.search(Query("Patient", identifiers=(((None, "P1"),),))))[1][0]
-    assert await total(Query("ServiceRequest", patients=((patient.id,),))) == 1
-    assert await total(Query("ServiceRequest", identifiers=((("urn:dicom:uid", "urn:oid:1.2.840.99.1"),),))) == 1
-    assert await total(Query("Patient", ids=((patient.id, "x"),))) == 1
+    assert await total(Search("Patient", identifiers=(((system, "P1"),),))) == 1
+    assert await total(Search("Patient", identifiers=(((None, "P1"), (None, "P2")),))) == 2
+    assert await total(Search("Patient", identifiers=(((None, "P1"),), ((None, "P2"),)))) == 0
+    assert await total(Search("Patient", identifiers=((("", "P1"),),))) == 0
+    patient = (await found.search(Search("Patient", identifiers=(((None, "P1"),),))))[1][0]
+    assert await total(Search("ServiceRequest", patients=((patient.id,),))) == 1
+    assert await total(Search("ServiceRequest", identifiers=((("urn:dicom:uid", "urn:oid:1.2.840.99.1"),),))) == 1
+    assert await total(Search("Patient", ids=((patient.id, "x"),))) == 1
 
 
 async def test_the_time_of_receipt_is_utc(desk: Desk) -> None:

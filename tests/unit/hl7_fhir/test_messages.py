@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from services.hl7_fhir.domain.arrival import Arrival
 from services.hl7_fhir.domain.decision import Decision, Occasion, Reader
 from services.hl7_fhir.domain.record import Site
 from services.hl7_fhir.domain.refusal import Refused
 from services.hl7_fhir.handlers import Messages
-from services.hl7_fhir.ports import Arrival
 from shared.errors import AlreadyDone, RetryLater
 from shared.identity import SiteKey
 from tests.support.hl7 import adt, code_of, orm
