@@ -92,6 +92,19 @@ async def _nothing(event: Any) -> None:
     """Does nothing."""
 
 
+def build_indiscreet() -> Service:
+    """Fails with the text of what it received."""
+
+    async def handle(event: Any) -> None:
+        _note("started", "x")
+        try:
+            raise KeyError(event.data.text)
+        except KeyError as cause:
+            raise ValueError(f"bad value {event.data.text}") from cause
+
+    return _service(consumes=(On(Noted, handle),))
+
+
 def build_freezing() -> Service:
     """Its first message stops the event loop for a minute."""
 

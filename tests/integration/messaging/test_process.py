@@ -118,6 +118,19 @@ async def test_the_loss_of_its_consumer_ends_the_process(bus: NatsServer, start:
     assert "consumer-lost" in process.log()
 
 
+async def test_nothing_of_a_message_is_logged(bus: NatsServer, start: Start) -> None:
+    """Neither the text of an error, nor that of its cause, nor what could not be read; but where it happened."""
+    process = start("build_indiscreet", CAUSEWAY_LOG_LEVEL="DEBUG")
+    async with publisher(bus) as sender, bus.jetstream() as jetstream:
+        await sender.publish(Noted(number=1, text="DOE^JOHN"), id="a")
+        await jetstream.publish("imaging.thing.noted.v1", b'{"data": "DOE^JOHN"}')
+        await eventually(lambda: len(process.lines("started")) >= 2 and "dead-letter" in process.log())
+    assert process.end() == 0
+    assert "handler-failed" in process.log()
+    assert "processes_of_services.py" in process.log()
+    assert "DOE" not in process.log()
+
+
 async def test_a_connection_that_is_closed_for_good_ends_the_process(bus: NatsServer, start: Start) -> None:
     """FastStream's loop then never yields again: no health, no SIGTERM, no log."""
     process = start("build_closing")
