@@ -10,19 +10,25 @@ The names are HMACs under the project's key over the pack and what it holds, so 
 with different bytes.
 """
 
+import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from contracts.events import Blob
+from contracts.formats.archive import layout
 from services.deid.domain.facts import Outputs
 from services.deid.domain.packing import CleanPack, Held, Workspace, read_span
 from services.deid.domain.part10 import Project
 from shared.messaging.threads import in_thread
 from shared.storage import BlobMissing, BlobStore, delete_parts, put_parts
 from shared.storage.parts import part_count, part_key
+from shared.storage.port import digest
+
+#: What is put in one piece, bytes.
+SMALL = 8 * 1024 * 1024
 
 
 def quarantine_key(project: Project, held: Held) -> str:
@@ -36,6 +42,7 @@ class StoredWorkArea:
     def __init__(self, store: BlobStore, folder: Path | None = None) -> None:
         self._store = store
         self._folder = folder
+        self._large = asyncio.Semaphore(1)
 
     def workspace(self) -> Workspace:
         if self._folder:
@@ -47,30 +54,30 @@ class StoredWorkArea:
 
     async def keep(self, pack: CleanPack, project: Project, workspace: Workspace) -> Outputs | None:
         for held in pack.held:
-            await put_parts(self._store, quarantine_key(project, held), _threaded(read_span(workspace.held, held.span)))
+            chunks = read_span(workspace.held, held.span)
+            await self._put(quarantine_key(project, held), chunks, held.span.length)
         if not pack.entries:
             return None
         base = project.key.storage_key("packs", pack.pack_id, pack.manifest_sha256)
+        links = project.key.storage_key("links", pack.pack_id, pack.manifest_sha256)
         return Outputs(
-            manifest=await self._put(f"{base}/manifest", iter([pack.manifest])),
-            headers=await self._put(f"{base}/headers", iter([pack.headers])),
-            archive=await self._put(f"{base}/archive", pack.archive(workspace)),
-            links=await self._put(
-                project.key.storage_key("links", pack.pack_id, pack.manifest_sha256), iter([pack.links])
-            ),
+            manifest=await self._put(f"{base}/manifest", iter([pack.manifest]), len(pack.manifest)),
+            headers=await self._put(f"{base}/headers", iter([pack.headers]), len(pack.headers)),
+            archive=await self._put(f"{base}/archive", pack.archive(workspace), layout(pack.entries).total),
+            links=await self._put(links, iter([pack.links]), len(pack.links)),
             instances=len(pack.entries),
         )
 
-    async def _put(self, key: str, chunks: Iterator[bytes | bytearray | memoryview]) -> Blob:
-        digest = hashlib.sha256()
-
-        def told() -> Iterator[bytes]:
-            for chunk in chunks:
-                digest.update(chunk)
-                yield bytes(chunk)
-
-        size = await put_parts(self._store, key, _threaded(told()))
-        return Blob(store="deid", key=key, size=size, sha256=digest.hexdigest())
+    async def _put(self, key: str, chunks: Iterator[bytes | bytearray | memoryview], size: int) -> Blob:
+        """Small values go in one piece; of large ones, which take a buffer of a part, one at a time."""
+        if size <= SMALL:
+            data = await in_thread(b"".join, chunks)
+            await self._store.put(part_key(key, 1), data)
+            return Blob(store="deid", key=key, size=size, sha256=await in_thread(digest, data))
+        taken = hashlib.sha256()
+        async with self._large:
+            await put_parts(self._store, key, _threaded(_told(chunks, taken.update)))
+        return Blob(store="deid", key=key, size=size, sha256=taken.hexdigest())
 
     async def complete(self, outputs: Outputs) -> bool:
         try:
@@ -83,6 +90,12 @@ class StoredWorkArea:
     async def release(self, outputs: Outputs) -> None:
         for blob in (outputs.archive, outputs.headers):
             await delete_parts(self._store, blob.key, blob.size)
+
+
+def _told(chunks: Iterable[bytes | bytearray | memoryview], tell: Callable[[bytes], None]) -> Iterator[bytes]:
+    for chunk in chunks:
+        tell(bytes(chunk))
+        yield bytes(chunk)
 
 
 async def _threaded(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
