@@ -6,6 +6,7 @@ pytest_plugins = [
     "tests.support.instances",
     "tests.support.stores",
     "tests.support.seaweed",
+    "tests.support.azure",
     "tests.support.postgres",
     "tests.support.nats",
 ]

@@ -48,7 +48,7 @@ class Target(BaseModel):
     url: Annotated[str, Field(pattern=r"^file:///.+[^/]$")] | None = None
     bucket: Bucket | None = None
     prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9/-]*$")] | None = None
-    endpoint: Annotated[str, Field(pattern=r"^https?://[^/]+$")] | None = None
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/]+(/[A-Za-z0-9]+)?$")] | None = None
     region: Name | None = None
     #: Whose law reaches the bytes, such as ``de`` or ``eu``; policy excludes forms by it.
     jurisdiction: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]

@@ -8,7 +8,7 @@ import pytest
 from shared.storage import BlobStore, FilesystemStore, MeasuredStore, MemoryStore
 
 
-@pytest.fixture(params=["memory", "measured", "filesystem", "seaweed"])
+@pytest.fixture(params=["memory", "measured", "filesystem", "seaweed", "azure"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     """An empty store; every test of the suite runs once with each adapter."""
     if request.param == "memory":
@@ -17,6 +17,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
         return MeasuredStore(MemoryStore(), "suite")
     if request.param == "filesystem":
         return FilesystemStore(tmp_path / "blobs")
+    if request.param == "azure":
+        return request.getfixturevalue("azure").store()
     return request.getfixturevalue("seaweed").store("suite", uuid.uuid4().hex)
 
 
