@@ -8,8 +8,17 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.table import Table
 
-console = Console()
-_errors = Console(stderr=True)
+#: A pipe has no width: what is written there is read by a pager or a program, not wrapped at 80.
+_WIDE = 160
+
+
+def _console(*, stderr: bool = False) -> Console:
+    found = Console(stderr=stderr)
+    return found if found.is_terminal else Console(stderr=stderr, width=_WIDE)
+
+
+console = _console()
+_errors = _console(stderr=True)
 
 
 def emit_json(document: Any) -> None:

@@ -64,7 +64,7 @@ def show(rows: list[Row]) -> None:
             group = []
         if row is not None:
             group.append(row)
-    table("What is proven where", ("objects", "first SOP instance UID", *columns), lines)
+    table("What is proven where, object by object", ("objects", "SOP Instance UID (of the first)", *columns), lines)
 
 
 def _outcome(row: Row) -> tuple[object, ...]:

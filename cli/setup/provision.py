@@ -1,0 +1,53 @@
+"""Streams, consumers and buckets of a site of containers: whatever the contracts and ``targets.yaml`` say."""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from contracts.streams import documents
+from shared.messaging.plan import read_plan
+from shared.messaging.provision import provision_site
+from shared.settings import ServiceSettings
+from shared.storage.administration import ensure_bucket
+from shared.storage.errors import StoreRefused, StoreUnavailable
+from shared.storage.targets import Target, load_targets
+
+_PAUSE = 1.0
+
+
+class Settings(ServiceSettings):
+    """Read once, from ``CAUSEWAY_…``."""
+
+    targets_file: Path = Path("examples/targets.yaml")
+    #: Copies of each stream: 1 on one server, 3 in a cluster.
+    stream_replicas: int = 1
+    #: Seconds that the bus, and then the targets, may take to come up.
+    provision_wait: float = 120.0
+
+
+async def provision(settings: Settings, *, prune: bool = False) -> list[str]:
+    """Make everything; the names of targets that did not answer in time. TimeoutError when the bus did not."""
+    plan = read_plan(*documents({"*": {"replicas": settings.stream_replicas}}))
+    targets = load_targets(settings.targets_file)
+    wait = settings.provision_wait
+    changes = await provision_site(settings, plan, {"target": list(targets)}, wait=wait, prune=prune)
+    for change in changes:
+        if change.how != "kept":
+            sys.stdout.write(f"{change.what} {change.name}: {change.how}\n")
+    deadline = time.monotonic() + wait
+    made = await asyncio.gather(*(_ensure(target, deadline) for target in targets.values()))
+    return [name for name, well in zip(targets, made, strict=True) if not well]
+
+
+async def _ensure(target: Target, deadline: float) -> bool:
+    """Make the target's buckets; False when it does not let us until ``deadline``."""
+    while True:
+        try:
+            await ensure_bucket(target)
+        except (StoreUnavailable, StoreRefused):
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_PAUSE)
+        else:
+            return True
