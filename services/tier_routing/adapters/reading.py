@@ -33,6 +33,7 @@ def _late_packs(connection: Connection, limits: OverdueLimits, now: datetime) ->
     table = tables.packs
     late = (table.c.waiting_since <= now - min(limits.secured, limits.archived), table.c.planned.is_not(None))
     found = select(table).where(*late).order_by(table.c.waiting_since).limit(MOST_LISTED)
+    away = views.away(connection, connection.execute(select(tables.copies.c.target).distinct()).scalars())
     for pack in connection.execute(found).all():
         verdict = evaluate(views.view_of(connection, pack))
         if not verdict.due or not is_overdue(sweeping.standing_of(pack, verdict), limits, now):
@@ -42,7 +43,7 @@ def _late_packs(connection: Connection, limits: OverdueLimits, now: datetime) ->
             "since": pack.waiting_since.isoformat(),
             "run": pack.run,
             "refused": sorted(verdict.refused),
-            "unreachable": sorted(verdict.unreachable),
+            "unreachable": sorted(away & {copy.target for copy in verdict.due}),
         }
         for batch in settling.waiting_batches(connection, pack.number):
             yield _named(batch) | about | {"dead_letters": _dead_letters(connection, batch.batch_id, pack.pack_id)}

@@ -33,8 +33,8 @@ def sweep_pack(connection: Connection, at: Desk, number: int, now: datetime) -> 
     if pack.waiting_since is None:
         return False
     verdict = settling.settle(connection, at, pack, now)
-    alive = views.alive(connection, verdict.unreachable)
-    step = overdue.next_step(standing_of(pack, verdict), verdict, at.policy.overdue, alive, now)
+    away = views.away(connection, (copy.target for copy in verdict.due))
+    step = overdue.next_step(standing_of(pack, verdict), verdict, at.policy.overdue, away, now)
     if step and step.restart:
         pack = _restart(connection, at, pack, step, now)
     _look_again(connection, pack, overdue.next_look(standing_of(pack, verdict), at.policy.overdue, now))

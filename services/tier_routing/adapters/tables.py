@@ -196,6 +196,7 @@ copies = Table(
     Column("expired", String(16)),
     Column("removed", Moment),
     Index("copies_by_target_written", "target", "written"),
+    Index("copies_by_target_failed", "target", "failed"),
 )
 
 #: Every event about a copy, as it was heard, and whether the pack's batches were archived by then.

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
 from contracts.events import CopyKey
 from services.tier_routing.adapters import desk, packs, tables
+from services.tier_routing.domain import overdue
 from services.tier_routing.domain.ledger import Observed, PackView, Quarantine, Wanted
 
 _FIELDS = (
@@ -105,11 +105,17 @@ def is_archived(connection: Connection, pack: Row[Any]) -> bool:
     return connection.execute(left.limit(1)).first() is None
 
 
-def alive(connection: Connection, targets: Iterable[str]) -> dict[str, datetime]:
-    """When each of these targets last took a copy, as far as it ever did."""
-    latest = select(func.max(tables.copies.c.written))
-    found = {name: connection.execute(latest.where(tables.copies.c.target == name)).scalar() for name in targets}
-    return {name: written for name, written in found.items() if written is not None}
+def away(connection: Connection, targets: Iterable[str]) -> frozenset[str]:
+    """Those of the targets that gave no answer, to any copy at all, since they last took one."""
+    return frozenset(name for name in set(targets) if _is_away(connection, name))
+
+
+def _is_away(connection: Connection, target: str) -> bool:
+    table = tables.copies
+    here = table.c.target == target
+    failed = connection.execute(select(func.max(table.c.failed)).where(here, table.c.retrying.is_(True))).scalar()
+    taken = connection.execute(select(func.max(table.c.written)).where(here)).scalar()
+    return overdue.is_away(failed, taken)
 
 
 def _from_row(row: Row[Any]) -> Observed:

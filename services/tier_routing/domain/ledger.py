@@ -70,16 +70,8 @@ class Observed:
     @property
     def is_refused(self) -> bool:
         """Whether the target said no after the copy was last written or proven, and nobody tries any more."""
-        return self._failed_last and not self.retrying
-
-    @property
-    def is_unreachable(self) -> bool:
-        """Whether the target was last reported away, and replication keeps trying."""
-        return self._failed_last and self.retrying
-
-    @property
-    def _failed_last(self) -> bool:
-        return self.failed is not None and all(at is None or at < self.failed for at in (self.written, self.proven))
+        last = self.failed is not None and all(at is None or at < self.failed for at in (self.written, self.proven))
+        return last and not self.retrying
 
     def with_written(self, at: datetime) -> "Observed":
         """The copy was written."""
@@ -145,8 +137,7 @@ class PackView:
 @dataclass(frozen=True)
 class Verdict:
     """What follows from a view. ``due`` are the planned copies that nothing settles yet, ``reached`` the targets with
-    a proven identified copy, ``refused`` the targets that last said no, ``unreachable`` those that gave no answer, and
-    since when."""
+    a proven identified copy, ``refused`` those that last said no."""
 
     secured: bool
     archived: bool
@@ -158,7 +149,6 @@ class Verdict:
     due: tuple[PlannedCopy, ...]
     waiting: tuple[Waiting, ...]
     refused: frozenset[str]
-    unreachable: Mapping[str, datetime]
     expire: tuple[tuple[Observed, Reason], ...]
 
 
@@ -167,7 +157,6 @@ def evaluate(view: PackView) -> Verdict:
     wanted = tuple(each.copy for each in view.wanted if each.state == "wanted")
     due = tuple(copy for copy in wanted if not is_settled(view, copy))
     reached = frozenset(c.target for c in wanted if c.form == "identified" and proof(view, c))
-    stuck = [one for copy in due for one in _newest(view, copy)]
     return Verdict(
         secured=bool(wanted) and committed(view.commit_after, reached),
         archived=bool(wanted) and not due,
@@ -178,8 +167,7 @@ def evaluate(view: PackView) -> Verdict:
         sealed_ids=tuple(sorted({*view.sealed.values(), *(one.key.sealed_id for one in view.observed)})),
         due=due,
         waiting=tuple(dict.fromkeys(_waits_for(view, copy) for copy in due)),
-        refused=frozenset(one.key.target for one in stuck if one.is_refused),
-        unreachable={one.key.target: one.failed for one in stuck if one.is_unreachable and one.failed},
+        refused=frozenset(one.key.target for copy in due for one in _newest(view, copy) if one.is_refused),
         expire=tuple(_expiring(view, due)),
     )
 

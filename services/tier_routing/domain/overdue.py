@@ -1,6 +1,6 @@
 """The sweep: which packs are later than policy allows, and whether to start their work again."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -41,6 +41,11 @@ def interval(run: int, limits: OverdueLimits) -> timedelta:
     return min(limits.longest, limits.repeat * 2**doublings)
 
 
+def is_away(failed: datetime | None, taken: datetime | None) -> bool:
+    """Whether a target gave no answer (``failed``, with replication still trying) after it last took a copy."""
+    return failed is not None and (taken is None or taken < failed)
+
+
 def next_look(standing: Standing, limits: OverdueLimits, now: datetime) -> datetime:
     """When a pack that was looked at now may next be told or started again."""
     first = standing.since + (limits.archived if standing.secured else limits.secured)
@@ -50,17 +55,16 @@ def next_look(standing: Standing, limits: OverdueLimits, now: datetime) -> datet
 
 
 def next_step(
-    standing: Standing, verdict: Verdict, limits: OverdueLimits, alive: Mapping[str, datetime], now: datetime
+    standing: Standing, verdict: Verdict, limits: OverdueLimits, away: Collection[str], now: datetime
 ) -> Step | None:
     """What the sweep does with a pack now; None when there is nothing to do.
 
-    Only copies still due are started again, and not those whose target is merely unreachable: replication holds
-    their work and another message would only join the queue. ``alive`` says when a target last took anything.
+    Only copies still due are started again, and not those whose target is merely ``away``: replication holds their
+    work, and another message would only join the queue.
     """
     if not verdict.due or not is_overdue(standing, limits, now):
         return None
     resting = standing.restarted is not None and now < standing.restarted + interval(standing.run, limits)
-    away = {target for target, failed in verdict.unreachable.items() if target not in alive or alive[target] < failed}
     restart = () if resting else tuple(copy for copy in verdict.due if copy.target not in away)
     tell = bool(restart) or standing.told != standing.run
     return Step(restart=restart, tell=tell) if tell else None

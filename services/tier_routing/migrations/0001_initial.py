@@ -75,6 +75,7 @@ def upgrade() -> None:
         sa.Column("removed", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("sealed_id", "target", "generation"),
     )
+    op.create_index("copies_by_target_failed", "copies", ["target", "failed"], unique=False)
     op.create_index("copies_by_target_written", "copies", ["target", "written"], unique=False)
     op.create_index("ix_copies_pack_id", "copies", ["pack_id"], unique=False)
     op.create_table(

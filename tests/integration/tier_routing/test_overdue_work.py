@@ -161,3 +161,14 @@ async def test_a_target_that_takes_copies_again_is_no_longer_held_to_be_away(sit
     told = [each for each in await sweep(site, 120) if each.fact == "pack.planned"]
     restarted = {each.data["pack_id"]: [copy["target"] for copy in each.data["copies"]] for each in told}
     assert "cloud-a" in restarted[plan.pack_id]
+
+
+async def test_one_failure_tells_that_a_target_is_away_for_every_pack(site: Site):
+    plan = await planned(site)
+    await site.store("b", instance(2))
+    other = (await site.plan())[0]
+    for each in (plan, other):
+        await site.prove(each, "onsite", "cloud-b")
+    await site.hear(failed(site.key(plan, "cloud-a"), retrying=True))
+    told = [each for each in await sweep(site, 200) if each.fact == "pack.planned"]
+    assert {copy["target"] for each in told for copy in each.data["copies"]} == {"cloud-b"}

@@ -5,7 +5,16 @@ from dataclasses import replace
 import pytest
 
 from services.tier_routing.domain.matching import Arrival, Trait
-from services.tier_routing.domain.packing import MOST_BATCHES, OpenPack, group_of, has_room, is_due, is_full, pack_id, plan_id
+from services.tier_routing.domain.packing import (
+    MOST_BATCHES,
+    OpenPack,
+    group_of,
+    has_room,
+    is_due,
+    is_full,
+    pack_id,
+    plan_id,
+)
 from shared.identity import SiteKey
 from tests.unit.tier_routing.makers import NOON, POLICY, at, policy
 
