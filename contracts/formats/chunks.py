@@ -28,6 +28,11 @@ class Chunks:
         for _ in self.take(length):
             pass
 
+    def finish(self) -> None:
+        """State that nothing follows; ArchiveMismatch when something does."""
+        if self._rest or any(len(chunk) for chunk in self._source):
+            raise ArchiveMismatch("stream-too-long")
+
     def _next(self) -> memoryview:
         for chunk in self._source:
             if chunk:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ from shared.storage.parts import read_parts
 _TOMBSTONE = json.dumps({"format": "causeway.removed/1"}, separators=(",", ":")).encode()
 _KNOWN_KEYS = 4096
 _AWAY = "away"
+_LET_GO = 500  # looks, two milliseconds apart
+_OURS = 3  # references: the caller's, ours, and that of the counting itself
 
 log = logger("causeway.replication")
 
@@ -204,7 +207,19 @@ async def _copy(source: tuple[BlobStore, str], part: Part, target: BlobStore, ke
     except BlobExists:
         # Someone else's bytes lie there. Reading them back is verification's business, and so is the verdict.
         log.warning("part-taken", part=part.number)
+    await _unshared(data)
     return None
+
+
+async def _unshared(data: bytes) -> None:
+    """Wait until no thread of a client holds on to ``data``, so that bytes count as given back only when they are.
+
+    A client answers a moment before its own threads let go of 64 MiB; meanwhile the next part would be a part too many.
+    """
+    for _ in range(_LET_GO):
+        if sys.getrefcount(data) <= _OURS:
+            return
+        await asyncio.sleep(0.002)
 
 
 def _folder_of(copy_key: CopyKey) -> str:

@@ -76,4 +76,3 @@ async def _produced(ciphertext: Ciphertext) -> AsyncIterator[CipherPart]:
     parts = ciphertext.parts()
     while (part := await in_thread(next, parts, None)) is not None:
         yield part
-        del part  # 64 MiB that nobody needs while the next part is made

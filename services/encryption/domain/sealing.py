@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from contracts.events import PART_SIZE, Blob, Part, Sealed
 from contracts.formats import sealed as format_
-from contracts.formats.cutting import Cutter
+from contracts.formats.chunks import Chunks
 from services.encryption.domain.orders import Receipt, SealOrder
 from services.encryption.domain.plaintext import Buffer, Pack
 from shared.errors import Unprocessable
@@ -30,11 +30,23 @@ class Ciphertext:
     chunks: Iterator[bytes]
 
     def parts(self) -> Iterator["CipherPart"]:
-        """The numbered parts, one in memory at a time."""
-        sizes = (min(PART_SIZE, self.size - start) for start in range(0, self.size, PART_SIZE))
-        cutter = Cutter(sizes, short="sealed-truncated", long="sealed-overlong")
-        for number, data in enumerate(cutter.cut(itertools.chain([self.envelope], self.chunks)), start=1):
-            yield CipherPart(number, data, hashlib.sha256(data).hexdigest())
+        """The numbered parts, all in one buffer: a part is gone when the next is asked for."""
+        chunks = Chunks(itertools.chain([self.envelope], self.chunks))
+        buffer = memoryview(bytearray(min(PART_SIZE, self.size)))
+        for number, start in enumerate(range(0, self.size, PART_SIZE), start=1):
+            data = buffer[: self.size - start]
+            yield CipherPart(number, data, _fill(data, chunks))
+        chunks.finish()
+
+
+def _fill(data: memoryview, chunks: Chunks) -> str:
+    """Fill ``data`` with the next bytes; their SHA-256, taken while they are at hand."""
+    state, filled = hashlib.sha256(), 0
+    for piece in chunks.take(len(data)):
+        state.update(piece)
+        data[filled : filled + len(piece)] = piece
+        filled += len(piece)
+    return state.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -42,7 +54,7 @@ class CipherPart:
     """One part of at most 64 MiB, and the SHA-256 of it."""
 
     number: int
-    data: Buffer
+    data: memoryview
     sha256: str
 
     def at(self, key: str) -> Part:

@@ -94,7 +94,7 @@ class Site:
             yield
 
     async def provision(self, ack_wait: float = 30) -> None:
-        """Streams and consumers of the contract, for this site's targets; what a dead process had comes again sooner."""
+        """Streams and consumers of the contract; what a dead process had comes again after ``ack_wait`` seconds."""
         plan = read_plan(*documents())
         consumers = tuple(dataclasses.replace(consumer, ack_wait=ack_wait) for consumer in plan.consumers)
         async with self.server.jetstream() as jetstream:
