@@ -1,0 +1,160 @@
+"""``python -m cli.setup``: secrets made once, each container's folder with what it needs and nothing more."""
+
+import base64
+import json
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.setup import vault
+from cli.setup.__main__ import app
+from cli.setup.certificates import Authority
+from cli.setup.manifests import secrets
+from cli.setup.rights import published
+from cli.setup.vault import HOLDERS, SERVICES, SERVICES_WITH_SQL, Surroundings, Vault
+from contracts.events import BY_SUBJECT
+from contracts.formats.keys import FileKeyEncryptionKeys
+from shared.http.access import Tokens
+from shared.identity import SiteKey
+from tests.unit.deployment import house
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file below ``folder``."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def laid_out(tmp_path: Path) -> Path:
+    """The secrets of a site."""
+    Vault(tmp_path, Surroundings(key_domains=("clinical",), projects=("research",))).lay_out()
+    return tmp_path
+
+
+def test_every_service_is_known() -> None:
+    assert set(SERVICES) == set(house.SERVICES)
+    assert set(SERVICES_WITH_SQL) == {
+        name for name in house.SERVICES if "database_url" in house.settings_of(name).model_fields
+    }
+
+
+def test_a_second_run_changes_nothing(laid_out: Path) -> None:
+    before = snapshot(laid_out)
+    Vault(laid_out, Surroundings(key_domains=("clinical",), projects=("research",))).lay_out()
+    assert snapshot(laid_out) == before
+
+
+def test_what_was_lost_or_spoiled_is_laid_out_again_from_the_originals(laid_out: Path) -> None:
+    before = snapshot(laid_out)
+    (laid_out / "encryption" / "site.key").unlink()
+    (laid_out / "nats" / "authorization.conf").write_text("anybody may do anything")
+    Vault(laid_out, Surroundings(key_domains=("clinical",), projects=("research",))).lay_out()
+    assert snapshot(laid_out) == before
+
+
+def test_nothing_is_readable_by_others_but_what_the_database_server_reads_as_its_own_user(laid_out: Path) -> None:
+    readable = {path.parent.name for path in laid_out.rglob("*") if path.is_file() and path.stat().st_mode & 0o077}
+    assert readable == {"postgres"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_gets_files_that_it_accepts(service: str, laid_out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = laid_out / vault.container(service)
+    monkeypatch.setenv("CAUSEWAY_SECRETS_DIR", str(folder))
+    settings = house.settings_of(service)()
+    assert settings.nats_password is not None
+    assert len(settings.nats_password.get_secret_value()) == 48
+    if service in SERVICES_WITH_SQL:
+        assert f"@postgres:5432/{service}" in settings.database_url  # type: ignore[attr-defined]
+    assert SiteKey.load(folder / "site.key").token("any", "thing")
+    assert Tokens.load(folder / "tokens")
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(folder / "tls.crt", folder / "tls.key")
+
+
+def test_a_variable_goes_before_a_file_of_the_same_name(laid_out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAUSEWAY_SECRETS_DIR", str(laid_out / "catalog"))
+    monkeypatch.setenv("CAUSEWAY_NATS_PASSWORD", "by hand")
+    password = house.settings_of("catalog")().nats_password
+    assert password is not None
+    assert password.get_secret_value() == "by hand"
+
+
+def test_no_service_sees_a_password_of_another(laid_out: Path) -> None:
+    files = snapshot(laid_out)
+    for kind in ("nats", "postgres"):
+        for name in SERVICES:
+            secret = files.get(f"authority/{kind}/{name}")
+            if secret is None:
+                continue
+            readers = {path.split("/")[0] for path, content in files.items() if secret in content}
+            assert readers <= {"authority", kind, vault.container(name)}
+
+
+def test_only_those_who_touch_targets_hold_their_credentials(laid_out: Path) -> None:
+    holders = {path.parent.name for path in laid_out.rglob("cloud-*.json")}
+    assert holders == {"deid", "replication", "verification", "provision"}
+
+
+def test_keys_are_made_in_the_form_that_their_users_read(laid_out: Path) -> None:
+    keys = FileKeyEncryptionKeys(laid_out / "kek")
+    kek_id, wrapped = keys.wrap("clinical", bytes(32))
+    assert keys.unwrap("clinical", kek_id, wrapped) == bytes(32)
+    assert len((laid_out / "projects" / "research.key").read_bytes()) == 32
+
+
+def test_every_holder_of_a_token_is_known_by_name(laid_out: Path) -> None:
+    tokens = Tokens.load(laid_out / "catalog" / "tokens")
+    token = (laid_out / "operator" / "token").read_text()
+    assert tokens.holder(f"Bearer {token}") == HOLDERS[0]
+    assert tokens.holder("Bearer another") is None
+
+
+def test_certificates_name_the_service_as_its_callers_do(laid_out: Path) -> None:
+    authority = Authority(
+        (laid_out / "authority" / "ca.crt").read_bytes(), (laid_out / "authority" / "ca.key").read_bytes()
+    )
+    names = ("tier-routing", "tier-routing.causeway", "tier-routing.causeway.svc")
+    certificate = (laid_out / "tier-routing" / "tls.crt").read_bytes()
+    assert authority.still_good(certificate, (*names, "tier-routing.causeway.svc.cluster.local"))
+    assert not authority.still_good(certificate, names), "it names more than that"
+
+
+def test_a_certificate_is_renewed_before_it_ends() -> None:
+    authority = Authority.create("test")
+    certificate, _ = authority.issue("router", ("router",))
+    assert authority.still_good(certificate, ("router",))
+    assert not authority.still_good(certificate, ("router",), now=datetime.now(UTC) + timedelta(days=350))
+    assert not Authority.create("test").still_good(certificate, ("another",))
+
+
+def test_credentials_of_a_real_cloud_survive_the_next_run(laid_out: Path) -> None:
+    given = json.dumps({"access_key": "AKIA", "secret_key": "real"})
+    assert CliRunner().invoke(app, ["credentials", "cloud-b", "--into", str(laid_out)], input=given).exit_code == 0
+    assert CliRunner().invoke(app, ["secrets", "--into", str(laid_out)]).exit_code == 0
+    for user in ("deid", "replication", "verification", "provision"):
+        assert json.loads((laid_out / user / "cloud-b.json").read_text())["secret_key"] == "real"
+
+
+def test_what_is_no_credentials_is_refused(laid_out: Path) -> None:
+    result = CliRunner().invoke(app, ["credentials", "cloud-b", "--into", str(laid_out)], input='{"key": 1}')
+    assert result.exit_code == 2
+
+
+def test_originals_never_become_objects_of_a_cluster(laid_out: Path) -> None:
+    objects = {found["metadata"]["name"]: found for found in secrets(laid_out, "causeway")}
+    expected = {f"causeway-{house.container(name)}" for name in SERVICES}
+    assert objects.keys() == expected | {
+        f"causeway-{name}" for name in ("kek", "nats", "projects", "provision", "router")
+    }
+    held = {base64.b64decode(value) for found in objects.values() for value in found["data"].values()}
+    assert (laid_out / "authority" / "ca.key").read_bytes() not in held
+    with_stand_ins = {found["metadata"]["name"] for found in secrets(laid_out, "causeway", stand_ins=True)}
+    assert with_stand_ins - objects.keys() == {"causeway-cloud-a", "causeway-cloud-b", "causeway-postgres"}
+
+
+def test_rights_on_the_bus_cover_every_event_once() -> None:
+    said = [subject for subjects in published().values() for subject in subjects]
+    assert sorted(said) == sorted(BY_SUBJECT)
