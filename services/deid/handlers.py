@@ -17,7 +17,8 @@ from contracts.events import (
 from contracts.events.pack import Withheld
 from services.deid.domain.facts import Outputs, Result, event_id, instances_quarantined, pack_deidentified
 from services.deid.domain.packing import CleanPack, clean_pack, projects_of
-from services.deid.ports import Inputs, Projects, Quarantine, Register, WorkArea
+from services.deid.ports.content import Inputs, Projects, WorkArea
+from services.deid.ports.register import Quarantine, Register
 from shared.errors import Unprocessable
 from shared.http.access import log_access
 from shared.identity import SiteKey

@@ -5,20 +5,6 @@ from contracts.events.pack import Withheld
 from shared.identity import SiteKey
 
 
-class Result(Fact):
-    """A finished de-identification, as it is kept: the same words for every repeat of the question.
-
-    ``outputs`` is None when every instance was withheld: then there is no pack.
-    """
-
-    pack_id: str
-    manifest_sha256: str
-    outputs: "Outputs | None"
-    withheld: tuple[Withheld, ...]
-    run: int = 0
-    released: bool = False
-
-
 class Outputs(Fact):
     """Where the parts of a de-identified pack lie."""
 
@@ -27,6 +13,20 @@ class Outputs(Fact):
     archive: Blob
     links: Blob
     instances: int
+
+
+class Result(Fact):
+    """A finished de-identification, as it is kept: the same words for every repeat of the question.
+
+    ``outputs`` is None when every instance was withheld: then there is no pack.
+    """
+
+    pack_id: str
+    manifest_sha256: str
+    outputs: Outputs | None
+    withheld: tuple[Withheld, ...]
+    run: int = 0
+    released: bool = False
 
 
 def pack_deidentified(
@@ -64,6 +64,3 @@ def instances_quarantined(event: PackPlanned, project: str, result: Result) -> I
 def event_id(site_key: SiteKey, subject: str, cause: str, project: str) -> str:
     """The ``ce-id``: the same for a repeat of its cause, which is the ``ce-id`` of the plan (a new run has its own)."""
     return site_key.event_id(subject, cause, project)
-
-
-Result.model_rebuild()

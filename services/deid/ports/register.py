@@ -1,48 +1,12 @@
-"""What de-identification needs from outside."""
+"""What de-identification remembers."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from contracts.events import CopyKey, Event, PackPlanned
-from services.deid.domain.facts import Outputs, Result
-from services.deid.domain.packing import CleanPack, Original, Workspace
+from services.deid.domain.facts import Result
+from services.deid.domain.packing import CleanPack
 from services.deid.domain.part10 import Project
-
-
-class Inputs(Protocol):
-    """The originals of a plan."""
-
-    async def originals(self, event: PackPlanned) -> Sequence[Original]:
-        """Every instance, with the places where its bytes can be read; InputDamaged when its manifest is nowhere."""
-        ...
-
-
-class Projects(Protocol):
-    """The projects that things are de-identified for."""
-
-    def open(self, name: str) -> Project:
-        """The project, with a key of its own that is made with its first pack."""
-        ...
-
-
-class WorkArea(Protocol):
-    """The bytes that de-identification owns, all on site."""
-
-    def workspace(self) -> Workspace:
-        """Files to work in, empty."""
-        ...
-
-    async def keep(self, pack: CleanPack, project: Project, workspace: Workspace) -> Outputs | None:
-        """Make the pack and the withheld originals durable; None when nothing goes out."""
-        ...
-
-    async def complete(self, outputs: Outputs) -> bool:
-        """Whether everything that was kept is still there."""
-        ...
-
-    async def release(self, outputs: Outputs) -> None:
-        """Remove archive and headers; manifest and links stay."""
-        ...
 
 
 class Quarantine(Protocol):

@@ -1,0 +1,1 @@
+"""What de-identification needs from outside."""
