@@ -1,0 +1,104 @@
+"""Sealed packs for unit tests, and fakes of the ports."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from contracts.events import Blob, CopyKey, Event, PackSealed, Part, Sealed, Sections
+from services.replication.domain import Write, folder
+from shared.identity import SiteKey
+from shared.messaging.cloudevent import Received
+from tests.support.packs import copies
+
+SITE_KEY = SiteKey(bytes(32))
+RECORD = b"a wrapped key"
+CONTENTS = {1: b"a" * 100, 2: b"b" * 50, 3: b"c"}
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def sealed(form: str = "identified") -> Sealed:
+    """Three parts, lying at ``buffer/1`` and so on."""
+    return Sealed(
+        sealed_id="sealed",
+        pack_id="pack",
+        form=form,
+        key_domain="hospital",
+        study_key=Blob(store="keys", key="study-keys/one", size=len(RECORD), sha256=digest(RECORD)),
+        instances=1,
+        size=sum(len(data) for data in CONTENTS.values()),
+        manifest_sha256="0" * 64,
+        sections=Sections(manifest=1, headers=1, archive=1),
+        parts=tuple(
+            Part(number=number, key=f"buffer/{number}", size=len(data), sha256=digest(data))
+            for number, data in CONTENTS.items()
+        ),
+    )
+
+
+def pack_sealed(*targets: str, run: int = 0, form: str = "identified") -> PackSealed:
+    """The event, for copies of ``form`` in ``targets``."""
+    return PackSealed(sealed=sealed(form), copies=copies(*targets, form=form), run=run)
+
+
+def received(event: Event, deliveries: int = 1) -> Received[Any]:
+    """``event`` as a handler gets it."""
+    return Received(id="id", data=event, time=datetime.now(UTC), deliveries=deliveries)
+
+
+@dataclass
+class Said:
+    """A bus that keeps what it is told."""
+
+    events: list[Event] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+
+    async def publish(self, event: Event, *, id: str) -> int:  # noqa: A002
+        self.events.append(event)
+        self.ids.append(id)
+        return len(self.events)
+
+
+class RememberedCopies:
+    """The port ``Copies`` in memory: whole generations, no bytes.
+
+    ``errors`` are raised first, one a call; ``lost`` by every write.
+    """
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.lost: Exception | None = None
+        self.there: set[str] = set()
+        self.gone: set[str] = set()
+
+    async def generation(self, sealed: Sealed) -> int | None:
+        self._fail()
+        number = 1
+        while self._folder(sealed, number) in self.gone:
+            number += 1
+        return number if number == 1 or self._folder(sealed, number) in self.there else None
+
+    async def removed(self, copy_key: CopyKey) -> bool:
+        self._fail()
+        return copy_key.keys[0].rsplit("/", 1)[0] in self.gone
+
+    async def write(self, write: Write) -> None:
+        self._fail()
+        if self.lost is not None:
+            raise self.lost
+        self.there.add(write.copy_key.keys[0].rsplit("/", 1)[0])
+
+    async def remove(self, copy_key: CopyKey) -> None:
+        self._fail()
+        self.gone.add(copy_key.keys[0].rsplit("/", 1)[0])
+        self.there.discard(copy_key.keys[0].rsplit("/", 1)[0])
+
+    def _folder(self, sealed: Sealed, number: int) -> str:
+        return folder(SITE_KEY, sealed.form, sealed.sealed_id, number)
+
+    def _fail(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
