@@ -74,6 +74,17 @@ class Frames:
                 content = await self._content(held)
             yield content
 
+    async def discard(self) -> None:
+        """Read on without keeping anything, for a bounded time, until the peer has ended.
+
+        Closing a connection that still receives resets it, and the peer would lose the answer it was given
+        (RFC 1122 section 4.2.2.13).
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.farewell):
+                while await self._reader.read(_CHUNK):
+                    self._buffer.clear()
+
     async def _skip_to_start(self) -> None:
         while (at := self._buffer.find(START)) < 0:
             if len(self._buffer) > self._limits.between:
@@ -181,6 +192,8 @@ class MllpServer:
         except FrameTooLarge as refusal:
             log.warning("mllp-frame-too-large")
             await self._send(writer, await self._refuse(refusal.head))
+            writer.write_eof()
+            await frames.discard()
         except (NoFrame, TimeoutError) as ending:
             log.warning("mllp-connection-dropped", error=type(ending).__name__)
         except (Ended, ConnectionError):

@@ -1,0 +1,76 @@
+"""hl7_fhir as a process of its own, as its neighbours see it."""
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+import httpx
+from nats.js.errors import NotFoundError
+
+from shared.identity import SiteKey
+from shared.messaging.plan import read_plan
+from shared.messaging.provision import provision
+from tests.support.nats import NatsServer
+from tests.support.ports import free_ports
+from tests.support.processes import ServerProcess
+
+PLAN = read_plan({"streams": [{"name": "CLINICAL", "subjects": ["clinical.>"], "duplicate_window": "2h"}]})
+
+
+class Hl7Service:
+    """One process with its database, logs and spans in ``folder``; it can be killed and started again."""
+
+    def __init__(self, folder: Path, nats: NatsServer, **settings: str) -> None:
+        self.folder = folder
+        self.nats = nats
+        self.site_key = SiteKey.create(folder / "site.key")
+        self.mllp, self._http = free_ports(2)
+        self.http = f"http://127.0.0.1:{self._http}"
+        self.log, self.spans = folder / "hl7_fhir.log", folder / "spans.jsonl"
+        values = {
+            "nats_url": nats.url,
+            "site_key_file": str(folder / "site.key"),
+            "database_url": f"sqlite:///{folder / 'hl7_fhir.sqlite3'}",
+            "mllp_port": str(self.mllp),
+            "http_port": str(self._http),
+            "trace_file": str(self.spans),
+            "default_issuer": "SITE",
+            **settings,
+        }
+        self.server = ServerProcess(
+            [sys.executable, "-m", "shared.service", "services.hl7_fhir.app:build"],
+            log=self.log,
+            ready=self._listens,
+            environment={f"CAUSEWAY_{name.upper()}": value for name, value in values.items()},
+        )
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.mllp)) == 0
+
+    async def provision(self) -> None:
+        """Make the stream of clinical events."""
+        async with self.nats.jetstream() as jetstream:
+            await provision(jetstream, PLAN, {})
+
+    async def event_count(self) -> int:
+        """How many events are on the bus."""
+        async with self.nats.jetstream() as jetstream:
+            return (await jetstream.stream_info("CLINICAL")).state.messages
+
+    async def events(self) -> list[dict]:
+        """Every event on the bus, in order."""
+        found: list[dict] = []
+        async with self.nats.jetstream() as jetstream:
+            try:
+                for number in range(1, 10_000):
+                    found.append(json.loads((await jetstream.get_msg("CLINICAL", seq=number)).data or b""))
+            except NotFoundError:
+                pass
+        return found
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        """A FHIR request."""
+        async with httpx.AsyncClient(base_url=self.http) as client:
+            return await client.get(path, headers=headers)
