@@ -8,7 +8,6 @@ import pytest
 
 from shared.storage import BlobStore, FilesystemStore, MeasuredStore, MemoryStore
 
-
 #: Azure's stand-in is no Python package; whoever has it tests with it.
 ADAPTERS = ["memory", "measured", "filesystem", "seaweed", *(["azure"] if shutil.which("azurite-blob") else [])]
 
