@@ -1,0 +1,129 @@
+"""When verification reads a copy, and when it only says again what it knows."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import pytest
+
+from contracts.events import CopyExpired, Event
+from services.verification.domain.proving import Proof
+from services.verification.handlers import Expiry, TargetProofs
+from shared.breaker import Breaker
+from shared.errors import AlreadyDone
+from shared.messaging.cloudevent import Received
+from shared.storage import StoreRefused, StoreUnavailable
+from tests.unit.verification.samples import Outcomes, RememberedLedger, copy_key, copy_written
+
+
+class Desk:
+    """The proofs of target ``a``."""
+
+    def __init__(self, *outcomes: object, reprove_after: float = 1000) -> None:
+        self.reading, self.ledger = Outcomes(*outcomes), RememberedLedger()  # type: ignore[arg-type]
+        self.proofs = TargetProofs(
+            target="a",
+            reading=self.reading,
+            ledger=self.ledger,
+            circuit=Breaker(target="a", away=StoreUnavailable, probe=self._answer, first=0.001, longest=0.002),
+            reprove_after=reprove_after,
+            look_every=0.01,
+        )
+
+    async def _answer(self) -> None:
+        """Reachable again."""
+
+    async def hear(self, event: Event, id: str = "one") -> None:  # noqa: A002
+        await self.proofs.copy_written(Received(id=id, data=event, time=datetime.now(UTC)))  # type: ignore[arg-type]
+
+    async def look(self, until: int) -> None:
+        """Let the schedule work until so many copies were read."""
+        task = asyncio.create_task(self.proofs.schedule())
+        while self.reading.read < until:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_written_copy_is_read_and_proven() -> None:
+    desk = Desk(Proof(1, 1))
+    await desk.hear(copy_written())
+    assert desk.ledger.said == [("a", 1, "proven", "written", 0)]
+
+
+async def test_a_damaged_copy_is_reported() -> None:
+    desk = Desk("ciphertext")
+    await desk.hear(copy_written())
+    assert desk.ledger.said == [("a", 1, "ciphertext", "written", 0)]
+
+
+async def test_copies_of_other_targets_are_left_to_others() -> None:
+    desk = Desk()
+    await desk.hear(copy_written("b"))
+    assert desk.reading.read == 0
+
+
+async def test_a_repeat_is_neither_read_nor_told() -> None:
+    desk = Desk()
+    await desk.hear(copy_written())
+    with pytest.raises(AlreadyDone):
+        await desk.hear(copy_written())
+    assert (desk.reading.read, len(desk.ledger.said)) == (1, 1)
+
+
+async def test_another_run_is_told_the_standing_proof() -> None:
+    desk = Desk()
+    await desk.hear(copy_written())
+    await desk.hear(copy_written(run=1), "two")
+    assert desk.reading.read == 1
+    assert [run for *_, run in desk.ledger.said] == [0, 1]
+
+
+@pytest.mark.parametrize("why", ["old", "damaged"])
+async def test_another_run_reads_again_without_a_standing_proof(why: str) -> None:
+    desk = Desk(*(["missing"] if why == "damaged" else []), reprove_after=0 if why == "old" else 1000)
+    await desk.hear(copy_written())
+    await desk.hear(copy_written(run=1), "two")
+    assert desk.reading.read == 2
+
+
+async def test_an_expired_copy_is_not_sought() -> None:
+    desk = Desk()
+    expired = CopyExpired(copy_key=copy_key(), reason="retention")
+    await Expiry(desk.ledger).copy_expired(Received(id="x", data=expired, time=datetime.now(UTC)))
+    with pytest.raises(AlreadyDone):
+        await desk.hear(copy_written())
+    assert desk.reading.read == 0
+
+
+async def test_an_unreachable_target_is_waited_for() -> None:
+    desk = Desk(StoreUnavailable(), StoreUnavailable(), Proof(1, 1))
+    await desk.hear(copy_written())
+    assert desk.ledger.said == [("a", 1, "proven", "written", 0)]
+
+
+async def test_a_refusing_target_is_tried_again_later_and_nothing_is_said() -> None:
+    desk = Desk(StoreRefused())
+    with pytest.raises(StoreRefused):
+        await desk.hear(copy_written())
+    assert desk.ledger.said == []
+
+
+async def test_each_scheduled_reading_is_told_by_itself() -> None:
+    desk = Desk()
+    await desk.hear(copy_written())
+    for number in (1, 2):
+        await desk.ledger.make_due()
+        await desk.look(until=1 + number)
+    assert desk.ledger.said[1:] == [("a", 1, "proven", "scheduled", 1), ("a", 1, "proven", "scheduled", 2)]
+
+
+async def test_the_schedule_survives_a_copy_that_can_not_be_read() -> None:
+    desk = Desk(Proof(1, 1), Proof(1, 1), StoreRefused(), "seal")
+    await desk.hear(copy_written())
+    await desk.hear(copy_written(generation=2), "two")
+    await desk.ledger.make_due()
+    await desk.look(until=4)
+    assert desk.ledger.said[2:] == [("a", 2, "seal", "scheduled", 1)]
