@@ -1,0 +1,170 @@
+"""What encryption does with each event. The ports' fakes and the real buffer pass one suite."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.events import Blob, Event, PackSealed, Part, Sealed, Sections
+from contracts.formats.manifest import Manifest
+from services.encryption.adapters.buffer import SealingBuffer
+from services.encryption.adapters.keys import DomainKeys, StoredStudyKeys
+from services.encryption.adapters.sealer import Sealer
+from services.encryption.domain.orders import Receipt, SealOrder, planned_orders
+from services.encryption.domain.plaintext import Pack, assemble
+from services.encryption.domain.sealing import repaired
+from services.encryption.handlers import SealHandlers
+from shared.identity import SiteKey
+from shared.messaging.cloudevent import Received
+from shared.storage import MemoryStore
+from tests.support.packs import copies, planned
+from tests.unit.encryption.samples import BATCH
+from tests.unit.encryption.test_sealing import make_batch
+
+SITE_KEY = SiteKey(bytes(32))
+[ORDER] = planned_orders(SITE_KEY, "cause", planned([BATCH], copies("a")))
+
+
+class RememberedSealings:
+    """The ports ``Buffer`` and ``Sealing`` in memory: receipts without bytes."""
+
+    def __init__(self) -> None:
+        self.receipts: dict[str, Receipt] = {}
+        self.damage: frozenset[int] = frozenset()
+        self.released: set[str] = set()
+
+    async def receipt(self, order: SealOrder) -> Receipt | None:
+        return self.receipts.get(order.sealed_id)
+
+    async def broken(self, receipt: Receipt) -> frozenset[int]:
+        return frozenset() if receipt.sealed.sealed_id in self.released else self.damage
+
+    async def tidy(self, receipt: Receipt) -> None:
+        """There is never anything else."""
+
+    async def release(self, sealed_id: str) -> None:
+        self.released.add(sealed_id)
+
+    async def seal(self, order: SealOrder, pack: Pack) -> Receipt:
+        return self.receipts.setdefault(order.sealed_id, _receipt(order))
+
+    async def repair(self, order: SealOrder, pack: Pack, receipt: Receipt, broken: frozenset[int]) -> Receipt:
+        self.damage = frozenset()
+        self.receipts[order.sealed_id] = repaired(receipt, dict.fromkeys(broken, "new"))
+        return self.receipts[order.sealed_id]
+
+    async def lose(self) -> None:
+        """What a test does to the first part."""
+        self.damage = frozenset({1})
+
+
+class StoredSealings(SealingBuffer, Sealer):
+    """The adapters, on a store in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = MemoryStore()
+        SealingBuffer.__init__(self, self.store)
+        Sealer.__init__(self, buffer=self, study_keys=StoredStudyKeys(MemoryStore(), DomainKeys(folder / "kek")))
+
+    async def lose(self) -> None:
+        for key in [blob.key async for blob in self.store.list("parts")]:
+            await self.store.delete(key)
+
+
+def _receipt(order: SealOrder) -> Receipt:
+    sealed = Sealed(
+        sealed_id=order.sealed_id,
+        pack_id=order.pack_id,
+        form=order.form,
+        key_domain=order.key_domain,
+        study_key=Blob(store="keys", key="key", size=1),
+        instances=1,
+        size=1,
+        manifest_sha256="0" * 64,
+        sections=Sections(manifest=1, headers=1, archive=1),
+        parts=(Part(number=1, key="old", size=1, sha256="0" * 64),),
+    )
+    return Receipt(generation=1, sealed=sealed, envelope="")
+
+
+PACK = assemble("pack", [make_batch(1)])
+
+
+@pytest.fixture(params=["memory", "stores"])
+def sealings(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """The fake and the adapters."""
+    return RememberedSealings() if request.param == "memory" else StoredSealings(tmp_path)
+
+
+async def test_what_is_sealed_has_a_receipt_for_ever(sealings: Any) -> None:
+    assert await sealings.receipt(ORDER) is None
+    receipt = await sealings.seal(ORDER, PACK)
+    assert await sealings.seal(ORDER, PACK) == receipt == await sealings.receipt(ORDER)
+    assert await sealings.broken(receipt) == frozenset()
+
+
+async def test_a_lost_part_is_broken_until_it_is_made_again(sealings: Any) -> None:
+    receipt = await sealings.seal(ORDER, PACK)
+    await sealings.lose()
+    assert await sealings.broken(receipt) == {1}
+    again = await sealings.repair(ORDER, PACK, receipt, frozenset({1}))
+    assert (again.generation, await sealings.broken(again)) == (2, frozenset())
+    assert await sealings.receipt(ORDER) == again
+
+
+async def test_a_released_buffer_is_not_broken(sealings: Any) -> None:
+    receipt = await sealings.seal(ORDER, PACK)
+    for _ in range(2):
+        await sealings.release(ORDER.sealed_id)
+    assert await sealings.broken(receipt) == frozenset()
+    assert await sealings.receipt(ORDER) == receipt
+
+
+class Desk:
+    """The handlers over fakes."""
+
+    def __init__(self) -> None:
+        self.sealings, self.opened = RememberedSealings(), 0
+        self.said: list[PackSealed] = []
+        self.handlers = SealHandlers(
+            site_key=SITE_KEY, inputs=self, buffer=self.sealings, sealing=self.sealings, bus=self
+        )
+
+    async def open(self, order: SealOrder) -> Pack:
+        self.opened += 1
+        return Pack(Manifest(form="identified", id="pack", instances=()), b"", "", _receipt(order).sealed.sections, ())
+
+    async def publish(self, event: Event, *, id: str) -> int:  # noqa: A002
+        assert isinstance(event, PackSealed)
+        self.said.append(event)
+        return len(self.said)
+
+    async def hear(self, run: int = 0, *domains: str) -> None:
+        wanted = [copy for domain in domains or ("hospital",) for copy in copies("a", domain=domain)]
+        event = planned([BATCH], wanted, run=run)
+        await self.handlers.pack_planned(Received(id=f"plan-{run}", data=event, time=datetime.now(UTC)))
+
+
+async def test_a_repeat_opens_no_input() -> None:
+    desk = Desk()
+    await desk.hear()
+    await desk.hear()
+    assert (desk.opened, len(desk.said)) == (1, 2)
+
+
+async def test_each_key_domain_is_told_by_itself() -> None:
+    desk = Desk()
+    await desk.hear(0, "one", "two")
+    assert [event.sealed.key_domain for event in desk.said] == ["one", "two"]
+
+
+async def test_only_another_run_looks_for_damage() -> None:
+    """A repeat of the same run is answered from the receipt; the sweep's run repairs first."""
+    desk = Desk()
+    await desk.hear()
+    await desk.sealings.lose()
+    await desk.hear()
+    assert desk.said[-1].sealed.parts[0].key == "old"
+    await desk.hear(run=1)
+    assert (desk.said[-1].sealed.parts[0].key, desk.said[-1].run, desk.opened) == ("new", 1, 2)
