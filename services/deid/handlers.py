@@ -123,6 +123,7 @@ class DeidHandlers:
             if known and pack.manifest_sha256 != known.manifest_sha256:
                 raise OutputDiffers
             if known and known.released and event.run <= known.run:
+                log.info("deidentified-again", instances=len(pack.released), withheld=len(pack.held), project=name)
                 return known
             outputs = await self._work_area.keep(pack, project, workspace)
         finally:
