@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import struct
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -17,7 +18,6 @@ import pytest
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 from obstore.store import S3Store
-from pydicom.filereader import read_file_meta_info
 
 from cli import lifecycle, send
 from cli.api import Api, ApiError
@@ -81,10 +81,10 @@ class RunningSite:
         found: dict[str, Any] = self.api.get(f"/api/where/{uid}")
         return found
 
-    async def fetch(self, uid: str, target: str, digest: str | None = None, form: str = "identified") -> bytes:
+    def fetch(self, uid: str, target: str, digest: str | None = None, form: str = "identified") -> bytes:
         """The Part 10 file of one copy."""
         held = io.BytesIO()
-        await read_instance(self.site, choose(self.where(uid), target, digest, form), held)
+        asyncio.run(read_instance(self.site, choose(self.where(uid), target, digest, form), held))
         return held.getvalue()
 
     def process(self, name: str) -> dict[str, Any]:
@@ -199,8 +199,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
 
 def dataset_digest(file: bytes) -> str:
     """SHA-256 of the data set of a Part 10 file: everything behind the file meta information (PS3.10 section 7.1)."""
-    length = read_file_meta_info(io.BytesIO(file)).FileMetaInformationGroupLength
-    return hashlib.sha256(file[128 + 4 + 12 + length :]).hexdigest()
+    length = struct.unpack_from("<L", file, 140)[0]
+    return hashlib.sha256(file[144 + length :]).hexdigest()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A study travels from a modality to proven copies; what is killed, cut or flipped on the way changes nothing."""
 
-import asyncio
 import hashlib
 import os
 import re
@@ -55,7 +54,7 @@ def proven(site: RunningSite, sop: str, target: str, form: str = "identified") -
     return [copy for copy in copies if (copy["target"], copy["form"], copy["state"]) == (target, form, "proven")]
 
 
-async def test_every_version_of_every_real_file_comes_back_from_each_target_as_it_was_sent(
+def test_every_version_of_every_real_file_comes_back_from_each_target_as_it_was_sent(
     running: RunningSite, digest_of: DIGEST
 ) -> None:
     report = running.send(shipped())
@@ -65,7 +64,7 @@ async def test_every_version_of_every_real_file_comes_back_from_each_target_as_i
         versions = {version["dataset_sha256"] for version in running.where(outgoing.sop_instance)["versions"]}
         assert digest in versions, outgoing.path.name
         for target in TARGETS:
-            found = await running.fetch(outgoing.sop_instance, target, digest)
+            found = running.fetch(outgoing.sop_instance, target, digest)
             assert digest_of(found) == digest, (outgoing.path.name, target)
     assert running.dead_letters() == 0
 
@@ -189,7 +188,7 @@ def test_any_service_may_be_killed_in_the_middle_of_a_study(running: RunningSite
     assert running.dead_letters() == 0
 
 
-async def test_a_replay_of_deid_after_landing_was_released_changes_nothing_that_a_reader_sees(
+def test_a_replay_of_deid_after_landing_was_released_changes_nothing_that_a_reader_sees(
     running: RunningSite, tmp_path: Path
 ) -> None:
     images = make_instances(3)
@@ -198,11 +197,11 @@ async def test_a_replay_of_deid_after_landing_was_released_changes_nothing_that_
     landing = running.site.stores / "landing"
     running.until(lambda: not [p for p in landing.rglob("*") if p.parent.name == "instances"], what="landing released")
     before = {cloud: running.objects(cloud) for cloud in CLOUDS}
-    ids = await asyncio.to_thread(running.event_ids, "imaging.pack.deidentified.v1")
-    await asyncio.to_thread(running.replay, "deid")
+    ids = running.event_ids("imaging.pack.deidentified.v1")
+    running.replay("deid")
     running.until(lambda: running.lag("deid") == 0, what="deid replayed")
     running.until_archived()
-    assert await asyncio.to_thread(running.event_ids, "imaging.pack.deidentified.v1") == ids
+    assert running.event_ids("imaging.pack.deidentified.v1") == ids
     assert {cloud: running.objects(cloud) for cloud in CLOUDS} == before
     assert running.dead_letters() == 0
 
