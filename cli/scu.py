@@ -41,7 +41,11 @@ class ConnectionLost(Exception):
 
 
 class Rejected(ConnectionLost):
-    """The peer turned the association down."""
+    """The peer turned the association down; ``is_final`` when asking again is no use."""
+
+    def __init__(self, text: str, *, is_final: bool) -> None:
+        super().__init__(text)
+        self.is_final = is_final
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class Sender:
         if kind == 3:
             result, source, reason = body[1], body[2], body[3]
             told = _REASONS.get((source, reason), f"source {source}, reason {reason}")
-            raise Rejected(f"association rejected{'' if result == 1 else ' for now'}: {told}")
+            raise Rejected(f"association rejected: {told}", is_final=result == 1)
         if kind != 2:
             raise ConnectionLost("the peer is no DICOM acceptor")
         answer = A_ASSOCIATE_AC()

@@ -21,8 +21,9 @@ from cli.site import SiteDown
 Progressed = Callable[[int, int], None]
 CALLING_AE, CALLED_AE = "CAUSEWAY_SEND", "CAUSEWAY"
 _TIMEOUT = 120.0
-_RECONNECTIONS = 3
-_PAUSE = 1.0
+#: Seconds for which a receiver may be away: at first, and once it was there (it may be starting again).
+_FIRST_PATIENCE, _PATIENCE = 3.0, 60.0
+_PAUSE = 0.5
 
 
 @dataclass
@@ -137,34 +138,36 @@ class Dispatch:
 
     def _work(self, pairs: Sequence[Pair], queue: "deque[Outgoing]") -> None:
         """Send from the queue; a broken association is made again, and its file is tried once more."""
-        broken = 0
+        patience = time.monotonic() + _FIRST_PATIENCE
         while queue:
             try:
                 sender = self._peer.associate(pairs)
-            except ConnectionLost as error:
-                broken += 1
-                if (isinstance(error, Rejected) and "for now" not in str(error)) or broken > _RECONNECTIONS:
+            except Rejected as error:
+                if error.is_final or time.monotonic() > patience:
                     self._give_up(queue, str(error))
-                    return
                 time.sleep(_PAUSE)
-                continue
-            lost = self._send_all(sender, queue)
-            broken = broken + 1 if lost else 0
+            except ConnectionLost as error:
+                if time.monotonic() > patience:
+                    self._give_up(queue, str(error))
+                time.sleep(_PAUSE)
+            else:
+                self._send_all(sender, queue)
+                patience = time.monotonic() + _PATIENCE
 
-    def _send_all(self, sender: Sender, queue: "deque[Outgoing]") -> bool:
-        """Whether the association was lost before the queue was empty."""
+    def _send_all(self, sender: Sender, queue: "deque[Outgoing]") -> None:
+        """Until the queue is empty or the association is lost."""
         while True:
             try:
                 outgoing = queue.popleft()
             except IndexError:
                 sender.release()
-                return False
+                return
             try:
                 self._send_one(sender, outgoing)
             except ConnectionLost as error:
                 sender.close()
                 self._once_more(queue, outgoing, str(error))
-                return True
+                return
 
     def _send_one(self, sender: Sender, outgoing: Outgoing) -> None:
         if not sender.accepts(outgoing):
