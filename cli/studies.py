@@ -60,8 +60,8 @@ def _show(document: dict[str, Any]) -> None:
     rows = [(s["study_ref"][:12], s["state"], s["series"], s["instances"], s["revision"]) for s in studies]
     table("Studies", ("study_ref", "state", "series", "instances", "revision"), rows)
     lags = [lag for lag in document["consumers"] if lag["pending"] or lag["unsettled"]]
-    rows = [(lag["consumer"], lag["pending"], lag["unsettled"]) for lag in lags]
-    table("Consumers with work", ("consumer", "pending", "in work"), rows)
+    waits = [(lag["consumer"], lag["pending"], lag["unsettled"]) for lag in lags]
+    table("Consumers with work", ("consumer", "pending", "in work"), waits)
     copies = {name: value for name, value in document["copies"].items() if not isinstance(value, dict | list)}
     table("Copies", ("what", "count"), copies.items())
     say(f"dead letters: {document['dead_letters']}")

@@ -82,7 +82,7 @@ def _has(span: Span, name: str, value: str | None) -> bool:
 def tree(spans: list[Span]) -> list[Node]:
     """The roots of the spans; one whose parent is missing is a root too."""
     nodes = {span["span_id"]: Node(span) for span in spans}
-    roots = []
+    roots: list[Node] = []
     for node in nodes.values():
         parent = nodes.get(node.span["parent_id"])
         (parent.children if parent else roots).append(node)

@@ -155,6 +155,7 @@ class Vault:
             made = Authority.create(self.around.site)
             self._write("authority", {"ca.crt": made.certificate})
             self._write("authority", {"ca.key": made.key})
+            _sync(folder / "ca.crt", folder / "ca.key", folder)
         return Authority((folder / "ca.crt").read_bytes(), (folder / "ca.key").read_bytes())
 
     def _certificate(self, name: str, hosts: Sequence[str]) -> tuple[bytes, bytes]:
@@ -176,6 +177,7 @@ class Vault:
         if not path.exists():
             folder = Path("authority") / name
             self._write(str(folder.parent), {path.name: make()})
+            _sync(path, path.parent)
         return path.read_bytes()
 
     def _write(self, folder: str, files: Mapping[str, bytes], mode: int = 0o600) -> None:
@@ -193,11 +195,14 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
     draft.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+
+
+def _sync(*places: Path) -> None:
+    """Make originals durable; what is laid out from them can be laid out again."""
+    for place in places:
+        handle = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -25,11 +25,8 @@ HASH = "ab" * 32
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator[Database]:
     """An empty index."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/catalog.sqlite3"
-    else:
-        url = request.getfixturevalue("postgres")
-    made = Database(url)
+    sqlite = f"sqlite:///{tmp_path}/catalog.sqlite3"
+    made = Database(sqlite if request.param == "sqlite" else request.getfixturevalue("postgres"))
     await made.migrate("services.catalog.migrations")
     yield made
     await made.close()
