@@ -53,14 +53,14 @@ def save(
     *,
     kind: str,
     resource_id: str,
+    before: Present | None,
     record: Record,
     body: Mapping[str, Any],
     patient: str | None,
     message_ref: str,
     now: datetime,
 ) -> Change:
-    """Write the resource; a new version only when a reader can see a difference."""
-    before = load(connection, kind, resource_id)
+    """Write the resource, ``before`` as ``load`` gave it; a new version only when a reader can see a difference."""
     if before and before.record == record:
         return Change.STALE
     values: dict[str, Any] = {"record": records.dump(record), "patient": patient}

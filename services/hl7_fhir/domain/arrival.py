@@ -23,14 +23,9 @@ class Name:
     @classmethod
     def of(cls, header: Segment) -> "Name":
         """The name in ``header``; a Refused when it cannot be read within the bounds."""
-        return cls(
-            sender=header.raw(3),
-            facility=header.raw(4),
-            control_id=header.raw(10),
-            type=header.text(9),
-            trigger=header.text(9, 2),
-            version=header.text(12),
-        )
+        sent = (header.raw(3), header.raw(4), header.raw(10), header.text(9), header.text(9, 2), header.text(12))
+        # No database keeps a NUL in a text.
+        return cls(*(text.replace("\x00", "") for text in sent))
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Syntax:
 
     def _hexadecimal(self, digits: str) -> str | None:
         try:
-            return bytes.fromhex(digits).decode(self.codec)
+            return bytes.fromhex(digits).decode(self.codec).replace("\x00", "")
         except ValueError:
             return None
 

@@ -240,6 +240,33 @@ async def test_orders_without_any_number_are_never_the_same(desk: Desk) -> None:
     assert await desk.count("ServiceRequest") == 2
 
 
+async def test_one_message_may_hold_several_orders_and_speak_twice_of_one(desk: Desk) -> None:
+    unnumbered = orm(orc2="", obr2="", orc3="", obr3="", obr18="")
+    await desk.send(unnumbered + unnumbered.split(b"\r", 2)[2])
+    assert await desk.count("ServiceRequest") == 2
+    placed, cancelled = orm(control_id="2"), orm("CA", control_id="2")
+    await desk.send(placed + cancelled.split(b"\r", 2)[2])
+    assert desk.told.kinds() == [PatientRegistered, *[OrderPlaced] * 3, OrderCancelled]
+    assert len(set(desk.told.ids)) == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (adt().replace(b"|RIS|", b"|R\x00S|"), "AE"),
+        (b"\x00" * 9, "AE"),
+        (b"MSH|^~\\&|\x00|\x00", "AE"),
+        (adt(pid=r"PID|1||P\X00\1^^^H\X0041\||D\X00\oe^\X0B\Jane"), "AA"),
+        (orm(orc2="PL\\X00\\^\\X00\\", obr18="A" * 5000, orc3="F" * 5000), "AA"),
+        (adt(control_id="C" * 5000), "AA"),
+        (adt(pid="PID|1||" + "~".join(f"P{n}^^^H" for n in range(900))), "AA"),
+    ],
+)
+async def test_odd_characters_and_lengths_break_no_row(desk: Desk, content: bytes, code: str) -> None:
+    assert await desk.send(content) == code
+    assert (await desk.rows())[0].content == content
+
+
 async def test_a_failure_report_about_an_order_nobody_knows_makes_none(desk: Desk) -> None:
     await desk.send(orm("UC"))
     assert await desk.count("ServiceRequest") == 0

@@ -1,0 +1,132 @@
+"""``causeway hl7 send``: any file a RIS may write, one code per message, success only for acceptance."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from cli.hl7 import address, app, messages, send_files
+from services.hl7_fhir.adapters.mllp import MllpServer
+from services.hl7_fhir.domain.decision import Reader
+from services.hl7_fhir.domain.record import Site
+from services.hl7_fhir.handlers import Messages
+from shared.identity import SiteKey
+from tests.support.hl7 import END, START, adt, orm
+from tests.unit.hl7_fhir.test_messages import Kept
+
+KEY = SiteKey(b"k" * 32)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[tuple[MllpServer, Kept]]:
+    journal = Kept()
+    desk = Messages(Reader(Site(), KEY), journal, KEY)
+    server = MllpServer(host="127.0.0.1", port=0, answer=desk.arrived, refuse=desk.oversize)
+    task = asyncio.create_task(server.run())
+    await server.listening.wait()
+    yield server, journal
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """The receiver runs in this process: its log would stand in the command's output."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    yield
+    structlog.reset_defaults()
+
+
+async def run(server: MllpServer, *words: str) -> Result:
+    # Typer runs the only command of an application without its name.
+    return await asyncio.to_thread(CliRunner().invoke, app, [*words, "--to", f"127.0.0.1:{server.port}"])
+
+
+def written(folder: Path, content: bytes) -> str:
+    path = folder / "messages.hl7"
+    path.write_bytes(content)
+    return str(path)
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\n", b"\r\n"])
+@pytest.mark.parametrize("between", [b"", b"\n\n", b"\r\n"])
+def test_a_file_holds_many_bare_messages_with_any_line_ends(end: bytes, between: bytes) -> None:
+    content = adt().replace(b"\r", end) + between + orm().replace(b"\r", end)
+    assert messages(content) == [adt(), orm()]
+
+
+def test_a_file_may_hold_mllp_frames_which_are_sent_as_they_are() -> None:
+    assert messages(START + adt() + END + b"\n" + START + orm() + END) == [adt(), orm()]
+
+
+def test_a_batch_is_sent_message_by_message() -> None:
+    batch = b"FHS|^~\\&\rBHS|^~\\&\r" + adt() + orm() + b"BTS|2\rFTS|1\r"
+    assert messages(batch) == [adt(), orm()]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_message() -> None:
+    assert messages(b"\xef\xbb\xbf" + adt()) == [adt()]
+
+
+def test_msh_inside_a_field_begins_no_message() -> None:
+    content = adt(pid="PID|1||P1||MSH|||MSHX|MSH|1")
+    assert messages(content) == [content]
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:2575", "mllp://127.0.0.1:2575"])
+def test_an_address_is_host_and_port(text: str) -> None:
+    assert address(text) == ("127.0.0.1", 2575)
+
+
+async def test_every_message_is_sent_and_its_code_printed(receiver: tuple[MllpServer, Kept], tmp_path: Path) -> None:
+    server, journal = receiver
+    result = await run(server, written(tmp_path, adt() + orm()))
+    assert result.exit_code == 0
+    assert "2 of 2 accepted" in result.output
+    assert [arrival.content for arrival, _ in journal.taken] == [adt(), orm()]
+
+
+async def test_one_refusal_is_no_success(receiver: tuple[MllpServer, Kept], tmp_path: Path) -> None:
+    server, _ = receiver
+    result = await run(server, written(tmp_path, adt() + orm().replace(b"ORC|NW", b"ORC|")), "--json")
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)["messages"]
+    assert [(one["type"], one["code"]) for one in told] == [("ADT^A04", "AA"), ("ORM^O01", "AE")]
+    assert "ORC^1^1" in told[1]["reason"]
+
+
+async def test_a_silent_receiver_is_no_success(tmp_path: Path) -> None:
+    async def swallow(content: bytes) -> bytes:
+        await asyncio.sleep(3600)
+        return content
+
+    server = MllpServer(host="127.0.0.1", port=0, answer=swallow, refuse=swallow)
+    task = asyncio.create_task(server.run())
+    await server.listening.wait()
+    result = await run(server, written(tmp_path, adt()), "--timeout", "0.2", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["messages"][0]["reason"] == "no answer"
+    task.cancel()
+
+
+@pytest.mark.parametrize("content", [b"", b"no message", b"PID|1"])
+async def test_a_file_without_a_message_is_an_error(
+    receiver: tuple[MllpServer, Kept], tmp_path: Path, content: bytes
+) -> None:
+    result = await run(receiver[0], written(tmp_path, content))
+    assert result.exit_code == 1
+
+
+async def test_nobody_listening_is_an_error(tmp_path: Path, free_port: int) -> None:
+    path = written(tmp_path, adt())
+    result = await asyncio.to_thread(CliRunner().invoke, app, [path, "--to", f"127.0.0.1:{free_port}"])
+    assert result.exit_code == 1
+
+
+async def test_codes_can_be_had_from_python(receiver: tuple[MllpServer, Kept], tmp_path: Path) -> None:
+    path = Path(written(tmp_path, adt() + adt()))
+    assert await asyncio.to_thread(send_files, [path], "127.0.0.1", receiver[0].port) == ["AA", "AA"]
