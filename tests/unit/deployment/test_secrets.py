@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,17 +22,26 @@ from shared.http.access import Tokens
 from shared.identity import SiteKey
 from tests.unit.deployment import house
 
+AROUND = Surroundings(key_domains=("clinical",), projects=("research",))
+
 
 def snapshot(folder: Path) -> dict[str, bytes]:
     """Every file below ``folder``."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The secrets of a site, for nobody to touch."""
+    folder = tmp_path_factory.mktemp("vault")
+    Vault(folder, AROUND).lay_out()
+    return folder
+
+
 @pytest.fixture
-def laid_out(tmp_path: Path) -> Path:
+def laid_out(template: Path, tmp_path: Path) -> Path:
     """The secrets of a site."""
-    Vault(tmp_path, Surroundings(key_domains=("clinical",), projects=("research",))).lay_out()
-    return tmp_path
+    return Path(shutil.copytree(template, tmp_path / "vault"))
 
 
 def test_every_service_is_known() -> None:
@@ -43,7 +53,7 @@ def test_every_service_is_known() -> None:
 
 def test_a_second_run_changes_nothing(laid_out: Path) -> None:
     before = snapshot(laid_out)
-    Vault(laid_out, Surroundings(key_domains=("clinical",), projects=("research",))).lay_out()
+    Vault(laid_out, AROUND).lay_out()
     assert snapshot(laid_out) == before
 
 
@@ -51,7 +61,7 @@ def test_what_was_lost_or_spoiled_is_laid_out_again_from_the_originals(laid_out:
     before = snapshot(laid_out)
     (laid_out / "encryption" / "site.key").unlink()
     (laid_out / "nats" / "authorization.conf").write_text("anybody may do anything")
-    Vault(laid_out, Surroundings(key_domains=("clinical",), projects=("research",))).lay_out()
+    Vault(laid_out, AROUND).lay_out()
     assert snapshot(laid_out) == before
 
 
