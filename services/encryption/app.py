@@ -1,10 +1,11 @@
 """encryption: the flow."""
 
 from contracts.events import BatchArchived, PackDeidentified, PackPlanned, PackSealed
+from contracts.formats.keys import FileKeyEncryptionKeys
 from services.encryption.adapters.buffer import SealingBuffer
-from services.encryption.adapters.copies import CopiedInputs, ResolvedInputs
+from services.encryption.adapters.copies import CopiedInputs, ResolvedInputs, target_stores
 from services.encryption.adapters.inputs import StoredInputs
-from services.encryption.adapters.keys import DomainKeys, StoredStudyKeys
+from services.encryption.adapters.keys import StoredStudyKeys
 from services.encryption.adapters.sealer import Sealer
 from services.encryption.config import Settings
 from services.encryption.handlers import SealHandlers
@@ -12,7 +13,6 @@ from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.service import On, Service
 from shared.storage import open_store
-from shared.storage.targets import load_targets, open_target
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -20,12 +20,12 @@ def build(settings: Settings | None = None) -> Service:
     settings = settings or Settings()
     bus = Bus(settings, "encryption")
     buffer = SealingBuffer(open_store(settings.sealed_url))
-    key_records, keys = open_store(settings.keys_url), DomainKeys(settings.kek_dir)
+    key_records, keys = open_store(settings.keys_url), FileKeyEncryptionKeys(settings.kek_dir)
     site_key = SiteKey.load(settings.site_key_file)
     copied = CopiedInputs(
         site_key=site_key,
         buffer=buffer,
-        targets={name: open_target(target) for name, target in load_targets(settings.targets_file).items()},
+        targets=target_stores(settings.targets_file),
         key_records=key_records,
         keys=keys,
     )

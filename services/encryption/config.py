@@ -18,8 +18,8 @@ class Settings(ServiceSettings):
     keys_url: str = "file:///var/lib/causeway/keys"
     #: Key-encryption keys, one file of mode 0600 for each key domain; made when missing.
     kek_dir: Path = Path(".causeway/keys/kek")
-    #: The targets, from which a pack is read whose plain bytes are released.
-    targets_file: Path = Path("examples/targets.yaml")
+    #: The targets, from which a pack is read whose plain bytes are released; without it such a pack stays as it is.
+    targets_file: Path | None = None
 
     #: Packs sealed at a time; each holds one part of at most 64 MiB in memory.
     packs_at_once: int = Field(default=2, ge=1)

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from contracts.formats.errors import KeyProblem
 from contracts.formats.keys import KeyEncryptionKeys, StudyKeyRecord
@@ -22,6 +23,7 @@ from shared.messaging.threads import in_thread
 from shared.storage import BlobMissing, BlobStore, StoreRefused, StoreUnavailable
 from shared.storage.ahead import read_ahead
 from shared.storage.parts import part_key
+from shared.storage.targets import load_targets, open_target
 
 #: How many generations of a copy are sought in a target.
 GENERATIONS = 8
@@ -51,6 +53,11 @@ class Copy:
         async for chunk in self.store.stream(self.key(number)):
             state.update(chunk)
         return state.hexdigest()
+
+
+def target_stores(path: Path | None) -> Mapping[str, BlobStore]:
+    """The targets that ``path`` names, to be read; none without it."""
+    return {name: open_target(target) for name, target in load_targets(path).items()} if path else {}
 
 
 class CopiedInputs:

@@ -8,12 +8,12 @@ import pytest
 
 from contracts.events import BatchArchived, Event, PackSealed, ProvenCopy
 from contracts.formats import archive
-from contracts.formats.keys import StudyKeyRecord
+from contracts.formats.keys import FileKeyEncryptionKeys, StudyKeyRecord
 from contracts.formats.manifest import read_manifest
 from contracts.formats.sealed import open_sealed
 from services.encryption.adapters.buffer import SealingBuffer
 from services.encryption.adapters.inputs import StoredInputs
-from services.encryption.adapters.keys import DomainKeys, StoredStudyKeys
+from services.encryption.adapters.keys import KeysAway, StoredStudyKeys
 from services.encryption.adapters.sealer import Sealer
 from services.encryption.domain.plaintext import InputDamaged
 from services.encryption.domain.sealing import SealingDiffers
@@ -50,7 +50,7 @@ class Bench:
         self.landing, self.deid, self.sealed, self.keys = (
             FilesystemStore(folder / name) for name in ("landing", "deid", "sealed", "keys")
         )
-        self.kek = DomainKeys(folder / "kek")
+        self.kek = FileKeyEncryptionKeys(folder / "kek")
         self.bus = Said()
         buffer = SealingBuffer(self.sealed)
         self.handlers = SealHandlers(
@@ -253,3 +253,23 @@ async def test_parts_are_at_most_64_mib(bench: Bench) -> None:
     assert sealed.parts[0].size == 64 * 1024 * 1024
     assert sum(part.size for part in sealed.parts) == sealed.size
     assert (await bench.open(bench.bus.last())).count(files[1][0][-1000:]) == 1
+
+
+async def test_a_key_folder_that_can_not_be_written_is_waited_for(tmp_path: Path) -> None:
+    """No dead letter: an operator has to make the key-encryption key, or the folder writable."""
+    (tmp_path / "kek").write_text("no folder")
+    keys = StoredStudyKeys(FilesystemStore(tmp_path / "keys"), FileKeyEncryptionKeys(tmp_path / "kek"))
+    with pytest.raises(KeysAway):
+        await keys.obtain("id", "hospital")
+
+
+async def test_a_lost_key_encryption_key_is_not_made_anew(bench: Bench) -> None:
+    """Neither for a known study nor for a new one: a new key would hide that what was sealed can't be opened."""
+    batch = await store_batch(bench.landing, [make_file(1)])
+    await bench.handlers.pack_planned(received(planned([batch], copies("cloud-a"))))
+    (bench.folder / "kek" / "hospital.kek").unlink()
+    another = planned([batch], copies("cloud-a"), pack_id="next").model_copy(update={"study_ref": "another"})
+    for plan in (planned([batch], copies("cloud-a"), pack_id="next"), another):
+        with pytest.raises(KeysAway):
+            await bench.handlers.pack_planned(received(plan, "next"))
+    assert not (bench.folder / "kek" / "hospital.kek").exists()

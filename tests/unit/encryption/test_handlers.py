@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from contracts.events import Blob, Event, PackSealed, Part, Sealed, Sections
+from contracts.formats.keys import FileKeyEncryptionKeys
 from contracts.formats.manifest import Manifest
 from services.encryption.adapters.buffer import SealingBuffer
-from services.encryption.adapters.keys import DomainKeys, StoredStudyKeys
+from services.encryption.adapters.keys import StoredStudyKeys
 from services.encryption.adapters.sealer import Sealer
 from services.encryption.domain.orders import Receipt, SealOrder, planned_orders
 from services.encryption.domain.plaintext import Pack, assemble
@@ -65,7 +66,9 @@ class StoredSealings(SealingBuffer, Sealer):
     def __init__(self, folder: Path) -> None:
         self.store = MemoryStore()
         SealingBuffer.__init__(self, self.store)
-        Sealer.__init__(self, buffer=self, study_keys=StoredStudyKeys(MemoryStore(), DomainKeys(folder / "kek")))
+        Sealer.__init__(
+            self, buffer=self, study_keys=StoredStudyKeys(MemoryStore(), FileKeyEncryptionKeys(folder / "kek"))
+        )
 
     async def lose(self) -> None:
         for key in [blob.key async for blob in self.store.list("parts")]:
