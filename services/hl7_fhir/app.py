@@ -26,7 +26,12 @@ def build(settings: Settings | None = None) -> Service:
     database = Database(settings.database_url)
     site_key = SiteKey.load(settings.site_key_file)
     outbox = Outbox(outbox_rows, database, bus)
-    site = Site(ZoneInfo(settings.time_zone), settings.default_issuer, settings.accession_fields)
+    site = Site(
+        zone=ZoneInfo(settings.time_zone),
+        patient_issuer=settings.patient_issuer,
+        order_issuer=settings.order_issuer,
+        accession_fields=settings.accession_fields,
+    )
     messages = Messages(
         reader=Reader(site, site_key, settings.hl7_charset),
         journal=SqlJournal(database, outbox, site, site_key),

@@ -26,8 +26,9 @@ class Settings(ServiceSettings):
     hl7_charset: str = "utf-8"
     #: The time zone of times that are sent without one, an IANA name.
     time_zone: str = "UTC"
-    #: The issuer of patient ids, order and accession numbers that name none.
-    default_issuer: str = ""
+    #: Who issues patient ids, and order and accession numbers, that name nobody; the same as for images.
+    patient_issuer: str = ""
+    order_issuer: str = ""
     #: Where an accession number is looked for, first come first.
     accession_fields: tuple[str, ...] = ("IPC-1", "OBR-18")
 

@@ -35,7 +35,8 @@ class Hl7Service:
             "mllp_port": str(self.mllp),
             "http_port": str(self._http),
             "trace_file": str(self.spans),
-            "default_issuer": "SITE",
+            "patient_issuer": "SITE",
+            "order_issuer": "SITE",
             **settings,
         }
         self.server = ServerProcess(

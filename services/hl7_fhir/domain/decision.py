@@ -75,7 +75,7 @@ class Reader:
 
     def _patient(self, message: Message, message_ref: str) -> PatientSaid:
         segment = message.required("PID")
-        identity = patient_identity(segment.field(3), segment.field(2), self.site.default_issuer)
+        identity = patient_identity(segment.field(3), segment.field(2), self.site.patient_issuer)
         named = (identity.issuer, identity.value) if identity else ("", "", message_ref)
         return PatientSaid(
             resource_id=self.site_key.token("patient-resource", *named),

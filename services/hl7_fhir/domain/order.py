@@ -118,13 +118,13 @@ def fact(before: str | None, after: str) -> Fact:
 
 
 def _number(fields: Fields, names: tuple[str, str], site: Site) -> Identity | None:
-    return next((found for name in names if (found := ei_identity(fields.get(name, ()), site.default_issuer))), None)
+    return next((found for name in names if (found := ei_identity(fields.get(name, ()), site.order_issuer))), None)
 
 
 def accession_of(fields: Fields, site: Site) -> Identity | None:
     """The accession number, from the first of the site's fields that has one."""
     for name in site.accession_fields:
-        if found := ei_identity(fields.get(name, ()), site.default_issuer):
+        if found := ei_identity(fields.get(name, ()), site.order_issuer):
             return found
     return None
 
@@ -170,15 +170,15 @@ def status(fields: Fields) -> str:
 
 
 def _placer(repetition: Repetition, site: Site) -> Json | None:
-    return datatypes.entity(repetition, "PLAC", site.default_issuer)
+    return datatypes.entity(repetition, "PLAC", site.order_issuer)
 
 
 def _filler(repetition: Repetition, site: Site) -> Json | None:
-    return datatypes.entity(repetition, "FILL", site.default_issuer)
+    return datatypes.entity(repetition, "FILL", site.order_issuer)
 
 
 def _procedure_id(repetition: Repetition, site: Site) -> Json | None:
-    return datatypes.entity(repetition, "Requested Procedure ID", site.default_issuer)
+    return datatypes.entity(repetition, "Requested Procedure ID", site.order_issuer)
 
 
 def _study(repetition: Repetition, _: Site) -> Json | None:
@@ -230,7 +230,7 @@ ROWS = (
     Row("OBR-19", "identifier", _procedure_id, many=True),
     Row("IPC-3", "study", _study),
     Row("ZDS-1", "study", _study),
-    Row("ORC-4", "requisition", lambda repetition, site: datatypes.entity(repetition, "PGN", site.default_issuer)),
+    Row("ORC-4", "requisition", lambda repetition, site: datatypes.entity(repetition, "PGN", site.order_issuer)),
     Row("OBR-4", "code", _concept),
     Row("IPC-6", "orderDetail", _concept, many=True),
     Row("OBR-46", "orderDetail", _concept, many=True),
@@ -272,8 +272,8 @@ def resource(record: Record, patient: str, site: Site) -> Json:
 def _accession(fields: Fields, site: Site) -> Json | None:
     for name in site.accession_fields:
         value = fields.get(name, ())
-        if ei_identity(value, site.default_issuer):
-            return datatypes.entity(value[0], "ACSN", site.default_issuer)
+        if ei_identity(value, site.order_issuer):
+            return datatypes.entity(value[0], "ACSN", site.order_issuer)
     return None
 
 

@@ -17,7 +17,7 @@ _YES_NO = {"Y": True, "N": False}
 
 
 def _identifier(repetition: Repetition, site: Site) -> Json | None:
-    return datatypes.identifier(repetition, site.zone, issuer=site.default_issuer)
+    return datatypes.identifier(repetition, site.zone, issuer=site.patient_issuer)
 
 
 def _social_security(repetition: Repetition, site: Site) -> Json | None:

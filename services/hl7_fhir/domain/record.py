@@ -23,7 +23,8 @@ class Site:
     """What a message leaves to the place where it is read."""
 
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
-    default_issuer: str = ""
+    patient_issuer: str = ""
+    order_issuer: str = ""
     accession_fields: tuple[str, ...] = ("IPC-1", "OBR-18")
 
 

@@ -25,7 +25,7 @@ from shared.sql import Database
 from tests.support.hl7 import adt, code_of, omi, orm
 
 KEY = SiteKey(b"k" * 32)
-SITE = Site(default_issuer="SITE")
+SITE = Site(patient_issuer="SITE", order_issuer="SITE")
 
 
 @dataclass

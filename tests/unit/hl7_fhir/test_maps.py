@@ -14,7 +14,7 @@ from services.hl7_fhir.domain.refusal import FieldMissing, SegmentError
 from tests.support.fhir import assert_valid
 from tests.support.hl7 import adt, omi, orm
 
-SITE = Site(default_issuer="SITE")
+SITE = Site(patient_issuer="SITE", order_issuer="SITE")
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 EXTENSION = "http://hl7.org/fhir/StructureDefinition/"
 

@@ -39,7 +39,7 @@ class Kept:
 
 
 def desk(journal: Kept) -> Messages:
-    return Messages(Reader(Site(default_issuer="SITE"), KEY), journal, KEY, clock=lambda: NOW)
+    return Messages(Reader(Site(patient_issuer="SITE", order_issuer="SITE"), KEY), journal, KEY, clock=lambda: NOW)
 
 
 async def test_a_message_that_is_kept_is_accepted() -> None:

@@ -25,7 +25,7 @@ from tests.support.hl7 import adt, code_of, omi, orm
 from tests.unit.hl7_fhir.test_messages import Kept
 
 KEY = SiteKey(b"k" * 32)
-SITE = Site(default_issuer="SITE")
+SITE = Site(patient_issuer="SITE", order_issuer="SITE")
 
 Parts = list[tuple[str, dict[int, Any]]]
 
