@@ -31,7 +31,7 @@ def order_message(order: Order) -> bytes:
     """The ORM^O01 message (HL7 v2.5.1 chapter 4) that orders the study."""
     filler = f"{order.accession}^RIS"
     segments = (
-        "MSH|^~\\&|RIS|DEMO|CAUSEWAY|DEMO|20260131080000||ORM^O01^ORM_O01|DEMO-MSG-0001|P|2.5.1|||||||UNICODE UTF-8",
+        "MSH|^~\\&|RIS|DEMO|CAUSEWAY|DEMO|20260131080000||ORM^O01^ORM_O01|DEMO-MSG-0001|P|2.5.1||||||UNICODE UTF-8",
         f"PID|1||{order.patient_id}^^^DEMO^MR||{order.patient_name}||19700101|O",
         "PV1|1|O",
         f"ORC|NW|{filler}|{filler}||SC||^^^20260131090000^^R",

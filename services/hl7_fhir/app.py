@@ -1,7 +1,6 @@
 """hl7_fhir: HL7 v2 messages in, FHIR R4 and facts about orders and patients out."""
 
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 from contracts.events import OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated
 from services.hl7_fhir.adapters.journal import SqlJournal
@@ -27,7 +26,7 @@ def build(settings: Settings | None = None) -> Service:
     site_key = SiteKey.load(settings.site_key_file)
     outbox = Outbox(outbox_rows, database, bus)
     site = Site(
-        zone=ZoneInfo(settings.time_zone),
+        zone=settings.zone,
         patient_issuer=settings.patient_issuer,
         order_issuer=settings.order_issuer,
         accession_fields=settings.accession_fields,

@@ -1,8 +1,10 @@
 """Settings of hl7_fhir, read once from the environment."""
 
+import codecs
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
@@ -35,5 +37,26 @@ class Settings(ServiceSettings):
     @field_validator("time_zone")
     @classmethod
     def _is_zone(cls, name: str) -> str:
-        ZoneInfo(name)
+        zone_of(name)
         return name
+
+    @field_validator("hl7_charset")
+    @classmethod
+    def _is_codec(cls, name: str) -> str:
+        try:
+            return codecs.lookup(name).name
+        except LookupError:
+            raise ValueError("no such character set") from None
+
+    @property
+    def zone(self) -> tzinfo:
+        """The site's time zone."""
+        return zone_of(self.time_zone)
+
+
+def zone_of(name: str) -> tzinfo:
+    """The zone called ``name``; UTC even where the system has no time zone data. ValueError when there is none."""
+    try:
+        return UTC if name.upper() == "UTC" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError):
+        raise ValueError("no such time zone") from None

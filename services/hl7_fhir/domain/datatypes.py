@@ -4,9 +4,8 @@ Every function takes one repetition of a field and returns the FHIR value, or No
 """
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from services.hl7_fhir.domain import vocabulary
 from services.hl7_fhir.domain.message import Repetition, part
@@ -44,7 +43,7 @@ def extension(name: str, **value: Any) -> Json | None:
     return {"url": _EXTENSION + name, **told} if told else None
 
 
-def moment(value: str, zone: ZoneInfo) -> datetime | None:
+def moment(value: str, zone: tzinfo) -> datetime | None:
     """An instant in UTC from DTM ``YYYY[MM[DD[HH[MM[SS[.S…]]]]]][+ZZZZ]`` (chapter 2.A.21).
 
     Without an offset it is local to ``zone``. What the value leaves out counts from its start. None when it is no time.
@@ -79,12 +78,12 @@ def _offset(zone: str | None) -> timezone | None:
 def date(value: str) -> str | None:
     """A FHIR date with the precision sent; None when it is none."""
     found = _TIME.match(value.strip())
-    if not found or moment(value, ZoneInfo("UTC")) is None:
+    if not found or moment(value, UTC) is None:
         return None
     return "-".join(told for told in (found["year"], found["month"], found["day"]) if told)
 
 
-def date_time(value: str, zone: ZoneInfo) -> str | None:
+def date_time(value: str, zone: tzinfo) -> str | None:
     """A FHIR dateTime with the precision sent; with a time it has an offset, that of ``zone`` if none was sent."""
     found = _TIME.match(value.strip())
     instant = moment(value, zone)
@@ -94,7 +93,7 @@ def date_time(value: str, zone: ZoneInfo) -> str | None:
     return instant.astimezone(offset).isoformat(timespec="milliseconds" if found["fraction"] else "seconds")
 
 
-def identifier(repetition: Repetition, zone: ZoneInfo, kind: str = "", issuer: str = "") -> Json | None:
+def identifier(repetition: Repetition, zone: tzinfo, kind: str = "", issuer: str = "") -> Json | None:
     """CX[Identifier]; ``kind`` is the type when CX.5 names none, ``issuer`` the authority when CX.4 does not."""
     value = text_of(part(repetition, 1))
     if not value:
@@ -134,7 +133,7 @@ def identifier_type(code: str) -> Json | None:
     return {"text": code} if code else None
 
 
-def period(start: str, end: str, zone: ZoneInfo) -> Json | None:
+def period(start: str, end: str, zone: tzinfo) -> Json | None:
     """A FHIR Period, without an end that lies before its start."""
     begins, ends = moment(start, zone), moment(end, zone)
     if begins and ends and ends < begins:
@@ -142,7 +141,7 @@ def period(start: str, end: str, zone: ZoneInfo) -> Json | None:
     return valued(start=date_time(start, zone), end=date_time(end, zone))
 
 
-def human_name(repetition: Repetition, zone: ZoneInfo) -> Json | None:
+def human_name(repetition: Repetition, zone: tzinfo) -> Json | None:
     """XPN[HumanName] with FN[HumanName] in its first component."""
     given = [text_of(part(repetition, 2)), *(text_of(name) for name in part(repetition, 3).split())]
     suffix = [text_of(part(repetition, number)) for number in (4, 6, 14)]
@@ -170,7 +169,7 @@ def _family_extensions(repetition: Repetition) -> Json | None:
     return valued(extension=_told(found))
 
 
-def address(repetition: Repetition, zone: ZoneInfo) -> Json | None:
+def address(repetition: Repetition, zone: tzinfo) -> Json | None:
     """XAD[Address] with SAD[Address] in its first component."""
     lines = [text_of(part(repetition, 1, number)) for number in (1, 2, 3)]
     told = valued(
@@ -192,7 +191,7 @@ def address(repetition: Repetition, zone: ZoneInfo) -> Json | None:
     return {**told, **(more or {})}
 
 
-def contact_point(repetition: Repetition, zone: ZoneInfo, use: str = "") -> Json | None:
+def contact_point(repetition: Repetition, zone: tzinfo, use: str = "") -> Json | None:
     """XTN[ContactPoint]; ``use`` is that of the field when XTN.2 has none."""
     equipment = part(repetition, 3).upper()
     electronic = text_of(part(repetition, 4))

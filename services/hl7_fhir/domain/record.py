@@ -7,10 +7,9 @@ changes nothing newer.
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from services.hl7_fhir.domain.message import NULL, Field, Repetition, Segment
 
@@ -22,7 +21,7 @@ Fields = Mapping[str, Field]
 class Site:
     """What a message leaves to the place where it is read."""
 
-    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    zone: tzinfo = UTC
     patient_issuer: str = ""
     order_issuer: str = ""
     accession_fields: tuple[str, ...] = ("IPC-1", "OBR-18")

@@ -209,9 +209,16 @@ async def _flood(peer) -> bytes:
     return await peer.answer()
 
 
-async def test_a_message_of_eight_megabytes_is_kept(service: Hl7Service) -> None:
-    report = adt("A08") + b"OBX|1|ED|PDF||^application^pdf^Base64^" + b"QUJD" * 2_000_000 + b"\r"
-    assert await send(service, report) == ["AA"]
+async def test_large_messages_are_kept_in_bounded_memory(service: Hl7Service) -> None:
+    reports = [
+        adt("A08", control_id=f"{number}") + b"OBX|1|ED|PDF||^application^pdf^Base64^" + b"QUJD" * 2_400_000 + b"\r"
+        for number in range(4)
+    ]
+    assert await asyncio.gather(*(send(service, report) for report in reports)) == [["AA"]] * 4
+    assert service.server.process is not None
+    status = Path(f"/proc/{service.server.process.pid}/status").read_text()
+    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    assert peak < 250_000
 
 
 async def test_no_identifier_leaves_the_message_the_database_and_fhir(service: Hl7Service) -> None:
