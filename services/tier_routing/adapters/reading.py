@@ -42,7 +42,7 @@ def _late_packs(connection: Connection, limits: OverdueLimits, now: datetime) ->
             "waiting_for": _waits(verdict.waiting),
             "since": pack.waiting_since.isoformat(),
             "run": pack.run,
-            "refused": sorted(verdict.refused),
+            "failures": verdict.failures,
             "unreachable": sorted(away & {copy.target for copy in verdict.due}),
         }
         for batch in settling.waiting_batches(connection, pack.number):
@@ -92,7 +92,7 @@ def _named(batch: Row[Any]) -> Document:
 
 def _unplanned(step: str, since: datetime) -> Document:
     waits = [{"step": step, "target": None}]
-    return {"waiting_for": waits, "since": since.isoformat(), "run": 0, "refused": [], "unreachable": []}
+    return {"waiting_for": waits, "since": since.isoformat(), "run": 0, "failures": {}, "unreachable": []}
 
 
 def _waits(waiting: Iterable[Waiting]) -> list[Document]:

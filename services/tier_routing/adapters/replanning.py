@@ -82,8 +82,10 @@ def _adopt(
     if change is None:
         return
     planned = packs.row(connection, pack.number)
-    packs.tell_plan(connection, at, planned, packs.planned_copies(connection, pack.number))
-    settling.settle(connection, at, planned, now)
+    verdict = settling.settle(connection, at, planned, now)
+    if verdict.due:
+        # What is proven already stays: to plan it again would have every copy read back.
+        packs.tell_plan(connection, at, planned, verdict.due)
     _release_uncovered(connection, at, pack.number, now)
 
 
@@ -131,7 +133,7 @@ def _take_back(connection: Connection, pack: Row[Any], places: Iterable[tuple[st
         if one.expired and _place_of(one.key, projects.get(one.key.pack_id)) in wanted:
             table, key = tables.copies, one.key
             mine = (table.c.sealed_id == key.sealed_id, table.c.target == key.target)
-            cleared = {"expired": None, "proven": None, "level": None, "written": None}
+            cleared = dict.fromkeys(("expired", "proven", "level", "written", "failed", "failure"))
             connection.execute(table.update().where(*mine).values(cleared))
 
 

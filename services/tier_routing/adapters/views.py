@@ -119,4 +119,5 @@ def _is_away(connection: Connection, target: str) -> bool:
 
 
 def _from_row(row: Row[Any]) -> Observed:
-    return Observed(CopyKey.model_validate_json(row.key), **{name: getattr(row, name) for name in _FIELDS})
+    known = {name: getattr(row, name) for name in _FIELDS}
+    return Observed(CopyKey.model_validate_json(row.key), **known | {"failure": row.failure or ""})

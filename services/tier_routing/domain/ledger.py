@@ -46,7 +46,7 @@ class Observed:
     damaged: datetime | None = None
     damage: str | None = None
     failed: datetime | None = None
-    failure: str | None = None
+    failure: str = ""
     retrying: bool = False
     expired: Reason | None = None
     removed: datetime | None = None
@@ -68,10 +68,9 @@ class Observed:
         return self.damaged is not None and not self.is_proven
 
     @property
-    def is_refused(self) -> bool:
-        """Whether the target said no after the copy was last written or proven, and nobody tries any more."""
-        last = self.failed is not None and all(at is None or at < self.failed for at in (self.written, self.proven))
-        return last and not self.retrying
+    def is_failing(self) -> bool:
+        """Whether the last word of the target was a failure, after the copy was last written or proven."""
+        return self.failed is not None and all(at is None or at < self.failed for at in (self.written, self.proven))
 
     def with_written(self, at: datetime) -> "Observed":
         """The copy was written."""
@@ -137,7 +136,7 @@ class PackView:
 @dataclass(frozen=True)
 class Verdict:
     """What follows from a view. ``due`` are the planned copies that nothing settles yet, ``reached`` the targets with
-    a proven identified copy, ``refused`` those that last said no."""
+    a proven identified copy, ``failures`` the reasons of those that last gave none a place."""
 
     secured: bool
     archived: bool
@@ -148,7 +147,7 @@ class Verdict:
     sealed_ids: tuple[str, ...]
     due: tuple[PlannedCopy, ...]
     waiting: tuple[Waiting, ...]
-    refused: frozenset[str]
+    failures: Mapping[str, str]
     expire: tuple[tuple[Observed, Reason], ...]
 
 
@@ -167,7 +166,7 @@ def evaluate(view: PackView) -> Verdict:
         sealed_ids=tuple(sorted({*view.sealed.values(), *(one.key.sealed_id for one in view.observed)})),
         due=due,
         waiting=tuple(dict.fromkeys(_waits_for(view, copy) for copy in due)),
-        refused=frozenset(one.key.target for copy in due for one in _newest(view, copy) if one.is_refused),
+        failures={one.key.target: one.failure for copy in due for one in _newest(view, copy) if one.is_failing},
         expire=tuple(_expiring(view, due)),
     )
 

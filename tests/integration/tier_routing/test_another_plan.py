@@ -36,7 +36,24 @@ async def test_a_copy_that_the_new_plan_has_not_is_cancelled_and_goes(site: Site
     assert answer["changes"][0]["cancelled"] == ("identified/cloud-a/hot/clinical",)
     told = await site.told()
     assert [each.data["reason"] for each in told if each.fact == "copy.expired"] == ["cancelled"]
-    (planned,) = [each for each in told if each.fact == "pack.planned"]
+    (pack,) = await site.ledger.packs_of(Selection(batch_id="a"))
+    assert (pack["pack_id"], pack["state"]) == (plan.pack_id, "archived")
+    assert pack["plan_id"] != plan.plan_id
+
+
+async def test_a_plan_that_only_cancels_has_nothing_planned_again(site: Site):
+    await archived(site)
+    site.text = WITHOUT_A
+    await site.replan()
+    assert await site.told("pack.planned") == []
+
+
+async def test_a_plan_that_adds_a_copy_plans_that_one_alone(site: Site):
+    plan = await archived(site, WITHOUT_A)
+    site.text = PLAIN
+    await site.replan()
+    (planned,) = await site.told("pack.planned")
+    assert [copy["target"] for copy in planned.data["copies"]] == ["cloud-a"]
     assert (planned.data["pack_id"], planned.data["run"]) == (plan.pack_id, 1)
     assert planned.data["plan_id"] != plan.plan_id
 

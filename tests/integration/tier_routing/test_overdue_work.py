@@ -74,7 +74,11 @@ async def test_a_target_that_refuses_shows_up_with_the_batch_it_keeps_waiting(si
     site.now += 120
     (listed,) = await site.overdue()
     assert {"step": "copy.written", "target": "cloud-a"} in listed["waiting_for"]
-    assert (listed["batch_id"], listed["study_uid"], listed["refused"]) == ("a", "1.2", ["cloud-a"])
+    assert (listed["batch_id"], listed["study_uid"], listed["failures"]) == (
+        "a",
+        "1.2",
+        {"cloud-a": "target-refused"},
+    )
 
 
 async def test_nothing_is_listed_while_it_is_in_time(site: Site):

@@ -165,9 +165,9 @@ def test_a_copy_waits_for_the_next_fact_of_its_way():
     assert steps == ["pack.sealed", "copy.written", "copy.verified"]
 
 
-def test_a_target_that_refuses_is_told_until_it_takes_the_copy():
-    assert evaluate(view(failed(key("cloud-a")))).refused == {"cloud-a"}
-    assert evaluate(view(failed(key("cloud-a")), written(key("cloud-a"), 9))).refused == frozenset()
+def test_a_failure_is_told_with_its_reason_until_the_target_takes_the_copy():
+    assert evaluate(view(failed(key("cloud-a")))).failures == {"cloud-a": "target-refused"}
+    assert evaluate(view(failed(key("cloud-a")), written(key("cloud-a"), 9))).failures == {}
 
 
 def test_an_older_failure_does_not_hide_a_newer_one():
