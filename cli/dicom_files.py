@@ -176,7 +176,7 @@ def _dataset(file: Window, offset: int, syntax: str) -> Window:
 
 
 def _walk(dataset: Window, syntax: str, found: dict[int, str]) -> None:
-    walk = Walk(dataset, Encoding.of(syntax), Bounds(), enter=False)
+    walk = Walk(dataset, Encoding.of(syntax), Bounds())
     for element in walk.header():
         if element.tag in (_SOP_CLASS, _SOP_INSTANCE):
             found[element.tag] = _uid(dataset.read(element.offset, element.length))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import sys
 import threading
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from services.dicom_ingest.ports import Receiver
 from shared.errors import RetryLater
 
 _BACKLOG = 128
+_SWITCH = 0.0002
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,9 @@ class Listener:
         """Serve until cancelled; then let the associations finish what they are at, for a while."""
         if self._socket is None:
             self.bind()
+        # An association gives the interpreter up at each read, write and sync; with the default of 5 ms it would wait
+        # that long for a thread that renders headers, again and again.
+        sys.setswitchinterval(_SWITCH)
         acceptor = threading.Thread(target=self._accept, name="dicom-accept", daemon=True)
         acceptor.start()
         try:

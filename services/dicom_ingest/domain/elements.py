@@ -18,8 +18,38 @@ from shared.errors import Unprocessable
 UNDEFINED = 0xFFFFFFFF
 PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
-_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+#: VRs with a length of four bytes, and of two (PS3.5 section 7.1.2).
+_LONG = {name.encode(): name for name in ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")}
+_SHORT = {
+    name.encode(): name
+    for name in ("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST")
+    + ("TM", "UI", "UL", "US")
+}
+    name.encode(): name
+    for name in [
+        "AE",
+        "AS",
+        "AT",
+        "CS",
+        "DA",
+        "DS",
+        "DT",
+        "FD",
+        "FL",
+        "IS",
+        "LO",
+        "LT",
+        "PN",
+        "SH",
+        "SL",
+        "SS",
+        "ST",
+        "TM",
+        "UI",
+        "UL",
+        "US",
+    ]
+}
 _WINDOW = 64 * 1024
 
 
@@ -44,7 +74,7 @@ class Bounds:
 
 
 class Element(NamedTuple):
-    """Where one element lies: offset and length of its value in bytes; ``items`` for a sequence that was entered.
+    """Where one element lies: offset and length of its value in bytes; ``items`` of a sequence that was entered.
 
     ``end`` is where the next element begins; ``length`` is UNDEFINED for encapsulated pixels and such sequences.
     """
@@ -66,30 +96,34 @@ class PixelData(NamedTuple):
 
 
 class Window:
-    """A block of a value that is read as needed; ``load(offset, count)`` gives ``count`` bytes, fewer at the end."""
+    """A block of a value that is read as needed; ``load(offset, count)`` gives ``count`` bytes, fewer at the end.
+
+    Bytes ``base`` to ``base + held`` of the value are in ``block``.
+    """
 
     def __init__(self, load: Callable[[int, int], bytes], size: int) -> None:
         self._load = load
         self.size = size
-        self._base = 0
+        self.base = self.held = 0
         self.block: bytes | bytearray | memoryview = b""
 
     @classmethod
     def over(cls, value: bytes | bytearray | memoryview) -> "Window":
         """A window that holds all of ``value`` already."""
         window = cls(lambda offset, count: bytes(value[offset : offset + count]), len(value))
-        window.block = value
+        window.block, window.held = value, len(value)
         return window
 
     def at(self, offset: int, count: int) -> int:
         """The index in ``block`` of ``count`` bytes at ``offset``; CutShort when there are not so many."""
-        index = offset - self._base
-        if index >= 0 and index + count <= len(self.block):
+        index = offset - self.base
+        if index >= 0 and index + count <= self.held:
             return index
         if offset + count > self.size:
             raise CutShort
-        self.block, self._base = self._load(offset, max(count, _WINDOW)), offset
-        if len(self.block) < count:
+        self.block, self.base = self._load(offset, max(count, _WINDOW)), offset
+        self.held = len(self.block)
+        if self.held < count:
             raise CutShort
         return 0
 
@@ -133,12 +167,10 @@ def vr_of(tag: int) -> str:
 class Walk:
     """One pass over a data set."""
 
-    def __init__(self, window: Window, encoding: Encoding, bounds: Bounds, *, enter: bool = True) -> None:
-        """``enter=False`` skips sequences of defined length instead of walking their items."""
+    def __init__(self, window: Window, encoding: Encoding, bounds: Bounds) -> None:
         self._window = window
         self._encoding = encoding
         self._bounds = bounds
-        self._enter = enter
         self._elements = self._items = 0
         self.pixel_data: PixelData | None = None
         self._head = struct.Struct(encoding.order + "HH2sH")
@@ -148,16 +180,34 @@ class Walk:
     def header(self, at: int = 0) -> Iterator[Element]:
         """The top-level elements from ``at`` up to Pixel Data or the end; Malformed where it is no data set.
 
-        Afterwards ``pixel_data`` tells where the Pixel Data element begins, and its value and length.
+        A sequence of defined length is not entered (``enter`` does). Afterwards ``pixel_data`` tells where the Pixel
+        Data element begins, and its value and length.
         """
-        while at < self._window.size:
-            tag, _vr, offset, length = self._read(at, self._encoding.implicit)
+        read = self._implicit if self._encoding.implicit else self._explicit
+        size, most = self._window.size, self._bounds.elements
+        while at < size:
+            tag, vr, offset, length = read(at)
             if tag in PIXEL_DATA:
                 self.pixel_data = PixelData(at, offset, length)
                 return
-            element = self._element(at, 0, self._encoding.implicit)
-            yield element
+            if length == UNDEFINED:
+                element = self._undefined(at, tag, vr, offset, 0, self._encoding.implicit)
+            else:
+                element = Element(tag, vr, offset, length, offset + length)
             at = element.end
+            self._elements += 1
+            if at > size:
+                raise CutShort
+            if self._elements > most:
+                raise Malformed("too-many-elements")
+            yield element
+
+    def enter(self, element: Element) -> Element:
+        """A top-level sequence with its items."""
+        if element.items is not None:
+            return element
+        implicit = self._encoding.implicit or self._was_unknown(element.offset - 12)
+        return self._sequence(element.tag, element.offset, element.length, 0, implicit)
 
     def fragments(self, offset: int) -> Iterator[tuple[int, int]]:
         """Offset and length of each item value of encapsulated pixels whose value begins at ``offset``.
@@ -187,27 +237,37 @@ class Walk:
         self._elements += 1
         if self._elements > self._bounds.elements:
             raise Malformed("too-many-elements")
-        tag, vr, offset, length = self._read(at, implicit)
-        if vr == "SQ" or (length == UNDEFINED and (implicit or vr == "UN")):
-            return self._sequence(tag, offset, length, depth, implicit or self._was_unknown(at))
+        tag, vr, offset, length = self._implicit(at) if implicit else self._explicit(at)
         if length == UNDEFINED:
-            return Element(tag, vr, offset, length, self._end_of_fragments(offset))
+            return self._undefined(at, tag, vr, offset, depth, implicit)
+        if vr == "SQ":
+            return self._sequence(tag, offset, length, depth, implicit or self._was_unknown(at))
         if offset + length > self._window.size:
             raise CutShort
         return Element(tag, vr, offset, length, offset + length)
 
-    def _read(self, at: int, implicit: bool) -> tuple[int, str, int, int]:
-        return self._implicit(at) if implicit else self._explicit(at)
+    def _undefined(self, at: int, tag: int, vr: str, offset: int, depth: int, implicit: bool) -> Element:
+        """An element that ends at a delimiter: a sequence, or encapsulated pixels."""
+        if vr == "SQ" or implicit or vr == "UN":
+            return self._sequence(tag, offset, UNDEFINED, depth, implicit or self._was_unknown(at))
+        *_, (end, _length) = self.fragments(offset)
+        return Element(tag, vr, offset, UNDEFINED, end)
 
     def _explicit(self, at: int) -> tuple[int, str, int, int]:
-        group, element, vr, length = self._head.unpack_from(*self._look(at, 8))
-        if vr in _SHORT:
-            return group << 16 | element, vr.decode(), at + 8, length
-        if vr not in _LONG or group == 0xFFFE:
+        window = self._window
+        index = at - window.base
+        if index < 0 or index + 8 > window.held:
+            index = window.at(at, 8)
+        group, element, vr, length = self._head.unpack_from(window.block, index)
+        name = _SHORT.get(vr)
+        if name is not None:
+            return group << 16 | element, name, at + 8, length
+        name = _LONG.get(vr)
+        if name is None or group == 0xFFFE:
             raise Malformed("unknown-vr")
         (length,) = self._long.unpack_from(*self._look(at + 8, 4))
         tag = group << 16 | element
-        return tag, vr_of(tag) if vr == b"UN" else vr.decode(), at + 12, length
+        return tag, vr_of(tag) if name == "UN" else name, at + 12, length
 
     def _implicit(self, at: int) -> tuple[int, str, int, int]:
         group, element, length = self._tag_length.unpack_from(*self._look(at, 8))
@@ -215,10 +275,6 @@ class Walk:
         if group == 0xFFFE:
             raise Malformed("stray-item")
         return tag, vr_of(tag), at + 8, length
-
-    def _end_of_fragments(self, offset: int) -> int:
-        *_, (end, _length) = self.fragments(offset)
-        return end
 
     def _was_unknown(self, at: int) -> bool:
         """Whether the sequence was written as UN: then its items are implicit (PS3.5 section 6.2.2 note 2)."""
@@ -230,8 +286,6 @@ class Walk:
         end = None if length == UNDEFINED else offset + length
         if end is not None and end > self._window.size:
             raise CutShort
-        if end is not None and not self._enter:
-            return Element(tag, "SQ", offset, length, end)
         items = []
         at = offset
         while end is None or at < end:
@@ -258,6 +312,8 @@ class Walk:
                 break
             members.append(self._element(at, depth + 1, implicit))
             at = members[-1].end
+            if end is not None and at > end:
+                raise Malformed("bad-item")
         return tuple(members), at
 
     def _is_item_end(self, at: int) -> bool:

@@ -19,7 +19,7 @@ from services.dicom_ingest.domain.elements import (
     Window,
     is_deflated,
 )
-from services.dicom_ingest.domain.json_model import Renderer
+from services.dicom_ingest.domain.json_model import Memory, Renderer
 from services.dicom_ingest.domain.lenient import LENIENT_LIMIT, read_leniently
 
 #: What a deflated data set may grow to, bytes, and how many times its size.
@@ -52,14 +52,15 @@ class Reading:
     flags: tuple[str, ...] = ()
 
 
-def read_header(load: Load, size: int, transfer_syntax: str) -> Reading:
-    """Read a data set of ``size`` bytes; never raises for what is in it."""
+def read_header(load: Load, size: int, transfer_syntax: str, memory: Memory | None = None) -> Reading:
+    """Read a data set of ``size`` bytes; never raises for what is in it. ``memory`` is that of a whole batch."""
+    memory = memory or Memory()
     try:
         if is_deflated(transfer_syntax):
             inflated = _inflated(load(0, min(size, MAX_INFLATED)), size)
-            plain = _read(Window.over(inflated), transfer_syntax)
+            plain = _read(Window.over(inflated), transfer_syntax, memory)
             return Reading(plain.header, plain.reason, size, flags=plain.flags)
-        return _read(Window(load, size), transfer_syntax)
+        return _read(Window(load, size), transfer_syntax, memory)
     except (Malformed, LookupError, ValueError, RecursionError) as error:
         return _irregular(load, size, transfer_syntax, error)
 
@@ -89,9 +90,9 @@ def _inflated(deflated: bytes, size: int) -> bytes:
     return plain
 
 
-def _read(window: Window, transfer_syntax: str) -> Reading:
+def _read(window: Window, transfer_syntax: str, memory: Memory) -> Reading:
     walk = Walk(window, Encoding.of(transfer_syntax), Bounds())
-    header = Renderer(window, transfer_syntax).render(walk.header())
+    header = Renderer(window, transfer_syntax, walk.enter, memory).render(walk.header())
     found = walk.pixel_data
     if found is None:
         return Reading(header, None, window.size)

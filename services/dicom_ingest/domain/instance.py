@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from contracts.formats.headers import UNREADABLE, header_line, opaque_line
 from contracts.formats.manifest import Instance
 from services.dicom_ingest.domain.header import Header, Reading, read_header
+from services.dicom_ingest.domain.json_model import Memory
 from services.dicom_ingest.domain.negotiation import is_identifier, is_uid
 from services.dicom_ingest.domain.records import Read, Record
 from services.dicom_ingest.domain.routing import routing, text
@@ -39,12 +40,13 @@ class Described:
         return header_line(entry, self.header) if self.header else opaque_line(entry, self.reason or UNREADABLE)
 
 
-def describe(record: Record, read: Read, site_key: SiteKey, issuers: Issuers) -> Described:
+def describe(record: Record, read: Read, site_key: SiteKey, issuers: Issuers, memory: Memory) -> Described:
     """Read a record of a batch file through ``read(offset, count)``."""
     reading = read_header(
         lambda offset, count: read(record.dataset_at + offset, min(count, record.dataset_length - offset)),
         record.dataset_length,
         record.arrival.transfer_syntax,
+        memory,
     )
     header = reading.header or {}
     digests = _digests(record, read, reading)

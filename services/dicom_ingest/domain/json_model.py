@@ -22,6 +22,9 @@ _PLAIN_TEXT = frozenset({"AE", "AS", "CS", "DA", "DT", "TM", "UI"})
 _ENCODED_TEXT = frozenset({"LO", "SH", "UC", "PN"})
 _ONE_TEXT = frozenset({"LT", "ST", "UT", "UR"})
 _NUMBER_TEXT: dict[str, Callable[[str], int | float]] = {"IS": int, "DS": float}
+#: What a remembered value costs beside its bytes.
+_ENTRY = 400
+_BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW"})
 #: Padding at the end of a value, and where leading spaces do not count either (PS3.5 section 6.2).
 _PADDING = "\0 "
 _LEADING_SPACES_COUNT = frozenset({"LT", "ST", "UT", "UC", "UR"})
@@ -36,12 +39,39 @@ def _encodings(told: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(charset.convert_encodings(list(told)))
 
 
+class Memory:
+    """Rendered values by their bytes: the slices of a series have most of theirs in common."""
+
+    def __init__(self, most_bytes: int = 8 * 1024 * 1024) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._told: dict[Any, dict[str, Any]] = {}
+
+    def get(self, key: Any) -> dict[str, Any] | None:
+        """What was rendered of the same bytes, never to be changed."""
+        return self._told.get(key)
+
+    def keep(self, key: Any, size: int, told: dict[str, Any]) -> dict[str, Any]:
+        """Remember ``told`` of ``size`` bytes and return it; everything is forgotten when it becomes too much."""
+        self._bytes += size + _ENTRY
+        if self._bytes > self._most_bytes:
+            self._told.clear()
+            self._bytes = 0
+        self._told[key] = told
+        return told
+
+
 class Renderer:
     """Renders the elements of one data set; ``transfer_syntax`` tells the byte order."""
 
-    def __init__(self, window: Window, transfer_syntax: str) -> None:
+    def __init__(
+        self, window: Window, transfer_syntax: str, enter: Callable[[Element], Element], memory: Memory
+    ) -> None:
+        """``enter`` gives a sequence its items."""
         self._window = window
         self._order = ">" if transfer_syntax == EXPLICIT_BIG else "<"
+        self._enter = enter
+        self._memory = memory
         self._is_signed = False
 
     def render(self, elements: Iterable[Element], inherited: tuple[str, ...] = ("iso8859",)) -> _Header:
@@ -53,10 +83,29 @@ class Renderer:
                 encodings = self._character_sets(element, inherited)
             elif element.tag == _PIXEL_REPRESENTATION and element.length == 2:
                 self._is_signed = any(self._window.read(element.offset, 2))
-            vr = self._resolved(element.vr)
-            values = self._values(element, vr, encodings)
-            header[f"{element.tag:08X}"] = {"vr": vr, "Value": values} if values else {"vr": vr}
+            header["%08X" % element.tag] = self._told(element, encodings)  # noqa: UP031 - twice as fast
         return header
+
+    def _told(self, element: Element, encodings: tuple[str, ...]) -> dict[str, Any]:
+        vr, length = element.vr, element.length
+        if not length or length > MAX_VALUE or vr in _BULK:
+            told = self._sequence(element, encodings) if vr == "SQ" else None
+            return told or {"vr": self._resolved(vr)}
+        value = self._window.read(element.offset, length)
+        key = (vr, value, encodings, self._order, self._is_signed)
+        return self._memory.get(key) or self._memory.keep(key, length, self._render(element, value, encodings))
+
+    def _sequence(self, element: Element, encodings: tuple[str, ...]) -> dict[str, Any]:
+        items = self._enter(element).items or ()
+        told = [self.render(item, encodings) for item in items]
+        return {"vr": "SQ", "Value": told} if told else {"vr": "SQ"}
+
+    def _render(self, element: Element, value: bytes, encodings: tuple[str, ...]) -> dict[str, Any]:
+        if element.vr == "SQ":
+            return self._sequence(element, encodings)
+        vr = self._resolved(element.vr)
+        values = self._values(vr, value, encodings)
+        return {"vr": vr, "Value": values} if values else {"vr": vr}
 
     def _character_sets(self, element: Element, inherited: tuple[str, ...]) -> tuple[str, ...]:
         if not element.length:
@@ -70,18 +119,13 @@ class Renderer:
             return "SS" if self._is_signed else "US"
         return _CHOICES.get(vr, vr)
 
-    def _values(self, element: Element, vr: str, encodings: tuple[str, ...]) -> list[Any] | None:
-        if element.items is not None:
-            return [self.render(item, encodings) for item in element.items]
-        if not element.length or element.length > MAX_VALUE:
-            return None
+    def _values(self, vr: str, value: bytes, encodings: tuple[str, ...]) -> list[Any] | None:
         if vr in _NUMBERS:
-            return self._numbers(vr, self._window.read(element.offset, element.length))
+            return self._numbers(vr, value)
         if vr in _PLAIN_TEXT or vr in _NUMBER_TEXT:
-            text = self._window.read(element.offset, element.length).decode("ascii", "replace")
-            return _several(text, _NUMBER_TEXT.get(vr))
+            return _several(value.decode("ascii", "replace"), _NUMBER_TEXT.get(vr))
         if vr in _ENCODED_TEXT or vr in _ONE_TEXT:
-            return _texts(vr, self._window.read(element.offset, element.length), encodings)
+            return _texts(vr, value, encodings)
         return None
 
     def _numbers(self, vr: str, value: bytes) -> list[Any] | None:

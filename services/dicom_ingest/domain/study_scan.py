@@ -54,7 +54,7 @@ class StudyScan:
 
     def _find(self, *, whole: bool) -> StudyKey | None:
         window = Window.over(self._plain)
-        walk = Walk(window, self._encoding, Bounds(), enter=False)
+        walk = Walk(window, self._encoding, Bounds())
         for element in walk.header():
             if element.tag == STUDY_INSTANCE_UID:
                 return _key(window.read(element.offset, element.length))

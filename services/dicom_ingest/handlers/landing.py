@@ -12,6 +12,7 @@ from contracts.events import AssociationEnded, Batch, BatchArchived, BatchStored
 from contracts.formats.archive import iterate
 from contracts.formats.manifest import Instance, Manifest, Source, place, write_manifest
 from services.dicom_ingest.domain.instance import Issuers, describe
+from services.dicom_ingest.domain.json_model import Memory
 from services.dicom_ingest.domain.records import Opening, Record
 from services.dicom_ingest.ports import Publisher, SpooledBatch
 from shared.identity import SiteKey
@@ -122,8 +123,9 @@ class Landing:
     def _describe(self, batch: SpooledBatch, headers: IO[bytes]) -> Manifest:
         """The batch's manifest; its headers are written to ``headers`` on the way."""
         instances: list[Instance] = []
+        memory = Memory()
         for number, record in enumerate(batch.records, start=1):
-            described = describe(record, batch.read, self._site_key, self._issuers)
+            described = describe(record, batch.read, self._site_key, self._issuers, memory)
             headers.write(described.line(f"{number:06d}.dcm"))
             instances.append(described.instance)
         headers.seek(0)
