@@ -2,7 +2,6 @@
 
 import codecs
 from datetime import UTC, tzinfo
-from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,7 +13,7 @@ from shared.settings import ServiceSettings
 class Settings(ServiceSettings):
     """Where it listens, where it keeps its state, and what messages of this site leave unsaid."""
 
-    database_url: str = f"sqlite:///{Path('.causeway/databases/hl7_fhir.sqlite3').resolve()}"
+    database_url: str = "sqlite:///.causeway/databases/hl7_fhir.sqlite3"
 
     #: MLLP; port 0 takes a free one. MLLP has no authentication: outside loopback keep it in a network of its own.
     mllp_host: str = "127.0.0.1"
