@@ -22,8 +22,10 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _LONG = {name.encode(): name for name in ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")}
 _SHORT = {
     name.encode(): name
-    for name in ("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "PN", "SH", "SL", "SS", "ST")
-    + ("TM", "UI", "UL", "US")
+    for name in (
+        *("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO"),
+        *("LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"),
+    )
 }
 _WINDOW = 64 * 1024
 
