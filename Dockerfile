@@ -26,15 +26,17 @@ WORKDIR /app
 FROM base AS service-requirements
 ARG SERVICE
 COPY services/${SERVICE}/requirements.txt /tmp/requirements.txt
-RUN python -m venv --without-pip /opt/causeway && \
-    python -m pip --python /opt/causeway/bin/python install --no-cache-dir --disable-pip-version-check \
-        --no-deps --only-binary :all: --require-hashes --requirement /tmp/requirements.txt
+RUN python -m venv /opt/causeway && \
+    python -m pip install --no-cache-dir --disable-pip-version-check \
+        --no-deps --only-binary :all: --require-hashes --requirement /tmp/requirements.txt && \
+    python -m pip uninstall --quiet --yes pip setuptools
 
 FROM base AS cli-requirements
 COPY cli/requirements.txt /tmp/requirements.txt
-RUN python -m venv --without-pip /opt/causeway && \
-    python -m pip --python /opt/causeway/bin/python install --no-cache-dir --disable-pip-version-check \
-        --no-deps --only-binary :all: --require-hashes --requirement /tmp/requirements.txt
+RUN python -m venv /opt/causeway && \
+    python -m pip install --no-cache-dir --disable-pip-version-check \
+        --no-deps --only-binary :all: --require-hashes --requirement /tmp/requirements.txt && \
+    python -m pip uninstall --quiet --yes pip setuptools
 
 # The operator's command and the one-shot jobs: `python -m cli.setup secrets`, `… provision`.
 FROM base AS cli

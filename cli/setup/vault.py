@@ -23,6 +23,8 @@ SERVICES = (*SERVICES_WITH_SQL, "dicom_ingest", "encryption", "replication")
 HOLDERS = ("operator", "monitoring")
 
 _CLUSTER = "svc.cluster.local"
+#: Servers of the bus in Kubernetes.
+_SERVERS = 3
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,13 @@ class Vault:
 
     def _bus(self) -> None:
         passwords = {name: self._password("nats", name).decode() for name in (*SERVICES, "operator", "cluster")}
-        routes = {"user": "cluster", "password": passwords["cluster"]}
+        login = {"user": "cluster", "password": passwords["cluster"]}
+        routes = [f"nats://cluster:{passwords['cluster']}@nats-{n}.nats-headless:6222" for n in range(_SERVERS)]
         self._write(
             "nats",
             {
                 "authorization.conf": bus_rights(passwords, self.around.targets).encode(),
-                "cluster.conf": f"authorization {json.dumps(routes)}\n".encode(),
-                "cluster_password": passwords["cluster"].encode(),
+                "cluster.conf": f"authorization {json.dumps(login)}\nroutes {json.dumps(routes)}\n".encode(),
             },
         )
 

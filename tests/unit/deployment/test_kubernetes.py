@@ -1,0 +1,345 @@
+"""k8s/: every overlay builds, every object is what its schema allows, every pod is restricted, every way is named."""
+
+import http.server
+import json
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from cli.setup import manifests, vault
+from cli.setup.certificates import Authority
+from cli.setup.provision import Settings as ProvisionSettings
+from services.tier_routing.adapters.targets import load_policy
+from shared.storage.targets import load_targets
+from tests.unit.deployment.house import ROOT, SERVICES, container, settings_of, variables_of
+
+K8S = ROOT / "k8s"
+PLACES = ("base", "overlays/site", "overlays/cloud", "overlays/local")
+WORKLOADS = ("Deployment", "StatefulSet", "Job")
+VERSION = "1.37"
+#: What the base itself runs beside the services.
+BESIDE = {"nats", "provisioner", "router"}
+
+Object = dict[str, Any]
+
+
+@lru_cache
+def built(place: str) -> tuple[Object, ...]:
+    """The objects of one overlay, as kubectl makes them."""
+    kubectl = shutil.which("kubectl")
+    if not kubectl:
+        pytest.skip("no kubectl here: only the files themselves are checked")
+    made = subprocess.run([kubectl, "kustomize", str(K8S / place)], capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    return tuple(yaml.safe_load_all(made.stdout))
+
+
+def of(place: str, *kinds: str) -> dict[str, Object]:
+    """The objects of some kinds by name."""
+    return {found["metadata"]["name"]: found for found in built(place) if found["kind"] in kinds}
+
+
+def pod(workload: Object) -> Object:
+    """The pod that a workload makes."""
+    return workload["spec"]["template"]["spec"]  # type: ignore[no-any-return]
+
+
+def labels(workload: Object) -> dict[str, str]:
+    """The labels of its pods."""
+    return workload["spec"]["template"]["metadata"]["labels"]  # type: ignore[no-any-return]
+
+
+def everyone(place: str) -> list[tuple[str, Object, Object]]:
+    """Each container of each workload, those that run first included: the pod's name, the pod, the container."""
+    pods = {name: pod(found) for name, found in of(place, *WORKLOADS).items()}
+    return [(n, p, c) for n, p in pods.items() for c in (*p.get("initContainers", ()), *p["containers"])]
+
+
+def test_every_file_is_yaml_and_every_kustomization_names_files_that_are_there() -> None:
+    for path in K8S.rglob("*.yaml"):
+        for document in yaml.safe_load_all(path.read_text()):
+            assert isinstance(document, dict), path
+            for name in document.get("resources", ()) if path.name == "kustomization.yaml" else ():
+                assert (path.parent / name).exists(), (path, name)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_has_a_folder_and_is_in_the_base(service: str) -> None:
+    folder = K8S / "base" / container(service)
+    kinds = {doc["kind"] for path in folder.glob("*.yaml") for doc in yaml.safe_load_all(path.read_text())}
+    assert kinds >= {"ServiceAccount", "Service", "PodDisruptionBudget", "NetworkPolicy"}
+    assert kinds & {"Deployment", "StatefulSet"}
+    assert container(service) in yaml.safe_load((K8S / "base" / "kustomization.yaml").read_text())["resources"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_object_is_valid_to_the_letter(place: str) -> None:
+    for found in built(place):
+        kubernetes_validate.validate(found, VERSION, strict=True)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_pod_meets_the_restricted_standard(place: str) -> None:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted"""
+    allowed = {
+        "configMap",
+        "csi",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+    }
+    for name, spec, one in everyone(place):
+        security = spec["securityContext"] | one["securityContext"]
+        assert security["runAsNonRoot"] is True, name
+        assert security["runAsUser"] > 0, name
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert security["allowPrivilegeEscalation"] is False, name
+        assert security["capabilities"] == {"drop": ["ALL"]}, name
+        assert not spec.keys() & {"hostNetwork", "hostPID", "hostIPC"}, name
+        assert not any("hostPort" in port for port in one.get("ports", ())), name
+        assert {kind for volume in spec["volumes"] for kind in volume if kind != "name"} <= allowed, name
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_pod_has_more_than_it_needs(place: str) -> None:
+    """Beyond the standard: a root file system that nobody writes, no token of the cluster, bounds."""
+    for name, spec, one in everyone(place):
+        assert one["securityContext"]["readOnlyRootFilesystem"] is True, name
+        assert spec["automountServiceAccountToken"] is False, name
+        assert one["resources"]["requests"].keys() == {"cpu", "memory"} == one["resources"]["limits"].keys(), name
+    namespace = of(place, "Namespace")["causeway"]["metadata"]["labels"]
+    assert namespace["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_is_complete(service: str) -> None:
+    name = container(service)
+    found = of("base", "Deployment", "StatefulSet")[name]
+    main = pod(found)["containers"][0]
+    assert main["image"].startswith(f"causeway/{name}:")
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= main.keys()
+    assert main["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "https", "scheme": "HTTPS"}
+    assert pod(found)["terminationGracePeriodSeconds"] >= 60
+    assert {row["topologyKey"] for row in pod(found)["topologySpreadConstraints"]} == {
+        "kubernetes.io/hostname",
+        "topology.kubernetes.io/zone",
+    }
+    budget = of("base", "PodDisruptionBudget")[name]["spec"]
+    assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_variable_is_a_setting_of_its_service(service: str) -> None:
+    main = pod(of("base", "Deployment", "StatefulSet")[container(service)])["containers"][0]
+    given = {row["name"]: row["value"] for row in main["env"]}
+    assert set(given) <= variables_of(service)
+    assert given["CAUSEWAY_NATS_USER"] == service
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_settings_of_a_site_are_settings_of_some_service(place: str) -> None:
+    everything = set().union(*map(variables_of, SERVICES))
+    shared = next(found for name, found in of(place, "ConfigMap").items() if name.startswith("causeway-settings"))
+    assert shared["data"].keys() <= everything
+    job = pod(of(place, "Job")["provisioner"])["containers"][0]
+    known = {f"CAUSEWAY_{field.upper()}" for field in ProvisionSettings.model_fields}
+    assert {row["name"] for row in job["env"]} <= known
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_settings_are_complete_and_lie_on_mounts(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    main = pod(of("base", "Deployment", "StatefulSet")[container(service)])["containers"][0]
+    given = {row["name"]: row["value"] for row in main["env"]}
+    places = [row["mountPath"] for row in main["volumeMounts"]]
+    for name, value in given.items():
+        monkeypatch.setenv(name, "" if name == "CAUSEWAY_SECRETS_DIR" else value)
+        path = value.removeprefix("file://")
+        if path.startswith("/"):
+            assert any(path == place or path.startswith(f"{place}/") for place in places), path
+    fields = type(settings_of(service)()).model_fields
+    stores = {f"CAUSEWAY_{name.upper()}" for name in fields if name.endswith(("_url", "_dir"))}
+    assert stores - given.keys() <= {"CAUSEWAY_DATABASE_URL", "CAUSEWAY_NATS_URL"}, "from its Secret, and of the site"
+
+
+def test_compose_and_kubernetes_configure_a_service_alike() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    site = {"CAUSEWAY_SITE", "CAUSEWAY_NATS_URL", "CAUSEWAY_LOG_LEVEL", "CAUSEWAY_OTLP_ENDPOINT"}
+    site |= {"CAUSEWAY_TIME_ZONE", "CAUSEWAY_STUDY_QUIET"}
+    for name in map(container, SERVICES):
+        main = pod(of("base", "Deployment", "StatefulSet")[name])["containers"][0]
+        assert {row["name"] for row in main["env"]} == set(compose[name]["environment"]) - site, name
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_secret_that_a_pod_mounts_is_made_by_setup(place: str, tmp_path: Path) -> None:
+    around = vault.Surroundings(key_domains=("clinical",), projects=("research",))
+    vault.Vault(tmp_path, around).lay_out()
+    local = place.endswith("local")
+    made = {found["metadata"]["name"] for found in manifests.secrets(tmp_path, "causeway", stand_ins=local)}
+    volumes = [volume for found in of(place, *WORKLOADS).values() for volume in pod(found)["volumes"]]
+    assert {volume["secret"]["secretName"] for volume in volumes if "secret" in volume} == made
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_secret_is_contained(place: str) -> None:
+    assert not of(place, "Secret")
+    for name, _, one in everyone(place):
+        for row in one.get("env", ()):
+            assert not re.search(r"(PASSWORD|TOKEN|SECRET_KEY|ACCESS_KEY|DATABASE_URL)$", row["name"]), (
+                name,
+                row["name"],
+            )
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_volumes_that_pods_claim_are_there(place: str) -> None:
+    claims = of(place, "PersistentVolumeClaim")
+    for name, found in of(place, *WORKLOADS).items():
+        for volume in pod(found)["volumes"]:
+            if "persistentVolumeClaim" in volume:
+                assert volume["persistentVolumeClaim"]["claimName"] in claims, name
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_goes_in_or_out_unless_a_policy_names_it(place: str) -> None:
+    policies = of(place, "NetworkPolicy")
+    assert policies["default-deny"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for name, policy in policies.items():
+        for rule in policy["spec"].get("ingress", []) + policy["spec"].get("egress", []):
+            assert rule.get("from") or rule.get("to"), f"{name} opens a port to anybody"
+            assert rule.get("ports"), f"{name} opens every port"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_policy_selects_pods_that_exist(place: str) -> None:
+    """A label with a typing error would leave a way closed, or a pod with no way at all."""
+    pods = [labels(found) for found in of(place, *WORKLOADS).values()]
+    for name, policy in of(place, "NetworkPolicy").items():
+        rules = policy["spec"].get("ingress", []) + policy["spec"].get("egress", [])
+        peers = [peer for rule in rules for peer in (*rule.get("from", ()), *rule.get("to", ()))]
+        inside = [peer["podSelector"] for peer in peers if "podSelector" in peer and "namespaceSelector" not in peer]
+        for selector in (policy["spec"]["podSelector"], *inside):
+            wanted = selector.get("matchLabels", {}).items()
+            if (name, "postgres") in [(name, value) for _, value in wanted] and place != "overlays/local":
+                continue  # PostgreSQL is elsewhere
+            assert any(wanted <= one.items() for one in pods), (name, selector)
+            for row in selector.get("matchExpressions", ()):
+                assert set(row["values"]) <= {one.get(row["key"]) for one in pods}
+
+
+def test_who_needs_the_bus_the_database_or_the_targets_may_reach_them() -> None:
+    for service in SERVICES:
+        found = labels(of("base", "Deployment", "StatefulSet")[container(service)])
+        assert found["causeway.io/bus"] == "client"
+        assert ("causeway.io/database" in found) == (service in vault.SERVICES_WITH_SQL), service
+        assert ("causeway.io/targets" in found) == (service in vault.TARGET_USERS), service
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_selectors_find_the_pods_they_mean(place: str) -> None:
+    pods = [labels(found) for found in of(place, *WORKLOADS).values()]
+    for kind in ("Service", "PodDisruptionBudget"):
+        for name, found in of(place, kind).items():
+            selector = found["spec"]["selector"]
+            wanted = selector.get("matchLabels", selector).items()
+            assert sum(wanted <= one.items() for one in pods) == 1, (kind, name)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_targets_and_policy_fit_each_other(place: str, tmp_path: Path) -> None:
+    site = next(found for name, found in of(place, "ConfigMap").items() if name.startswith("causeway-site"))["data"]
+    for name, text in site.items():
+        (tmp_path / name).write_text(text)
+    assert load_policy(tmp_path / "policy.yaml", tmp_path / "targets.yaml")
+    for target in load_targets(tmp_path / "targets.yaml").values():
+        assert target.credentials_file in (None, Path(f"/run/causeway/{target.name}.json"))
+
+
+def test_the_sample_policy_is_the_one_of_the_examples() -> None:
+    for place in ("base/site", "overlays/site"):
+        assert (K8S / place / "policy.yaml").read_text() == (ROOT / "examples" / "policy.yaml").read_text()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_bus_keeps_as_many_copies_as_it_has_servers(place: str) -> None:
+    servers = of(place, "StatefulSet")["nats"]["spec"]["replicas"]
+    job = pod(of(place, "Job")["provisioner"])["containers"][0]
+    copies = {row["name"]: row.get("value") for row in job["env"]}["CAUSEWAY_STREAM_REPLICAS"]
+    assert str(servers) == copies
+    assert servers == (1 if place.endswith("local") else 3)
+
+
+@pytest.mark.parametrize("config", ["base/nats/nats.conf", "overlays/local/nats.conf"])
+def test_the_server_accepts_its_configuration_and_syncs_always(config: str, tmp_path: Path) -> None:
+    vault.Vault(tmp_path).lay_out()
+    (tmp_path / "secret").symlink_to(tmp_path / "nats")
+    text = (K8S / config).read_text()
+    assert "sync_interval: always" in text
+    (tmp_path / "nats.conf").write_text(text)
+    server = str(Path(sys.executable).with_name("nats-server"))
+    told = subprocess.run(
+        [server, "-t", "-c", str(tmp_path / "nats.conf")],
+        env={"POD_NAME": "nats-0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+
+
+class Spool(http.server.BaseHTTPRequestHandler):
+    """An ingest whose spool holds two batches, then one, then none; it wants its token."""
+
+    left = 3
+    refused = 0
+
+    def do_GET(self) -> None:
+        if self.headers["Authorization"] != "Bearer secret-of-the-operator":
+            type(self).refused += 1
+        type(self).left -= 1
+        body = json.dumps({"batches": self.left, "bytes": 0}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_ingest_ends_only_when_its_spool_is_empty(tmp_path: Path) -> None:
+    """Its preStop hook, run against a server that counts down."""
+    found = pod(of("base", "StatefulSet")["dicom-ingest"])
+    *python, script = found["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert python == ["python", "-I", "-S", "-c"]
+    authority = Authority.create("test")
+    for name, content in zip(("tls.crt", "tls.key"), authority.issue("i", ("dicom-ingest",)), strict=True):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "ca.crt").write_bytes(authority.certificate)
+    (tmp_path / "tokens").write_text("operator secret-of-the-operator\nmonitoring another\n")
+    server = http.server.HTTPServer(("127.0.0.1", 0), Spool)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    here = script.replace("/run/causeway", str(tmp_path)).replace("8443", str(server.server_port))
+    subprocess.run([sys.executable, "-I", "-S", "-c", here.replace("time.sleep(1)", "time.sleep(0)")], check=True)
+    server.shutdown()
+    server.server_close()
+    assert (Spool.left, Spool.refused) == (0, 0)
+    waits = re.search(r"monotonic\(\) \+ (\d+)", script)
+    assert waits
+    assert int(waits[1]) + 60 < found["terminationGracePeriodSeconds"]
