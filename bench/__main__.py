@@ -1,0 +1,30 @@
+"""``python -m bench [NAME …]`` (``make bench BENCH=name``): run all, or those named; exit 1 when one fails."""
+
+import importlib
+import pkgutil
+import sys
+
+import bench
+
+#: Modules that serve the benchmarks and are none.
+_SUPPORT = {"support"}
+
+
+def names() -> list[str]:
+    """Every benchmark of this folder."""
+    found = (module.name for module in pkgutil.iter_modules(bench.__path__) if not module.name.startswith("_"))
+    return sorted(set(found) - _SUPPORT)
+
+
+def main() -> int:
+    """Run them one after the other; each prints its table and, last, one JSON line."""
+    wanted = sys.argv[1:] or names()
+    unknown = set(wanted) - set(names())
+    if unknown:
+        print(f"no such benchmark: {', '.join(sorted(unknown))}; there are: {', '.join(names())}", file=sys.stderr)
+        return 2
+    return max(importlib.import_module(f"bench.{name}").main() for name in wanted)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

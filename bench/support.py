@@ -1,0 +1,88 @@
+"""What the benchmarks share: input, the machine, medians, and the form of a result."""
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+MB = 1_000_000
+
+
+def ct_series(folder: Path, count: int, seed: int) -> list[Path]:
+    """``count`` CT slices of 512 × 512 × 16 bits (525 kB) of one new study; no two have the same pixels."""
+    random = np.random.default_rng(seed)
+    study, series = generate_uid(), generate_uid()
+    noise = random.integers(-1000, 2000, size=(512, 512), dtype=np.int16)
+    return [_slice(folder, number, study, series, noise + np.int16(number)) for number in range(1, count + 1)]
+
+
+def _slice(folder: Path, number: int, study: str, series: str, pixels: "np.ndarray[Any, Any]") -> Path:
+    image = Dataset()
+    image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, generate_uid()
+    image.StudyInstanceUID, image.SeriesInstanceUID = study, series
+    image.PatientName, image.PatientID, image.PatientBirthDate = "Bench^Mark", "BENCH-1", "19700101"
+    image.Modality, image.StudyDate, image.StudyTime, image.AccessionNumber = "CT", "20260131", "090000", "B1"
+    image.SeriesNumber, image.InstanceNumber, image.BodyPartExamined = 1, number, "CHEST"
+    image.StudyDescription, image.SeriesDescription, image.Manufacturer = "Benchmark", "Noise", "Causeway"
+    image.Rows = image.Columns = 512
+    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
+    image.BitsAllocated = image.BitsStored = 16
+    image.HighBit, image.PixelRepresentation = 15, 1
+    image.PixelSpacing, image.ImagePositionPatient = [1, 1], [0, 0, number]
+    image.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    image.PixelData = pixels.tobytes()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    path = folder / f"{number:05d}.dcm"
+    image.save_as(path, enforce_file_format=True)
+    return path
+
+
+def median(values: Iterable[float]) -> float:
+    """The median."""
+    return statistics.median(values)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on; nothing that names the machine."""
+    model = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), "unknown")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory),
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "python": platform.python_version(),
+    }
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a plain table."""
+    lines = [tuple(columns), *(tuple(_cell(value) for value in row) for row in rows)]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(columns))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    return f"{value:,.1f}" if isinstance(value, float) else str(value)
+
+
+def result(name: str, ratios: Mapping[str, float], figures: Mapping[str, Any]) -> None:
+    """Print the last line: one JSON document."""
+    rounded = {key: round(value, 3) for key, value in ratios.items()}
+    print(json.dumps({"bench": name, "ratios": rounded, "figures": figures, "machine": machine()}), flush=True)
