@@ -1,19 +1,21 @@
 """The ledger on both databases, with everything it tells in the order in which it was told."""
 
 import json
+import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import create_engine, delete, select, text
 
 from contracts.events import BatchStored, CopyKey, Event, PackPlanned
 from contracts.formats.manifest import Instance
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.adapters.sql_ledger import SqlLedger
-from services.tier_routing.adapters.tables import outbox
+from services.tier_routing.adapters.tables import metadata, outbox
 from services.tier_routing.domain.identity import Arrived
 from services.tier_routing.ports import Selection
 from shared.identity import SiteKey
@@ -21,6 +23,8 @@ from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
 from shared.settings import ServiceSettings
 from shared.sql.database import Database
+from shared.sql.migration import migrate
+from tests.support.postgres import Postgres
 from tests.unit.tier_routing.makers import POLICY, at, batch, instance, key, manifest, policy, verified
 
 SITE_KEY = SiteKey(bytes(range(32)))
@@ -135,12 +139,45 @@ def _take(connection) -> list[Told]:
     ]
 
 
+def _migrated(url: str) -> str:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        migrate(connection, "services.tier_routing.migrations")
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty SQLite database, to be copied."""
+    path = tmp_path_factory.mktemp("ledger") / "template.sqlite3"
+    _migrated(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_ledger(postgres_server: Postgres) -> str:
+    """A migrated PostgreSQL database, to be emptied."""
+    return _migrated(postgres_server.database())
+
+
+@pytest.fixture
+def sqlite_ledger(sqlite_template: Path, tmp_path: Path) -> str:
+    """An empty ledger in a file of its own."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'ledger.sqlite3')}"
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-async def site(request, tmp_path) -> AsyncIterator[Site]:
-    """A ledger with the policy of the makers, on SQLite and on PostgreSQL."""
-    sqlite = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
-    url = sqlite if request.param == "sqlite" else request.getfixturevalue("postgres")
+async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+    """An empty ledger with the policy of the makers, on SQLite and on PostgreSQL."""
+    url = request.getfixturevalue(f"{request.param}_ledger")
     database = Database(url)
-    await database.migrate("services.tier_routing.migrations")
+    if request.param == "postgres":
+        await database.run(_empty)
     yield Site(database, url)
     await database.close()
+
+
+def _empty(connection) -> None:
+    tables = ", ".join(table.name for table in metadata.sorted_tables)
+    connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))

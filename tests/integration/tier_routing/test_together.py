@@ -42,10 +42,9 @@ async def planned(site: Site, number: int):
     return plan
 
 
-async def test_events_in_any_order_with_repeats_tell_each_fact_once(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
-    await database.migrate("services.tier_routing.migrations")
-    site, loop, number = Site(database, ""), asyncio.get_running_loop(), iter(range(1, 10_000))
+async def test_events_in_any_order_with_repeats_tell_each_fact_once(sqlite_ledger: str):
+    database = Database(sqlite_ledger)
+    site, loop, number = Site(database, sqlite_ledger), asyncio.get_running_loop(), iter(range(1, 10_000))
 
     async def example(order: list[int]) -> None:
         plan = await planned(site, next(number))
