@@ -1,11 +1,14 @@
 """The site's HTTP API, as the commands use it."""
 
+import ssl
 from typing import Any
 
 import httpx
 
 from cli.output import fail
-from cli.site import Site, SiteDown
+from cli.site import Access, Site, SiteDown
+
+_LOOPBACK = Access()
 
 
 class ApiError(Exception):
@@ -19,14 +22,16 @@ class ApiError(Exception):
 class Api:
     """A client of one running site."""
 
-    def __init__(self, base: str) -> None:
-        self._client = httpx.Client(base_url=base, timeout=30)
+    def __init__(self, base: str, access: Access = _LOOPBACK) -> None:
+        headers = {"Authorization": f"Bearer {access.token}"} if access.token else {}
+        verify = ssl.create_default_context(cafile=access.authority) if access.authority else True
+        self._client = httpx.Client(base_url=base, headers=headers, verify=verify, timeout=30)
 
     @classmethod
     def of(cls, site: Site) -> "Api":
         """The client of ``site``; ends the command with a clear error when it does not run."""
         try:
-            return cls(site.endpoints()["http"])
+            return cls(site.endpoints()["http"], site.access())
         except SiteDown as error:
             fail(str(error))
 

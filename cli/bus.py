@@ -16,7 +16,7 @@ from nats.js import JetStreamContext
 from cli.embedded.plan import site_plan
 from cli.options import Data, Json, site_of
 from cli.output import emit_json, fail, say, table
-from cli.site import Site, SiteDown
+from cli.site import Access, Site, SiteDown
 from shared.messaging import deadletters as letters
 from shared.messaging.lag import lag
 from shared.messaging.provision import provision as apply_plan
@@ -26,13 +26,16 @@ from shared.storage.targets import load_targets
 
 T = TypeVar("T")
 
+_LOOPBACK = Access()
+
 deadletters = typer.Typer(help="Messages that were given up, with the reason.", no_args_is_help=True)
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[JetStreamContext]:
+async def connected(url: str, access: Access = _LOOPBACK) -> AsyncIterator[JetStreamContext]:
     """JetStream of the site at ``url``, for the length of a command."""
-    client = await nats.connect(url, name="causeway-cli", connect_timeout=5, max_reconnect_attempts=1)
+    login = {"user": access.bus_user, "password": access.bus_password} if access.bus_user else {}
+    client = await nats.connect(url, name="causeway-cli", connect_timeout=5, max_reconnect_attempts=1, **login)
     try:
         yield client.jetstream(timeout=10)
     finally:
@@ -46,7 +49,7 @@ def parameters_of(site: Site) -> dict[str, list[str]]:
 
 async def bus_overview(site: Site) -> dict[str, Any]:
     """The lag of every consumer, and how many dead letters there are."""
-    async with connected(site.endpoints()["nats"]) as jetstream:
+    async with connected(site.endpoints()["nats"], site.access()) as jetstream:
         lags = await lag(jetstream, site_plan(), parameters_of(site))
         held = (await jetstream.stream_info(letters.STREAM)).state.messages
     return {"consumers": [asdict(one) for one in lags], "dead_letters": held}
@@ -56,7 +59,7 @@ def _ask(site: Site, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]])
     """The result of ``work`` on the site's bus; ends the command when there is none."""
 
     async def ask() -> T:
-        async with connected(site.endpoints()["nats"]) as jetstream:
+        async with connected(site.endpoints()["nats"], site.access()) as jetstream:
             return await work(jetstream)
 
     try:

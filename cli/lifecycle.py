@@ -144,8 +144,10 @@ def down(data: Data = None, as_json: Json = False) -> None:
 def end(site: Site, within: float = 60.0) -> bool:
     """Stop the supervisor and everything it keeps; False when nothing ran."""
     try:
-        pid = site.state()["pid"]
+        pid = site.state().get("pid")
     except SiteDown:
+        return False
+    if pid is None:  # it runs elsewhere, and is not ours to stop
         return False
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + within

@@ -14,8 +14,19 @@ class SiteDown(Exception):
 
 
 @dataclass(frozen=True)
+class Access:
+    """What proves to a site who asks; nothing of it is needed on loopback."""
+
+    token: str | None = None
+    #: The certificate authority of the site's HTTPS endpoint.
+    authority: Path | None = None
+    bus_user: str | None = None
+    bus_password: str | None = None
+
+
+@dataclass(frozen=True)
 class Site:
-    """The folder of an embedded site and everything in it."""
+    """The folder of an embedded site and everything in it, or of one elsewhere, of which it has the addresses."""
 
     data: Path
 
@@ -77,12 +88,12 @@ class Site:
         return self.run / "stopped"
 
     def state(self) -> dict[str, Any]:
-        """What the supervisor last wrote; SiteDown when it is not alive."""
+        """What the supervisor last wrote; SiteDown when it is not alive. Sites elsewhere have none (``cli.setup``)."""
         try:
             state: dict[str, Any] = json.loads(self.state_file.read_text())
         except (OSError, ValueError):
             raise SiteDown(f"no site runs on {self.data}: start one with `causeway up --data {self.data}`") from None
-        if not is_alive(state["pid"]):
+        if "pid" in state and not is_alive(state["pid"]):
             raise SiteDown(f"the site on {self.data} is not running: start it with `causeway up --data {self.data}`")
         return state
 
@@ -98,6 +109,13 @@ class Site:
         """The endpoints of the running site by name."""
         endpoints: dict[str, str] = self.state()["endpoints"]
         return endpoints
+
+    def access(self) -> Access:
+        """What the site wants to see of those who ask; its files lie beside the state."""
+        given: dict[str, str] = self.state().get("access", {})
+        files = {name: self.run / given[name] for name in ("token", "authority", "bus_password") if name in given}
+        read = {name: path.read_text().strip() for name, path in files.items() if name != "authority"}
+        return Access(authority=files.get("authority"), bus_user=given.get("bus_user"), **read)
 
 
 def is_alive(pid: int) -> bool:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-#: Not for the cluster: the originals, what is for people, and what only docker-compose or an administrator needs.
-_KEPT_OUT = {"authority", "operator", "postgres"}
+#: Not for the cluster: the originals, and what an administrator of the database needs.
+_KEPT_OUT = {"authority", "postgres"}
 
 
 def secrets(folder: Path, namespace: str, *, stand_ins: bool = False) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,7 @@ from cli.setup.rights import bus_rights
 
 SERVICES_WITH_SQL = ("catalog", "deid", "hl7_fhir", "tier_routing", "verification")
 #: Those that read or write copies, and so need the credentials of the targets.
-TARGET_USERS = ("deid", "replication", "verification", "provision")
+TARGET_USERS = ("deid", "replication", "verification", "provision", "operator")
 SERVICES = (*SERVICES_WITH_SQL, "dicom_ingest", "encryption", "replication")
 #: Whoever asks the services' HTTP endpoints has a token of his own; the log knows him by this name.
 HOLDERS = ("operator", "monitoring")
@@ -66,10 +66,7 @@ class Vault:
             self._stand_in(cloud)
         self._router()
         self._write("provision", {"causeway_nats_password": self._password("nats", "operator")})
-        self._write(
-            "operator",
-            {"ca.crt": self._authority().certificate, "token": self._password("tokens", "operator")},
-        )
+        self._operator()
         for kind, suffix, names in (("kek", "kek", self.around.key_domains), ("projects", "key", self.around.projects)):
             self._write(kind, {f"{name}.{suffix}": self._random(f"{kind}/{name}.{suffix}") for name in names})
 
@@ -150,6 +147,26 @@ class Vault:
     def _router(self) -> None:
         certificate, key = self._certificate("router", (*self._names("router"), *self.around.hosts))
         self._write("router", {"router.pem": certificate + key, "ca.crt": self._authority().certificate})
+
+    def _operator(self) -> None:
+        """A site elsewhere, as the ``causeway`` command knows it (cli/site.py)."""
+        endpoints = {
+            "dicom": "dicom:11112",
+            "mllp": "mllp:2575",
+            "http": "https://router:8443",
+            "nats": "nats://nats:4222",
+        }
+        access = {"token": "token", "authority": "ca.crt", "bus_user": "operator", "bus_password": "bus_password"}
+        state = {"ready": True, "endpoints": endpoints, "services": {}, "processes": {}, "access": access}
+        self._write(
+            "operator",
+            {
+                "site.json": json.dumps(state, indent=1).encode(),
+                "ca.crt": self._authority().certificate,
+                "token": self._password("tokens", "operator"),
+                "bus_password": self._password("nats", "operator"),
+            },
+        )
 
     def _authority(self) -> Authority:
         folder = self.folder / "authority"

@@ -127,8 +127,7 @@ def test_a_store_is_written_by_its_owner_alone() -> None:
 def test_a_container_sees_no_secrets_but_its_own(name: str) -> None:
     whole = {"setup"}
     seen = {source for source, _ in mounts(name).values() if source.split("/")[0] == "secrets"}
-    own = {f"secrets/{name}"} if name != "operator" else {"secrets/operator", "secrets/provision"}
-    assert seen <= ({"secrets"} if name in whole else own)
+    assert seen <= ({"secrets"} if name in whole else {f"secrets/{name}"})
 
 
 def test_folders_of_secrets_are_those_that_setup_makes(tmp_path: Path) -> None:

@@ -27,8 +27,6 @@ K8S = ROOT / "k8s"
 PLACES = ("base", "overlays/site", "overlays/cloud", "overlays/local")
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
 VERSION = "1.37"
-#: What the base itself runs beside the services.
-BESIDE = {"nats", "provisioner", "router"}
 
 Object = dict[str, Any]
 

@@ -16,6 +16,7 @@ from cli.setup.certificates import Authority
 from cli.setup.manifests import secrets
 from cli.setup.rights import published
 from cli.setup.vault import HOLDERS, SERVICES, SERVICES_WITH_SQL, Surroundings, Vault
+from cli.site import Site
 from contracts.events import BY_SUBJECT
 from contracts.formats.keys import FileKeyEncryptionKeys
 from shared.http.access import Tokens
@@ -105,7 +106,7 @@ def test_no_service_sees_a_password_of_another(laid_out: Path) -> None:
 
 def test_only_those_who_touch_targets_hold_their_credentials(laid_out: Path) -> None:
     holders = {path.parent.name for path in laid_out.rglob("cloud-*.json")}
-    assert holders == {"deid", "replication", "verification", "provision"}
+    assert holders == {"deid", "replication", "verification", "provision", "operator"}
 
 
 def test_keys_are_made_in_the_form_that_their_users_read(laid_out: Path) -> None:
@@ -144,7 +145,7 @@ def test_credentials_of_a_real_cloud_survive_the_next_run(laid_out: Path) -> Non
     given = json.dumps({"access_key": "AKIA", "secret_key": "real"})
     assert CliRunner().invoke(app, ["credentials", "cloud-b", "--into", str(laid_out)], input=given).exit_code == 0
     assert CliRunner().invoke(app, ["secrets", "--into", str(laid_out)]).exit_code == 0
-    for user in ("deid", "replication", "verification", "provision"):
+    for user in vault.TARGET_USERS:
         assert json.loads((laid_out / user / "cloud-b.json").read_text())["secret_key"] == "real"
 
 
@@ -157,12 +158,25 @@ def test_originals_never_become_objects_of_a_cluster(laid_out: Path) -> None:
     objects = {found["metadata"]["name"]: found for found in secrets(laid_out, "causeway")}
     expected = {f"causeway-{house.container(name)}" for name in SERVICES}
     assert objects.keys() == expected | {
-        f"causeway-{name}" for name in ("kek", "nats", "projects", "provision", "router")
+        f"causeway-{name}" for name in ("kek", "nats", "operator", "projects", "provision", "router")
     }
     held = {base64.b64decode(value) for found in objects.values() for value in found["data"].values()}
     assert (laid_out / "authority" / "ca.key").read_bytes() not in held
     with_stand_ins = {found["metadata"]["name"] for found in secrets(laid_out, "causeway", stand_ins=True)}
     assert with_stand_ins - objects.keys() == {"causeway-cloud-a", "causeway-cloud-b", "causeway-postgres"}
+
+
+def test_the_operators_command_finds_the_site_and_what_it_wants_to_see(laid_out: Path) -> None:
+    home = laid_out / "home"
+    shutil.copytree(laid_out / "operator", home / "run")
+    site = Site(home)
+    assert site.endpoints()["http"] == "https://router:8443"
+    access = site.access()
+    assert (laid_out / "authority" / "tokens" / "operator").read_text() == access.token
+    assert (laid_out / "authority" / "nats" / "operator").read_text() == access.bus_password
+    assert access.bus_user == "operator"
+    assert access.authority is not None
+    assert ssl.create_default_context(cafile=access.authority)
 
 
 def test_rights_on_the_bus_cover_every_event_once() -> None:
