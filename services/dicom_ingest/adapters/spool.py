@@ -19,7 +19,7 @@ from services.dicom_ingest.domain.batches import BatchRules, BatchState
 from services.dicom_ingest.domain.part10 import file_header
 from services.dicom_ingest.domain.records import Arrival, Opening
 from services.dicom_ingest.domain.study_scan import StudyKey
-from services.dicom_ingest.ports import SpoolRefused
+from services.dicom_ingest.ports.spool import BeginTrace, SpoolRefused
 
 LOCK = "lock"
 BATCH = ".batch"
@@ -86,21 +86,21 @@ class Spool:
             if handle is not None:
                 yield directory, handle
 
-    def take(self, key: StudyKey, visitor: str, traceparent: str | None) -> OpenBatch:
+    def take(self, key: StudyKey, visitor: str, trace: BeginTrace) -> OpenBatch:
         """A batch for one instance of this study, ours alone until it is given back."""
         with self._lock:
             found = next((each for each in self._open if batches.may_join(each.state, key, self._rules)), None)
             if found is not None:
                 return self._claim(found, visitor)
-        return self._open_another(key, visitor, traceparent)
+        return self._open_another(key, visitor, trace)
 
-    def _open_another(self, key: StudyKey, visitor: str, traceparent: str | None) -> OpenBatch:
+    def _open_another(self, key: StudyKey, visitor: str, trace: BeginTrace) -> OpenBatch:
         opening = Opening(
             batch_id=secrets.token_hex(16),
             opened=datetime.now(UTC),
             study_uid=key.study_uid,
             shared=key.known,
-            traceparent=traceparent,
+            traceparent=trace(),
         )
         file = BatchFile(self.directory / f"{opening.batch_id}{BATCH}", opening, self._crash)
         batch = OpenBatch(file, BatchState(key, last=self._clock()))
@@ -115,13 +115,13 @@ class Spool:
         batch.state.visitors.add(visitor)
         return batch
 
-    def record(self, key: StudyKey, arrival: Arrival, visitor: str, traceparent: str | None) -> "SpoolRecording":
+    def record(self, key: StudyKey, arrival: Arrival, visitor: str, trace: BeginTrace) -> "SpoolRecording":
         """Begin an instance of this study; SpoolRefused when the disk refuses."""
-        return SpoolRecording(self, key, arrival, visitor, traceparent)
+        return SpoolRecording(self, key, arrival, visitor, trace)
 
-    def open_like(self, batch: OpenBatch, visitor: str, traceparent: str | None) -> OpenBatch:
+    def open_like(self, batch: OpenBatch, visitor: str, trace: BeginTrace) -> OpenBatch:
         """A new batch of the same study for an instance that has outgrown ``batch``."""
-        return self._open_another(batch.state.key, visitor, traceparent)
+        return self._open_another(batch.state.key, visitor, trace)
 
     def give_back(self, batch: OpenBatch, *, finished: bool = False) -> None:
         """Let others use the batch, or have it closed when its file can no longer be trusted with more."""
@@ -198,11 +198,11 @@ def _refusing() -> Iterator[None]:
 class SpoolRecording:
     """An instance that finds, keeps and gives back its batch."""
 
-    def __init__(self, spool: Spool, key: StudyKey, arrival: Arrival, visitor: str, traceparent: str | None) -> None:
+    def __init__(self, spool: Spool, key: StudyKey, arrival: Arrival, visitor: str, trace: BeginTrace) -> None:
         self._spool = spool
-        self._visitor, self._traceparent = visitor, traceparent
+        self._visitor, self._trace = visitor, trace
         with _refusing():
-            self._batch = spool.take(key, visitor, traceparent)
+            self._batch = spool.take(key, visitor, trace)
             with self._given_back_on_error():
                 header = file_header(arrival.sop_class, arrival.sop_instance, arrival.transfer_syntax)
                 self._recording = FileRecording(self._batch.file, arrival, header)
@@ -220,7 +220,7 @@ class SpoolRecording:
             self._recording.write(*chunks)
 
     def _move(self) -> None:
-        another, old = self._spool.open_like(self._batch, self._visitor, self._traceparent), self._batch
+        another, old = self._spool.open_like(self._batch, self._visitor, self._trace), self._batch
         try:
             self._recording.move(another.file)
         except OSError:

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from opentelemetry.trace import Span, SpanKind, use_span
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanKind, get_current_span, use_span
 
 from contracts.events import AssociationEnded
 from services.dicom_ingest.domain.command import CANNOT_UNDERSTAND, DATA_SET_MISMATCH, Command, InstanceRefused
@@ -13,10 +14,20 @@ from services.dicom_ingest.domain.study_scan import StudyKey, StudyScan
 from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.ports import Farewells, How, Recording, Room, Spool, SpoolRefused
 from shared.identity import SiteKey
-from shared.messaging.tracing import current_traceparent
+from shared.messaging.tracing import context_of, current_traceparent
 from shared.observability import logger, metrics, tracer
 
 log = logger("dicom_ingest.reception")
+
+
+def batch_trace(visit: Visit) -> str | None:
+    """One trace per batch: the association's own for the first that it opens, one linked to it for each further one."""
+    if not visit.traced:
+        visit.traced = True
+        return visit.traceparent
+    links = [Link(get_current_span(context_of(visit.traceparent)).get_span_context())]
+    with tracer().start_as_current_span("receive batch", Context(), SpanKind.SERVER, links=links):
+        return current_traceparent()
 
 
 class Reception:
@@ -132,7 +143,7 @@ class Incoming:
 
     def _begin(self, key: StudyKey) -> Recording:
         visit = self._visit
-        self._recording = self._spool.record(key, self._arrival, visit.association_id, visit.traceparent)
+        self._recording = self._spool.record(key, self._arrival, visit.association_id, lambda: batch_trace(visit))
         if key.study_uid:
             visit.studies.add(key.study_uid)
         return self._recording

@@ -1,10 +1,14 @@
 """Where instances are made durable, and whether there is room."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from services.dicom_ingest.domain.records import Arrival
 from services.dicom_ingest.domain.study_scan import StudyKey
 from shared.errors import RetryLater
+
+#: Begins the trace of a batch and gives its ``traceparent``.
+BeginTrace = Callable[[], str | None]
 
 
 class SpoolRefused(RetryLater):
@@ -35,8 +39,8 @@ class Recording(Protocol):
 class Spool(Protocol):
     """Where instances are made durable."""
 
-    def record(self, key: StudyKey, arrival: Arrival, visitor: str, traceparent: str | None) -> Recording:
-        """Begin an instance of this study; SpoolRefused."""
+    def record(self, key: StudyKey, arrival: Arrival, visitor: str, trace: BeginTrace) -> Recording:
+        """Begin an instance of this study; ``trace`` is called if it opens a batch. SpoolRefused."""
         ...
 
     def visitor_left(self, visitor: str) -> None:

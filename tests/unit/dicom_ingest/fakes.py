@@ -1,5 +1,6 @@
 """Fakes of what dicom_ingest needs from outside."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -42,7 +43,7 @@ class FakeSpool:
     abandoned: list[FakeRecording] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
-    def record(self, key: StudyKey, arrival: Arrival, visitor: str, traceparent: str | None) -> FakeRecording:
+    def record(self, key: StudyKey, arrival: Arrival, visitor: str, trace: Callable[[], str | None]) -> FakeRecording:
         return FakeRecording(self, key, arrival)
 
     def visitor_left(self, visitor: str) -> None:

@@ -32,6 +32,10 @@ class Clock:
         return self.now
 
 
+def untraced() -> None:
+    """A batch that nobody traces."""
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -47,7 +51,7 @@ async def spool(tmp_path: Path, clock: Clock) -> Spool:
 
 def store(spool: Spool, *chunks: bytes, key: StudyKey = STUDY, visitor: str = "a") -> str:
     """Commit one instance; the id of its batch."""
-    recording = spool.record(key, ARRIVAL, visitor, None)
+    recording = spool.record(key, ARRIVAL, visitor, untraced)
     recording.write(*chunks)
     recording.commit()
     return recording.batch_id
@@ -92,7 +96,7 @@ async def test_instances_of_a_study_share_a_batch_in_their_order(spool: Spool) -
 
 
 async def test_two_at_a_time_of_one_study_are_written_side_by_side(spool: Spool) -> None:
-    first, second = (spool.record(STUDY, ARRIVAL, "a", None) for _ in range(2))
+    first, second = (spool.record(STUDY, ARRIVAL, "a", untraced) for _ in range(2))
     assert first.batch_id != second.batch_id
     first.write(b"one")
     second.write(b"two")
@@ -106,7 +110,7 @@ async def test_two_at_a_time_of_one_study_are_written_side_by_side(spool: Spool)
 
 async def test_an_abandoned_instance_leaves_nothing(spool: Spool) -> None:
     store(spool, b"one")
-    abandoned = spool.record(STUDY, ARRIVAL, "a", None)
+    abandoned = spool.record(STUDY, ARRIVAL, "a", untraced)
     abandoned.write(b"gone" * 1000)
     abandoned.abandon()
     store(spool, b"two")
@@ -116,7 +120,7 @@ async def test_an_abandoned_instance_leaves_nothing(spool: Spool) -> None:
 
 async def test_an_instance_that_outgrows_a_batch_goes_on_in_one_of_its_own(spool: Spool) -> None:
     shared = store(spool, b"small")
-    big = spool.record(STUDY, ARRIVAL, "a", None)
+    big = spool.record(STUDY, ARRIVAL, "a", untraced)
     for _ in range(5):
         big.write(bytes(300_000))
     big.commit()
@@ -170,7 +174,7 @@ async def test_what_a_dead_process_committed_is_adopted_and_what_it_did_not_is_n
     spool: Spool, tmp_path: Path, clock: Clock
 ) -> None:
     store(spool, b"one")
-    unfinished = spool.record(STUDY, ARRIVAL, "a", None)
+    unfinished = spool.record(STUDY, ARRIVAL, "a", untraced)
     unfinished.write(b"never committed")
     abandon_process(spool)
     (path,) = heirs(tmp_path, clock)
@@ -213,7 +217,7 @@ async def test_an_acknowledged_record_that_is_damaged_is_kept_for_a_person_and_t
 
 
 async def test_a_batch_without_a_record_is_removed_when_adopted(spool: Spool, tmp_path: Path, clock: Clock) -> None:
-    spool.record(STUDY, ARRIVAL, "a", None).write(b"never committed")
+    spool.record(STUDY, ARRIVAL, "a", untraced).write(b"never committed")
     abandon_process(spool)
     (path,) = heirs(tmp_path, clock)
     assert adopt(path) is None
@@ -223,7 +227,7 @@ async def test_a_batch_without_a_record_is_removed_when_adopted(spool: Spool, tm
 
 async def test_a_disk_that_refuses_is_told_and_leaves_what_was_committed(spool: Spool, tmp_path: Path) -> None:
     store(spool, b"one")
-    refused = spool.record(STUDY, ARRIVAL, "a", None)
+    refused = spool.record(STUDY, ARRIVAL, "a", untraced)
     os.close(refused._batch.file._handle)  # any write fails from here on
     with pytest.raises(SpoolRefused, match="spool-ebadf"):
         refused.write(b"two")
