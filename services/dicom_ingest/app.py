@@ -3,6 +3,7 @@
 import time
 
 from contracts.events import AssociationEnded, BatchArchived, BatchStored
+from services.dicom_ingest.adapters.archives import Archives
 from services.dicom_ingest.adapters.crash import CrashPoints
 from services.dicom_ingest.adapters.farewells import FarewellFiles
 from services.dicom_ingest.adapters.listener import Listener
@@ -27,8 +28,10 @@ def build(settings: Settings | None = None) -> Service:
     site_key, bus = SiteKey.load(settings.site_key_file), Bus(settings, "dicom_ingest")
     crash = CrashPoints(settings.crash_at)
     spool = Spool(settings.spool_dir, batch_rules(settings), crash, time.monotonic)
+    store = open_store(settings.landing_url)
     landing = Landing(
-        store=open_store(settings.landing_url),
+        store=store,
+        put_file=Archives(store).put,
         bus=bus,
         site_key=site_key,
         issuers=Issuers(settings.patient_issuer, settings.order_issuer),

@@ -19,8 +19,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from shared.storage.errors import BlobExists, BlobMissing, StoreFull, StoreRefused, StoreUnavailable
-from shared.storage.port import CHUNK, BlobStat, Bytes, check_key, check_prefix, check_range, check_value, digest
+from shared.storage.errors import BlobExists, BlobMissing, BlobTooLarge, StoreFull, StoreRefused, StoreUnavailable
+from shared.storage.port import (
+    CHUNK,
+    MAX_BLOB,
+    BlobStat,
+    Bytes,
+    check_key,
+    check_prefix,
+    check_range,
+    check_value,
+    digest,
+)
 
 _READ = 4 * CHUNK  # one hop to a thread moves this much of a stream
 _PAGE = 512  # names listed in one hop
@@ -29,6 +39,7 @@ _TRIES = 64  # of a put whose folder others keep removing
 _ATTRIBUTE = "user.sha256"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 P = ParamSpec("P")
@@ -48,6 +59,13 @@ class FilesystemStore:
 
     async def put(self, key: str, data: Bytes, *, sha256: str | None = None) -> None:
         await self._in_thread(self._put, check_key(key), data, sha256)
+
+    async def link(self, key: str, path: Path) -> bool:
+        """Create ``key`` as a second name of the synced file ``path``, without copying: nobody may write to it again.
+
+        False, and nothing is done, when it lies on another file system; errors as ``put``.
+        """
+        return await self._in_thread(self._link_file, check_key(key), path)
 
     async def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         check_range(start, length)
@@ -101,6 +119,19 @@ class FilesystemStore:
             self._compare(key, data)
         finally:
             staged.unlink(missing_ok=True)
+
+    def _link_file(self, key: str, path: Path) -> bool:
+        if path.stat().st_size > MAX_BLOB:
+            raise BlobTooLarge(key)
+        try:
+            self._link(path, self._root / key)
+        except FileExistsError:
+            self._compare(key, path.read_bytes())
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            return False
+        return True
 
     def _link(self, staged: Path, path: Path) -> None:
         """Give the value its name; a folder that ``delete`` emptied and removed meanwhile is made again."""

@@ -1,14 +1,16 @@
-"""One batch of the spool on disk: an append-only file in which every committed record is durable."""
+"""One open batch of the spool on disk: every committed record of it is durable."""
 
 import hashlib
 import os
+import zlib
 from pathlib import Path
 
 from services.dicom_ingest.adapters.crash import CrashPoints
 from services.dicom_ingest.domain import records
-from services.dicom_ingest.domain.records import Arrival, Opening
+from services.dicom_ingest.domain.records import Arrival, Opening, Record
 
 _CHUNK = 1024 * 1024
+BATCH, CLOSED = ".batch", ".closed"
 Bytes = bytes | bytearray | memoryview
 
 
@@ -21,6 +23,30 @@ def sync_directory(path: Path) -> None:
         os.close(handle)
 
 
+def write_all(handle: int, offset: int, *pieces: Bytes) -> int:
+    """Write all of ``pieces`` at ``offset`` of a file and return where they end."""
+    left = [memoryview(piece) for piece in pieces if len(piece)]
+    while left:
+        written = os.pwritev(handle, left, offset)
+        offset += written
+        while left and written >= len(left[0]):
+            written -= len(left.pop(0))
+        if left:
+            left[0] = left[0][written:]
+    return offset
+
+
+def write_closed(path: Path, journal: bytes, count: int) -> None:
+    """Fix the membership of the batch file ``path`` durably: its journal, closed, in a file of its own beside it."""
+    draft = path.with_suffix(".draft")
+    with draft.open("wb") as file:
+        file.write(journal + records.encode_closing(count))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path.with_suffix(CLOSED))
+    sync_directory(path.parent)
+
+
 class BatchFile:
     """The writing end. One recording at a time; ``end`` is where the next one begins."""
 
@@ -29,42 +55,47 @@ class BatchFile:
         self.path = path
         self.opening = opening
         self.crash = crash
-        self.count = 0
+        self.records: list[Record] = []
+        self.end = 0
+        self._journal = bytearray(records.encode_opening(opening))
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        head = records.encode_opening(opening)
-        self.write_at(0, head)
-        self.end = len(head)
+        self.write_at(records.JOURNAL_AT, self._journal)
         sync_directory(path.parent)
+
+    @property
+    def count(self) -> int:
+        """How many instances are committed."""
+        return len(self.records)
 
     def write_at(self, offset: int, *pieces: Bytes) -> int:
         """Write all of ``pieces`` at ``offset`` and return where they end."""
-        left = [memoryview(piece) for piece in pieces if len(piece)]
-        while left:
-            written = os.pwritev(self._handle, left, offset)
-            offset += written
-            while left and written >= len(left[0]):
-                written -= len(left.pop(0))
-            if left:
-                left[0] = left[0][written:]
-        return offset
+        return write_all(self._handle, offset, *pieces)
 
     def read_at(self, offset: int, count: int) -> bytes:
         """``count`` bytes at ``offset``, fewer at the end."""
         return os.pread(self._handle, count, offset)
 
-    def sync(self) -> None:
-        """Return when everything written is durable."""
+    def commit(self, record: Record) -> None:
+        """Return when the record is durable; OSError when the disk refuses, and then it is not there."""
+        commit = records.encode_commit(record)
+        header = records.entry_header(self.count + 1, record.length, record.crc32)
+        self.write_at(record.offset - records.ENTRY_HEADER, header)
+        self.write_at(records.JOURNAL_AT + len(self._journal), commit)
+        self.crash.passed("record.written")
         os.fdatasync(self._handle)
+        self.crash.passed("record.synced")
+        self._journal += commit
+        self.records.append(record)
+        self.end = record.offset + record.length
 
-    def cut(self) -> None:
-        """Forget what was written behind the last committed record."""
-        os.ftruncate(self._handle, self.end)
+    def forget(self) -> None:
+        """Take back what a failed commit may have left in the journal."""
+        os.ftruncate(self._handle, records.JOURNAL_AT + len(self._journal))
 
     def close(self) -> None:
         """Fix the membership, durably; nothing is added after this."""
         self.crash.passed("batch.closing")
-        self.write_at(self.end, records.encode_closing(self.count))
-        self.sync()
+        write_closed(self.path, bytes(self._journal), self.count)
         os.close(self._handle)
         self.crash.passed("batch.closed")
 
@@ -79,46 +110,31 @@ class FileRecording:
 
     def __init__(self, batch: BatchFile, arrival: Arrival, file_header: bytes) -> None:
         self._batch = batch
-        self._arrival = records.encode_arrival(arrival)
+        self._arrival = arrival
         self._digest = hashlib.sha256()
-        self._start = batch.end
-        self._file_at = self._start + records.HEAD_SIZE + len(self._arrival)
-        self._at = batch.write_at(self._start, bytes(records.HEAD_SIZE), self._arrival, file_header)
+        self._crc32 = zlib.crc32(file_header)
+        self._offset = batch.end + records.ENTRY_HEADER
+        self._at = batch.write_at(self._offset, file_header)
 
     @property
     def size(self) -> int:
-        """Bytes of the record so far."""
-        return self._at - self._start
+        """Bytes of the file so far."""
+        return self._at - self._offset
 
     def write(self, *chunks: Bytes) -> None:
         """Append bytes of the data set."""
         for chunk in chunks:
             self._digest.update(chunk)
+            self._crc32 = zlib.crc32(chunk, self._crc32)
         self._at = self._batch.write_at(self._at, *chunks)
 
     def move(self, batch: BatchFile) -> None:
         """Go on in ``batch``, which is empty, taking along what was written."""
-        target = batch.end
-        for at in range(self._start, self._at, _CHUNK):
-            chunk = self._batch.read_at(at, min(_CHUNK, self._at - at))
-            batch.write_at(target + at - self._start, chunk)
-        self._batch.cut()
-        shift = target - self._start
-        self._batch, self._start = batch, target
-        self._file_at += shift
-        self._at += shift
+        target = batch.end + records.ENTRY_HEADER
+        for at in range(0, self.size, _CHUNK):
+            batch.write_at(target + at, self._batch.read_at(self._offset + at, min(_CHUNK, self.size - at)))
+        self._batch, self._at, self._offset = batch, target + self.size, target
 
     def commit(self) -> None:
         """Return when the record is durable; OSError when the disk refuses, and then it is not there."""
-        length = self._at - self._file_at
-        end = self._batch.write_at(self._at, records.encode_trailer(length, self._digest.digest()))
-        self._batch.write_at(self._start, records.encode_head(self._arrival, length))
-        self._batch.crash.passed("record.written")
-        self._batch.sync()
-        self._batch.crash.passed("record.synced")
-        self._batch.end = end
-        self._batch.count += 1
-
-    def abandon(self) -> None:
-        """Leave nothing of the record."""
-        self._batch.cut()
+        self._batch.commit(Record(self._arrival, self._offset, self.size, self._crc32, self._digest.digest()))

@@ -6,9 +6,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.dicom_ingest.adapters.batch_file import BATCH
 from services.dicom_ingest.adapters.crash import CrashPoints
 from services.dicom_ingest.adapters.farewells import ENDED
-from services.dicom_ingest.adapters.spool import BATCH, OpenBatch, Spool, release
+from services.dicom_ingest.adapters.spool import OpenBatch, Spool, release
 from services.dicom_ingest.adapters.spooled import SpooledBatch, adopt
 from shared.errors import RetryLater
 from shared.messaging.threads import in_thread
@@ -57,7 +58,7 @@ class Outbox:
         for directory, handle in await in_thread(lambda: list(self._spool.orphans())):
             self._orphanages[directory] = handle
             for path in sorted(directory.glob(f"*{BATCH}")):
-                self._enqueue(Waiting(path, path.stat().st_size, inherited=True))
+                self._enqueue(Waiting(path, path.stat().st_blocks * 512, inherited=True))
             for path in directory.glob(f"*{ENDED}"):
                 path.rename(self._spool.directory / path.name)
             self._leave(directory)

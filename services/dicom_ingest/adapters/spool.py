@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from services.dicom_ingest.adapters.batch_file import BatchFile, FileRecording, sync_directory
+from services.dicom_ingest.adapters.batch_file import BATCH, BatchFile, FileRecording, sync_directory
 from services.dicom_ingest.adapters.crash import CrashPoints
 from services.dicom_ingest.domain import batches
 from services.dicom_ingest.domain.batches import BatchRules, BatchState
@@ -22,7 +22,8 @@ from services.dicom_ingest.domain.study_scan import StudyKey
 from services.dicom_ingest.ports.spool import BeginTrace, SpoolRefused
 
 LOCK = "lock"
-BATCH = ".batch"
+#: Abandoned bytes that are not kept on the disk until a batch has filled up.
+_MUCH = 16 * 1024 * 1024
 
 
 @dataclass(eq=False)
@@ -201,6 +202,7 @@ class SpoolRecording:
     def __init__(self, spool: Spool, key: StudyKey, arrival: Arrival, visitor: str, trace: BeginTrace) -> None:
         self._spool = spool
         self._visitor, self._trace = visitor, trace
+        self._broken = False
         with _refusing():
             self._batch = spool.take(key, visitor, trace)
             with self._given_back_on_error():
@@ -215,9 +217,11 @@ class SpoolRecording:
     def write(self, *chunks: bytes | memoryview) -> None:
         """Append bytes of the data set, in a batch of its own once they outgrow the shared one."""
         with _refusing():
+            self._broken = True
             if self._spool.outgrown(self._batch, self._recording.size + sum(map(len, chunks))):
                 self._move()
             self._recording.write(*chunks)
+            self._broken = False
 
     def _move(self) -> None:
         another, old = self._spool.open_like(self._batch, self._visitor, self._trace), self._batch
@@ -237,9 +241,8 @@ class SpoolRecording:
 
     def abandon(self) -> None:
         """Leave nothing of the instance."""
-        with suppress(OSError), self._given_back_on_error():
-            self._recording.abandon()
-            self._spool.give_back(self._batch)
+        # What it wrote is overwritten by the next, or cut off when the batch is closed.
+        self._spool.give_back(self._batch, finished=self._broken or self._recording.size > _MUCH)
 
     @contextmanager
     def _given_back_on_error(self) -> Iterator[None]:
@@ -248,6 +251,6 @@ class SpoolRecording:
             yield
         except OSError:
             with suppress(OSError):
-                self._batch.file.cut()
+                self._batch.file.forget()
             self._spool.give_back(self._batch, finished=True)
             raise

@@ -1,7 +1,6 @@
 """What the manifest says of one recorded instance: one pass over its bytes, whatever their number."""
 
 import hashlib
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -60,7 +59,7 @@ def describe(record: Record, read: Read, site_key: SiteKey, issuers: Issuers, me
         dataset_offset=record.arrival.dataset_offset,
         dataset_sha256=record.dataset_sha256.hex(),
         file_sha256=digests.file,
-        crc32=digests.crc32,
+        crc32=record.crc32,
         header_sha256=digests.header,
         header_length=reading.header_length,
         pixel_sha256=digests.pixels,
@@ -81,13 +80,12 @@ def _identifier(header: Header, tag: str) -> str | None:
 @dataclass(frozen=True)
 class _Digests:
     file: str
-    crc32: int
     header: str
     pixels: str | None
 
 
 def _digests(record: Record, read: Read, reading: Reading) -> _Digests:
-    file, header, pixels, crc = hashlib.sha256(), hashlib.sha256(), hashlib.sha256(), 0
+    file, header, pixels = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
     dataset = record.arrival.dataset_offset
     ranges = [(0, record.length, file.update), (dataset, dataset + reading.header_length, header.update)]
     if reading.pixel_offset is not None:
@@ -95,10 +93,9 @@ def _digests(record: Record, read: Read, reading: Reading) -> _Digests:
         ranges.append((start, start + (reading.pixel_length or 0), pixels.update))
     for at in range(0, record.length, _CHUNK):
         chunk = memoryview(read(record.offset + at, min(_CHUNK, record.length - at)))
-        crc = zlib.crc32(chunk, crc)
         _feed(chunk, at, ranges)
     told = None if reading.pixel_offset is None else pixels.hexdigest()
-    return _Digests(file.hexdigest(), crc, header.hexdigest(), told)
+    return _Digests(file.hexdigest(), header.hexdigest(), told)
 
 
 def _feed(chunk: memoryview, at: int, ranges: Sequence[tuple[int, int, Callable[[memoryview], None]]]) -> None:

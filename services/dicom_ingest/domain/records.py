@@ -1,31 +1,35 @@
-"""The spool's own format: a batch file is an opening, then records, then a closing (services/dicom_ingest/README.md).
+"""The spool's own format (services/dicom_ingest/README.md).
 
-A record is head, JSON, Part 10 file and trailer. Its head is written last, with the trailer, so a record that was cut
-by a crash has no head; the trailer's digest covers the data set, so a torn one is known when it is read again.
+A batch file is two things. From its beginning grow the entries of instances.zip (contracts/formats/archive.py), so that
+the finished file is the archive and need not be written again. From JOURNAL_AT on, behind a hole, grows a journal: an
+opening, then one commit for each instance; one sync makes an instance and its commit durable together. Closing copies
+the journal into a file of its own, and the archive is finished in the place where it lies.
 """
 
 import json
 import struct
 import zlib
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from contracts.formats.zip_records import central_record, end_records, local_header, local_header_size
 from shared.errors import Unprocessable
 
-#: ``read(offset, count)`` gives ``count`` bytes of a batch file, fewer at its end.
+#: ``read(offset, count)`` gives ``count`` bytes of a file, fewer at its end.
 Read = Callable[[int, int], bytes]
 
-_OPENING = struct.Struct("<4sII")
-_HEAD = struct.Struct("<4sIQI")
-_TRAILER = struct.Struct("<4sQ32sI")
-_CLOSING = struct.Struct("<4sII")
-_MAGIC_OPENING, _MAGIC_HEAD, _MAGIC_TRAILER, _MAGIC_CLOSING = b"CWO1", b"CWR1", b"CWT1", b"CWC1"
+#: Where the journal of an open batch begins, in bytes: beyond any archive, within what file systems can address.
+JOURNAL_AT = 1 << 40
+#: Bytes before the Part 10 file in its entry.
+ENTRY_HEADER = local_header_size(0)
+#: Entries from this length on need a longer header than was left room for: such a file is no archive as it lies.
+ENTRY_LIMIT = 0xFFFFFFFF
 
-OPENING_SIZE, HEAD_SIZE, TRAILER_SIZE, CLOSING_SIZE = (each.size for each in (_OPENING, _HEAD, _TRAILER, _CLOSING))
-#: Bytes of JSON beyond which an opening or a head is no true one.
-MAX_JSON = 64 * 1024
+_BLOCK = struct.Struct("<4sII")
+_OPENING, _COMMIT, _CLOSING = b"CWO2", b"CWR2", b"CWC2"
+_MAX_PAYLOAD = 64 * 1024
 
 
 class NoRecord(Unprocessable):
@@ -67,12 +71,8 @@ class Record:
     arrival: Arrival
     offset: int
     length: int
+    crc32: int
     dataset_sha256: bytes
-
-    @property
-    def end(self) -> int:
-        """Where the next record begins."""
-        return self.offset + self.length + TRAILER_SIZE
 
     @property
     def dataset_at(self) -> int:
@@ -85,73 +85,104 @@ class Record:
         return self.length - self.arrival.dataset_offset
 
 
-def _json(value: Opening | Arrival) -> bytes:
-    return json.dumps(asdict(value), default=datetime.isoformat, separators=(",", ":")).encode()
+@dataclass(frozen=True)
+class Journal:
+    """What a journal says; ``size`` is that of its blocks in bytes, without the closing."""
+
+    opening: Opening
+    records: tuple[Record, ...]
+    size: int
+    is_closed: bool
+
+
+def _block(kind: bytes, told: dict[str, Any]) -> bytes:
+    payload = json.dumps(told, default=_simple, separators=(",", ":")).encode()
+    return _BLOCK.pack(kind, len(payload), zlib.crc32(payload)) + payload
+
+
+def _simple(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else value.isoformat()  # type: ignore[attr-defined]
 
 
 def encode_opening(opening: Opening) -> bytes:
-    """The first bytes of a batch file."""
-    text = _json(opening)
-    return _OPENING.pack(_MAGIC_OPENING, len(text), zlib.crc32(text)) + text
+    """The first block of a journal."""
+    return _block(_OPENING, vars(opening))
 
 
-def decode_opening(read: Read) -> tuple[Opening, int]:
-    """The opening and where the first record begins; NoRecord when it was cut."""
-    magic, length, crc = _unpack(_OPENING, read(0, OPENING_SIZE))
-    if magic != _MAGIC_OPENING or length > MAX_JSON:
-        raise NoRecord
-    text = read(OPENING_SIZE, length)
-    if zlib.crc32(text) != crc:
-        raise NoRecord
-    told = json.loads(text)
-    return Opening(**{**told, "opened": datetime.fromisoformat(told["opened"])}), OPENING_SIZE + length
-
-
-def encode_arrival(arrival: Arrival) -> bytes:
-    """The JSON between a record's head and its file."""
-    return _json(arrival)
-
-
-def encode_head(arrival: bytes, length: int) -> bytes:
-    """The head of a record whose file has ``length`` bytes."""
-    return _HEAD.pack(_MAGIC_HEAD, len(arrival), length, zlib.crc32(arrival))
-
-
-def encode_trailer(length: int, dataset_sha256: bytes) -> bytes:
-    """The commit of a record."""
-    checked = _MAGIC_TRAILER + length.to_bytes(8, "little") + dataset_sha256
-    return _TRAILER.pack(_MAGIC_TRAILER, length, dataset_sha256, zlib.crc32(checked))
+def encode_commit(record: Record) -> bytes:
+    """The block that makes an instance count: length, digest, and what is known of it."""
+    return _block(_COMMIT, {**vars(record), "arrival": vars(record.arrival)})
 
 
 def encode_closing(count: int) -> bytes:
-    """What fixes the membership: nothing is ever added behind it."""
-    return _CLOSING.pack(_MAGIC_CLOSING, count, zlib.crc32(count.to_bytes(4, "little")))
+    """The last block of a closed journal: it fixes the membership."""
+    return _block(_CLOSING, {"count": count})
 
 
-def decode_record(read: Read, at: int) -> Record:
-    """The record that begins at ``at``; NoRecord when none was committed there. Its digest is not checked here."""
-    magic, size, length, crc = _unpack(_HEAD, read(at, HEAD_SIZE))
-    if magic != _MAGIC_HEAD or size > MAX_JSON:
+def decode_journal(read: Read, at: int = 0) -> Journal:
+    """The journal that begins at ``at``, up to what was cut by a crash; NoRecord when it has no opening."""
+    kind, told, end = _decode(read, at)
+    if kind != _OPENING:
         raise NoRecord
-    text = read(at + HEAD_SIZE, size)
-    if zlib.crc32(text) != crc:
+    opening = Opening(**{**told, "opened": datetime.fromisoformat(told["opened"])})
+    records: list[Record] = []
+    while True:
+        try:
+            kind, told, after = _decode(read, end)
+        except NoRecord:
+            return Journal(opening, tuple(records), end - at, is_closed=False)
+        if kind != _COMMIT:
+            return Journal(opening, tuple(records), end - at, kind == _CLOSING and told == {"count": len(records)})
+        records.append(_record(told))
+        end = after
+
+
+def _decode(read: Read, at: int) -> tuple[bytes, dict[str, Any], int]:
+    head = read(at, _BLOCK.size)
+    if len(head) < _BLOCK.size:
         raise NoRecord
-    offset = at + HEAD_SIZE + size
-    trailer = read(offset + length, TRAILER_SIZE)
-    _magic, _length, digest, _crc = _unpack(_TRAILER, trailer)
-    if trailer != encode_trailer(length, digest):
+    kind, length, crc = _BLOCK.unpack(head)
+    payload = read(at + _BLOCK.size, length) if length <= _MAX_PAYLOAD else b""
+    if kind not in (_OPENING, _COMMIT, _CLOSING) or len(payload) != length or zlib.crc32(payload) != crc:
         raise NoRecord
-    told = json.loads(text)
-    arrival = Arrival(**{**told, "received": datetime.fromisoformat(told["received"])})
-    return Record(arrival, offset, length, digest)
+    return kind, json.loads(payload), at + _BLOCK.size + length
 
 
-def is_closing(read: Read, at: int, count: int) -> bool:
-    """Whether the batch was closed at ``at`` with so many records."""
-    return read(at, CLOSING_SIZE) == encode_closing(count)
+def _record(told: dict[str, Any]) -> Record:
+    arrival = told["arrival"]
+    return Record(
+        arrival=Arrival(**{**arrival, "received": datetime.fromisoformat(arrival["received"])}),
+        offset=told["offset"],
+        length=told["length"],
+        crc32=told["crc32"],
+        dataset_sha256=bytes.fromhex(told["dataset_sha256"]),
+    )
 
 
-def _unpack(form: struct.Struct, value: bytes) -> tuple[Any, ...]:
-    if len(value) < form.size:
-        raise NoRecord
-    return form.unpack(value)
+def entry_name(number: int) -> str:
+    """The name of the ``number``-th entry, counted from 1."""
+    return f"{number:06d}.dcm"
+
+
+def entry_header(number: int, length: int, crc32: int) -> bytes:
+    """What stands in the ENTRY_HEADER bytes before a file; empty where they are too few for its length."""
+    return b"" if length >= ENTRY_LIMIT else local_header(entry_name(number), length, crc32)
+
+
+def archive_tail(records: Iterable[Record]) -> bytes:
+    """What finishes the archive behind its last entry: the central directory and the end records."""
+    directory, end, count = bytearray(), 0, 0
+    for count, record in enumerate(records, start=1):
+        directory += central_record(entry_name(count), record.length, record.crc32, record.offset - ENTRY_HEADER)
+        end = record.offset + record.length
+    return bytes(directory) + end_records(count, len(directory), end)
+
+
+def is_archive(records: Iterable[Record]) -> bool:
+    """Whether entries of these records, one behind the other from the beginning, make an archive where they lie."""
+    end = 0
+    for record in records:
+        if record.offset != end + ENTRY_HEADER or record.length >= ENTRY_LIMIT:
+            return False
+        end = record.offset + record.length
+    return True

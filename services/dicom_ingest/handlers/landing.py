@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import io
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +25,10 @@ from shared.storage import BlobExists, BlobStore, put_parts, read_parts
 _CHUNK = 1024 * 1024
 #: Headers of a batch that are held in memory before they go to a file, bytes.
 _HEADERS_IN_MEMORY = 8 * 1024 * 1024
+
+
+#: Stores a finished file as a value of parts and gives its size in bytes.
+PutFile = Callable[[str, Path], Awaitable[int]]
 
 
 class Chunks(io.RawIOBase):
@@ -70,6 +74,7 @@ class Landing:
         site_key: SiteKey,
         issuers: Issuers,
         scratch: Path,
+        put_file: PutFile,
         passed: Callable[[str], None],
     ) -> None:
         """``scratch`` is a folder for temporary files; ``passed`` is told of each step that was passed."""
@@ -78,6 +83,7 @@ class Landing:
         self._site_key = site_key
         self._issuers = issuers
         self._scratch = scratch
+        self._put_file = put_file
         self._passed = passed
 
     async def land(self, batch: SpooledBatch) -> None:
@@ -147,15 +153,8 @@ class Landing:
 
     async def _put(self, batch: SpooledBatch, manifest: Manifest, headers: IO[bytes]) -> Batch:
         folder = self._folder(batch.opening.batch_id)
-        records = dict(zip((each.entry for each in manifest.instances), batch.records, strict=True))
-
-        def open_file(instance: Instance) -> Iterable[bytes]:
-            record = records[instance.entry]
-            for at in range(0, record.length, _CHUNK):
-                yield batch.read(record.offset + at, min(_CHUNK, record.length - at))
-
         archive, lines = await asyncio.gather(
-            self._blob(f"{folder}/instances", Chunks(iterate(manifest.instances, open_file))),
+            self._archive(f"{folder}/instances", batch, manifest),
             self._blob(f"{folder}/headers", Chunks(iter(lambda: headers.read(_CHUNK), b""), hashlib.sha256())),
         )
         self._passed("landing.archive")
@@ -170,6 +169,18 @@ class Landing:
             instances=len(manifest.instances),
             size=archive.size,
         )
+
+    async def _archive(self, key: str, batch: SpooledBatch, manifest: Manifest) -> Blob:
+        if batch.archive is not None:
+            return Blob(store="landing", key=key, size=await self._put_file(key, batch.archive))
+        by_entry = dict(zip((each.entry for each in manifest.instances), batch.records, strict=True))
+
+        def open_file(instance: Instance) -> Iterable[bytes]:
+            record = by_entry[instance.entry]
+            for at in range(0, record.length, _CHUNK):
+                yield batch.read(record.offset + at, min(_CHUNK, record.length - at))
+
+        return await self._blob(key, Chunks(iterate(manifest.instances, open_file)))
 
     async def _blob(self, key: str, chunks: Chunks) -> Blob:
         """Store a value. What an older version of this code put there of the same batch is as good, and stays."""

@@ -1,5 +1,6 @@
 """What landing needs: closed batches, and the bus."""
 
+from pathlib import Path
 from typing import Protocol
 
 from contracts.events import AssociationEnded, Event
@@ -11,6 +12,11 @@ class SpooledBatch(Protocol):
 
     opening: Opening
     records: tuple[Record, ...]
+
+    @property
+    def archive(self) -> Path | None:
+        """The batch file, when it is the archive of its records as it lies; None when one must be made of them."""
+        ...
 
     def read(self, offset: int, count: int) -> bytes:
         """``count`` bytes of the batch file at ``offset``, fewer at its end."""

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from zlib import crc32
 
 from contracts.events import AssociationEnded, Event
 from services.dicom_ingest.domain.part10 import file_header
-from services.dicom_ingest.domain.records import TRAILER_SIZE, Arrival, Opening, Record
+from services.dicom_ingest.domain.records import ENTRY_HEADER, Arrival, Opening, Record
 from services.dicom_ingest.domain.study_scan import StudyKey
 from services.dicom_ingest.ports import SpoolRefused
 
@@ -83,7 +84,9 @@ class FakeBus:
 
 
 class FakeSpooledBatch:
-    """A closed batch of these data sets, in memory."""
+    """A closed batch of these data sets, in memory: no file that is an archive."""
+
+    archive = None
 
     def __init__(self, *datasets: bytes, transfer_syntax: str = "1.2.840.10008.1.2.1", study_uid: str | None) -> None:
         self.opening = Opening("cd" * 16, datetime(2026, 1, 1, tzinfo=UTC), study_uid, True, None)
@@ -96,9 +99,9 @@ class FakeSpooledBatch:
         arrival = Arrival(
             "1.2.840.10008.5.1.4.1.1.2", f"1.2.3.{number}", transfer_syntax, len(header), received, "CT1", "CW", "::1"
         )
-        offset = len(self._content)
-        self._content += header + data + bytes(TRAILER_SIZE)
-        return Record(arrival, offset, len(header) + len(data), sha256(data).digest())
+        file, offset = header + data, len(self._content) + ENTRY_HEADER
+        self._content += bytes(ENTRY_HEADER) + file
+        return Record(arrival, offset, len(file), crc32(file), sha256(data).digest())
 
     def read(self, offset: int, count: int) -> bytes:
         return self._content[offset : offset + count]

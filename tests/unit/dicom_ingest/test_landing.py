@@ -12,6 +12,7 @@ import pytest
 from contracts.events import BatchArchived, BatchStored
 from contracts.formats.headers import read_headers
 from contracts.formats.manifest import Manifest, read_manifest
+from services.dicom_ingest.adapters.archives import Archives
 from services.dicom_ingest.domain.instance import Issuers
 from services.dicom_ingest.handlers.landing import Landing
 from shared.identity import SiteKey
@@ -41,6 +42,7 @@ class Site:
             site_key=KEY,
             issuers=Issuers("", ""),
             scratch=folder,
+            put_file=Archives(self.store).put,
             passed=lambda step: None,
         )
 

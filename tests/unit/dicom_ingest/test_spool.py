@@ -1,6 +1,7 @@
 """The spool on a real disk: what was committed is there, what was not is not, whatever happened."""
 
 import os
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -92,7 +93,6 @@ async def test_instances_of_a_study_share_a_batch_in_their_order(spool: Spool) -
     (batch,) = close_all(spool)
     assert files(batch) == [HEADER + b"one", HEADER + b"two"]
     assert [record.dataset_sha256 for record in batch.records] == [sha256(each).digest() for each in (b"one", b"two")]
-    assert batch.is_closed
 
 
 async def test_two_at_a_time_of_one_study_are_written_side_by_side(spool: Spool) -> None:
@@ -106,6 +106,17 @@ async def test_two_at_a_time_of_one_study_are_written_side_by_side(spool: Spool)
     assert sorted(data for batch in close_all(spool) for data in files(batch)) == sorted(
         HEADER + each for each in (b"one", b"two", b"three")
     )
+
+
+async def test_the_closed_file_is_the_archive_that_its_manifest_describes(spool: Spool) -> None:
+    for data in (b"one", b"two" * 50_000, b""):
+        store(spool, data)
+    (batch,) = close_all(spool)
+    assert batch.archive == batch.path
+    with zipfile.ZipFile(batch.path) as archive:
+        assert archive.testzip() is None
+        assert [archive.read(name) for name in archive.namelist()] == files(batch)
+    assert batch.path.stat().st_size == batch.size
 
 
 async def test_an_abandoned_instance_leaves_nothing(spool: Spool) -> None:
@@ -181,7 +192,6 @@ async def test_what_a_dead_process_committed_is_adopted_and_what_it_did_not_is_n
     batch = adopt(path)
     assert batch is not None
     assert files(batch) == [HEADER + b"one"]
-    assert batch.is_closed
     assert files(SpooledBatch(path)) == [HEADER + b"one"]
 
 
@@ -192,9 +202,9 @@ async def test_a_last_record_that_the_disk_took_only_half_of_is_dropped(
     store(spool, b"two" * 10_000)
     abandon_process(spool)
     (path,) = heirs(tmp_path, clock)
-    content = bytearray(path.read_bytes())
-    content[content.rindex(b"twotwo") - 5000 : content.rindex(b"twotwo") - 900] = bytes(4100)
-    path.write_bytes(content)
+    with path.open("r+b") as file:
+        file.seek(40_000)
+        file.write(bytes(4100))
     batch = adopt(path)
     assert batch is not None
     assert files(batch) == [HEADER + b"one" * 10_000]
@@ -207,13 +217,31 @@ async def test_an_acknowledged_record_that_is_damaged_is_kept_for_a_person_and_t
         store(spool, data)
     abandon_process(spool)
     (path,) = heirs(tmp_path, clock)
-    path.write_bytes(path.read_bytes().replace(b"twotwo", b"twXtwo", 1))
+    with path.open("r+b") as file:
+        file.seek(file.read(20_000).index(b"twotwo"))
+        file.write(b"X")
     batch = adopt(path)
     assert batch is not None
     assert files(batch) == [HEADER + b"one" * 1000, HEADER + b"six" * 1000]
+    assert batch.archive is None
     batch.remove()
     assert not path.exists()
     assert path.with_suffix(".damaged").exists()
+
+
+async def test_a_batch_that_died_between_closing_and_landing_is_the_same_archive(
+    spool: Spool, tmp_path: Path, clock: Clock
+) -> None:
+    store(spool, b"one")
+    store(spool, b"two")
+    (batch,) = close_all(spool)
+    content = batch.path.read_bytes()
+    abandon_process(spool)
+    (path,) = heirs(tmp_path, clock)
+    again = adopt(path)
+    assert again is not None and again.archive is not None
+    assert again.records == batch.records
+    assert path.read_bytes() == content
 
 
 async def test_a_batch_without_a_record_is_removed_when_adopted(spool: Spool, tmp_path: Path, clock: Clock) -> None:
@@ -232,8 +260,10 @@ async def test_a_disk_that_refuses_is_told_and_leaves_what_was_committed(spool: 
     with pytest.raises(SpoolRefused, match="spool-ebadf"):
         refused.write(b"two")
     refused.abandon()
+    abandon_process(spool)
     (path,) = (tmp_path / "spool").glob("*/*.batch")
-    assert files(SpooledBatch(path)) == [HEADER + b"one"]
+    batch = adopt(path)
+    assert batch is not None and files(batch) == [HEADER + b"one"]
     assert store(spool, b"three") != refused.batch_id
 
 
