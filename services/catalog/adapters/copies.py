@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from contracts.events import BatchArchived, CopyKey, InstancesQuarantined, Sealed
 from contracts.formats.manifest import Instance
 from services.catalog.adapters import tables
-from services.catalog.adapters.upsert import insert_new, upsert
+from services.catalog.adapters.upsert import insert_all, insert_new, upsert
 
 
 def add_entries(connection: Connection, pack_id: str, entries: Iterable[tuple[bytes, Instance]]) -> None:
@@ -24,7 +24,7 @@ def add_entries(connection: Connection, pack_id: str, entries: Iterable[tuple[by
         }
         for key, instance in entries
     ]
-    insert_new(connection, tables.pack_entry, rows)
+    insert_all(connection, tables.pack_entry, rows)
 
 
 def add_sealed(connection: Connection, sealed: Sealed) -> None:

@@ -3,19 +3,23 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
 from contracts.formats.manifest import Instance
 from services.catalog.adapters import tables
-from services.catalog.adapters.upsert import insert_new
+from services.catalog.adapters.upsert import batched, insert_all, insert_new
 from services.catalog.domain import attributes as named
 from services.catalog.domain.dicom_json import Attributes, first, number, some
 from services.catalog.domain.identity import identity
 
 #: Number of Study Related Instances, where a sender states it (PS3.3 section C.3.4).
 _EXPECTED = "00201208"
+
+#: Values in one condition: PostgreSQL and SQLite take more, plans get no better.
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Arrived:
     instance: Instance
     header: Attributes
 
-    @property
+    @cached_property
     def identity(self) -> bytes:
         """Its 16 bytes."""
         one = self.instance
@@ -56,32 +60,58 @@ def register(connection: Connection, batch: Batch) -> int:
         "withheld": 0,
     }
     insert_new(connection, tables.batch, [row])
-    fresh = [arrived for arrived in batch.arrived if _add_instance(connection, batch, arrived)]
+    fresh = _unknown(connection, batch.arrived)
+    _add_instances(connection, batch, fresh)
     if batch.study_uid is not None:
         _add_series(connection, batch.study_uid, fresh)
         _add_study(connection, batch.study_uid, batch, fresh)
     return len(fresh)
 
 
-def _add_instance(connection: Connection, batch: Batch, arrived: Arrived) -> bool:
-    known = select(tables.instance.c.identity).where(tables.instance.c.identity == arrived.identity)
-    while connection.execute(known).first() is None:
-        # Another writer may take the version first: then nothing is inserted, and the next number is tried.
-        if insert_new(connection, tables.instance, [_instance_row(connection, batch, arrived)]):
-            return True
-    return False
+def _unknown(connection: Connection, arrived: Iterable[Arrived]) -> list[Arrived]:
+    """Those that are not in the index, each once."""
+    firsts: dict[bytes, Arrived] = {}
+    for one in arrived:
+        firsts.setdefault(one.identity, one)
+    column = tables.instance.c.identity
+    for keys in batched(list(firsts), _AT_ONCE):
+        for (known,) in connection.execute(select(column).where(column.in_(keys))):
+            firsts.pop(known, None)
+    return list(firsts.values())
 
 
-def _instance_row(connection: Connection, batch: Batch, arrived: Arrived) -> dict[str, Any]:
+def _add_instances(connection: Connection, batch: Batch, fresh: list[Arrived]) -> None:
+    """Insert them all. Another writer may take a version first: what was not inserted gets the next number then."""
+    while fresh:
+        newest = _newest_versions(connection, fresh)
+        rows = []
+        for arrived in fresh:
+            name = arrived.instance.sop_instance_uid
+            newest[name] = newest.get(name, 0) + 1
+            rows.append(_instance_row(batch, arrived, newest[name]))
+        insert_all(connection, tables.instance, rows)
+        fresh = _unknown(connection, fresh)
+
+
+def _newest_versions(connection: Connection, arrived: Iterable[Arrived]) -> dict[str, int]:
+    column = tables.instance.c.sop_uid
+    names = sorted({one.instance.sop_instance_uid for one in arrived})
+    found: dict[str, int] = {}
+    for some_names in batched(names, _AT_ONCE):
+        newest = select(column, func.max(tables.instance.c.version)).where(column.in_(some_names)).group_by(column)
+        found.update({name: int(version) for name, version in connection.execute(newest)})
+    return found
+
+
+def _instance_row(batch: Batch, arrived: Arrived, version: int) -> dict[str, Any]:
     one = arrived.instance
-    newest = select(func.max(tables.instance.c.version)).where(tables.instance.c.sop_uid == one.sop_instance_uid)
     return {
         "identity": arrived.identity,
         "sop_uid": one.sop_instance_uid,
         "study_uid": batch.study_uid,
         "series_uid": one.series_uid,
         "batch_id": batch.batch_id,
-        "version": (connection.execute(newest).scalar() or 0) + 1,
+        "version": version,
         "sop_class": one.sop_class_uid,
         "transfer_syntax": one.transfer_syntax,
         "dataset_sha256": one.dataset_sha256,

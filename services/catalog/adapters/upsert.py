@@ -1,10 +1,12 @@
 """Insert-or-update, the same on SQLite and PostgreSQL."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
+
+T = TypeVar("T")
 
 
 def _insert(connection: Connection, table: Table) -> Any:
@@ -16,6 +18,17 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, An
     return sum(
         connection.execute(_insert(connection, table).values(row).on_conflict_do_nothing()).rowcount for row in rows
     )
+
+
+def insert_all(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert the rows that break no unique key, in one call to the database."""
+    if rows:
+        connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
+
+
+def batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """``values`` in runs of at most ``size``."""
+    return (values[start : start + size] for start in range(0, len(values), size))
 
 
 def upsert(
