@@ -35,15 +35,26 @@ class StudyScan:
     def feed(self, chunk: bytes | memoryview, *, last: bool = False) -> StudyKey | None:
         """The study, or None while more bytes are needed; always an answer when ``last``."""
         try:
-            self._plain += self._inflated(chunk) if self._inflate else chunk
+            if last or self._plain or self._inflate or len(chunk) < _FIRST_TRY:
+                self._plain += self._inflated(chunk) if self._inflate else chunk
+            elif (found := self._at_once(chunk)) is not None:
+                return found
             if len(self._plain) < self._next_try and not last:
                 return None
             self._next_try = 4 * len(self._plain)
-            return self._find(whole=last)
+            return self._find(self._plain, whole=last)
         except CutShort:
             return UNKNOWN_STUDY if last or len(self._plain) >= SCAN_LIMIT else None
         except Malformed:
             return UNKNOWN_STUDY
+
+    def _at_once(self, chunk: bytes | memoryview) -> StudyKey | None:
+        """The usual case: the first bytes tell it, and need not be copied."""
+        try:
+            return self._find(chunk, whole=False)
+        except CutShort:
+            self._plain += chunk
+            return None
 
     def _inflated(self, chunk: bytes | memoryview) -> bytes:
         room = SCAN_LIMIT - len(self._plain)
@@ -52,8 +63,8 @@ class StudyScan:
         except zlib.error:
             raise Malformed("bad-deflate") from None
 
-    def _find(self, *, whole: bool) -> StudyKey | None:
-        window = Window.over(self._plain)
+    def _find(self, plain: bytes | bytearray | memoryview, *, whole: bool) -> StudyKey:
+        window = Window.over(plain)
         walk = Walk(window, self._encoding, Bounds())
         for element in walk.header():
             if element.tag == STUDY_INSTANCE_UID:

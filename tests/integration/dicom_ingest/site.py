@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contracts.events import BatchStored, Event
+from contracts.events import BatchStored, Blob, Event
 from contracts.formats.headers import Header, read_headers
 from contracts.formats.manifest import Instance, Manifest, read_manifest
 from contracts.streams import documents
@@ -115,11 +115,18 @@ class IngestSite:
             assert time.monotonic() < deadline, f"{len(events)} batches: {self.log()[-2000:]}"
             await asyncio.sleep(0.2)
 
+    async def manifests(self) -> list[tuple[BatchStored, Manifest]]:
+        """Every stored batch with its manifest, its archive left where it is."""
+        events = await self.events(BatchStored)
+        return [(event, read_manifest([await self._value(event.batch.manifest)])) for event in events]
+
+    async def _value(self, blob: Blob) -> bytes:
+        return b"".join([chunk async for chunk in read_parts(self.landing, blob.key, blob.size)])
+
     async def _read(self, event: BatchStored) -> Landed:
         batch = event.batch
         manifest, headers, archive = [
-            b"".join([chunk async for chunk in read_parts(self.landing, blob.key, blob.size)])
-            for blob in (batch.manifest, batch.headers, batch.archive)
+            await self._value(blob) for blob in (batch.manifest, batch.headers, batch.archive)
         ]
         return Landed(event, read_manifest([manifest]), tuple(read_headers([headers])), archive)
 

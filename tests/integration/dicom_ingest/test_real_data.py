@@ -10,7 +10,7 @@ from cli.dicom_files import Outgoing, examine, files_below
 from cli.send import send
 from tests.integration.dicom_ingest.site import IngestSite
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def data_set(outgoing: Outgoing) -> bytes:
@@ -26,7 +26,7 @@ async def test_every_readable_file_lands_with_the_data_set_it_had(site: IngestSi
     assert len(report.sent) == len(readable) > 1000
     assert len(report.failed) + len(report.skipped) == len(files) - len(readable)
 
-    landed = await site.landed(len(readable), timeout=100)
+    landed = await site.landed(len(readable), timeout=200)
     sent = Counter((each.sop_instance, each.transfer_syntax, sha256(data_set(each)).digest()) for each in readable)
     arrived = Counter(
         (instance.sop_instance_uid, instance.transfer_syntax, sha256(batch.dataset(instance)).digest())
