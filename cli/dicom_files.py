@@ -13,17 +13,9 @@ from pathlib import Path
 
 import pydicom
 
-from services.dicom_ingest.domain.elements import (
-    UNDEFINED,
-    Bounds,
-    CutShort,
-    Encoding,
-    Malformed,
-    Walk,
-    Window,
-    is_deflated,
-)
+from services.dicom_ingest.domain.elements import UNDEFINED, Bounds, Encoding, Walk, is_deflated
 from services.dicom_ingest.domain.negotiation import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, is_identifier
+from services.dicom_ingest.domain.window import CutShort, Malformed, Window
 
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018

@@ -10,7 +10,7 @@ from services.dicom_ingest.domain import records
 from services.dicom_ingest.domain.records import Arrival, Opening, Record
 
 _CHUNK = 1024 * 1024
-BATCH, CLOSED = ".batch", ".closed"
+BATCH, CLOSED, DRAFT = ".batch", ".closed", ".draft"
 Bytes = bytes | bytearray | memoryview
 
 
@@ -38,7 +38,7 @@ def write_all(handle: int, offset: int, *pieces: Bytes) -> int:
 
 def write_closed(path: Path, journal: bytes, count: int) -> None:
     """Fix the membership of the batch file ``path`` durably: its journal, closed, in a file of its own beside it."""
-    draft = path.with_suffix(".draft")
+    draft = path.with_suffix(DRAFT)
     with draft.open("wb") as file:
         file.write(journal + records.encode_closing(count))
         file.flush()

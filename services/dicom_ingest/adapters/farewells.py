@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from contracts.events import AssociationEnded
+from services.dicom_ingest.adapters.batch_file import DRAFT
 from shared.errors import CausewayError
 from shared.messaging.threads import in_thread
 from shared.observability import logger
@@ -28,7 +29,7 @@ class FarewellFiles:
     def keep(self, event: AssociationEnded, traceparent: str | None) -> None:
         """Write it down; called on the association's thread."""
         path = self._directory / f"{event.association_id}{ENDED}"
-        draft = path.with_suffix(".draft")
+        draft = path.with_suffix(DRAFT)
         try:
             draft.write_text(f"{traceparent or ''}\n{event.model_dump_json()}")
             draft.rename(path)

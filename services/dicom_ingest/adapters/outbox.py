@@ -1,6 +1,8 @@
 """The spool as an outbox: closes batches when it is time, and keeps trying until each is landed and told."""
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from services.dicom_ingest.adapters.batch_file import BATCH
 from services.dicom_ingest.adapters.crash import CrashPoints
 from services.dicom_ingest.adapters.farewells import ENDED
 from services.dicom_ingest.adapters.spool import OpenBatch, Spool, release
-from services.dicom_ingest.adapters.spooled import SpooledBatch, adopt
+from services.dicom_ingest.adapters.spooled import SpooledBatch, adopt, tidy
 from shared.errors import RetryLater
 from shared.messaging.threads import in_thread
 from shared.observability import logger, metrics
@@ -18,6 +20,8 @@ from shared.observability import logger, metrics
 _LOOK, _IDLE_LOOK = 0.05, 0.2
 _FIRST_DELAY, _LONGEST_DELAY = 0.25, 15.0
 _STUCK_DELAY = 60.0
+#: How long a landed batch is counted as still needing room to be sealed, seconds.
+_SEALING = 300.0
 #: A larger batch has the memory for a part of 64 MiB to itself, bytes.
 _LARGE = 4 * 1024 * 1024
 
@@ -47,16 +51,20 @@ class Outbox:
         self._waiting = 0
         self._large = asyncio.Lock()
         self._orphanages: dict[Path, int] = {}
+        self._landed: deque[tuple[float, int]] = deque()
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes of closed batches that are not landed, and of those still open."""
-        return self._waiting + self._spool.open_bytes
+        """Bytes in the spool, and those that left it so lately that they may not be sealed yet."""
+        while self._landed and self._landed[0][0] < time.monotonic() - _SEALING:
+            self._landed.popleft()
+        return self._waiting + self._spool.open_bytes + sum(size for _when, size in list(self._landed))
 
     async def adopt(self) -> None:
         """Take over the batches of dead processes."""
         for directory, handle in await in_thread(lambda: list(self._spool.orphans())):
             self._orphanages[directory] = handle
+            await in_thread(tidy, directory)
             for path in sorted(directory.glob(f"*{BATCH}")):
                 self._enqueue(Waiting(path, path.stat().st_blocks * 512, inherited=True))
             for path in directory.glob(f"*{ENDED}"):
@@ -67,8 +75,7 @@ class Outbox:
         """Close the batches whose time has come, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK if self._spool.open_batches else _IDLE_LOOK)
-            for batch in self._spool.take_due():
-                await self._close(batch)
+            await asyncio.gather(*map(self._close, self._spool.take_due()))
 
     async def run_landing(self) -> None:
         """Land closed batches, until cancelled; a batch that cannot be landed now is tried again and again."""
@@ -113,6 +120,7 @@ class Outbox:
             finally:
                 batch.release()
             metrics().count("causeway_batches_total", outcome="stored")
+            self._landed.append((time.monotonic(), batch.size))
             log.info("batch-stored", batch_id=batch.opening.batch_id, instances=len(batch.records), bytes=batch.size)
         self._waiting -= waiting.size
         self._leave(waiting.path.parent)

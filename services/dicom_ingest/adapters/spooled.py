@@ -4,7 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from services.dicom_ingest.adapters.batch_file import CLOSED, write_all, write_closed
+from services.dicom_ingest.adapters.batch_file import BATCH, CLOSED, DRAFT, write_all, write_closed
 from services.dicom_ingest.domain import records
 from services.dicom_ingest.domain.records import Journal, NoRecord, Read, Record
 
@@ -84,6 +84,15 @@ def _closed_journal(path: Path) -> Journal:
     if not journal.is_closed:
         raise NoRecord
     return journal
+
+
+def tidy(directory: Path) -> None:
+    """Remove what a process left that died while it closed or removed a batch."""
+    for draft in directory.glob(f"*{DRAFT}"):
+        draft.unlink(missing_ok=True)
+    for closed in directory.glob(f"*{CLOSED}"):
+        if not closed.with_suffix(BATCH).exists():
+            closed.unlink(missing_ok=True)
 
 
 def adopt(path: Path) -> SpooledBatch | None:

@@ -5,7 +5,7 @@ costs a seek, not memory.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pydicom.datadict import dictionary_VR
 
 from services.dicom_ingest.domain.negotiation import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE
-from shared.errors import Unprocessable
+from services.dicom_ingest.domain.window import CutShort, Malformed, Window
 
 UNDEFINED = 0xFFFFFFFF
 PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
@@ -27,18 +27,6 @@ _SHORT = {
         *("LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"),
     )
 }
-_WINDOW = 64 * 1024
-
-
-class Malformed(Unprocessable):
-    """The bytes are no data set in this transfer syntax, or one beyond our bounds; ``reason`` says which."""
-
-
-class CutShort(Malformed):
-    """A declared length reaches beyond the end: in the middle of arriving, wait for more."""
-
-    def __init__(self) -> None:
-        super().__init__("data-set-cut-short")
 
 
 @dataclass(frozen=True)
@@ -70,44 +58,6 @@ class PixelData(NamedTuple):
     at: int
     offset: int
     length: int
-
-
-class Window:
-    """A block of a value that is read as needed; ``load(offset, count)`` gives ``count`` bytes, fewer at the end.
-
-    Bytes ``base`` to ``base + held`` of the value are in ``block``.
-    """
-
-    def __init__(self, load: Callable[[int, int], bytes], size: int) -> None:
-        self._load = load
-        self.size = size
-        self.base = self.held = 0
-        self.block: bytes | bytearray | memoryview = b""
-
-    @classmethod
-    def over(cls, value: bytes | bytearray | memoryview) -> "Window":
-        """A window that holds all of ``value`` already."""
-        window = cls(lambda offset, count: bytes(value[offset : offset + count]), len(value))
-        window.block, window.held = value, len(value)
-        return window
-
-    def at(self, offset: int, count: int) -> int:
-        """The index in ``block`` of ``count`` bytes at ``offset``; CutShort when there are not so many."""
-        index = offset - self.base
-        if index >= 0 and index + count <= self.held:
-            return index
-        if offset + count > self.size:
-            raise CutShort
-        self.block, self.base = self._load(offset, max(count, _WINDOW)), offset
-        self.held = len(self.block)
-        if self.held < count:
-            raise CutShort
-        return 0
-
-    def read(self, offset: int, count: int) -> bytes:
-        """``count`` bytes at ``offset``; CutShort when there are not so many."""
-        index = self.at(offset, count)
-        return bytes(self.block[index : index + count])
 
 
 @dataclass(frozen=True)

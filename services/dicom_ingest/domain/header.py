@@ -8,19 +8,10 @@ from typing import Any
 
 from contracts.formats.headers import UNREADABLE
 from contracts.formats.manifest import FRAGMENT_LIMIT, INDEX_OMITTED, OPAQUE_HEADER, Fragments, Frames, NativeFrames
-from services.dicom_ingest.domain.elements import (
-    UNDEFINED,
-    Bounds,
-    CutShort,
-    Encoding,
-    Malformed,
-    PixelData,
-    Walk,
-    Window,
-    is_deflated,
-)
+from services.dicom_ingest.domain.elements import UNDEFINED, Bounds, Encoding, PixelData, Walk, is_deflated
 from services.dicom_ingest.domain.json_model import Memory, Renderer
 from services.dicom_ingest.domain.lenient import LENIENT_LIMIT, read_leniently
+from services.dicom_ingest.domain.window import CutShort, Malformed, Window
 
 #: What a deflated data set may grow to, bytes, and how many times its size.
 MAX_INFLATED = 64 * 1024 * 1024

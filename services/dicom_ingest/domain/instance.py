@@ -14,8 +14,8 @@ from services.dicom_ingest.domain.routing import routing, text
 from shared.identity import SiteKey
 
 _CHUNK = 256 * 1024
-STUDY, SERIES = "0020000D", "0020000E"
-IRREGULAR_UID = "irregular-uid"
+STUDY, SERIES, SOP_INSTANCE = "0020000D", "0020000E", "00080018"
+IRREGULAR_UID, OTHER_UID = "irregular-uid", "other-uid"
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,15 @@ def describe(record: Record, read: Read, site_key: SiteKey, issuers: Issuers, me
         pixel_length=reading.pixel_length,
         pixels=reading.pixels,
         routing=routing(header, site_key, patient_issuer=issuers.patient, order_issuer=issuers.order),
-        flags=reading.flags + (() if is_uid(record.arrival.sop_instance) else (IRREGULAR_UID,)),
+        flags=reading.flags + _uid_flags(record.arrival.sop_instance, text(header, SOP_INSTANCE)),
     )
     return Described(instance, reading.header, reading.reason)
+
+
+def _uid_flags(told: str, written: str | None) -> tuple[str, ...]:
+    """Flags of the UID that the sender told, which is the instance's, beside the one in its data set."""
+    irregular = () if is_uid(told) else (IRREGULAR_UID,)
+    return irregular if written in (None, told) else (*irregular, OTHER_UID)
 
 
 def _identifier(header: Header, tag: str) -> str | None:

@@ -9,8 +9,9 @@ from typing import Any
 from pydicom import charset
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
-from services.dicom_ingest.domain.elements import Element, Window
+from services.dicom_ingest.domain.elements import Element
 from services.dicom_ingest.domain.negotiation import EXPLICIT_BIG
+from services.dicom_ingest.domain.window import Window
 
 #: Values that are longer are left out like bulk data, bytes: one of them is not to crowd out all others.
 MAX_VALUE = 16 * 1024

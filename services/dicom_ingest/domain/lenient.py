@@ -9,7 +9,8 @@ from pydicom.dataelem import DataElement
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
-from services.dicom_ingest.domain.elements import PIXEL_DATA, Encoding, Malformed
+from services.dicom_ingest.domain.elements import PIXEL_DATA, Encoding
+from services.dicom_ingest.domain.window import Malformed
 
 #: No more of an irregular data set is looked at, bytes.
 LENIENT_LIMIT = 1024 * 1024

@@ -3,8 +3,9 @@
 import zlib
 from dataclasses import dataclass
 
-from services.dicom_ingest.domain.elements import Bounds, CutShort, Encoding, Malformed, Walk, Window, is_deflated
+from services.dicom_ingest.domain.elements import Bounds, Encoding, Walk, is_deflated
 from services.dicom_ingest.domain.negotiation import is_identifier
+from services.dicom_ingest.domain.window import CutShort, Malformed, Window
 
 STUDY_INSTANCE_UID = 0x0020000D
 #: A study that is not found in so many bytes is looked for when the whole instance is here.

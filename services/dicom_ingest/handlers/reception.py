@@ -68,6 +68,8 @@ class Reception:
         )
         span.end()
         metrics().count("causeway_associations_total", outcome=how)
+        metrics().count("causeway_instances_total", visit.stored, outcome="stored")
+        metrics().count("causeway_instances_total", visit.refused, outcome="refused")
         log.info("association-ended", association_id=visit.association_id, outcome=how, instances=visit.stored)
 
     def _farewell(self, visit: Visit, how: How) -> AssociationEnded:

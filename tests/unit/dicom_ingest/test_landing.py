@@ -159,3 +159,8 @@ async def test_an_archived_batch_leaves_only_its_manifest(site: Site) -> None:
     for _ in range(2):
         await site.landing.batch_archived(Received(id="x", data=archived, time=datetime.now(UTC)))
     assert [blob.key async for blob in site.store.list("")] == [f"{event.batch.manifest.key}/0001"]
+
+
+async def test_a_data_set_that_names_another_instance_is_flagged_and_keeps_the_uid_it_came_under(site: Site) -> None:
+    (instance,) = (await site.manifest(await site.land(FakeSpooledBatch(*slices(1), study_uid=STUDY)))).instances
+    assert (instance.sop_instance_uid, instance.flags) == ("1.2.3.0", ("other-uid",))
