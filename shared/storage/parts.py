@@ -5,6 +5,7 @@ An empty value is one empty part. What a caller knows of a value is its key and 
 
 import asyncio
 import io
+import mmap
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -139,9 +140,14 @@ async def _parts(source: Source) -> AsyncIterator[memoryview]:
 
 async def _parts_of_file(file: BinaryIO) -> AsyncIterator[memoryview]:
     """Parts in one buffer that is used again: a part is gone when the next is asked for."""
-    buffer = memoryview(bytearray(PART_SIZE))
+    buffer = _buffer()
     while filled := await asyncio.to_thread(_fill, file, buffer):
         yield buffer[:filled]
+
+
+def _buffer() -> memoryview:
+    """Room for a part of which only what is written costs memory: a bytearray would be filled with zeros first."""
+    return memoryview(mmap.mmap(-1, PART_SIZE))
 
 
 def _fill(file: BinaryIO, buffer: memoryview) -> int:
@@ -154,7 +160,7 @@ def _fill(file: BinaryIO, buffer: memoryview) -> int:
 
 async def _parts_of_chunks(chunks: AsyncIterator[bytes]) -> AsyncIterator[memoryview]:
     """Likewise: two parts are never in memory at once."""
-    buffer, filled = memoryview(bytearray(PART_SIZE)), 0
+    buffer, filled = _buffer(), 0
     async for chunk in chunks:
         rest = memoryview(chunk)
         while rest:

@@ -23,6 +23,8 @@ from tests.support.nats import NatsServer
 from tests.support.ports import free_ports
 from tests.support.processes import ServerProcess
 
+#: What the service may hold, bytes.
+MEMORY_BOUND = 250_000_000
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -136,6 +138,12 @@ class IngestSite:
         while left := list(self.spool.glob("*/*.batch")):
             assert time.monotonic() < deadline, left
             await asyncio.sleep(0.1)
+
+    def peak_bytes(self) -> int:
+        """The largest memory that the process ever held."""
+        assert self.process is not None and self.process.process is not None
+        status = Path(f"/proc/{self.process.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
     def log(self) -> str:
         """What the process has logged."""

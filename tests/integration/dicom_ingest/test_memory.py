@@ -7,14 +7,13 @@ import pytest
 
 from cli.send import send
 from contracts.formats.manifest import NativeFrames
-from tests.integration.dicom_ingest.site import IngestSite
+from tests.integration.dicom_ingest.site import MEMORY_BOUND, IngestSite
 from tests.support.instances import make_instances
 from tests.unit.dicom_ingest.data_sets import element, encode
 
 MIB = 1 << 20
 #: Larger than the bound; CAUSEWAY_LARGE_INSTANCE_MIB=2048 tries what a whole-slide image can be.
 SIZE = int(os.environ.get("CAUSEWAY_LARGE_INSTANCE_MIB", "320")) * MIB
-BOUND = 250_000_000
 
 
 def large_file(path: Path) -> int:
@@ -27,13 +26,6 @@ def large_file(path: Path) -> int:
         file.write(header)
         file.truncate(len(header) + SIZE)
     return len(header) + SIZE
-
-
-def peak_bytes(site: IngestSite) -> int:
-    """The largest memory that the process ever held."""
-    assert site.process is not None and site.process.process is not None
-    status = Path(f"/proc/{site.process.process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
 @pytest.mark.slow
@@ -49,4 +41,4 @@ async def test_an_instance_larger_than_the_memory_bound_passes_through_it(site: 
     assert instance.length - instance.dataset_offset == length
     assert instance.pixels == NativeFrames(offset=length - SIZE, size=2 * MIB, count=SIZE // (2 * MIB))
     assert event.batch.archive.size > SIZE
-    assert peak_bytes(site) < BOUND
+    assert site.peak_bytes() < MEMORY_BOUND

@@ -8,7 +8,7 @@ import pytest
 
 from cli.dicom_files import Outgoing, examine, files_below
 from cli.send import send
-from tests.integration.dicom_ingest.site import IngestSite
+from tests.integration.dicom_ingest.site import MEMORY_BOUND, IngestSite
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -40,3 +40,4 @@ async def test_every_readable_file_lands_with_the_data_set_it_had(site: IngestSi
             assert instance.dataset_sha256 == sha256(batch.dataset(instance)).hexdigest()
             assert instance.file_sha256 == sha256(batch.file(instance)).hexdigest()
     await site.spool_is_empty()
+    assert site.peak_bytes() < MEMORY_BOUND
