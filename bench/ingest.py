@@ -45,7 +45,9 @@ def main() -> int:
         folder = Path(name)
         orthanc = stack.enter_context(running_orthanc(folder / "orthanc"))
         ours = stack.enter_context(running_ingest(folder / "ingest"))
-        series(folder, 20, 0, lambda files: (orthanc(files, 1), ours(files, 1)))  # warm
+        with series(folder, 20, 0) as files:  # warm
+            orthanc(files, 1)
+            ours(files, 1)
         rates = {count: rounds(folder, count, orthanc, ours) for count in ASSOCIATIONS}
     print(f"\nC-STORE, {SLICES} CT slices of 525 kB a round, instances/s (medians of {ROUNDS} alternating rounds)\n")
     rows = [
@@ -62,22 +64,26 @@ def main() -> int:
 
 
 def rounds(folder: Path, count: int, orthanc: Measure, ours: Measure) -> tuple[list[float], list[float]]:
-    """Rates of both, round by round, each with files that neither has seen."""
-    measured = [
-        series(folder, SLICES, 100 * count + number, lambda files: (orthanc(files, count), ours(files, count)))
-        for number in range(ROUNDS)
-    ]
-    return [theirs for theirs, _mine in measured], [mine for _theirs, mine in measured]
+    """Rates of both, round by round, each with files that neither has seen; they take turns in going first."""
+    theirs, mine = [], []
+    for number in range(ROUNDS):
+        turns = [(orthanc, theirs), (ours, mine)][:: -1 if number % 2 else 1]
+        with series(folder, SLICES, 100 * count + number) as files:
+            for measure, rates in turns:
+                # Neither is to pay for what the other has left to be written.
+                os.sync()
+                rates.append(measure(files, count))
+    return theirs, mine
 
 
-def series(folder: Path, slices: int, seed: int, measure: Callable[[Path], tuple[float, float]]) -> tuple[float, float]:
-    """Measure with a new series, which is removed afterwards."""
+@contextmanager
+def series(folder: Path, slices: int, seed: int) -> Iterator[Path]:
+    """A folder with a new series, which is removed afterwards."""
     files = folder / f"series-{seed}"
     files.mkdir()
     ct_series(files, slices, seed)
-    os.sync()
     try:
-        return measure(files)
+        yield files
     finally:
         shutil.rmtree(files)
 
