@@ -24,9 +24,11 @@ from cli.embedded.ports import CLOUDS, Ports, free_base
 from cli.embedded.servers import credentials
 from cli.site import Site, write_atomically
 
-SLICES, ROUNDS = 1000, 3
+SLICES, ROUNDS = 2000, 3
 OBJECT = 64 * 1024 * 1024
 _PATIENCE = 600.0
+#: Asking costs the ledger time that it needs for the work: seldom enough not to be seen, often enough to be exact.
+_LOOK_EVERY = 0.3
 
 POLICY = """format: causeway.policy/1
 pack: {size: 64MiB, quiet: 1s, recovery_point: 1m}
@@ -144,7 +146,7 @@ def _ours(site: Site, paths: list[Path]) -> float:
     while time.monotonic() - began < _PATIENCE:
         if _proven_instances(site) - before >= len(CLOUDS) * len(paths):
             return time.monotonic() - began
-        time.sleep(0.05)
+        time.sleep(_LOOK_EVERY)
     raise RuntimeError("copies were not proven in time")
 
 

@@ -22,4 +22,4 @@ class Settings(ServiceSettings):
     targets_file: Path | None = None
 
     #: Packs sealed at a time; each holds one part of at most 64 MiB in memory.
-    packs_at_once: int = Field(default=2, ge=1)
+    packs_at_once: int = Field(default=1, ge=1)
