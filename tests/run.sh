@@ -1,9 +1,14 @@
 #!/bin/sh
-# Every test, with what it needs: dcmtk comes from Debian when this is a Debian and we are root; else its tests skip.
+# Every test, with what it needs: on a Debian, as root, real peers and servers are installed; else their tests skip.
 set -eu
 cd "$(dirname "$0")/.."
-if ! command -v storescu >/dev/null 2>&1 && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends dcmtk; } >/dev/null 2>&1 ||
-        echo "dcmtk could not be installed: its tests will be skipped" >&2
+missing=""
+command -v storescu >/dev/null 2>&1 || missing="$missing dcmtk"
+command -v haproxy >/dev/null 2>&1 || missing="$missing haproxy"
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    # shellcheck disable=SC2086 # one word per package
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing; } >/dev/null 2>&1 ||
+        echo "could not install$missing: their tests will be skipped" >&2
 fi
 exec .venv/bin/python -m pytest -n 2 --dist loadgroup "$@"
