@@ -1,7 +1,7 @@
 """One association as acceptor: greeting, requests, release (the acceptor's states of PS3.8 section 9.2).
 
 pynetdicom's classes encode and decode the greeting. Its reactor is not used: it polls, gathers each data set in memory
-and knows neither deadlines nor caps (docs/adr/0010-own-association-loop.md).
+and knows neither deadlines nor caps (docs/adr/0006-own-association-loop.md).
 """
 
 import contextlib
