@@ -21,6 +21,11 @@ console = _console()
 _errors = _console(stderr=True)
 
 
+def speak_on_errors() -> None:
+    """Let everything that is said go to standard error, where standard output belongs to a JSON document."""
+    console.file = sys.stderr
+
+
 def emit_json(document: Any) -> None:
     """One JSON document on standard output, and nothing else."""
     json.dump(document, sys.stdout, indent=2, default=str)

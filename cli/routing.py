@@ -1,4 +1,4 @@
-"""``causeway overdue`` and ``replan``: what is late, and new plans under a new policy."""
+"""``causeway overdue``, ``replan`` and ``verify``: what is late, new plans, and proofs on demand."""
 
 from typing import Annotated
 
@@ -7,6 +7,14 @@ import typer
 from cli.api import Api, ApiError
 from cli.options import Data, Json, site_of
 from cli.output import emit_json, fail, say, table
+
+
+def study_ref(api: Api, study_uid: str) -> str:
+    """What services call a study; ApiError when it is not known."""
+    refs = [str(one["study_ref"]) for one in api.get("/api/studies")["studies"] if one["study_uid"] == study_uid]
+    if not refs:
+        raise ApiError(404, "the study is not known")
+    return refs[0]
 
 
 def overdue(data: Data = None, as_json: Json = False) -> None:
@@ -50,3 +58,26 @@ def replan(
         return
     for name, value in answer.items():
         say(f"{name}: {value}")
+
+
+def verify(
+    data: Data = None,
+    study: Annotated[str | None, typer.Option(help="Study Instance UID.")] = None,
+    sealed: Annotated[str | None, typer.Option(help="Sealed pack, as `where --json` names it.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every copy in every target.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read copies back and prove them again now; `where` shows the new proofs, and what was found damaged."""
+    if (study is not None) + (sealed is not None) + everything != 1:
+        fail("say one of --study UID, --sealed ID, --all", status=2)
+    site = site_of(data)
+    try:
+        api = Api.of(site)
+        wanted = {"sealed_id": sealed} if sealed else {"study_ref": study_ref(api, study)} if study else {"all": True}
+        answer = api.post("/api/verify", wanted)
+    except ApiError as error:
+        fail(str(error))
+    if as_json:
+        emit_json(answer)
+    else:
+        say(f"{answer['copies']} copies will be read back")

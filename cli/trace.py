@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from cli.api import Api
+from cli.api import Api, ApiError
 from cli.options import Data, Json, site_of
 from cli.output import console, emit_json, fail
+from cli.routing import study_ref
 from cli.site import Site
 from shared.observability.spans import read_spans
 
@@ -39,7 +40,10 @@ def command(
         fail("say either --study UID or --batch ID", status=2)
     site = site_of(data)
     spans = every_span(site)
-    wanted = (_STUDY, _study_ref(site, study)) if study else (_BATCH, batch)
+    try:
+        wanted = (_STUDY, study_ref(Api.of(site), study)) if study else (_BATCH, batch)
+    except ApiError as error:
+        fail(str(error))
     traces = traces_with(spans, *wanted)
     if not traces:
         fail("no span of it is known on this site (yet)")
@@ -48,14 +52,6 @@ def command(
         return
     for trace_id, found in traces.items():
         show(trace_id, found)
-
-
-def _study_ref(site: Site, study_uid: str) -> str:
-    studies = Api.of(site).get("/api/studies")["studies"]
-    refs = [str(known["study_ref"]) for known in studies if known["study_uid"] == study_uid]
-    if not refs:
-        fail("the study is not known")
-    return refs[0]
 
 
 def every_span(site: Site) -> list[Span]:

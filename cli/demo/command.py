@@ -20,7 +20,7 @@ from cli.demo.phantom import Order, order_message, slices
 from cli.demo.report import Row, rows_of, show
 from cli.embedded.ports import free_base
 from cli.options import Data, Json
-from cli.output import console, emit_json, fail, say, warn
+from cli.output import console, emit_json, fail, say, speak_on_errors, warn
 from cli.site import Site
 from cli.studies import State, waiting_for
 from cli.trace import every_span, traces_with
@@ -42,6 +42,8 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Show Causeway at work: a site, a study and its order, and what is proven where. Exit status 0 when all is."""
+    if as_json:
+        speak_on_errors()
     site = Site(data or Path(".causeway/demo"))
     lifecycle.end(site)
     shutil.rmtree(site.data, ignore_errors=True)

@@ -8,6 +8,8 @@ from cli.site import Site
 
 #: Seconds after which a study counts as complete here, where people watch; a hospital leaves the default.
 _STUDY_QUIET = 3
+#: Seconds after which a proof is made anew here; a hospital leaves the default of weeks.
+_REPROVE_AFTER = 900
 
 
 def environment(site: Site, ports: Ports, service: str) -> dict[str, str]:
@@ -37,6 +39,7 @@ def environment(site: Site, ports: Ports, service: str) -> dict[str, str]:
         "MLLP_HOST": "127.0.0.1",
         "MLLP_PORT": ports.mllp,
         "STUDY_QUIET": _STUDY_QUIET,
+        "REPROVE_AFTER": _REPROVE_AFTER,
     }
     named = {f"CAUSEWAY_{key}": str(value) for key, value in values.items()}
     return {**named, "CAUSEWAY_DATA": str(data), "PYTHONUNBUFFERED": "1"}

@@ -50,11 +50,17 @@ class TargetProofs:
         self._asked = asyncio.Event()
 
     async def copy_written(self, received: Received[CopyWritten]) -> None:
-        """Prove the copy. A copy with a standing proof is not read again for another run: the proof is told again."""
+        """Prove the copy. A copy with a standing proof is not read again for another run: the proof is told again.
+
+        A replay (a first delivery of what is settled) asks for a proof of its own, for that is what it is for.
+        """
         event = received.data
         if event.copy_key.target != self._target:
             return
         if await self._ledger.settled(received.id, event.copy_key):
+            if received.deliveries == 1:
+                await self._ledger.make_due(sealed_id=event.copy_key.sealed_id)
+                self.look()
             raise AlreadyDone("copy-settled")
         cause, copy = Cause(received.id, event.run), await self._ledger.find(event.copy_key)
         if copy is not None and recent(copy, self._now(), self._reprove_after):
