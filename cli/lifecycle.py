@@ -117,6 +117,7 @@ def not_ready(site: Site) -> list[str]:
         return ["the bus and the clouds"]
     answers = {name: _answers(f"{url}/readyz") for name, url in state["services"].items()}
     answers["http"] = _answers(f"{state['endpoints']['http']}/livez")
+    answers |= {name: state["processes"][name]["state"] == "running" for name in CLOUDS}
     return [name for name, well in answers.items() if not well and _is_wanted(site, name)]
 
 

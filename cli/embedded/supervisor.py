@@ -123,7 +123,8 @@ class Supervisor:
         if kept.running is not None:
             kept.running = None
             kept.restarts += 1
-            kept.given_up = not kept.process.restarts
+            # A cloud that cannot even start (a port not free yet) is no outage to be shown.
+            kept.given_up = self.ready and not kept.process.restarts
             kept.not_before = time.monotonic() + min(0.25 * 2 ** min(kept.restarts, 6), 10)
         if not kept.given_up and time.monotonic() >= kept.not_before:
             kept.running = await self._start(kept.process)
