@@ -43,6 +43,10 @@ class Heartbeat:
         """End the thread; returns at once."""
         self._stopped.set()
 
+    def stopped(self, within: float) -> bool:
+        """Whether ``stop`` is called, at once or ``within`` seconds."""
+        return self._stopped.wait(within)
+
     def beat(self) -> None:
         """Say that the event loop lives."""
         self._alive = time.monotonic()

@@ -11,7 +11,6 @@ import faulthandler
 import os
 import signal
 import threading
-import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
@@ -202,6 +201,8 @@ async def live(service: Service) -> None:
 def _watch(heartbeat: Heartbeat) -> None:
     """End the process when its event loop has stood still for too long: nothing else in it can."""
     while heartbeat.silence() < ABANDONED:
-        time.sleep(PULSE * 5)
+        # A life that has ended is silent as well; whatever else this process does goes on.
+        if heartbeat.stopped(PULSE * 5):
+            return
     faulthandler.dump_traceback()
     os._exit(FROZEN_STATUS)
