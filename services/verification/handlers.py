@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from contracts.events import CopyExpired, CopyWritten
-from services.verification.domain.copies import Cause, KnownCopy, known, recent, scheduled
+from contracts.events import CopyExpired, CopyKey, CopyWritten
+from services.verification.domain.copies import Cause, KnownCopy, Outcome, known, recent, scheduled
 from services.verification.domain.proving import Proof
 from services.verification.ports import Ledger, Reading
 from shared.breaker import Breaker
@@ -52,15 +52,15 @@ class TargetProofs:
     async def copy_written(self, received: Received[CopyWritten]) -> None:
         """Prove the copy. A copy with a standing proof is not read again for another run: the proof is told again.
 
-        A replay (a first delivery of what is settled) asks for a proof of its own, for that is what it is for.
+        A replay (a first delivery of what is settled) reads a proven copy once more; it says something only when the
+        copy is no longer what it was.
         """
         event = received.data
         if event.copy_key.target != self._target:
             return
         if await self._ledger.settled(received.id, event.copy_key):
             if received.deliveries == 1:
-                await self._ledger.make_due(sealed_id=event.copy_key.sealed_id)
-                self.look()
+                await self._doubt(event.copy_key)
             raise AlreadyDone("copy-settled")
         cause, copy = Cause(received.id, event.run), await self._ledger.find(event.copy_key)
         if copy is not None and recent(copy, self._now(), self._reprove_after):
@@ -88,7 +88,18 @@ class TargetProofs:
     async def _due(self) -> KnownCopy | None:
         return next(iter(await self._ledger.due(self._target, 1)), None)
 
+    async def _doubt(self, copy_key: CopyKey) -> None:
+        copy = await self._ledger.find(copy_key)
+        if copy is None or copy.state != "proven":
+            return
+        outcome = await self._read(copy)
+        if not isinstance(outcome, Proof):
+            await self._ledger.record(copy, outcome, scheduled(copy))
+
     async def _prove(self, copy: KnownCopy, cause: Cause) -> None:
+        await self._ledger.record(copy, await self._read(copy), cause)
+
+    async def _read(self, copy: KnownCopy) -> Outcome:
         outcome = await self._circuit.call(lambda: self._reading.prove(copy))
         proven = isinstance(outcome, Proof)
         metrics().count("causeway_copies_total", target=self._target, outcome="proven" if proven else "damaged")
@@ -96,7 +107,7 @@ class TargetProofs:
             key = copy.copy_key
             ids = {"sealed_id": key.sealed_id, "target": key.target, "generation": key.generation}
             log.warning("copy-damaged", **ids, reason=outcome)
-        await self._ledger.record(copy, outcome, cause)
+        return outcome
 
 
 class Expiry:

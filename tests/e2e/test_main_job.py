@@ -160,7 +160,10 @@ def test_a_copy_that_is_flipped_twice_is_found_written_again_and_proven_each_tim
         (copy,) = proven(running, sop, "cloud-a")
         assert copy["generation"] == generation
         running.flip("cloud-a", copy["key"], copy["offset"] + 7)
-        running.api.post("/api/verify", {"sealed_id": copy["sealed_id"]})
+        if generation == 1:
+            running.api.post("/api/verify", {"sealed_id": copy["sealed_id"]})
+        else:
+            running.replay("verification")
         running.until(
             lambda wanted=generation + 1: [c for c in proven(running, sop, "cloud-a") if c["generation"] == wanted],
             what=f"generation {generation + 1}",
