@@ -33,8 +33,9 @@ class Desk:
     async def _answer(self) -> None:
         """Reachable again."""
 
-    async def hear(self, event: Event, id: str = "one") -> None:  # noqa: A002
-        await self.proofs.copy_written(Received(id=id, data=event, time=datetime.now(UTC)))  # type: ignore[arg-type]
+    async def hear(self, event: Event, id: str = "one", deliveries: int = 1) -> None:  # noqa: A002
+        received = Received(id=id, data=event, time=datetime.now(UTC), deliveries=deliveries)
+        await self.proofs.copy_written(received)  # type: ignore[arg-type]
 
     async def look(self, until: int) -> None:
         """Let the schedule work until so many copies were read."""
@@ -65,12 +66,28 @@ async def test_copies_of_other_targets_are_left_to_others() -> None:
     assert desk.reading.read == 0
 
 
-async def test_a_repeat_is_neither_read_nor_told() -> None:
+async def test_a_redelivery_is_neither_read_nor_told() -> None:
+    desk = Desk()
+    await desk.hear(copy_written())
+    with pytest.raises(AlreadyDone):
+        await desk.hear(copy_written(), deliveries=2)
+    assert (desk.reading.read, len(desk.ledger.said)) == (1, 1)
+
+
+async def test_a_replay_reads_a_proven_copy_again_and_tells_nothing_while_it_is_well() -> None:
     desk = Desk()
     await desk.hear(copy_written())
     with pytest.raises(AlreadyDone):
         await desk.hear(copy_written())
-    assert (desk.reading.read, len(desk.ledger.said)) == (1, 1)
+    assert (desk.reading.read, len(desk.ledger.said)) == (2, 1)
+
+
+async def test_a_replay_tells_of_damage_that_it_finds() -> None:
+    desk = Desk(Proof(1, 1), "ciphertext")
+    await desk.hear(copy_written())
+    with pytest.raises(AlreadyDone):
+        await desk.hear(copy_written())
+    assert (desk.reading.read, len(desk.ledger.said)) == (2, 2)
 
 
 async def test_another_run_is_told_the_standing_proof() -> None:
