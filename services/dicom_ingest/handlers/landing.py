@@ -116,12 +116,11 @@ class Landing:
         await self._bus.publish(event, id=event_id, traceparent=traceparent)
 
     async def batch_archived(self, received: Received[BatchArchived]) -> None:
-        """Delete archive and headers; the manifest stays for as long as there are copies."""
+        """Delete the archive. Manifest and headers stay: who indexes them may be behind, or start over at any age."""
         folder = self._folder(received.data.batch_id)
-        for name in ("instances", "headers"):
-            found = [blob.key async for blob in self._store.list(f"{folder}/{name}")]
-            for key in sorted(found, reverse=True):
-                await self._store.delete(key)
+        found = [blob.key async for blob in self._store.list(f"{folder}/instances")]
+        for key in sorted(found, reverse=True):
+            await self._store.delete(key)
 
     def _folder(self, batch_id: str) -> str:
         return self._site_key.storage_key("identified", "batch", batch_id)

@@ -145,7 +145,7 @@ async def test_batches_without_a_study_are_nobodys_study(site: Site) -> None:
     assert event.study_ref == KEY.study_ref("cd" * 16)
 
 
-async def test_an_archived_batch_leaves_only_its_manifest(site: Site) -> None:
+async def test_an_archived_batch_leaves_its_manifest_and_headers(site: Site) -> None:
     event = await site.land(FakeSpooledBatch(*slices(), study_uid=STUDY))
     archived = BatchArchived(
         batch_id=event.batch.batch_id,
@@ -158,7 +158,8 @@ async def test_an_archived_batch_leaves_only_its_manifest(site: Site) -> None:
     )
     for _ in range(2):
         await site.landing.batch_archived(Received(id="x", data=archived, time=datetime.now(UTC)))
-    assert [blob.key async for blob in site.store.list("")] == [f"{event.batch.manifest.key}/0001"]
+    kept = {f"{blob.key}/0001" for blob in (event.batch.manifest, event.batch.headers)}
+    assert {blob.key async for blob in site.store.list("")} == kept
 
 
 async def test_a_data_set_that_names_another_instance_is_flagged_and_keeps_the_uid_it_came_under(site: Site) -> None:
