@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -53,6 +53,24 @@ async def bus_overview(site: Site) -> dict[str, Any]:
         lags = await lag(jetstream, site_plan(), parameters_of(site))
         held = (await jetstream.stream_info(letters.STREAM)).state.messages
     return {"consumers": [asdict(one) for one in lags], "dead_letters": held}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Stream sequences: the ``newest`` there is, up to where a consumer has ``settled`` all; what it is ``behind``."""
+
+    newest: int
+    settled: int
+    behind: int
+
+
+async def progress(site: Site, stream: str, consumer: str) -> Progress:
+    """How far a durable consumer is in its stream."""
+    async with connected(site.endpoints()["nats"], site.access()) as jetstream:
+        newest = (await jetstream.stream_info(stream)).state.last_seq
+        info = await jetstream.consumer_info(stream, consumer)
+    settled = info.ack_floor.stream_seq if info.ack_floor else 0
+    return Progress(newest, settled, (info.num_pending or 0) + (info.num_ack_pending or 0))
 
 
 def _ask(site: Site, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) -> T:

@@ -11,10 +11,10 @@ from cli.output import emit_json, fail, say, table
 
 def study_ref(api: Api, study_uid: str) -> str:
     """What services call a study; ApiError when it is not known."""
-    refs = [str(one["study_ref"]) for one in api.get("/api/studies")["studies"] if one["study_uid"] == study_uid]
-    if not refs:
+    found = api.get("/api/studies", study=study_uid)["studies"]
+    if not found:
         raise ApiError(404, "the study is not known")
-    return refs[0]
+    return str(found[0]["study_ref"])
 
 
 def overdue(data: Data = None, as_json: Json = False) -> None:

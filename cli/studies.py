@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -11,16 +10,10 @@ from cli.api import Api, ApiError
 from cli.bus import bus_overview
 from cli.options import Data, Json, site_of
 from cli.output import emit_json, fail, say, table
-from cli.site import Site, SiteDown
+from cli.site import SiteDown
+from cli.waiting import State, Waiting
 
 _LOOK_EVERY = 0.3
-
-
-class State(StrEnum):
-    """What ``wait`` can wait for."""
-
-    completed = "completed"
-    archived = "archived"
 
 
 def status(data: Data = None, as_json: Json = False) -> None:
@@ -80,10 +73,11 @@ def wait(
         fail("say either --all or --study UID", status=2)
     site = site_of(data)
     api = Api.of(site)
+    waiting = Waiting(site, api, study, state)
     deadline = time.monotonic() + timeout
     missing: list[str] = ["an answer"]
     while missing and time.monotonic() < deadline:
-        missing = _look(site, api, study, state)
+        missing = _look(waiting)
         if missing:
             time.sleep(_LOOK_EVERY)
     if as_json:
@@ -94,47 +88,11 @@ def wait(
         fail(f"not {state.value} after {timeout:g} s: {'; '.join(missing[:5])}")
 
 
-def _look(site: Site, api: Api, study: str | None, state: State) -> list[str]:
+def _look(waiting: Waiting) -> list[str]:
     try:
-        return waiting_for(site, api, study, state)
+        return waiting.missing()
     except (ApiError, SiteDown) as error:
         return [str(error)]
-
-
-def waiting_for(site: Site, api: Api, study: str | None, state: State) -> list[str]:
-    """What is not there yet, in words; nothing when all is as asked."""
-    if study is None:
-        behind = _not_registered(site, api)
-        if behind:
-            return behind
-    listed = api.get("/api/studies")
-    mine = [one for one in listed["studies"] if study in (None, one["study_uid"])]
-    if study is not None and not mine:
-        return ["the study is not known yet"]
-    missing = [f"study {one['study_ref'][:12]} is {one['state']}" for one in mine if not _reached(one, state)]
-    if study is None and state is State.archived and listed["without_study"]["batches_open"]:
-        missing.append(f"{listed['without_study']['batches_open']} batches without a study are open")
-    return missing
-
-
-def _reached(study: dict[str, Any], state: State) -> bool:
-    if study["instances"] != study["told"]:
-        return False
-    if state is State.completed:
-        return study["state"] in ("completed", "archived")
-    return study["state"] == "archived" and not study["batches_open"]
-
-
-def _not_registered(site: Site, api: Api) -> list[str]:
-    """What was acknowledged and is not in the index yet: it lies in the spool, or in the stream."""
-    spooled = api.get("/api/spool")["batches"]
-    if spooled:
-        return [f"{spooled} landing batches are in the spool"]
-    for lag in asyncio.run(bus_overview(site))["consumers"]:
-        behind = lag["pending"] + lag["unsettled"]
-        if lag["consumer"] == "catalog_batch_stored" and behind:
-            return [f"{behind} landing batches are not registered"]
-    return []
 
 
 def where(

@@ -22,9 +22,9 @@ from cli.embedded.ports import free_base
 from cli.options import Data, Json
 from cli.output import console, emit_json, fail, say, speak_on_errors, warn
 from cli.site import Site
-from cli.studies import State, waiting_for
 from cli.trace import every_span, traces_with
 from cli.trace import show as show_trace
+from cli.waiting import State, Waiting
 
 _SLICES = 200
 _PATIENCE = 600.0
@@ -102,6 +102,7 @@ def _address(endpoint: str) -> tuple[str, int]:
 def _watch(site: Site) -> None:
     """Show how copies become proven until everything is archived, or patience ends."""
     api, deadline = Api.of(site), time.monotonic() + _PATIENCE
+    waiting = Waiting(site, api, None, State.archived)
     columns = (TextColumn("{task.description:<24}"), BarColumn(40), MofNCompleteColumn())
     progress = Progress(*columns, console=console)
     with Live(progress, console=console, transient=True):
@@ -110,14 +111,14 @@ def _watch(site: Site) -> None:
             for name, (proven, planned) in _proven(api).items():
                 bars.setdefault(name, progress.add_task(name))
                 progress.update(bars[name], completed=proven, total=planned)
-            if not _unsettled(site, api):
+            if not _unsettled(waiting):
                 return
             time.sleep(0.3)
 
 
-def _unsettled(site: Site, api: Api) -> list[str]:
+def _unsettled(waiting: Waiting) -> list[str]:
     try:
-        return waiting_for(site, api, None, State.archived)
+        return waiting.missing()
     except ApiError as error:
         return [str(error)]
 

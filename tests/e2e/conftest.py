@@ -27,8 +27,8 @@ from cli.embedded.ports import Ports, free_base
 from cli.embedded.servers import credentials
 from cli.fetch import choose, read_instance
 from cli.site import Site, SiteDown
-from cli.studies import State, waiting_for
 from cli.trace import every_span
+from cli.waiting import State, Waiting
 from shared.messaging.replay import replay
 
 
@@ -74,7 +74,8 @@ class RunningSite:
 
     def until_archived(self, study: str | None = None, within: float = 120.0) -> None:
         """Wait until the study, or everything, is archived."""
-        self.until(lambda: not waiting_for(self.site, self.api, study, State.archived), within, "archived")
+        waiting = Waiting(self.site, self.api, study, State.archived)
+        self.until(lambda: not waiting.missing(), within, "archived")
 
     def where(self, uid: str) -> dict[str, Any]:
         """Where an instance lies."""

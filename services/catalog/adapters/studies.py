@@ -135,9 +135,10 @@ def summary(connection: Connection, found: Due) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def listing(connection: Connection) -> list[dict[str, Any]]:
-    """Every study and its state, for the operator; opaque and UIDs only."""
-    rows = connection.execute(select(study).order_by(study.c.first_event)).all()
+def listing(connection: Connection, study_uid: str | None) -> list[dict[str, Any]]:
+    """Every study and its state, or one study's, for the operator; opaque and UIDs only."""
+    wanted = select(study) if study_uid is None else select(study).where(study.c.study_uid == study_uid)
+    rows = connection.execute(wanted.order_by(study.c.first_event)).all()
     return [_listed(due(connection, row)) for row in rows]
 
 

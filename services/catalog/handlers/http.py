@@ -73,8 +73,9 @@ class HttpHandlers:
         return response
 
     async def listing(self, request: Request) -> Response:
-        """Every study and how far it is."""
-        return JSONResponse(await self._database.read(_overview))
+        """Every study and how far it is; one alone with ``?study=UID``."""
+        uid = request.query_params.get("study")
+        return JSONResponse(await self._database.read(lambda connection: _overview(connection, uid)))
 
     async def where(self, request: Request) -> Response:
         """Where every version of one instance lies."""
@@ -94,8 +95,8 @@ class HttpHandlers:
         return JSONResponse(documents)
 
 
-def _overview(connection: Connection) -> dict[str, Any]:
-    return {"studies": studies.listing(connection), "without_study": studies.without_study(connection)}
+def _overview(connection: Connection, study_uid: str | None) -> dict[str, Any]:
+    return {"studies": studies.listing(connection, study_uid), "without_study": studies.without_study(connection)}
 
 
 def _accepts_dicom_json(request: Request) -> bool:

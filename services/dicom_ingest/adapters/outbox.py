@@ -12,7 +12,7 @@ from services.dicom_ingest.adapters.batch_file import BATCH
 from services.dicom_ingest.adapters.crash import CrashPoints
 from services.dicom_ingest.adapters.farewells import ENDED
 from services.dicom_ingest.adapters.spool import OpenBatch, Spool, release
-from services.dicom_ingest.adapters.spooled import SpooledBatch, adopt, tidy
+from services.dicom_ingest.adapters.spooled import DAMAGED, SpooledBatch, adopt, tidy
 from shared.errors import RetryLater
 from shared.messaging.threads import in_thread
 from shared.observability import logger, metrics
@@ -112,6 +112,8 @@ class Outbox:
 
     async def _deliver(self, waiting: Waiting) -> None:
         batch = await in_thread(adopt if waiting.inherited else SpooledBatch, waiting.path)
+        if batch is None or batch.damaged:
+            self._tell_damage(waiting.path, batch)
         if batch is not None:
             try:
                 await self._insist(batch)
@@ -124,6 +126,13 @@ class Outbox:
             log.info("batch-stored", batch_id=batch.opening.batch_id, instances=len(batch.records), bytes=batch.size)
         self._waiting -= waiting.size
         self._leave(waiting.path.parent)
+
+    def _tell_damage(self, path: Path, batch: SpooledBatch | None) -> None:
+        """Somebody must look at what the disk has damaged: the sender was told that it is safe."""
+        if batch is not None or path.with_suffix(DAMAGED).exists():
+            lost = "unknown" if batch is None else batch.damaged
+            log.error("batch-damaged", batch_id=path.stem, instances=lost)
+            metrics().count("causeway_batches_total", outcome="damaged")
 
     async def _insist(self, batch: SpooledBatch) -> None:
         """Until store and bus are there again: what one batch waits for, all wait for."""

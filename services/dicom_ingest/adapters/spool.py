@@ -14,6 +14,7 @@ from pathlib import Path
 
 from services.dicom_ingest.adapters.batch_file import BATCH, BatchFile, FileRecording, sync_directory
 from services.dicom_ingest.adapters.crash import CrashPoints
+from services.dicom_ingest.adapters.spooled import may_hold
 from services.dicom_ingest.domain import batches
 from services.dicom_ingest.domain.batches import BatchRules, BatchState
 from services.dicom_ingest.domain.part10 import file_header
@@ -157,9 +158,13 @@ class Spool:
             self._open = [each for each in self._open if each not in ready]
         return ready
 
-    def count_files(self) -> int:
-        """How many batches lie on the disk, those of other processes and of dead ones included."""
-        return sum(1 for _ in self.root.glob(f"*/*{BATCH}"))
+    def count_files(self, study_uid: str | None = None) -> int:
+        """How many batches lie on the disk, those of other processes and of dead ones included.
+
+        With a study only those that may hold some of it: one whose study could not be read may be anybody's.
+        """
+        found = self.root.glob(f"*/*{BATCH}")
+        return sum(study_uid is None or may_hold(path, study_uid) for path in found)
 
     @property
     def open_batches(self) -> int:

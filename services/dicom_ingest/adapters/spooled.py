@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from services.dicom_ingest.adapters.batch_file import BATCH, CLOSED, DRAFT, write_all, write_closed
@@ -86,6 +87,27 @@ def _closed_journal(path: Path) -> Journal:
     return journal
 
 
+def _open_journal(path: Path) -> Journal:
+    """The journal of a batch file that was not closed; NoRecord when there is none."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        return records.decode_journal(lambda offset, count: os.pread(handle, count, offset), records.JOURNAL_AT)
+    finally:
+        os.close(handle)
+
+
+def may_hold(path: Path, study_uid: str) -> bool:
+    """Whether a batch file may hold instances of this study; one that is gone by now holds none."""
+    for journal in (_closed_journal, _open_journal):
+        with suppress(NoRecord):
+            try:
+                opening = journal(path).opening
+            except FileNotFoundError:
+                return False
+            return not opening.shared or opening.study_uid == study_uid
+    return path.exists()
+
+
 def tidy(directory: Path) -> None:
     """Remove what a process left that died while it closed or removed a batch."""
     for draft in directory.glob(f"*{DRAFT}"):
@@ -96,14 +118,17 @@ def tidy(directory: Path) -> None:
 
 
 def adopt(path: Path) -> SpooledBatch | None:
-    """A dead process's batch, closed if it was open, and verified; None, and it is gone, when it holds no instance."""
+    """A dead process's batch, closed if it was open, and verified; None, and it has left, when it holds no instance.
+
+    Nothing that may have been acknowledged is removed: what cannot be read any more is renamed to DAMAGED.
+    """
     try:
         if not path.with_suffix(CLOSED).exists() and not _close(path):
             path.unlink(missing_ok=True)
             return None
         batch = SpooledBatch(path, verify=True)
     except NoRecord:
-        path.unlink(missing_ok=True)
+        _set_aside(path)
         return None
     if batch.records:
         return batch
@@ -111,15 +136,24 @@ def adopt(path: Path) -> SpooledBatch | None:
     return None
 
 
+def _set_aside(path: Path) -> None:
+    """A file whose journal cannot be read may hold what was acknowledged: it stays for a person, unless it is empty."""
+    if path.stat().st_blocks:
+        path.rename(path.with_suffix(DAMAGED))
+    else:
+        path.unlink()
+    path.with_suffix(CLOSED).unlink(missing_ok=True)
+
+
 def _close(path: Path) -> bool:
     """Close the batch that a dead process left open; False when nothing was committed to it.
 
     A torn last record was never acknowledged: the disk had not taken it all when the process died.
     """
+    journal = _open_journal(path)
+    kept = journal.records
     handle = os.open(path, os.O_RDONLY)
     try:
-        journal = records.decode_journal(lambda offset, count: os.pread(handle, count, offset), records.JOURNAL_AT)
-        kept = journal.records
         if kept and not is_intact(lambda offset, count: os.pread(handle, count, offset), kept[-1]):
             kept = kept[:-1]
     finally:

@@ -10,9 +10,10 @@ from shared.messaging.threads import in_thread
 
 
 class StatusHandlers:
-    """``batches`` counts the batch files of every process, open ones and those of dead processes included."""
+    """``batches`` counts the batch files of every process, open ones and those of dead processes included; those that
+    may hold a part of one study when it is given."""
 
-    def __init__(self, *, batches: Callable[[], int], waiting_bytes: Callable[[], int]) -> None:
+    def __init__(self, *, batches: Callable[[str | None], int], waiting_bytes: Callable[[], int]) -> None:
         self._batches = batches
         self._waiting_bytes = waiting_bytes
 
@@ -21,6 +22,6 @@ class StatusHandlers:
         return (Route("/api/spool", self.spool),)
 
     async def spool(self, request: Request) -> Response:
-        """Batches that are not landed and told yet, and their bytes; nothing of their content."""
-        batches = await in_thread(self._batches)
+        """Batches that are not landed and told yet (of one study with ``?study=UID``), and the bytes of all."""
+        batches = await in_thread(self._batches, request.query_params.get("study"))
         return JSONResponse({"batches": batches, "bytes": self._waiting_bytes()})

@@ -14,7 +14,7 @@ from services.dicom_ingest.adapters.spool import Spool, release
 from services.dicom_ingest.adapters.spooled import SpooledBatch, adopt
 from services.dicom_ingest.domain.batches import BatchRules
 from services.dicom_ingest.domain.part10 import file_header
-from services.dicom_ingest.domain.records import Arrival
+from services.dicom_ingest.domain.records import JOURNAL_AT, Arrival
 from services.dicom_ingest.domain.study_scan import UNKNOWN_STUDY, StudyKey
 from services.dicom_ingest.ports import SpoolRefused
 
@@ -251,6 +251,35 @@ async def test_a_batch_without_a_record_is_removed_when_adopted(spool: Spool, tm
     assert adopt(path) is None
     assert not path.exists()
     assert list((tmp_path / "spool").glob("*/*.batch")) == []
+
+
+@pytest.mark.parametrize("damaged", [".batch", ".closed"])
+async def test_a_batch_whose_journal_cannot_be_read_is_kept_for_a_person(
+    spool: Spool, tmp_path: Path, clock: Clock, damaged: str
+) -> None:
+    store(spool, b"acknowledged" * 1000)
+    if damaged == ".closed":
+        close_all(spool)
+    abandon_process(spool)
+    (path,) = heirs(tmp_path, clock)
+    with path.with_suffix(damaged).open("r+b") as file:
+        file.seek(0 if damaged == ".closed" else JOURNAL_AT)
+        file.write(b"XXXX")
+    assert adopt(path) is None
+    assert not path.exists()
+    with path.with_suffix(".damaged").open("rb") as kept:
+        assert b"acknowledged" * 1000 in kept.read(20_000)
+
+
+async def test_the_batches_of_one_study_are_counted_wherever_they_are(spool: Spool) -> None:
+    store(spool, b"mine")
+    store(spool, b"other", key=StudyKey("9.9"))
+    closed = {batch.opening.study_uid for batch in close_all(spool)}
+    store(spool, b"mine again")
+    store(spool, b"whose?", key=UNKNOWN_STUDY)
+    assert closed == {"1.2.3", "9.9"}
+    counts = [spool.count_files(uid) for uid in (None, "1.2.3", "9.9", "8")]
+    assert counts == [4, 3, 2, 1]
 
 
 async def test_a_disk_that_refuses_is_told_and_leaves_what_was_committed(spool: Spool, tmp_path: Path) -> None:
