@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import sys
+import traceback
 
 import bench
 
@@ -23,7 +24,16 @@ def main() -> int:
     if unknown:
         print(f"no such benchmark: {', '.join(sorted(unknown))}; there are: {', '.join(names())}", file=sys.stderr)
         return 2
-    return max(importlib.import_module(f"bench.{name}").main() for name in wanted)
+    return max(map(_run, wanted))
+
+
+def _run(name: str) -> int:
+    """One benchmark's exit status; one that breaks keeps none of the others from running."""
+    try:
+        return int(importlib.import_module(f"bench.{name}").main())
+    except Exception:
+        traceback.print_exc()
+        return 1
 
 
 if __name__ == "__main__":

@@ -85,18 +85,21 @@ def _round(site: Site, base: int, folder: Path, number: int) -> tuple[float, flo
 def _limit(site: Site, base: int, paths: list[Path], scratch: Path) -> float:
     """Seconds for the bytes of ``paths`` with nothing between them and the machine."""
     stores = [_store(site, base, cloud) for cloud in CLOUDS]
-    began = time.monotonic()
+    began, keys = time.monotonic(), []
     with ThreadPoolExecutor(2 * len(stores)) as threads:
         waiting: list[Any] = []
         for number, data in enumerate(_objects(paths)):
             _write_durably(scratch / "limit.bin", data)
             while len(waiting) >= 2 * len(stores):
                 waiting.pop(0).result()
-            key = f"limit/{scratch.name}/{number}"
-            waiting += [threads.submit(_there_and_back, store, key, data) for store in stores]
+            keys.append(f"limit/{scratch.name}/{number}")
+            waiting += [threads.submit(_there_and_back, store, keys[-1], data) for store in stores]
         for one in waiting:
             one.result()
-    return time.monotonic() - began
+    seconds = time.monotonic() - began
+    for store in stores:
+        obstore.delete(store, keys)
+    return seconds
 
 
 def _objects(paths: list[Path]) -> Any:
@@ -118,9 +121,7 @@ def _write_durably(path: Path, data: bytes) -> None:
 
 def _there_and_back(store: S3Store, key: str, data: bytes) -> str:
     obstore.put(store, key, data, mode="create", use_multipart=False)
-    digest = hashlib.sha256(obstore.get(store, key).bytes()).hexdigest()
-    obstore.delete(store, key)
-    return digest
+    return hashlib.sha256(obstore.get(store, key).bytes()).hexdigest()
 
 
 def _store(site: Site, base: int, cloud: str) -> S3Store:
