@@ -1,5 +1,6 @@
 """Dead letters: what no later attempt can do, kept with the reason, to be shown, tried again or discarded."""
 
+import base64
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,15 @@ class DeadLetter:
     body: bytes
     number: int
     time: datetime | None = None
+
+
+class ConsumerGone(Exception):
+    """The consumer that gave a letter up is no more: given back, it would reach nobody and be lost."""
+
+    def __init__(self, consumer: str, stream: str) -> None:
+        super().__init__(f"stream {stream or 'unknown'} has no consumer {consumer or 'unknown'} to give it to any more")
+        self.consumer = consumer
+        self.stream = stream
 
 
 def subject_of(service: str, consumer: str) -> str:
@@ -98,14 +108,19 @@ async def show(jetstream: JetStreamContext, number: int) -> DeadLetter | None:
 
 
 async def retry(jetstream: JetStreamContext, number: int) -> bool:
-    """Give a dead letter to its consumer again, and to no other; False when there is none."""
+    """Give a dead letter to its consumer again, and to no other; False when there is none.
+
+    ConsumerGone when nobody would hear it, such as after its target was removed; the letter stays then.
+    """
     try:
         raw = await jetstream.get_msg(STREAM, seq=number)
     except nats.js.errors.NotFoundError:
         return False
-    stream = (raw.headers or {}).get("cw-stream", "")
+    stream, consumer = (raw.headers or {}).get("cw-stream", ""), _letter(raw).consumer
+    subject = retry_subject(stream, consumer)
+    if not await _hears(jetstream, stream, consumer, subject):
+        raise ConsumerGone(consumer, stream)
     again = {name: value for name, value in forwardable(raw.headers).items() if not name.startswith("cw-")}
-    subject = retry_subject(stream, _letter(raw).consumer)
     await jetstream.publish(
         subject,
         raw.data or b"",
@@ -114,6 +129,17 @@ async def retry(jetstream: JetStreamContext, number: int) -> bool:
         headers=again | {"cw-retry-of": str(number), "Nats-Msg-Id": f"retry.{number}.{_letter(raw).sequence}"},
     )
     return await discard(jetstream, number)
+
+
+async def _hears(jetstream: JetStreamContext, stream: str, consumer: str, subject: str) -> bool:
+    """Whether the durable consumer is there and listens to ``subject``."""
+    if not (stream and consumer):
+        return False
+    try:
+        found = (await jetstream.consumer_info(stream, consumer)).config
+    except nats.js.errors.NotFoundError:
+        return False
+    return subject in (found.filter_subjects or [found.filter_subject])
 
 
 async def discard(jetstream: JetStreamContext, number: int) -> bool:
@@ -131,11 +157,11 @@ def shown(letter: DeadLetter) -> dict[str, object]:
 
 
 def body_of(letter: DeadLetter) -> object:
-    """The body as JSON where it is JSON, for ``show``; None where it isn't."""
+    """The body as JSON where it is JSON, for ``show``; else ``{"base64": …}`` of its bytes."""
     try:
         return json.loads(letter.body)
     except ValueError:
-        return None
+        return {"base64": base64.b64encode(letter.body).decode("ascii")}
 
 
 def _letter(raw: RawStreamMsg) -> DeadLetter:

@@ -126,6 +126,38 @@ async def test_a_dead_letter_can_be_shown_and_discarded(bus: NatsServer) -> None
         assert not await deadletters.discard(jetstream, 1)
 
 
+async def test_a_letter_whose_consumer_is_gone_is_not_given_back_and_stays(bus: NatsServer) -> None:
+    """Its target was removed: the message would reach nobody, and the letter would be lost."""
+
+    async def handle(event) -> None:
+        raise Unprocessable("broken")
+
+    rows = (On(Echoed, handle, target="two"),)
+    async with bus.jetstream() as jetstream:
+
+        async def letters() -> list[deadletters.DeadLetter]:
+            return [letter async for letter in deadletters.every(jetstream)]
+
+        async with living(worker(bus, handle, consumes=rows)), publisher(bus) as sender:
+            await sender.publish(Echoed(number=1), id="a")
+            await eventually(letters)
+        before = await letters()
+        await jetstream.delete_consumer("IMAGING", "worker_thing_echoed_two")
+        with pytest.raises(deadletters.ConsumerGone, match="IMAGING has no consumer worker_thing_echoed_two"):
+            await deadletters.retry(jetstream, before[0].number)
+        assert await letters() == before
+
+
+async def test_a_letter_that_does_not_say_whose_it_is_is_not_given_back(bus: NatsServer) -> None:
+    async with bus.jetstream() as jetstream:
+        written = await jetstream.publish("deadletter.worker.x", b"\xff\x00")
+        with pytest.raises(deadletters.ConsumerGone, match="unknown"):
+            await deadletters.retry(jetstream, written.seq)
+        shown = await deadletters.show(jetstream, written.seq)
+    assert shown is not None
+    assert deadletters.body_of(shown) == {"base64": "/wA="}
+
+
 async def test_the_ledger_hears_of_every_dead_letter(bus: NatsServer) -> None:
     told = []
 
