@@ -2,7 +2,7 @@
 
 import time
 
-from contracts.events import AssociationEnded, BatchArchived, BatchStored
+from contracts.events import AssociationEnded, BatchArchived, BatchOverdue, BatchStored
 from services.dicom_ingest.adapters.archives import Archives
 from services.dicom_ingest.adapters.crash import CrashPoints
 from services.dicom_ingest.adapters.farewells import FarewellFiles
@@ -13,6 +13,7 @@ from services.dicom_ingest.adapters.rules import association_rules, batch_rules,
 from services.dicom_ingest.adapters.spool import Spool
 from services.dicom_ingest.config import Settings
 from services.dicom_ingest.domain.instance import Issuers
+from services.dicom_ingest.handlers.landed import Landed
 from services.dicom_ingest.handlers.landing import Landing
 from services.dicom_ingest.handlers.reception import Reception
 from services.dicom_ingest.handlers.status import StatusHandlers
@@ -38,6 +39,7 @@ def build(settings: Settings | None = None) -> Service:
         scratch=spool.directory,
         passed=crash.passed,
     )
+    landed = Landed(store=store, bus=bus, site_key=site_key)
     outbox = Outbox(spool=spool, land=landing.land, crash=crash, workers=settings.landing_workers)
     farewells = FarewellFiles(spool.directory, landing.association_ended)
     room = DiskRoom(settings.spool_dir, settings.disk_reserve, settings.disk_factor, lambda: outbox.waiting_bytes)
@@ -49,7 +51,7 @@ def build(settings: Settings | None = None) -> Service:
         name="dicom_ingest",
         settings=settings,
         bus=bus,
-        consumes=(On(BatchArchived, landing.batch_archived),),
+        consumes=(On(BatchArchived, landed.batch_archived), On(BatchOverdue, landed.batch_overdue)),
         publishes=(BatchStored, AssociationEnded),
         starts=(spool.open, outbox.adopt),
         tasks=(

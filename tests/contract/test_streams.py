@@ -71,7 +71,6 @@ def test_a_site_cannot_change_the_contract(name: str) -> None:
 FOR_INTEGRATORS = {
     "clinical.patient.registered.v1",
     "clinical.patient.updated.v1",
-    "imaging.batch.overdue.v1",
     "imaging.batch.secured.v1",
     "imaging.instance.conflicted.v1",
     "imaging.study.archived.v1",

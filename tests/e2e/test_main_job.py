@@ -130,6 +130,18 @@ def test_many_associations_of_one_image_each_end_in_a_handful_of_objects(running
         assert len(running.objects(cloud) - before[cloud]) <= 10
 
 
+def test_instances_without_a_study_share_objects_by_source_and_day(running: RunningSite, tmp_path: Path) -> None:
+    before = running.objects("cloud-a")
+    images = make_instances(40)
+    for image in images:
+        del image.StudyInstanceUID
+    for path in files(tmp_path, images):
+        running.send([path], associations=1)
+    running.until_archived()
+    assert all(proven(running, image.SOPInstanceUID, "cloud-a") for image in images)
+    assert len(running.objects("cloud-a") - before) <= 10
+
+
 def test_a_dead_cloud_holds_up_nothing_else_and_gets_everything_when_it_is_back(
     running: RunningSite, tmp_path: Path
 ) -> None:

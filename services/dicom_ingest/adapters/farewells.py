@@ -7,11 +7,11 @@ from pathlib import Path
 
 from contracts.events import AssociationEnded
 from services.dicom_ingest.adapters.batch_file import DRAFT
-from shared.errors import CausewayError
+from shared.errors import CausewayError, RetryLater
 from shared.messaging.threads import in_thread
 from shared.observability import logger
 
-ENDED = ".ended"
+ENDED, DAMAGED = ".ended", ".ended-damaged"
 _PAUSE = 2.0
 
 log = logger("dicom_ingest.farewells")
@@ -56,12 +56,16 @@ class FarewellFiles:
 
     async def _all_told(self, kept: list[Path]) -> bool:
         for path in kept:
-            traceparent, _, told = path.read_text().partition("\n")
-            event = AssociationEnded.model_validate_json(told)
             try:
-                await self._tell(event, traceparent or None)
-            except CausewayError as error:
-                log.warning("farewell-waits", association_id=event.association_id, reason=error.reason)
+                traceparent, _, told = (await in_thread(path.read_text)).partition("\n")
+                await self._tell(AssociationEnded.model_validate_json(told), traceparent or None)
+            except RetryLater as error:
+                log.warning("farewell-waits", association_id=path.stem, reason=error.reason)
                 return False
-            path.unlink(missing_ok=True)
+            except (ValueError, CausewayError) as error:
+                # What a power cut has left empty, or nobody can be told, keeps the others from nothing.
+                log.error("farewell-damaged", association_id=path.stem, error=type(error).__name__)
+                path.rename(path.with_suffix(DAMAGED))
+            else:
+                path.unlink(missing_ok=True)
         return True

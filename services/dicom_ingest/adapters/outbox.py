@@ -13,6 +13,7 @@ from services.dicom_ingest.adapters.crash import CrashPoints
 from services.dicom_ingest.adapters.farewells import ENDED
 from services.dicom_ingest.adapters.spool import OpenBatch, Spool, release
 from services.dicom_ingest.adapters.spooled import DAMAGED, SpooledBatch, adopt, tidy
+from services.dicom_ingest.domain.instance import RecordDamaged
 from shared.errors import RetryLater
 from shared.messaging.threads import in_thread
 from shared.observability import logger, metrics
@@ -116,7 +117,7 @@ class Outbox:
             self._tell_damage(waiting.path, batch)
         if batch is not None:
             try:
-                await self._insist(batch)
+                batch = await self._insist_intact(batch)
                 self._crash.passed("batch.published")
                 await in_thread(batch.remove)
             finally:
@@ -133,6 +134,19 @@ class Outbox:
             lost = "unknown" if batch is None else batch.damaged
             log.error("batch-damaged", batch_id=path.stem, instances=lost)
             metrics().count("causeway_batches_total", outcome="damaged")
+
+    async def _insist_intact(self, batch: SpooledBatch) -> SpooledBatch:
+        """Land the batch, or what the disk has left of it; the batch that was landed."""
+        try:
+            await self._insist(batch)
+            return batch
+        except RecordDamaged:
+            batch.release()
+        left = await in_thread(lambda: SpooledBatch(batch.path, verify=True))
+        self._tell_damage(left.path, left)
+        if left.records:
+            await self._insist(left)
+        return left
 
     async def _insist(self, batch: SpooledBatch) -> None:
         """Until store and bus are there again: what one batch waits for, all wait for."""

@@ -26,6 +26,9 @@ LOCK = "lock"
 #: Abandoned bytes that are not kept on the disk until a batch has filled up.
 _MUCH = 16 * 1024 * 1024
 
+#: Calling and called AE title.
+Source = tuple[str, str]
+
 
 @dataclass(eq=False)
 class OpenBatch:
@@ -88,15 +91,15 @@ class Spool:
             if handle is not None:
                 yield directory, handle
 
-    def take(self, key: StudyKey, visitor: str, trace: BeginTrace) -> OpenBatch:
+    def take(self, key: StudyKey, source: Source, visitor: str, trace: BeginTrace) -> OpenBatch:
         """A batch for one instance of this study, ours alone until it is given back."""
         with self._lock:
-            found = next((each for each in self._open if batches.may_join(each.state, key, self._rules)), None)
+            found = next((each for each in self._open if batches.may_join(each.state, key, source, self._rules)), None)
             if found is not None:
                 return self._claim(found, visitor)
-        return self._open_another(key, visitor, trace)
+        return self._open_another(key, source, visitor, trace)
 
-    def _open_another(self, key: StudyKey, visitor: str, trace: BeginTrace) -> OpenBatch:
+    def _open_another(self, key: StudyKey, source: Source, visitor: str, trace: BeginTrace) -> OpenBatch:
         opening = Opening(
             batch_id=secrets.token_hex(16),
             opened=datetime.now(UTC),
@@ -105,7 +108,7 @@ class Spool:
             traceparent=trace(),
         )
         file = BatchFile(self.directory / f"{opening.batch_id}{BATCH}", opening, self._crash)
-        batch = OpenBatch(file, BatchState(key, last=self._clock()))
+        batch = OpenBatch(file, BatchState(key, source, last=self._clock()))
         with self._lock:
             for old in batches.superfluous([each.state for each in self._open], self._rules):
                 old.finished = True
@@ -123,7 +126,7 @@ class Spool:
 
     def open_like(self, batch: OpenBatch, visitor: str, trace: BeginTrace) -> OpenBatch:
         """A new batch of the same study for an instance that has outgrown ``batch``."""
-        return self._open_another(batch.state.key, visitor, trace)
+        return self._open_another(batch.state.key, batch.state.source, visitor, trace)
 
     def give_back(self, batch: OpenBatch, *, finished: bool = False) -> None:
         """Let others use the batch, or have it closed when its file can no longer be trusted with more."""
@@ -209,7 +212,8 @@ class SpoolRecording:
         self._visitor, self._trace = visitor, trace
         self._broken = False
         with _refusing():
-            self._batch = spool.take(key, visitor, trace)
+            source = (arrival.calling_ae, arrival.called_ae)
+            self._batch = spool.take(key, source, visitor, trace)
             with self._given_back_on_error():
                 header = file_header(arrival.sop_class, arrival.sop_instance, arrival.transfer_syntax)
                 self._recording = FileRecording(self._batch.file, arrival, header)

@@ -22,9 +22,14 @@ class BatchRules:
 
 @dataclass
 class BatchState:
-    """An open batch as its users see it; ``visitors`` are the associations that stored into it and are still there."""
+    """An open batch as its users see it.
+
+    ``source`` is who sends (calling and called AE title): policy decides on it, so two sources share no batch.
+    ``visitors`` are the associations that stored into the batch and are still there.
+    """
 
     key: StudyKey
+    source: tuple[str, str] = ("", "")
     size: int = 0
     instances: int = 0
     last: float = 0.0
@@ -39,9 +44,10 @@ def has_room(state: BatchState, rules: BatchRules) -> bool:
     return state.instances < rules.max_instances and state.size + OVERHEAD < rules.max_bytes
 
 
-def may_join(state: BatchState, key: StudyKey, rules: BatchRules) -> bool:
-    """Whether an instance of this study may be written into the batch now."""
-    return not state.busy and not state.finished and key.known and state.key == key and has_room(state, rules)
+def may_join(state: BatchState, key: StudyKey, source: tuple[str, str], rules: BatchRules) -> bool:
+    """Whether an instance of this study from this source may be written into the batch now."""
+    same = key.known and state.key == key and state.source == source
+    return same and not state.busy and not state.finished and has_room(state, rules)
 
 
 def outgrown(state: BatchState, coming: int, rules: BatchRules) -> bool:

@@ -1,6 +1,7 @@
 """What the manifest says of one recorded instance: one pass over its bytes, whatever their number."""
 
 import hashlib
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,8 +10,9 @@ from contracts.formats.manifest import Instance
 from services.dicom_ingest.domain.header import Header, Reading, read_header
 from services.dicom_ingest.domain.json_model import Memory
 from services.dicom_ingest.domain.negotiation import is_identifier, is_uid
-from services.dicom_ingest.domain.records import Read, Record
+from services.dicom_ingest.domain.records import Arrival, Read, Record
 from services.dicom_ingest.domain.routing import routing, text
+from shared.errors import Unprocessable
 from shared.identity import SiteKey
 
 _CHUNK = 256 * 1024
@@ -24,6 +26,18 @@ class Issuers:
 
     patient: str
     order: str
+
+
+class RecordDamaged(Unprocessable):
+    """The disk has changed a record since it was acknowledged."""
+
+    def __init__(self) -> None:
+        super().__init__("record-damaged")
+
+
+def without_study(arrival: Arrival) -> str:
+    """What stands for a study where there is none: all that one source sends in a day (UTC)."""
+    return f"without-study/{arrival.calling_ae}/{arrival.received.date().isoformat()}"
 
 
 @dataclass(frozen=True)
@@ -40,7 +54,7 @@ class Described:
 
 
 def describe(record: Record, read: Read, site_key: SiteKey, issuers: Issuers, memory: Memory) -> Described:
-    """Read a record of a batch file through ``read(offset, count)``."""
+    """Read a record of a batch file through ``read(offset, count)``; RecordDamaged when it is not what was received."""
     reading = read_header(
         lambda offset, count: read(record.dataset_at + offset, min(count, record.dataset_length - offset)),
         record.dataset_length,
@@ -91,7 +105,7 @@ class _Digests:
 
 
 def _digests(record: Record, read: Read, reading: Reading) -> _Digests:
-    file, header, pixels = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+    file, header, pixels, checksum = hashlib.sha256(), hashlib.sha256(), hashlib.sha256(), 0
     dataset = record.arrival.dataset_offset
     ranges = [(0, record.length, file.update), (dataset, dataset + reading.header_length, header.update)]
     if reading.pixel_offset is not None:
@@ -99,7 +113,10 @@ def _digests(record: Record, read: Read, reading: Reading) -> _Digests:
         ranges.append((start, start + (reading.pixel_length or 0), pixels.update))
     for at in range(0, record.length, _CHUNK):
         chunk = memoryview(read(record.offset + at, min(_CHUNK, record.length - at)))
+        checksum = zlib.crc32(chunk, checksum)
         _feed(chunk, at, ranges)
+    if checksum != record.crc32:
+        raise RecordDamaged
     told = None if reading.pixel_offset is None else pixels.hexdigest()
     return _Digests(file.hexdigest(), header.hexdigest(), told)
 

@@ -15,7 +15,7 @@ PLACEHOLDERS = frozenset(
 )
 
 PATIENT_ID, ISSUER = "00100020", "00100021"
-ACCESSION = "00080050"
+ACCESSION, ORDER_ISSUER = "00080050", "00080051"
 
 
 def routing(header: _Header, site_key: SiteKey, *, patient_issuer: str, order_issuer: str) -> Routing:
@@ -32,8 +32,14 @@ def routing(header: _Header, site_key: SiteKey, *, patient_issuer: str, order_is
         series_number=_integer(header, "00200011"),
         instance_number=_integer(header, "00200013"),
         patient_token=patient_id and site_key.patient_token(issuer, patient_id),
-        accession_token=accession and site_key.accession_token(order_issuer, accession),
+        accession_token=accession and site_key.accession_token(_issuer_of_order(header) or order_issuer, accession),
     )
+
+
+def _issuer_of_order(header: _Header) -> str | None:
+    """Who issued the accession number: the local namespace, else the universal id (PS3.3 section 10.14, HD of HL7)."""
+    item = next(iter(header.get(ORDER_ISSUER, {}).get("Value", ())), None)
+    return (text(item, "00400031") or text(item, "00400032")) if isinstance(item, dict) else None
 
 
 def text(header: _Header, tag: str) -> str | None:

@@ -4,10 +4,13 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+#: Batches and studies that the end of an association names at most: an event has a largest size.
+MOST_NAMED = 10_000
+
 
 @dataclass
 class Visit:
-    """Who called whom, and what came of it.
+    """Who called whom, and what came of it. Of many thousand batches and studies the first MOST_NAMED are named.
 
     ``traceparent`` is that of the association's span; ``traced`` tells whether a batch has that trace already.
     """
@@ -23,3 +26,14 @@ class Visit:
     refused: int = 0
     batches: set[str] = field(default_factory=set)
     studies: set[str] = field(default_factory=set)
+
+    def note_study(self, study_uid: str) -> None:
+        """An instance of this study has begun to come."""
+        if len(self.studies) < MOST_NAMED:
+            self.studies.add(study_uid)
+
+    def note_stored(self, batch_id: str) -> None:
+        """An instance is durable in this batch."""
+        self.stored += 1
+        if len(self.batches) < MOST_NAMED:
+            self.batches.add(batch_id)

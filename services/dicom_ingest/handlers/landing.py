@@ -1,26 +1,27 @@
-"""Closed batches go to the landing store and onto the bus; the plain bytes of archived ones leave the store."""
+"""Closed batches go to the landing store and onto the bus."""
 
 import asyncio
 import hashlib
-import io
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from contracts.events import AssociationEnded, Batch, BatchArchived, BatchStored, Blob
+from contracts.events import AssociationEnded, Batch, BatchStored, Blob
 from contracts.formats.archive import iterate
 from contracts.formats.manifest import Instance, Manifest, Source, place, write_manifest
-from services.dicom_ingest.domain.instance import Issuers, describe
+from services.dicom_ingest.domain.chunks import Chunks
+from services.dicom_ingest.domain.instance import Issuers, describe, without_study
 from services.dicom_ingest.domain.json_model import Memory
 from services.dicom_ingest.domain.records import Opening, Record
 from services.dicom_ingest.ports import Publisher, SpooledBatch
 from shared.identity import SiteKey
-from shared.messaging.cloudevent import Received
 from shared.messaging.threads import in_thread
 from shared.messaging.tracing import context_of
 from shared.observability import tracer
-from shared.storage import BlobExists, BlobStore, put_parts, read_parts
+from shared.storage import BlobExists, BlobMissing, BlobStore, put_parts, read_parts
+from shared.storage.parts import part_key
 
 _CHUNK = 1024 * 1024
 #: Headers of a batch that are held in memory before they go to a file, bytes.
@@ -30,37 +31,18 @@ _HEADERS_IN_MEMORY = 8 * 1024 * 1024
 #: Stores a finished file as a value of parts and gives its size in bytes.
 PutFile = Callable[[str, Path], Awaitable[int]]
 
+#: What lies beside a batch's manifest: the event that told of it, and the mark that its archive was released.
+EVENT, RELEASED = "event", "released"
 
-class Chunks(io.RawIOBase):
-    """An iterator of chunks as a file to read from once; ``digest`` takes note of all of it."""
 
-    def __init__(self, chunks: Iterable[bytes | bytearray | memoryview], digest: "hashlib._Hash | None" = None) -> None:
-        self._chunks = iter(chunks)
-        self._digest = digest
-        self._rest = memoryview(b"")
+def landing_folder(site_key: SiteKey, batch_id: str) -> str:
+    """Where a batch lies in the landing store."""
+    return site_key.storage_key("identified", "batch", batch_id)
 
-    def readable(self) -> bool:
-        """Always."""
-        return True
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        """Fill as much of ``buffer`` as one chunk gives."""
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._rest = memoryview(chunk)
-            if self._digest is not None:
-                self._digest.update(chunk)
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
-
-    @property
-    def sha256(self) -> str | None:
-        """The digest of what was read, None when none was asked for."""
-        return self._digest.hexdigest() if self._digest else None
+def stored_event_id(site_key: SiteKey, batch_id: str) -> str:
+    """The id of a batch's ``batch.stored``, however often it is told."""
+    return site_key.event_id(BatchStored.subject, batch_id)
 
 
 class Landing:
@@ -89,41 +71,46 @@ class Landing:
     async def land(self, batch: SpooledBatch) -> None:
         """Return when the batch lies in the store and the stream has its event; RetryLater, and it may be repeated.
 
-        Everything is a function of the batch file and the site key, so a repeat finds its own bytes there.
+        Everything is a function of the batch file and the site key, so a repeat finds its own bytes there. A batch
+        that a crash left in the spool until its archive was released is not landed again. RecordDamaged when the disk
+        has changed a record since it was acknowledged.
         """
         opening = batch.opening
+        if await self._is_released(opening.batch_id):
+            return
         with (
             tracer().start_as_current_span("land batch", context_of(opening.traceparent)) as span,
             tempfile.SpooledTemporaryFile(max_size=_HEADERS_IN_MEMORY, dir=str(self._scratch)) as headers,
         ):
             manifest = await in_thread(self._describe, batch, headers)
             span.set_attributes({"batch_id": opening.batch_id, "instances": len(manifest.instances)})
-            stored = await self._put(batch, manifest, headers)
-            await self._bus.publish(
-                BatchStored(
-                    batch=stored,
-                    study_uid=manifest.study_uid,
-                    study_ref=manifest.study_ref or "",
-                    opened=opening.opened,
-                    closed=max(record.arrival.received for record in batch.records),
-                ),
-                id=self._site_key.event_id(BatchStored.subject, opening.batch_id),
+            event = BatchStored(
+                batch=await self._put(batch, manifest, headers),
+                study_uid=manifest.study_uid,
+                study_ref=manifest.study_ref or "",
+                opened=opening.opened,
+                closed=max(record.arrival.received for record in batch.records),
             )
+            await self._keep(event)
+            await self._bus.publish(event, id=stored_event_id(self._site_key, opening.batch_id))
+
+    async def _is_released(self, batch_id: str) -> bool:
+        try:
+            await self._store.head(part_key(f"{landing_folder(self._site_key, batch_id)}/{RELEASED}", 1))
+        except BlobMissing:
+            return False
+        return True
+
+    async def _keep(self, event: BatchStored) -> None:
+        """The event lies beside the batch, so that it can be told again when the bus has lost it."""
+        key = f"{landing_folder(self._site_key, event.batch.batch_id)}/{EVENT}"
+        with suppress(BlobExists):
+            await self._store.put(part_key(key, 1), event.model_dump_json().encode())
 
     async def association_ended(self, event: AssociationEnded, traceparent: str | None) -> None:
         """Return when the stream has it; RetryLater while the bus is away."""
         event_id = self._site_key.event_id(AssociationEnded.subject, event.association_id)
         await self._bus.publish(event, id=event_id, traceparent=traceparent)
-
-    async def batch_archived(self, received: Received[BatchArchived]) -> None:
-        """Delete the archive. Manifest and headers stay: who indexes them may be behind, or start over at any age."""
-        folder = self._folder(received.data.batch_id)
-        found = [blob.key async for blob in self._store.list(f"{folder}/instances")]
-        for key in sorted(found, reverse=True):
-            await self._store.delete(key)
-
-    def _folder(self, batch_id: str) -> str:
-        return self._site_key.storage_key("identified", "batch", batch_id)
 
     def _describe(self, batch: SpooledBatch, headers: IO[bytes]) -> Manifest:
         """The batch's manifest; its headers are written to ``headers`` on the way."""
@@ -143,15 +130,14 @@ class Landing:
             form="identified",
             id=opening.batch_id,
             study_uid=study_uid,
-            # Instances without a study are nobody's study: each batch of them is one of its own.
-            study_ref=self._site_key.study_ref(study_uid or opening.batch_id),
+            study_ref=self._site_key.study_ref(study_uid or without_study(first)),
             source=Source(calling_ae=first.calling_ae, called_ae=first.called_ae, address=first.address),
             received=first.received,
             instances=tuple(place(instances)),
         )
 
     async def _put(self, batch: SpooledBatch, manifest: Manifest, headers: IO[bytes]) -> Batch:
-        folder = self._folder(batch.opening.batch_id)
+        folder = landing_folder(self._site_key, batch.opening.batch_id)
         archive, lines = await asyncio.gather(
             self._archive(f"{folder}/instances", batch, manifest),
             self._blob(f"{folder}/headers", Chunks(iter(lambda: headers.read(_CHUNK), b""), hashlib.sha256())),

@@ -19,6 +19,9 @@ from shared.observability import logger, metrics, tracer
 
 log = logger("dicom_ingest.reception")
 
+#: A large instance must not eat the disk's reserve: there is another look at the disk each so many bytes.
+_LOOK_AGAIN = 16 * 1024 * 1024
+
 
 def batch_trace(visit: Visit) -> str | None:
     """One trace per batch: the association's own for the first that it opens, one linked to it for each further one."""
@@ -55,7 +58,8 @@ class Reception:
         if command.sop_class != abstract_syntax:
             raise InstanceRefused("other-sop-class", DATA_SET_MISMATCH)
         self._room.check()
-        return Incoming(self._spool, visit, _arrival(visit, command, transfer_syntax), self._max_instance)
+        arrival = _arrival(visit, command, transfer_syntax)
+        return Incoming(self._spool, self._room, visit, arrival, self._max_instance)
 
     def leave(self, visit: Visit, how: How) -> None:
         """The association is over; one that only said hello is nobody's news."""
@@ -101,8 +105,9 @@ def _arrival(visit: Visit, command: Command, transfer_syntax: str) -> Arrival:
 class Incoming:
     """An instance whose bytes go to the spool as they come; held back only until its study is known."""
 
-    def __init__(self, spool: Spool, visit: Visit, arrival: Arrival, max_size: int) -> None:
+    def __init__(self, spool: Spool, room: Room, visit: Visit, arrival: Arrival, max_size: int) -> None:
         self._spool = spool
+        self._room = room
         self._visit = visit
         self._arrival = arrival
         self._max_size = max_size
@@ -113,9 +118,11 @@ class Incoming:
 
     def write(self, chunk: memoryview) -> None:
         """Take the next bytes of the data set; SpoolRefused."""
-        self._size += len(chunk)
+        before, self._size = self._size, self._size + len(chunk)
         if self._size > self._max_size:
             raise SpoolRefused("instance-too-large")
+        if self._size // _LOOK_AGAIN > before // _LOOK_AGAIN:
+            self._room.check()
         if self._recording is not None:
             self._recording.write(chunk)
             return
@@ -134,8 +141,7 @@ class Incoming:
         recording, self._recording = self._recording, None
         if recording is not None:
             recording.commit()
-            self._visit.batches.add(recording.batch_id)
-            self._visit.stored += 1
+            self._visit.note_stored(recording.batch_id)
 
     def abandon(self) -> None:
         """The instance will not be finished: leave nothing of it."""
@@ -147,5 +153,5 @@ class Incoming:
         visit = self._visit
         self._recording = self._spool.record(key, self._arrival, visit.association_id, lambda: batch_trace(visit))
         if key.study_uid:
-            visit.studies.add(key.study_uid)
+            visit.note_study(key.study_uid)
         return self._recording

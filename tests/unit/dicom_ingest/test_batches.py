@@ -4,26 +4,28 @@ from services.dicom_ingest.domain.batches import BatchRules, BatchState, due, ma
 from services.dicom_ingest.domain.study_scan import UNKNOWN_STUDY, StudyKey
 
 RULES = BatchRules(max_bytes=64 << 20, max_instances=512, quiet=1.0, quiet_after_end=0.25, max_open=4)
+SOURCE = ("CT1", "CW")
 STUDY, OTHER, NONE = StudyKey("1.2.3"), StudyKey("1.2.4"), StudyKey(None)
 
 
 def test_instances_of_one_study_share_a_batch_and_others_do_not() -> None:
-    batch = BatchState(STUDY, size=1000, instances=1)
-    assert may_join(batch, STUDY, RULES)
-    assert not may_join(batch, OTHER, RULES)
-    assert not may_join(batch, NONE, RULES)
+    batch = BatchState(STUDY, SOURCE, size=1000, instances=1)
+    assert may_join(batch, STUDY, SOURCE, RULES)
+    assert not may_join(batch, OTHER, SOURCE, RULES)
+    assert not may_join(batch, NONE, SOURCE, RULES)
+    assert not may_join(batch, STUDY, ("MR1", "CW"), RULES)
 
 
 def test_instances_without_a_study_share_a_batch_and_those_of_an_unknown_one_share_none() -> None:
-    assert may_join(BatchState(NONE), NONE, RULES)
-    assert not may_join(BatchState(UNKNOWN_STUDY), UNKNOWN_STUDY, RULES)
+    assert may_join(BatchState(NONE, SOURCE), NONE, SOURCE, RULES)
+    assert not may_join(BatchState(UNKNOWN_STUDY, SOURCE), UNKNOWN_STUDY, SOURCE, RULES)
 
 
 def test_a_batch_in_use_a_finished_one_and_a_full_one_take_nothing() -> None:
-    assert not may_join(BatchState(STUDY, busy=True), STUDY, RULES)
-    assert not may_join(BatchState(STUDY, finished=True), STUDY, RULES)
-    assert not may_join(BatchState(STUDY, instances=512), STUDY, RULES)
-    assert not may_join(BatchState(STUDY, size=64 << 20), STUDY, RULES)
+    assert not may_join(BatchState(STUDY, SOURCE, busy=True), STUDY, SOURCE, RULES)
+    assert not may_join(BatchState(STUDY, SOURCE, finished=True), STUDY, SOURCE, RULES)
+    assert not may_join(BatchState(STUDY, SOURCE, instances=512), STUDY, SOURCE, RULES)
+    assert not may_join(BatchState(STUDY, SOURCE, size=64 << 20), STUDY, SOURCE, RULES)
 
 
 def test_a_large_instance_moves_out_unless_it_is_alone() -> None:

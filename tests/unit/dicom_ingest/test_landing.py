@@ -8,13 +8,15 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
+from pydicom import Dataset
 
-from contracts.events import BatchArchived, BatchStored
+from contracts.events import BatchArchived, BatchOverdue, BatchStored, Waiting
 from contracts.formats.headers import read_headers
 from contracts.formats.manifest import Manifest, read_manifest
 from services.dicom_ingest.adapters.archives import Archives
-from services.dicom_ingest.domain.instance import Issuers
-from services.dicom_ingest.handlers.landing import Landing
+from services.dicom_ingest.domain.instance import Issuers, RecordDamaged
+from services.dicom_ingest.handlers.landed import Landed
+from services.dicom_ingest.handlers.landing import Landing, landing_folder
 from shared.identity import SiteKey
 from shared.messaging.cloudevent import Received
 from shared.storage import MemoryStore, read_parts
@@ -36,6 +38,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.store, self.bus = MemoryStore(), FakeBus()
+        self.landed = Landed(store=self.store, bus=self.bus, site_key=KEY)
         self.landing = Landing(
             store=self.store,
             bus=self.bus,
@@ -139,10 +142,49 @@ async def test_what_an_older_version_landed_of_the_batch_stays_and_is_what_is_to
     assert event.batch.headers.sha256 == sha256(b"as an older version rendered it\n").hexdigest()
 
 
-async def test_batches_without_a_study_are_nobodys_study(site: Site) -> None:
+async def test_what_has_no_study_is_kept_together_by_source_and_day(site: Site) -> None:
     event = await site.land(FakeSpooledBatch(b"", study_uid=None))
     assert event.study_uid is None
-    assert event.study_ref == KEY.study_ref("cd" * 16)
+    assert event.study_ref == KEY.study_ref("without-study/CT1/2026-01-01")
+
+
+async def test_a_record_that_the_disk_has_changed_is_not_landed(site: Site) -> None:
+    batch = FakeSpooledBatch(*slices(), study_uid=STUDY)
+    batch._content = batch._content[:-1] + bytes([batch._content[-1] ^ 1])
+    with pytest.raises(RecordDamaged):
+        await site.landing.land(batch)
+    assert [blob.key async for blob in site.store.list("")] == []
+    assert site.bus.published == []
+
+
+async def test_a_lost_event_is_told_again_as_it_was(site: Site) -> None:
+    event = await site.land(FakeSpooledBatch(*slices(), study_uid=STUDY))
+    for step in ("pack.sealed", "batch.stored"):
+        overdue = BatchOverdue(
+            batch_id=event.batch.batch_id,
+            study_ref=event.study_ref,
+            waiting_for=(Waiting(step=step),),
+            since=datetime.now(UTC),
+            run=0,
+        )
+        await site.landed.batch_overdue(Received(id="x", data=overdue, time=datetime.now(UTC)))
+    first, again = site.bus.published
+    assert first == again
+
+
+async def test_nobody_is_told_of_a_lost_batch_that_is_not_here(site: Site) -> None:
+    waits = (Waiting(step="batch.stored"),)
+    overdue = BatchOverdue(batch_id="ab" * 16, study_ref="x", waiting_for=waits, since=datetime.now(UTC), run=0)
+    await site.landed.batch_overdue(Received(id="x", data=overdue, time=datetime.now(UTC)))
+    assert site.bus.published == []
+
+
+async def test_an_accession_number_of_another_issuer_is_another_order(site: Site) -> None:
+    issuer = Dataset()
+    issuer.LocalNamespaceEntityID = "RIS"
+    data = slices(1, IssuerOfAccessionNumberSequence=[issuer])
+    (instance,) = (await site.manifest(await site.land(FakeSpooledBatch(*data, study_uid=STUDY)))).instances
+    assert instance.routing.accession_token == KEY.accession_token("RIS", "A1")
 
 
 async def test_an_archived_batch_leaves_its_manifest_and_headers(site: Site) -> None:
@@ -157,9 +199,13 @@ async def test_an_archived_batch_leaves_its_manifest_and_headers(site: Site) -> 
         withheld=0,
     )
     for _ in range(2):
-        await site.landing.batch_archived(Received(id="x", data=archived, time=datetime.now(UTC)))
+        await site.landed.batch_archived(Received(id="x", data=archived, time=datetime.now(UTC)))
     kept = {f"{blob.key}/0001" for blob in (event.batch.manifest, event.batch.headers)}
+    folder = landing_folder(KEY, event.batch.batch_id)
+    kept |= {f"{folder}/event/0001", f"{folder}/released/0001"}
     assert {blob.key async for blob in site.store.list("")} == kept
+    await site.landing.land(FakeSpooledBatch(*slices(), study_uid=STUDY))
+    assert {blob.key async for blob in site.store.list("")} == kept, "a crash left it in the spool meanwhile"
 
 
 async def test_a_data_set_that_names_another_instance_is_flagged_and_keeps_the_uid_it_came_under(site: Site) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from services.dicom_ingest.domain.command import C_STORE, Command, InstanceRefused
 from services.dicom_ingest.domain.study_scan import UNKNOWN_STUDY, StudyKey
-from services.dicom_ingest.domain.visit import Visit
+from services.dicom_ingest.domain.visit import MOST_NAMED, Visit
 from services.dicom_ingest.handlers.reception import Reception
 from services.dicom_ingest.ports import SpoolRefused
 from shared.identity import SiteKey
@@ -77,6 +77,25 @@ def test_a_low_disk_refuses_before_anything_is_written_and_recovers_alone() -> N
     hall.room.is_low = False
     hall.store(DATA)
     assert len(hall.spool.committed) == 1
+
+
+def test_a_large_instance_does_not_eat_the_reserve_of_the_disk() -> None:
+    hall = Hall()
+    incoming = hall.reception.store(hall.visit, COMMAND, CT, EXPLICIT)
+    incoming.write(memoryview(DATA))
+    hall.room.is_low = True
+    incoming.write(memoryview(bytes(1 << 20)))
+    with pytest.raises(SpoolRefused, match="disk-low"):
+        for _ in range(16):
+            incoming.write(memoryview(bytes(1 << 20)))
+
+
+def test_the_end_of_an_endless_association_names_no_more_than_an_event_holds() -> None:
+    visit = Visit("CT1", "CW", "10.0.0.1")
+    for number in range(MOST_NAMED + 5):
+        visit.note_stored(f"{number:032x}")
+        visit.note_study(f"1.2.{number}")
+    assert (visit.stored, len(visit.batches), len(visit.studies)) == (MOST_NAMED + 5, MOST_NAMED, MOST_NAMED)
 
 
 def test_an_instance_larger_than_allowed_is_refused() -> None:
