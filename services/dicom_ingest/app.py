@@ -60,7 +60,9 @@ def build(settings: Settings | None = None) -> Service:
             Task("landing", outbox.run_landing),
             Task("farewells", farewells.run),
         ),
-        routes=StatusHandlers(batches=spool.count_files, waiting_bytes=lambda: outbox.waiting_bytes).routes(),
+        routes=StatusHandlers(
+            batches=spool.count_files, waiting_bytes=lambda: outbox.waiting_bytes, storage=settings.spool_storage
+        ).routes(),
         checks={"spool": spool.check, "disk": room.ready, "dicom": listener.ready},
         stops=(outbox.stop,),
     )

@@ -1,9 +1,11 @@
 """Settings of dicom_ingest."""
 
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from shared.http.access import is_loopback
 from shared.settings import ServiceSettings
 
 _MIB = 1024 * 1024
@@ -23,6 +25,8 @@ class Settings(ServiceSettings):
 
     #: The spool lies on a disk that outlives the process; the landing store may be elsewhere.
     spool_dir: Path = Path("/var/lib/causeway/spool")
+    #: What spool and landing store lie on; must be said where modalities reach us (docs/adr/0010).
+    spool_storage: Literal["redundant", "single-disk"] | None = None
     landing_url: str = "file:///var/lib/causeway/landing"
     #: Batches that are brought to the landing store at a time; of those over 4 MiB, one.
     landing_workers: int = Field(default=4, ge=1, le=16)
@@ -55,3 +59,12 @@ class Settings(ServiceSettings):
 
     #: For tests of crashes: ``step:n`` ends the process when a step is passed for the n-th time.
     crash_at: str | None = None
+
+    @model_validator(mode="after")
+    def _storage_is_told(self) -> Self:
+        """Nobody finds out by the loss of a disk that there was only one."""
+        if self.spool_storage is None and not is_loopback(self.dicom_host):
+            raise ValueError(
+                "outside loopback say what the spool lies on: CAUSEWAY_SPOOL_STORAGE=redundant|single-disk"
+            )
+        return self

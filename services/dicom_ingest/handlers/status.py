@@ -11,9 +11,12 @@ from shared.messaging.threads import in_thread
 
 class StatusHandlers:
     """``batches`` counts the batch files of every process, open ones and those of dead processes included; those that
-    may hold a part of one study when it is given."""
+    may hold a part of one study when it is given. ``storage`` is what the operator says that the spool lies on."""
 
-    def __init__(self, *, batches: Callable[[str | None], int], waiting_bytes: Callable[[], int]) -> None:
+    def __init__(
+        self, *, batches: Callable[[str | None], int], waiting_bytes: Callable[[], int], storage: str | None
+    ) -> None:
+        self._storage = storage
         self._batches = batches
         self._waiting_bytes = waiting_bytes
 
@@ -24,4 +27,4 @@ class StatusHandlers:
     async def spool(self, request: Request) -> Response:
         """Batches that are not landed and told yet (of one study with ``?study=UID``), and the bytes of all."""
         batches = await in_thread(self._batches, request.query_params.get("study"))
-        return JSONResponse({"batches": batches, "bytes": self._waiting_bytes()})
+        return JSONResponse({"batches": batches, "bytes": self._waiting_bytes(), "storage": self._storage or "unknown"})
