@@ -1,66 +1,22 @@
-"""k8s/: every overlay builds, every object is what its schema allows, every pod is restricted, every way is named."""
+"""k8s/: every overlay builds, every object is what its schema allows, every pod is restricted, bounded and probed."""
 
-import http.server
-import json
 import re
-import shutil
-import ssl
 import subprocess
 import sys
-import threading
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
 
 from cli.setup import manifests, vault
-from cli.setup.certificates import Authority
 from cli.setup.provision import Settings as ProvisionSettings
 from services.tier_routing.adapters.targets import load_policy
 from shared.storage.targets import load_targets
+from tests.unit.deployment.cluster import K8S, PLACES, WORKLOADS, built, everyone, labels, of, pod
 from tests.unit.deployment.house import ROOT, SERVICES, container, settings_of, variables_of
 
-K8S = ROOT / "k8s"
-PLACES = ("base", "overlays/site", "overlays/cloud", "overlays/local")
-WORKLOADS = ("Deployment", "StatefulSet", "Job")
 VERSION = "1.37"
-
-Object = dict[str, Any]
-
-
-@lru_cache
-def built(place: str) -> tuple[Object, ...]:
-    """The objects of one overlay, as kubectl makes them."""
-    kubectl = shutil.which("kubectl")
-    if not kubectl:
-        pytest.skip("no kubectl here: only the files themselves are checked")
-    made = subprocess.run([kubectl, "kustomize", str(K8S / place)], capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stderr
-    return tuple(yaml.safe_load_all(made.stdout))
-
-
-def of(place: str, *kinds: str) -> dict[str, Object]:
-    """The objects of some kinds by name."""
-    return {found["metadata"]["name"]: found for found in built(place) if found["kind"] in kinds}
-
-
-def pod(workload: Object) -> Object:
-    """The pod that a workload makes."""
-    return workload["spec"]["template"]["spec"]  # type: ignore[no-any-return]
-
-
-def labels(workload: Object) -> dict[str, str]:
-    """The labels of its pods."""
-    return workload["spec"]["template"]["metadata"]["labels"]  # type: ignore[no-any-return]
-
-
-def everyone(place: str) -> list[tuple[str, Object, Object]]:
-    """Each container of each workload, those that run first included: the pod's name, the pod, the container."""
-    pods = {name: pod(found) for name, found in of(place, *WORKLOADS).items()}
-    return [(n, p, c) for n, p in pods.items() for c in (*p.get("initContainers", ()), *p["containers"])]
 
 
 def test_every_file_is_yaml_and_every_kustomization_names_files_that_are_there() -> None:
@@ -122,14 +78,19 @@ def test_no_pod_has_more_than_it_needs(place: str) -> None:
     assert namespace["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_service_is_complete(service: str) -> None:
-    name = container(service)
+@pytest.mark.parametrize("place", PLACES)
+def test_whatever_goes_on_is_probed(place: str) -> None:
+    """Services, router, bus and stand-ins; the operator's pod sleeps until somebody works in it."""
+    for name, found in of(place, "Deployment", "StatefulSet").items():
+        if name != "operator":
+            (main,) = pod(found)["containers"]
+            assert {"startupProbe", "readinessProbe", "livenessProbe"} <= main.keys(), name
+
+
+@pytest.mark.parametrize("name", [*map(container, SERVICES), "nats", "router"])
+def test_what_is_there_more_than_once_is_never_gone_all_at_once(name: str) -> None:
     found = of("base", "Deployment", "StatefulSet")[name]
-    main = pod(found)["containers"][0]
-    assert main["image"].startswith(f"causeway/{name}:")
-    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= main.keys()
-    assert main["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "https", "scheme": "HTTPS"}
+    assert found["spec"]["replicas"] > 1
     assert pod(found)["terminationGracePeriodSeconds"] >= 60
     assert {row["topologyKey"] for row in pod(found)["topologySpreadConstraints"]} == {
         "kubernetes.io/hostname",
@@ -137,6 +98,15 @@ def test_a_service_is_complete(service: str) -> None:
     }
     budget = of("base", "PodDisruptionBudget")[name]["spec"]
     assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
+    assert budget["selector"]["matchLabels"].items() <= labels(found).items()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_runs_its_image_and_is_asked_whether_it_lives(service: str) -> None:
+    name = container(service)
+    main = pod(of("base", "Deployment", "StatefulSet")[name])["containers"][0]
+    assert main["image"].startswith(f"causeway/{name}:")
+    assert main["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "https", "scheme": "HTTPS"}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -212,51 +182,6 @@ def test_volumes_that_pods_claim_are_there(place: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_nothing_goes_in_or_out_unless_a_policy_names_it(place: str) -> None:
-    policies = of(place, "NetworkPolicy")
-    assert policies["default-deny"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    for name, policy in policies.items():
-        for rule in policy["spec"].get("ingress", []) + policy["spec"].get("egress", []):
-            assert rule.get("from") or rule.get("to"), f"{name} opens a port to anybody"
-            assert rule.get("ports"), f"{name} opens every port"
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_a_policy_selects_pods_that_exist(place: str) -> None:
-    """A label with a typing error would leave a way closed, or a pod with no way at all."""
-    pods = [labels(found) for found in of(place, *WORKLOADS).values()]
-    for name, policy in of(place, "NetworkPolicy").items():
-        rules = policy["spec"].get("ingress", []) + policy["spec"].get("egress", [])
-        peers = [peer for rule in rules for peer in (*rule.get("from", ()), *rule.get("to", ()))]
-        inside = [peer["podSelector"] for peer in peers if "podSelector" in peer and "namespaceSelector" not in peer]
-        for selector in (policy["spec"]["podSelector"], *inside):
-            wanted = selector.get("matchLabels", {}).items()
-            if (name, "postgres") in [(name, value) for _, value in wanted] and place != "overlays/local":
-                continue  # PostgreSQL is elsewhere
-            assert any(wanted <= one.items() for one in pods), (name, selector)
-            for row in selector.get("matchExpressions", ()):
-                assert set(row["values"]) <= {one.get(row["key"]) for one in pods}
-
-
-def test_who_needs_the_bus_the_database_or_the_targets_may_reach_them() -> None:
-    for service in SERVICES:
-        found = labels(of("base", "Deployment", "StatefulSet")[container(service)])
-        assert found["causeway.io/bus"] == "client"
-        assert ("causeway.io/database" in found) == (service in vault.SERVICES_WITH_SQL), service
-        assert ("causeway.io/targets" in found) == (service in vault.TARGET_USERS), service
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_selectors_find_the_pods_they_mean(place: str) -> None:
-    pods = [labels(found) for found in of(place, *WORKLOADS).values()]
-    for kind in ("Service", "PodDisruptionBudget"):
-        for name, found in of(place, kind).items():
-            selector = found["spec"]["selector"]
-            wanted = selector.get("matchLabels", selector).items()
-            assert sum(wanted <= one.items() for one in pods) == 1, (kind, name)
-
-
-@pytest.mark.parametrize("place", PLACES)
 def test_targets_and_policy_fit_each_other(place: str, tmp_path: Path) -> None:
     site = next(found for name, found in of(place, "ConfigMap").items() if name.startswith("causeway-site"))["data"]
     for name, text in site.items():
@@ -296,48 +221,3 @@ def test_the_server_accepts_its_configuration_and_syncs_always(config: str, tmp_
         check=False,
     )
     assert told.returncode == 0, told.stderr
-
-
-class Spool(http.server.BaseHTTPRequestHandler):
-    """An ingest whose spool holds two batches, then one, then none; it wants its token."""
-
-    left = 3
-    refused = 0
-
-    def do_GET(self) -> None:
-        if self.headers["Authorization"] != "Bearer secret-of-the-operator":
-            type(self).refused += 1
-        type(self).left -= 1
-        body = json.dumps({"batches": self.left, "bytes": 0}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-def test_ingest_ends_only_when_its_spool_is_empty(tmp_path: Path) -> None:
-    """Its preStop hook, run against a server that counts down."""
-    found = pod(of("base", "StatefulSet")["dicom-ingest"])
-    *python, script = found["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
-    assert python == ["python", "-I", "-S", "-c"]
-    authority = Authority.create("test")
-    for name, content in zip(("tls.crt", "tls.key"), authority.issue("i", ("dicom-ingest",)), strict=True):
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "ca.crt").write_bytes(authority.certificate)
-    (tmp_path / "tokens").write_text("operator secret-of-the-operator\nmonitoring another\n")
-    server = http.server.HTTPServer(("127.0.0.1", 0), Spool)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    here = script.replace("/run/causeway", str(tmp_path)).replace("8443", str(server.server_port))
-    subprocess.run([sys.executable, "-I", "-S", "-c", here.replace("time.sleep(1)", "time.sleep(0)")], check=True)
-    server.shutdown()
-    server.server_close()
-    assert (Spool.left, Spool.refused) == (0, 0)
-    waits = re.search(r"monotonic\(\) \+ (\d+)", script)
-    assert waits
-    assert int(waits[1]) + 60 < found["terminationGracePeriodSeconds"]

@@ -1,0 +1,52 @@
+"""k8s/: who may reach whom, and whether every selector finds the pods that it means."""
+
+import pytest
+
+from cli.setup import vault
+from tests.unit.deployment.cluster import PLACES, WORKLOADS, labels, of
+from tests.unit.deployment.house import SERVICES, container
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_nothing_goes_in_or_out_unless_a_policy_names_it(place: str) -> None:
+    policies = of(place, "NetworkPolicy")
+    assert policies["default-deny"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for name, policy in policies.items():
+        for rule in policy["spec"].get("ingress", []) + policy["spec"].get("egress", []):
+            assert rule.get("from") or rule.get("to"), f"{name} opens a port to anybody"
+            assert rule.get("ports"), f"{name} opens every port"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_policy_selects_pods_that_exist(place: str) -> None:
+    """A label with a typing error would leave a way closed, or a pod with no way at all."""
+    pods = [labels(found) for found in of(place, *WORKLOADS).values()]
+    for name, policy in of(place, "NetworkPolicy").items():
+        rules = policy["spec"].get("ingress", []) + policy["spec"].get("egress", [])
+        peers = [peer for rule in rules for peer in (*rule.get("from", ()), *rule.get("to", ()))]
+        inside = [peer["podSelector"] for peer in peers if "podSelector" in peer and "namespaceSelector" not in peer]
+        for selector in (policy["spec"]["podSelector"], *inside):
+            wanted = selector.get("matchLabels", {}).items()
+            if (name, "postgres") in [(name, value) for _, value in wanted] and place != "overlays/local":
+                continue  # PostgreSQL is elsewhere
+            assert any(wanted <= one.items() for one in pods), (name, selector)
+            for row in selector.get("matchExpressions", ()):
+                assert set(row["values"]) <= {one.get(row["key"]) for one in pods}
+
+
+def test_who_needs_the_bus_the_database_or_the_targets_may_reach_them() -> None:
+    for service in SERVICES:
+        found = labels(of("base", "Deployment", "StatefulSet")[container(service)])
+        assert found["causeway.io/bus"] == "client"
+        assert ("causeway.io/database" in found) == (service in vault.SERVICES_WITH_SQL), service
+        assert ("causeway.io/targets" in found) == (service in vault.TARGET_USERS), service
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_selectors_find_the_pods_they_mean(place: str) -> None:
+    pods = [labels(found) for found in of(place, *WORKLOADS).values()]
+    for kind in ("Service", "PodDisruptionBudget"):
+        for name, found in of(place, kind).items():
+            selector = found["spec"]["selector"]
+            wanted = selector.get("matchLabels", selector).items()
+            assert sum(wanted <= one.items() for one in pods) == 1, (kind, name)
