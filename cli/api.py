@@ -50,7 +50,10 @@ class Api:
             raise ApiError(503, f"the site does not answer ({type(error).__name__})") from None
         if answer.is_error:
             raise ApiError(answer.status_code, _reason(answer))
-        return answer.json() if answer.content else None
+        try:
+            return answer.json() if answer.content else None
+        except ValueError:
+            raise ApiError(502, "what answers is no site of ours: its answer is no JSON") from None
 
 
 def _reason(answer: httpx.Response) -> str:

@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import bus, demo, fetch, hl7, lifecycle, routing, send, studies, trace
+from cli import deadletters, demo, fetch, hl7, lifecycle, routing, send, streams, studies, trace
 
 app = typer.Typer(
     name="causeway",
@@ -23,12 +23,12 @@ app.command()(studies.wait)
 app.command()(studies.where)
 app.command()(fetch.fetch)
 app.command("trace")(trace.command)
-app.command()(bus.replay)
+app.command()(streams.replay)
 app.command()(routing.replan)
 app.command()(routing.overdue)
 app.command()(routing.verify)
-app.add_typer(bus.deadletters, name="deadletters")
-app.command()(bus.provision)
+app.add_typer(deadletters.app, name="deadletters")
+app.command()(streams.provision)
 app.command("demo")(demo.command)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 #: A pipe has no width: what is written there is read by a pager or a program, not wrapped at 80.
 _WIDE = 160
@@ -33,26 +34,26 @@ def emit_json(document: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table with a title; values are shown as text."""
-    drawn = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    """A table with a title; values are shown as text, whatever brackets are in it."""
+    drawn = Table(title=Text(title), title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         drawn.add_column(column, overflow="fold")
     for row in rows:
-        drawn.add_row(*(str(value) for value in row))
+        drawn.add_row(*(Text(str(value)) for value in row))
     console.print(drawn)
 
 
 def say(text: str) -> None:
     """One line for a person."""
-    console.print(text, highlight=False)
+    console.print(text, highlight=False, markup=False)
 
 
 def warn(text: str) -> None:
     """One line on standard error."""
-    _errors.print(text, style="yellow", highlight=False)
+    _errors.print(text, style="yellow", highlight=False, markup=False)
 
 
 def fail(text: str, status: int = 1) -> NoReturn:
     """Say what is wrong on standard error and end with ``status``."""
-    _errors.print(f"error: {text}", style="red", highlight=False)
+    _errors.print(f"error: {text}", style="red", highlight=False, markup=False)
     sys.exit(status)

@@ -75,6 +75,11 @@ class Site:
         return self.config / "targets.yaml"
 
     @property
+    def streams(self) -> Path:
+        """What the site sets of streams (``contracts/streams``); need not be there."""
+        return self.config / "streams.yaml"
+
+    @property
     def policy(self) -> Path:
         return self.config / "policy.yaml"
 
@@ -114,7 +119,10 @@ class Site:
         """What the site wants to see of those who ask; its files lie beside the state."""
         given: dict[str, str] = self.state().get("access", {})
         files = {name: self.run / given[name] for name in ("token", "authority", "bus_password") if name in given}
-        read = {name: path.read_text().strip() for name, path in files.items() if name != "authority"}
+        try:
+            read = {name: path.read_text().strip() for name, path in files.items() if name != "authority"}
+        except OSError as error:
+            raise SiteDown(f"{error.filename} cannot be read: {error.strerror}") from None
         return Access(authority=files.get("authority"), bus_user=given.get("bus_user"), **read)
 
 

@@ -2,22 +2,29 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from nats.js.errors import APIError
 
 from cli.api import Api, ApiError
-from cli.bus import bus_overview
+from cli.bus import BusDown, bus_overview
 from cli.options import Data, Json, site_of
 from cli.output import emit_json, fail, say, table
 from cli.site import SiteDown
-from cli.waiting import State, Waiting
+from cli.targets import NoTargets
+from cli.waiting import State, Waiting, look
 
 _LOOK_EVERY = 0.3
+_SECTIONS = ("studies", "copies", "consumers", "dead_letters")
 
 
 def status(data: Data = None, as_json: Json = False) -> None:
-    """Show endpoints, processes, studies, copies, the lag of every consumer, and dead letters."""
+    """Show endpoints, processes, studies, copies, the lag of every consumer, and dead letters.
+
+    Exit status 1 when one of them could not be asked for; the others are shown all the same.
+    """
     site = site_of(data)
     try:
         state = site.state()
@@ -27,37 +34,62 @@ def status(data: Data = None, as_json: Json = False) -> None:
     document: dict[str, Any] = {"endpoints": state["endpoints"], "processes": state["processes"]}
     document["studies"] = _or_error(lambda: api.get("/api/studies"))
     document["copies"] = _or_error(lambda: api.get("/api/summary"))
-    document.update(asyncio.run(bus_overview(site)))
+    told = _or_error(lambda: asyncio.run(bus_overview(site)))
+    document |= dict.fromkeys(("consumers", "dead_letters"), told) if _failed(told) else told
     if as_json:
         emit_json(document)
     else:
         _show(document)
+    if failed := [name for name in _SECTIONS if _failed(document[name])]:
+        fail(f"not answered: {', '.join(failed)}")
 
 
-def _or_error(ask: Any) -> Any:
+def _or_error(ask: Callable[[], Any]) -> Any:
     try:
         return ask()
-    except ApiError as error:
+    except (ApiError, BusDown, NoTargets, SiteDown) as error:
         return {"error": str(error)}
+    except APIError as error:
+        return {"error": f"the bus refuses: {error.description or type(error).__name__}"}
+
+
+def _failed(section: Any) -> bool:
+    return isinstance(section, dict) and "error" in section
 
 
 def _show(document: dict[str, Any]) -> None:
     table("Endpoints", ("name", "address"), document["endpoints"].items())
-    processes = document["processes"].items()
-    table(
-        "Processes",
-        ("name", "state", "pid", "restarts"),
-        [(n, p["state"], p["pid"], p["restarts"]) for n, p in processes],
-    )
-    studies = document["studies"].get("studies", [])
-    rows = [(s["study_ref"][:12], s["state"], s["series"], s["instances"], s["revision"]) for s in studies]
+    rows = [(name, p["state"], p["pid"], p["restarts"]) for name, p in document["processes"].items()]
+    table("Processes", ("name", "state", "pid", "restarts"), rows)
+    for name in _SECTIONS:
+        if _failed(document[name]):
+            say(f"{name.replace('_', ' ')}: not answered: {document[name]['error']}")
+        else:
+            _SHOWN[name](document[name])
+
+
+def _show_studies(section: dict[str, Any]) -> None:
+    rows = [(s["study_ref"][:12], s["state"], s["series"], s["instances"], s["revision"]) for s in section["studies"]]
     table("Studies", ("study_ref", "state", "series", "instances", "revision"), rows)
-    lags = [lag for lag in document["consumers"] if lag["pending"] or lag["unsettled"]]
-    waits = [(lag["consumer"], lag["pending"], lag["unsettled"]) for lag in lags]
-    table("Consumers with work", ("consumer", "pending", "in work"), waits)
-    copies = {name: value for name, value in document["copies"].items() if not isinstance(value, dict | list)}
-    table("Copies", ("what", "count"), copies.items())
-    say(f"dead letters: {document['dead_letters']}")
+
+
+def _show_copies(section: dict[str, Any]) -> None:
+    counts = {name: value for name, value in section.items() if not isinstance(value, dict | list)}
+    table("Copies", ("what", "count"), counts.items())
+
+
+def _show_consumers(section: list[dict[str, Any]]) -> None:
+    lags = [lag for lag in section if lag["pending"] or lag["unsettled"] or not lag["exists"]]
+    rows = [(lag["consumer"], lag["pending"], lag["unsettled"], "" if lag["exists"] else "MISSING") for lag in lags]
+    table("Consumers with work", ("consumer", "pending", "in work", ""), rows)
+
+
+_SHOWN: dict[str, Callable[[Any], None]] = {
+    "studies": _show_studies,
+    "copies": _show_copies,
+    "consumers": _show_consumers,
+    "dead_letters": lambda count: say(f"dead letters: {count}"),
+}
 
 
 def wait(
@@ -77,7 +109,7 @@ def wait(
     deadline = time.monotonic() + timeout
     missing: list[str] = ["an answer"]
     while missing and time.monotonic() < deadline:
-        missing = _look(waiting)
+        missing = look(waiting)
         if missing:
             time.sleep(_LOOK_EVERY)
     if as_json:
@@ -86,13 +118,6 @@ def wait(
         say(f"{'everything' if everything else 'the study'} is {state.value}")
     if missing:
         fail(f"not {state.value} after {timeout:g} s: {'; '.join(missing[:5])}")
-
-
-def _look(waiting: Waiting) -> list[str]:
-    try:
-        return waiting.missing()
-    except (ApiError, SiteDown) as error:
-        return [str(error)]
 
 
 def where(

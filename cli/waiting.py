@@ -4,9 +4,11 @@ import asyncio
 from enum import StrEnum
 from typing import Any
 
-from cli.api import Api
-from cli.bus import progress
-from cli.site import Site
+from nats.js.errors import APIError
+
+from cli.api import Api, ApiError
+from cli.bus import BusDown, progress
+from cli.site import Site, SiteDown
 from contracts.events import BatchStored
 from shared.messaging.names import durable
 
@@ -33,7 +35,7 @@ class Waiting:
         self._mark: int | None = None
 
     def missing(self) -> list[str]:
-        """What is not there yet; nothing when all is as asked. ApiError or SiteDown while nobody answers."""
+        """What is not there yet; nothing when all is as asked. ApiError, BusDown or SiteDown while nobody answers."""
         return self._in_spool() or self._in_stream() or self._in_index()
 
     def _in_spool(self) -> list[str]:
@@ -69,3 +71,13 @@ class Waiting:
         if self._state is State.completed:
             return study["state"] not in ("completed", "archived")
         return study["state"] != "archived" or bool(study["batches_open"])
+
+
+def look(waiting: Waiting) -> list[str]:
+    """What is missing, or why nobody can say so now."""
+    try:
+        return waiting.missing()
+    except (ApiError, BusDown, SiteDown) as error:
+        return [str(error)]
+    except APIError as error:
+        return [f"the bus refuses: {error.description or type(error).__name__}"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from cli.embedded.plan import site_plan
+from cli.embedded.plan import overlaid_plan
 from cli.embedded.ports import CLOUDS, Ports
 from cli.embedded.servers import credentials
 from cli.site import Site, write_atomically
@@ -83,7 +83,7 @@ async def provision(site: Site, ports: Ports) -> None:
     """
     settings = ServiceSettings(nats_url=f"nats://127.0.0.1:{ports.nats}")
     places = load_targets(site.targets)
-    await provision_site(settings, site_plan(), {"target": list(places)}, wait=_WAIT)
+    await provision_site(settings, overlaid_plan(site.streams), {"target": list(places)}, wait=_WAIT)
     await ensure_bucket(places["onsite"])
 
 

@@ -5,8 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from contracts.streams import documents
-from shared.messaging.plan import read_plan
+from cli.embedded.plan import overlaid_plan
 from shared.messaging.provision import provision_site
 from shared.settings import ServiceSettings
 from shared.storage.administration import ensure_bucket
@@ -20,15 +19,18 @@ class Settings(ServiceSettings):
     """Read once, from ``CAUSEWAY_…``."""
 
     targets_file: Path = Path("examples/targets.yaml")
+    #: What the site sets of streams; without it the file ``streams.yaml`` beside the targets, where there is one.
+    streams_file: Path | None = None
     #: Copies of each stream: 1 on one server, 3 in a cluster.
-    stream_replicas: int = 1
+    stream_replicas: int | None = None
     #: Seconds that the bus, and then the targets, may take to come up.
     provision_wait: float = 120.0
 
 
 async def provision(settings: Settings, *, prune: bool = False) -> list[str]:
     """Make everything; the names of targets that did not answer in time. TimeoutError when the bus did not."""
-    plan = read_plan(*documents({"*": {"replicas": settings.stream_replicas}}))
+    beside = settings.targets_file.with_name("streams.yaml")
+    plan = overlaid_plan(settings.streams_file or beside, settings.stream_replicas)
     targets = load_targets(settings.targets_file)
     wait = settings.provision_wait
     changes = await provision_site(settings, plan, {"target": list(targets)}, wait=wait, prune=prune)
