@@ -13,12 +13,16 @@ from cli.site import Site, write_atomically
 
 @dataclass(frozen=True)
 class Process:
-    """A process that the supervisor keeps: ``restarts`` is False for what stands in for the outside world."""
+    """A process that the supervisor keeps: ``restarts`` is False for what stands in for the outside world.
+
+    ``grace`` is how long it may take to end, seconds; then it is killed.
+    """
 
     name: str
     command: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
     restarts: bool = True
+    grace: float = 20.0
 
 
 def _binary(name: str) -> str:
@@ -110,4 +114,5 @@ def cloud(site: Site, ports: Ports, name: str) -> Process:
     flags = tuple(f"-{key}={value}" for key, value in options.items())
     # -logtostderr keeps weed from littering the system's temporary folder.
     command = (_binary("weed"), "-logtostderr=true", "server", "-filer", "-s3", *flags)
-    return Process(name, command, restarts=False)
+    # Its parts wait 25 seconds for one another; what it has acknowledged survives being killed.
+    return Process(name, command, restarts=False, grace=2.0)

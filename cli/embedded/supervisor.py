@@ -27,7 +27,6 @@ from cli.site import Site, write_atomically
 
 _PR_SET_PDEATHSIG = 1
 _LOOK_EVERY = 0.2
-_GRACE = 20.0
 _CLOUD_WAIT = 30.0
 
 
@@ -153,7 +152,7 @@ class Supervisor:
             return
         running.terminate()
         try:
-            await asyncio.wait_for(running.wait(), _GRACE)
+            await asyncio.wait_for(running.wait(), kept.process.grace)
         except TimeoutError:
             running.kill()
             await running.wait()
