@@ -97,6 +97,18 @@ class RunningSite:
         """SIGKILL a process."""
         os.kill(self.process(name)["pid"], signal.SIGKILL)
 
+    def kill_at_work(self, name: str) -> None:
+        """SIGKILL a process that has just begun on something: it is frozen until work has come."""
+        if name in ("dicom_ingest", "hl7_fhir"):  # whose work does not come over the bus
+            time.sleep(0.1)
+        else:
+            pid = self.process(name)["pid"]
+            os.kill(pid, signal.SIGSTOP)
+            self.until(lambda: self.lag(name), what=f"work for {name}")
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.03)
+        self.kill(name)
+
     def until_restarted(self, name: str, restarts: int) -> None:
         """Wait until the supervisor has restarted ``name`` more often than ``restarts``."""
         self.until(lambda: self.process(name)["restarts"] > restarts, what=f"{name} restarted")

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -188,12 +187,14 @@ def test_a_copy_that_is_flipped_twice_is_found_written_again_and_proven_each_tim
 def test_every_service_may_be_killed_in_the_middle_of_one_study(running: RunningSite, tmp_path: Path) -> None:
     images = make_instances(400, rows=64)
     paths = files(tmp_path, images)
+    before = {service: running.process(service)["restarts"] for service in SERVICES}
     with ThreadPoolExecutor(1) as modality:
         for number, service in enumerate(SERVICES):
             acknowledged = modality.submit(running.insist, paths[50 * number : 50 * (number + 1)])
-            time.sleep(0.2)
-            running.kill(service)
+            running.kill_at_work(service)
             acknowledged.result()
+    for service in SERVICES:
+        running.until_restarted(service, before[service])
     study = images[0].StudyInstanceUID
     running.until_archived(study, 180)
     found = running.api.get(f"/api/studies/{study}/where")
