@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from contracts.events import BatchArchived, CopyKey, InstancesQuarantined, Sealed
 from contracts.formats.manifest import Instance
 from services.catalog.adapters import tables
+from services.catalog.adapters.standing import look_ahead
 from services.catalog.adapters.upsert import insert_all, insert_new, upsert
 
 
@@ -91,3 +92,5 @@ def archive_batch(connection: Connection, event: BatchArchived, when: float) -> 
         "withheld": event.withheld,
     }
     upsert(connection, tables.batch, row, ("batch_id",), only=("archived", "withheld"))
+    if event.study_uid is not None:
+        look_ahead(connection, event.study_uid)

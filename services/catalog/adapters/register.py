@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from contracts.formats.manifest import Instance
 from services.catalog.adapters import tables
+from services.catalog.adapters.standing import look_ahead
 from services.catalog.adapters.upsert import batched, insert_all, insert_new
 from services.catalog.domain import attributes as named
 from services.catalog.domain.dicom_json import Attributes, first, number, some
@@ -65,6 +66,7 @@ def register(connection: Connection, batch: Batch) -> int:
     if batch.study_uid is not None:
         _add_series(connection, batch.study_uid, fresh)
         _add_study(connection, batch.study_uid, batch, fresh)
+        look_ahead(connection, batch.study_uid)
     return len(fresh)
 
 
@@ -164,7 +166,6 @@ def _add_study(connection: Connection, study_uid: str, batch: Batch, fresh: list
     at = tables.study.c
     changes: Mapping[str, Any] = {
         "instances": at.instances + len(fresh),
-        "settled": False,
         "last_event": _greater(connection, at.last_event, batch.closed),
         "quiet": _greater(connection, at.quiet, batch.quiet),
         **({"expected": expected} if expected else {}),
@@ -181,7 +182,6 @@ def _study_row(study_uid: str, batch: Batch) -> dict[str, Any]:
         "revision": 0,
         "instances": 0,
         "told": 0,
-        "settled": False,
         "first_event": batch.closed,
         "last_event": batch.closed,
         "quiet": batch.quiet,

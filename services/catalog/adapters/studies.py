@@ -1,70 +1,31 @@
 """The life cycle of studies in the index: who is due, what the summary says, what was said."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, distinct, exists, func, or_, select
+from sqlalchemy import Connection, and_, func, select
 
 from contracts.events import ProvenCopy
-from services.catalog.adapters.tables import batch, copy, instance, ordered, pack_entry, series, study
-from services.catalog.domain.lifecycle import State, Step, Study
+from services.catalog.adapters.standing import Due, due, look_ahead, standings
+from services.catalog.adapters.tables import batch, copy, instance, pack_entry, series, study
+from services.catalog.domain.lifecycle import Step
 
-#: At most this many studies are looked at in one round.
-_ROUND = 200
-
-
-@dataclass(frozen=True)
-class Due:
-    """A study with what the decision needs, and the revision that a writer must find unchanged."""
-
-    study_uid: str
-    study_ref: str
-    revision: int
-    series: int
-    study: Study
+#: At most this many studies of each kind are looked at in one round.
+_ROUND = 100
 
 
 def candidates(connection: Connection) -> list[Due]:
-    """Studies about which something may have to be said."""
-    rows = connection.execute(
-        select(study).where(study.c.settled.is_(False)).order_by(study.c.last_event).limit(_ROUND)
-    ).all()
-    return [due(connection, row) for row in rows]
+    """Studies of which something is to be said, for each step those that are due first.
 
-
-def due(connection: Connection, row: Row[Any]) -> Due:
-    """The study of ``row`` as the decision sees it."""
-    mine = instance.c.study_uid == row.study_uid
-    open_batches = select(func.count()).where(batch.c.study_uid == row.study_uid, batch.c.archived.is_(False))
-    return Due(
-        study_uid=row.study_uid,
-        study_ref=row.study_ref,
-        revision=row.revision,
-        series=_scalar(connection, select(func.count(distinct(instance.c.series_uid))).where(mine)),
-        study=Study(
-            state=State(row.state),
-            instances=row.instances,
-            told=row.told,
-            last_event=row.last_event,
-            quiet=row.quiet,
-            expected=row.expected,
-            ordered=_is_ordered(connection, row),
-            batches_open=_scalar(connection, open_batches),
-        ),
-    )
+    What waits for a copy is not among them, and no step takes the room of another: a dead target holds up no study.
+    """
+    soonest = standings().order_by(study.c.due, study.c.last_event).limit(_ROUND)
+    rows = [row for step in Step for row in connection.execute(soonest.where(study.c.step == step.value))]
+    return [due(row) for row in rows]
 
 
 def _scalar(connection: Connection, statement: Any) -> int:
     return int(connection.execute(statement).scalar_one())
-
-
-def _is_ordered(connection: Connection, row: Row[Any]) -> bool:
-    by_token = ordered.c.accession_token == row.accession_token if row.accession_token else None
-    by_uid = ordered.c.study_uid == row.study_uid
-    mine = or_(by_uid, by_token) if by_token is not None else by_uid
-    found = exists(select(1).select_from(ordered).where(and_(mine, ordered.c.cancelled.is_(False))))
-    return bool(connection.execute(select(found)).scalar())
 
 
 def newest_event(connection: Connection) -> float:
@@ -88,10 +49,12 @@ def advance(connection: Connection, found: Due, step: Step, now: float) -> bool:
         "state": state,
         "revision": found.revision + 1 if revised else found.revision,
         "told": found.study.instances if revised else found.study.told,
-        "settled": step is Step.ARCHIVE,
         **moment.get(step, {}),
     }
-    return connection.execute(study.update().where(same).values(**changes)).rowcount == 1
+    if connection.execute(study.update().where(same).values(**changes)).rowcount != 1:
+        return False
+    look_ahead(connection, found.study_uid)
+    return True
 
 
 def proven_copies(connection: Connection, study_uid: str) -> tuple[ProvenCopy, ...]:
@@ -137,9 +100,8 @@ def summary(connection: Connection, found: Due) -> bytes:
 
 def listing(connection: Connection, study_uid: str | None) -> list[dict[str, Any]]:
     """Every study and its state, or one study's, for the operator; opaque and UIDs only."""
-    wanted = select(study) if study_uid is None else select(study).where(study.c.study_uid == study_uid)
-    rows = connection.execute(wanted.order_by(study.c.first_event)).all()
-    return [_listed(due(connection, row)) for row in rows]
+    wanted = standings() if study_uid is None else standings().where(study.c.study_uid == study_uid)
+    return [_listed(due(row)) for row in connection.execute(wanted.order_by(study.c.first_event))]
 
 
 def _listed(found: Due) -> dict[str, Any]:

@@ -19,7 +19,9 @@ study = Table(
     Column("revision", Integer, nullable=False),
     Column("instances", Integer, nullable=False),
     Column("told", Integer, nullable=False),
-    Column("settled", Boolean, nullable=False),
+    # What is to be said next, and from when on; NULL while that depends on what happens.
+    Column("step", String(16)),
+    Column("due", Float),
     Column("first_event", Float, nullable=False),
     Column("last_event", Float, nullable=False),
     Column("completed", Float),
@@ -39,7 +41,7 @@ study = Table(
     Column("description", Text),
     Column("referring", Text),
     Column("attributes", Text, nullable=False),
-    Index("study_by_settled", "settled", "last_event"),
+    Index("study_by_step", "step", "due", "last_event"),
     Index("study_by_patient", "patient_id"),
     Index("study_by_accession", "accession"),
     Index("study_by_date", "study_date"),
@@ -92,6 +94,7 @@ batch = Table(
     Column("archived", Boolean, nullable=False),
     Column("withheld", Integer, nullable=False),
     Index("batch_by_study", "study_uid", "archived"),
+    Index("batch_by_closed", "closed"),
 )
 
 pack_entry = Table(
@@ -151,6 +154,7 @@ ordered = Table(
     Column("study_uid", _UID),
     Column("cancelled", Boolean, nullable=False),
     Index("ordered_by_accession", "accession_token"),
+    Index("ordered_by_study", "study_uid"),
 )
 
 outbox = outbox_table(metadata)

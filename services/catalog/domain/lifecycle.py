@@ -84,13 +84,27 @@ def patience(study: Study) -> float:
     return study.quiet * (PATIENCE if short else 1)
 
 
+@dataclass(frozen=True)
+class Coming:
+    """What is to be said of a study next, and from when on: seconds since 1970, by the events; 0 for at once."""
+
+    step: Step
+    due: float = 0.0
+
+
+def coming(study: Study) -> Coming | None:
+    """The next word on a study; None while there is nothing to say before something happens to it."""
+    if study.state is State.NEW:
+        return Coming(Step.RECEIVE)
+    if study.instances > study.told:
+        step = Step.COMPLETE if study.state is State.RECEIVED else Step.REVISE
+        return Coming(step, study.last_event + patience(study))
+    if study.state is State.COMPLETED and study.batches_open == 0:
+        return Coming(Step.ARCHIVE)
+    return None
+
+
 def next_step(study: Study, now: float) -> Step | None:
     """What to say at ``now`` (seconds since 1970, by the events), None for nothing."""
-    if study.state is State.NEW:
-        return Step.RECEIVE
-    news = study.instances > study.told
-    if news and now - study.last_event >= patience(study):
-        return Step.COMPLETE if study.state is State.RECEIVED else Step.REVISE
-    if study.state is State.COMPLETED and not news and study.batches_open == 0:
-        return Step.ARCHIVE
-    return None
+    found = coming(study)
+    return found.step if found and now >= found.due else None

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("batch_id"),
     )
     op.create_index("batch_by_study", "batch", ["study_uid", "archived"], unique=False)
+    op.create_index("batch_by_closed", "batch", ["closed"], unique=False)
     op.create_table(
         "copy",
         sa.Column("sealed_id", sa.String(length=64), nullable=False),
@@ -72,6 +73,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("order_ref"),
     )
     op.create_index("ordered_by_accession", "ordered", ["accession_token"], unique=False)
+    op.create_index("ordered_by_study", "ordered", ["study_uid"], unique=False)
     op.create_table(
         "outbox",
         sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
@@ -129,7 +131,8 @@ def upgrade() -> None:
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("instances", sa.Integer(), nullable=False),
         sa.Column("told", sa.Integer(), nullable=False),
-        sa.Column("settled", sa.Boolean(), nullable=False),
+        sa.Column("step", sa.String(length=16), nullable=True),
+        sa.Column("due", sa.Float(), nullable=True),
         sa.Column("first_event", sa.Float(), nullable=False),
         sa.Column("last_event", sa.Float(), nullable=False),
         sa.Column("completed", sa.Float(), nullable=True),
@@ -155,7 +158,7 @@ def upgrade() -> None:
     op.create_index("study_by_date", "study", ["study_date"], unique=False)
     op.create_index("study_by_patient", "study", ["patient_id"], unique=False)
     op.create_index("study_by_ref", "study", ["study_ref"], unique=False)
-    op.create_index("study_by_settled", "study", ["settled", "last_event"], unique=False)
+    op.create_index("study_by_step", "study", ["step", "due", "last_event"], unique=False)
     op.create_table(
         "withheld",
         sa.Column("pack_id", sa.String(length=64), nullable=False),

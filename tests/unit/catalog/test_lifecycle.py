@@ -5,7 +5,17 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.catalog.domain.lifecycle import PATIENCE, State, Step, Study, confidence, evidence, next_step
+from services.catalog.domain.lifecycle import (
+    PATIENCE,
+    Coming,
+    State,
+    Step,
+    Study,
+    coming,
+    confidence,
+    evidence,
+    next_step,
+)
 
 RECEIVED = Study(state=State.RECEIVED, instances=10, told=0, last_event=100.0, quiet=5.0)
 
@@ -63,3 +73,10 @@ def test_nothing_is_archived_with_work_left_and_nothing_is_complete_before_quiet
         assert open_batches == 0 and told >= instances
     if step in (Step.COMPLETE, Step.REVISE):
         assert waited >= 5.0 and instances > told
+
+
+def test_what_comes_next_is_known_beforehand_and_nothing_comes_while_copies_are_awaited() -> None:
+    assert coming(RECEIVED) == Coming(Step.COMPLETE, 105.0)
+    assert coming(replace(RECEIVED, expected=12)) == Coming(Step.COMPLETE, 100.0 + 5.0 * PATIENCE)
+    assert coming(replace(RECEIVED, state=State.COMPLETED, told=10, batches_open=1)) is None
+    assert coming(replace(RECEIVED, state=State.COMPLETED, told=10)) == Coming(Step.ARCHIVE)

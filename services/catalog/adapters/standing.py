@@ -1,0 +1,68 @@
+"""How studies stand: what a decision needs of each in one query, and when it is to be looked at again."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, exists, func, or_, select
+
+from services.catalog.adapters.tables import batch, ordered, series, study
+from services.catalog.domain.lifecycle import State, Study, coming
+
+
+@dataclass(frozen=True)
+class Due:
+    """A study with what the decision needs, and the revision that a writer must find unchanged."""
+
+    study_uid: str
+    study_ref: str
+    revision: int
+    series: int
+    study: Study
+
+
+def standings() -> Select[Any]:
+    """Every study with its counts, to be narrowed down; each row is for ``due``."""
+    number_of_series = select(func.count()).where(series.c.study_uid == study.c.study_uid)
+    still_open = select(func.count()).where(batch.c.study_uid == study.c.study_uid, batch.c.archived.is_(False))
+    orders = (ordered.c.study_uid == study.c.study_uid, ordered.c.accession_token == study.c.accession_token)
+    # Two lookups, each by an index, rather than one over both columns.
+    expected = or_(*(exists().where(order, ordered.c.cancelled.is_(False)) for order in orders))
+    return select(
+        study,
+        number_of_series.scalar_subquery().label("number_of_series"),
+        still_open.scalar_subquery().label("batches_open"),
+        expected.label("is_ordered"),
+    )
+
+
+def due(row: Row[Any]) -> Due:
+    """The study of a row of ``standings`` as the decision sees it."""
+    return Due(
+        study_uid=row.study_uid,
+        study_ref=row.study_ref,
+        revision=row.revision,
+        series=row.number_of_series,
+        study=Study(
+            state=State(row.state),
+            instances=row.instances,
+            told=row.told,
+            last_event=row.last_event,
+            quiet=row.quiet,
+            expected=row.expected,
+            ordered=bool(row.is_ordered),
+            batches_open=row.batches_open,
+        ),
+    )
+
+
+def look_ahead(connection: Connection, study_uid: str) -> None:
+    """Note what is to be said of a study next; to be called after every change of it or its batches."""
+    mine = study.c.study_uid == study_uid
+    # Held before it is read: of two writers at once, the later one must see what both did.
+    connection.execute(select(study.c.study_uid).where(mine).with_for_update())
+    row = connection.execute(standings().where(mine)).first()
+    if row is None:
+        return
+    found = coming(due(row).study)
+    values = {"step": found.step.value, "due": found.due} if found else {"step": None, "due": None}
+    connection.execute(study.update().where(mine).values(values))
