@@ -1,16 +1,21 @@
 """Writing packs, seals and copies into the index. Facts may arrive in any order and more than once."""
 
 import json
+import time
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from contracts.events import BatchArchived, CopyKey, InstancesQuarantined, Sealed
 from contracts.formats.manifest import Instance
 from services.catalog.adapters import tables
 from services.catalog.adapters.standing import look_ahead
-from services.catalog.adapters.upsert import insert_all, insert_new, upsert
+from services.catalog.adapters.upsert import insert_all, insert_new, upsert, upsert_latest
+from services.catalog.domain.copies import Told
+
+#: What a copy's state follows from (domain/copies.py).
+_TIMES = ("written", "proven", "damaged", "removed")
 
 
 def add_entries(connection: Connection, pack_id: str, entries: Iterable[tuple[bytes, Instance]]) -> None:
@@ -40,7 +45,12 @@ def add_sealed(connection: Connection, sealed: Sealed) -> None:
 
 
 def add_copy(connection: Connection, key: CopyKey, state: str, **facts: Any) -> None:
-    """A fact about one generation of a copy. ``removed`` is final: a late proof of a removed copy changes nothing."""
+    """A fact about one generation of a copy, with its times; of two of a kind the later one counts.
+
+    A damage or a removal without a time is one of now.
+    """
+    if state in ("damaged", "removed"):
+        facts.setdefault(state, time.time())
     row = {
         "sealed_id": key.sealed_id,
         "target": key.target,
@@ -48,21 +58,15 @@ def add_copy(connection: Connection, key: CopyKey, state: str, **facts: Any) -> 
         "pack_id": key.pack_id,
         "form": key.form,
         "tier": key.tier,
-        "state": state,
         "keys": json.dumps(key.keys),
         **facts,
     }
-    upsert(connection, tables.copy, row, ("sealed_id", "target", "generation"), _not_after(state))
+    upsert_latest(connection, tables.copy, row, ("sealed_id", "target", "generation"), _TIMES, {"level": "proven"})
 
 
-def _not_after(state: str) -> Any:
-    """Which earlier states ``state`` may replace: what was proven is not made merely written by a late event."""
-    states = tables.copy.c.state
-    if state == "written":
-        return states.in_(("written", "failed"))
-    if state == "failed":
-        return states == "failed"
-    return states != "removed"
+def told(row: Row[Any]) -> Told:
+    """What is known of the copy in ``row``."""
+    return Told(written=row.written, proven=row.proven, damaged=row.damaged, removed=row.removed)
 
 
 def add_withheld(connection: Connection, event: InstancesQuarantined) -> None:

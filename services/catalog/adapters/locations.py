@@ -8,11 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from contracts.events import Sealed
+from services.catalog.adapters.copies import told
 from services.catalog.adapters.tables import copy, instance, pack_entry, sealed, withheld
+from services.catalog.domain.copies import State, state_of
 from services.catalog.domain.location import locate
 
 #: Copies in these states are there, or were found to be damaged and are being written again.
-_SHOWN = ("written", "proven", "damaged")
+_SHOWN: tuple[State, ...] = ("written", "proven", "damaged")
 
 
 def where(connection: Connection, sop_uid: str) -> dict[str, Any] | None:
@@ -35,7 +37,7 @@ def _version(connection: Connection, row: Row[Any]) -> dict[str, Any]:
             copy, copy.c.sealed_id == sealed.c.sealed_id
         )
     )
-    mine = copies.where(pack_entry.c.identity == row.identity, copy.c.state.in_(_SHOWN))
+    mine = copies.where(pack_entry.c.identity == row.identity)
     found = connection.execute(mine.order_by(copy.c.target, copy.c.form, copy.c.generation))
     return {
         "version": row.version,
@@ -43,12 +45,12 @@ def _version(connection: Connection, row: Row[Any]) -> dict[str, Any]:
         "study_uid": row.study_uid,
         "dataset_sha256": row.dataset_sha256,
         "transfer_syntax": row.transfer_syntax,
-        "copies": [_copy(each) for each in found],
+        "copies": [_copy(each, state) for each in found if (state := state_of(told(each))) in _SHOWN],
         "withheld": _withheld(connection, row),
     }
 
 
-def _copy(row: Row[Any]) -> dict[str, Any]:
+def _copy(row: Row[Any], state: State) -> dict[str, Any]:
     found = row._mapping
     keys = json.loads(found["keys"])
     seal = Sealed.model_validate_json(row.document)
@@ -58,7 +60,7 @@ def _copy(row: Row[Any]) -> dict[str, Any]:
         "form": found[copy.c.form],
         "tier": found[copy.c.tier],
         "generation": found[copy.c.generation],
-        "state": found[copy.c.state],
+        "state": state,
         "key": keys[place.part - 1],
         "offset": place.offset,
         "length": place.length,

@@ -6,8 +6,10 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, select
 
 from contracts.events import ProvenCopy
+from services.catalog.adapters.copies import told
 from services.catalog.adapters.standing import Due, due, look_ahead, standings
 from services.catalog.adapters.tables import batch, copy, instance, pack_entry, series, study
+from services.catalog.domain.copies import state_of
 from services.catalog.domain.lifecycle import Step
 
 #: At most this many studies of each kind are looked at in one round.
@@ -64,13 +66,10 @@ def proven_copies(connection: Connection, study_uid: str) -> tuple[ProvenCopy, .
         .select_from(pack_entry.join(instance, instance.c.identity == pack_entry.c.identity))
         .where(instance.c.study_uid == study_uid)
     )
-    rows = connection.execute(
-        select(copy)
-        .where(copy.c.pack_id.in_(packs), copy.c.state == "proven")
-        .order_by(copy.c.sealed_id, copy.c.target)
-    )
+    every = select(copy).where(copy.c.pack_id.in_(packs)).order_by(copy.c.sealed_id, copy.c.target)
+    proven = [row for row in connection.execute(every) if state_of(told(row)) == "proven"]
     names = ("sealed_id", "pack_id", "form", "target", "generation", "proven")
-    return tuple(ProvenCopy.model_validate({name: row._mapping[name] for name in names}) for row in rows)
+    return tuple(ProvenCopy.model_validate({name: row._mapping[name] for name in names}) for row in proven)
 
 
 def withheld_count(connection: Connection, study_uid: str) -> int:

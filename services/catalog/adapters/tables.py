@@ -127,11 +127,12 @@ copy = Table(
     Column("pack_id", _ID, nullable=False),
     Column("form", String(16), nullable=False),
     Column("tier", String(64), nullable=False),
-    Column("state", String(16), nullable=False),
     Column("keys", Text, nullable=False),
     Column("written", Float),
     Column("proven", Float),
     Column("level", String(16)),
+    Column("damaged", Float),
+    Column("removed", Float),
     Index("copy_by_pack", "pack_id"),
 )
 

@@ -1,9 +1,9 @@
 """Insert-or-update, the same on SQLite and PostgreSQL."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, case, func
 from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
@@ -43,3 +43,26 @@ def upsert(
     changed = {name: value for name, value in row.items() if name not in keys and (only is None or name in only)}
     statement = _insert(connection, table).values(row)
     connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=changed, where=where))
+
+
+def upsert_latest(
+    connection: Connection,
+    table: Table,
+    row: dict[str, Any],
+    keys: Sequence[str],
+    times: Collection[str],
+    of_times: Mapping[str, str],
+) -> None:
+    """Insert ``row``; where ``keys`` are taken, keep the later of each of ``times`` and what goes with it.
+
+    ``of_times`` names the columns that belong to a time. What ``row`` does not tell stays as it is.
+    """
+    statement = _insert(connection, table).values(row)
+    old, new = table.c, statement.excluded
+    kept: dict[str, Any] = {}
+    for name in row.keys() - set(keys):
+        if (moment := of_times.get(name, name)) in times:
+            kept[name] = case((old[moment] > new[moment], old[name]), else_=func.coalesce(new[name], old[name]))
+        else:
+            kept[name] = new[name]
+    connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=kept))

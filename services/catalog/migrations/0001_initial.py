@@ -30,11 +30,12 @@ def upgrade() -> None:
         sa.Column("pack_id", sa.String(length=64), nullable=False),
         sa.Column("form", sa.String(length=16), nullable=False),
         sa.Column("tier", sa.String(length=64), nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("keys", sa.Text(), nullable=False),
         sa.Column("written", sa.Float(), nullable=True),
         sa.Column("proven", sa.Float(), nullable=True),
         sa.Column("level", sa.String(length=16), nullable=True),
+        sa.Column("damaged", sa.Float(), nullable=True),
+        sa.Column("removed", sa.Float(), nullable=True),
         sa.PrimaryKeyConstraint("sealed_id", "target", "generation"),
     )
     op.create_index("copy_by_pack", "copy", ["pack_id"], unique=False)
