@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +15,7 @@ import typer
 
 from cli.embedded.ports import CLOUDS, SERVICES, Ports
 from cli.options import Data, Json, site_of
-from cli.output import emit_json, fail, say, table, warn
+from cli.output import emit_json, fail, say, speak_on_errors, table
 from cli.site import Site, SiteDown, is_alive
 
 _READY_WITHIN = 120.0
@@ -34,45 +36,93 @@ def up(
     as_json: Json = False,
 ) -> None:
     """Start a whole site on this machine: bus, two stand-in clouds, every service. Repeating it changes nothing."""
+    if as_json:
+        speak_on_errors()
     site = site_of(data)
-    try:
-        supervisor = start(site, port_base)
-    except (StartFailed, ValueError) as error:
-        fail(str(error))
+    with stopped_like_ctrl_c():
+        try:
+            supervisor = start(site, port_base)
+        except (StartFailed, SiteDown, ValueError) as error:
+            fail(str(error))
+        _show(site, as_json)
+        if not detach and supervisor is not None:
+            say("Ctrl-C stops it.")
+            _stay(supervisor)
+
+
+def _show(site: Site, as_json: bool) -> None:
     endpoints = site.endpoints()
     if as_json:
         emit_json({"data": str(site.data), "endpoints": endpoints})
+        sys.stdout.flush()  # whoever reads it from a pipe waits for it
     else:
         table(f"Causeway runs on {site.data}", ("endpoint", "address"), endpoints.items())
-    if not detach and supervisor is not None:
-        say("Ctrl-C stops it.")
-        _stay(supervisor)
 
 
 def _stay(supervisor: subprocess.Popen[bytes]) -> None:
     try:
         sys.exit(supervisor.wait())
     except KeyboardInterrupt:
-        supervisor.terminate()
-        supervisor.wait()
+        _terminate(supervisor)
+
+
+def _terminate(supervisor: subprocess.Popen[bytes]) -> None:
+    supervisor.terminate()
+    supervisor.wait()
+
+
+@contextmanager
+def stopped_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does, as service managers send it: KeyboardInterrupt."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def start(site: Site, port_base: int | None) -> "subprocess.Popen[bytes] | None":
     """Start the supervisor of ``site`` and wait until all is ready; None when it ran already.
 
-    Raises StartFailed with the reason, ValueError for a port base out of range.
+    Raises StartFailed with the reason, ValueError for a port base out of range. An interrupt ends what was started.
     """
+    ports = Ports.from_base(port_base)
     if site.is_up():
+        _check_same(site, None if port_base is None else ports)
         _start_what_died(site)
         wait_ready(site, None)
         return None
-    taken = Ports.from_base(port_base).taken()
-    if taken:
+    if taken := ports.taken():
         raise StartFailed(f"ports in use: {', '.join(map(str, taken))}; choose others with --port-base")
+    supervisor = _supervise(site, port_base)
+    try:
+        wait_ready(site, supervisor)
+    except KeyboardInterrupt:
+        _terminate(supervisor)
+        raise
+    return supervisor
+
+
+def _check_same(site: Site, ports: Ports | None) -> None:
+    """StartFailed when what runs is not what is asked for."""
+    state = site.state()
+    if "pid" not in state:
+        raise StartFailed(f"the site of {site.data} runs elsewhere, and is started there")
+    if ports is not None and ports.endpoints() != state["endpoints"]:
+        told = ", ".join(f"{name} {state['endpoints'][name]}" for name in ("dicom", "mllp", "http"))
+        raise StartFailed(f"the site runs already at other ports ({told}): end it with `causeway down` to move it")
+
+
+def _supervise(site: Site, port_base: int | None) -> subprocess.Popen[bytes]:
+    """A new supervisor, which outlives this command."""
     site.logs.mkdir(parents=True, exist_ok=True)
     base = () if port_base is None else ("--port-base", str(port_base))
     with (site.logs / "supervisor.log").open("ab") as log:
-        supervisor = subprocess.Popen(
+        return subprocess.Popen(
             (sys.executable, "-m", "cli.embedded.supervisor", str(site.data), *base),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -80,8 +130,6 @@ def start(site: Site, port_base: int | None) -> "subprocess.Popen[bytes] | None"
             start_new_session=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
-    wait_ready(site, supervisor)
-    return supervisor
 
 
 def _start_what_died(site: Site) -> None:
@@ -171,34 +219,38 @@ def _reap(pid: int) -> None:
 Name = Annotated[str, typer.Argument(help=f"One of: nats, http, {', '.join((*CLOUDS, *SERVICES))}.")]
 
 
-def stop(name: Name, data: Data = None, as_json: Json = False) -> None:
+Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")]
+
+
+def stop(name: Name, timeout: Timeout = 25, data: Data = None, as_json: Json = False) -> None:
     """Stop one process of a running site (a cloud, a service) and keep it stopped."""
-    _set(site_of(data), name, running=False, as_json=as_json)
+    _set(site_of(data), name, timeout, running=False, as_json=as_json)
 
 
-def start_one(name: Name, data: Data = None, as_json: Json = False) -> None:
+def start_one(name: Name, timeout: Timeout = 25, data: Data = None, as_json: Json = False) -> None:
     """Start one process that was stopped or has died."""
-    _set(site_of(data), name, running=True, as_json=as_json)
+    _set(site_of(data), name, timeout, running=True, as_json=as_json)
 
 
-def _set(site: Site, name: str, *, running: bool, as_json: bool) -> None:
+def _set(site: Site, name: str, timeout: float, *, running: bool, as_json: bool) -> None:
+    wanted = "running" if running else "stopped"
     try:
         known = site.state()["processes"]
+        if name not in known:
+            fail(f"no process is named {name}; there are: {', '.join(known)}")
+        if running and known[name]["state"] == "stopped":
+            wish(site, name, running=False)
+            time.sleep(0.5)
+        wish(site, name, running=running)
+        state = _settled(site, name, wanted, timeout)
     except SiteDown as error:
         fail(str(error))
-    if name not in known:
-        fail(f"no process is named {name}; there are: {', '.join(known)}")
-    if running and known[name]["state"] == "stopped":
-        wish(site, name, running=False)
-        time.sleep(0.5)
-    wish(site, name, running=running)
-    state = _settled(site, name, "running" if running else "stopped")
     if as_json:
         emit_json({name: state})
-    elif state["state"] == ("running" if running else "stopped"):
-        say(f"{name} is {state['state']}")
-    else:
-        warn(f"{name} is still {state['state']}")
+    if state["state"] != wanted:
+        fail(f"{name} is still {state['state']}: see {site.logs / f'{name}.log'}")
+    if not as_json:
+        say(f"{name} is {wanted}")
 
 
 def wish(site: Site, name: str, *, running: bool) -> None:
@@ -210,12 +262,11 @@ def wish(site: Site, name: str, *, running: bool) -> None:
         Path(mark).touch()
 
 
-def _settled(site: Site, name: str, wanted: str, within: float = 25.0) -> dict[str, Any]:
+def _settled(site: Site, name: str, wanted: str, within: float) -> dict[str, Any]:
+    """The state of a process when it is as wanted, or when time is up."""
     deadline = time.monotonic() + within
-    state: dict[str, Any] = {}
-    while time.monotonic() < deadline:
-        state = site.state()["processes"][name]
-        if state["state"] == wanted:
-            break
+    while True:
+        state: dict[str, Any] = site.state()["processes"][name]
+        if state["state"] == wanted or time.monotonic() > deadline:
+            return state
         time.sleep(0.1)
-    return state

@@ -24,7 +24,7 @@ _errors = _console(stderr=True)
 
 def speak_on_errors() -> None:
     """Let everything that is said go to standard error, where standard output belongs to a JSON document."""
-    console.file = sys.stderr
+    console.stderr = True
 
 
 def emit_json(document: Any) -> None:

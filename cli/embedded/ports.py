@@ -66,6 +66,16 @@ class Ports:
         front = (self.dicom, self.mllp, self.http, self.nats, self.nats_monitor)
         return front + clouds + tuple(self.services.values())
 
+    def endpoints(self) -> dict[str, str]:
+        """Where the outside world reaches the site, by name."""
+        return {
+            "dicom": f"127.0.0.1:{self.dicom}",
+            "mllp": f"127.0.0.1:{self.mllp}",
+            "http": f"http://127.0.0.1:{self.http}",
+            "nats": f"nats://127.0.0.1:{self.nats}",
+            "nats_monitor": f"http://127.0.0.1:{self.nats_monitor}",
+        }
+
     def taken(self) -> tuple[int, ...]:
         """Those that another program holds on loopback already."""
         return tuple(port for port in self.all() if not _is_free(port))

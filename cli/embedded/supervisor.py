@@ -171,7 +171,7 @@ class Supervisor:
             {
                 "pid": os.getpid(),
                 "ready": self.ready,
-                "endpoints": endpoints(self.ports),
+                "endpoints": self.ports.endpoints(),
                 "services": {name: f"http://127.0.0.1:{port}" for name, port in self.ports.services.items()},
                 "processes": {name: kept.as_json() for name, kept in self.kept.items()},
             },
@@ -180,17 +180,6 @@ class Supervisor:
         if state != self._written:
             write_atomically(self.site.state_file, state)
             self._written = state
-
-
-def endpoints(ports: Ports) -> dict[str, str]:
-    """Where the outside world reaches the site."""
-    return {
-        "dicom": f"127.0.0.1:{ports.dicom}",
-        "mllp": f"127.0.0.1:{ports.mllp}",
-        "http": f"http://127.0.0.1:{ports.http}",
-        "nats": f"nats://127.0.0.1:{ports.nats}",
-        "nats_monitor": f"http://127.0.0.1:{ports.nats_monitor}",
-    }
 
 
 def main() -> int:
