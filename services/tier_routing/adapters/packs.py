@@ -139,6 +139,13 @@ def record_plan(connection: Connection, number: int, plan_id: str, decision: Dec
     desk.insert_new(connection, tables.plans, [values])
 
 
+def commit_after(connection: Connection, batch: Row[Any], decision: Decision) -> None:
+    """Set which proofs secure a batch."""
+    mine = tables.batches.c.number == batch.number
+    values = {"commit_after": json.dumps(decision.commit_after)}
+    connection.execute(tables.batches.update().where(mine).values(values))
+
+
 def want(connection: Connection, number: int, copy: PlannedCopy, state: str = "wanted") -> None:
     """Set what the ledger wants of one copy of a pack."""
     values = {

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -40,13 +40,30 @@ def replan(connection: Connection, at: Desk, number: int, now: datetime, dry_run
     content = packs.members(connection, number)
     if pack.pack_id is None:
         return None
-    decision = at.policy.decide(*(sweeping.arrival_now(connection, batch) for batch in content))
+    decision = _decide(connection, at, number, content)
     change = _change(connection, pack, decision, now)
     if dry_run:
         return change
     if decision.digest != packs.decision_of(pack).digest:
         _adopt(connection, at, pack, decision, content, change, now)
     return change
+
+
+def _decide(connection: Connection, at: Desk, number: int, content: Sequence[Row[Any]]) -> Decision:
+    """What policy says today, and besides the present copies that an archived duplicate still needs.
+
+    The bytes of such a duplicate are released: it cannot be packed on its own any more.
+    """
+    decision = at.policy.decide(*(sweeping.arrival_now(connection, batch) for batch in content))
+    released = settling.duplicates_of(connection, number, archived=True)
+    needed = [at.policy.decide(sweeping.arrival_now(connection, batch)).copies for batch in released]
+    places = {_place(copy) for copy in decision.copies}
+    kept = [
+        copy
+        for copy in packs.planned_copies(connection, number)
+        if _place(copy) not in places and any(covers((copy,), (want,)) for wants in needed for want in wants)
+    ]
+    return replace(decision, copies=(*decision.copies, *kept))
 
 
 def _change(connection: Connection, pack: Row[Any], decision: Decision, now: datetime) -> Change | None:
@@ -79,6 +96,8 @@ def _adopt(
     packs.record_plan(connection, pack.number, plan_id, decision, now)
     _set_wanted(connection, pack, decision, now)
     _move(connection, pack, plan_id, decision, renew=change is not None, now=now)
+    # Before anything is told: a duplicate that the new plan does not cover must not be archived with it.
+    _decide_duplicates(connection, at, pack.number, now)
     if change is None:
         return
     planned = packs.row(connection, pack.number)
@@ -86,7 +105,6 @@ def _adopt(
     if verdict.due:
         # What is proven already stays: to plan it again would have every copy read back.
         packs.tell_plan(connection, at, planned, verdict.due)
-    _release_uncovered(connection, at, pack.number, now)
 
 
 def _set_wanted(connection: Connection, pack: Row[Any], decision: Decision, now: datetime) -> None:
@@ -137,12 +155,14 @@ def _take_back(connection: Connection, pack: Row[Any], places: Iterable[tuple[st
             connection.execute(table.update().where(*mine).values(cleared))
 
 
-def _release_uncovered(connection: Connection, at: Desk, number: int, now: datetime) -> None:
-    """Pack the duplicates on their own whose copies the new plan does not have."""
+def _decide_duplicates(connection: Connection, at: Desk, number: int, now: datetime) -> None:
+    """Put the duplicates under the new policy; pack those on their own whose copies the new plan does not have."""
     planned = packs.planned_copies(connection, number)
     for batch in settling.duplicates_of(connection, number):
         decision = at.policy.decide(sweeping.arrival_now(connection, batch))
-        if not covers(planned, decision.copies):
+        if covers(planned, decision.copies):
+            packs.commit_after(connection, batch, decision)
+        else:
             sweeping.release(connection, at, batch, now)
 
 

@@ -34,13 +34,14 @@ def settle_duplicate(connection: Connection, at: Desk, batch: Row[Any], now: dat
         _tell_batch(connection, at, batch, "owners", verdicts, now)
 
 
-def duplicates_of(connection: Connection, number: int) -> Sequence[Row[Any]]:
-    """The duplicates whose instances lie, in part at least, in this pack and that are not archived yet."""
+def duplicates_of(connection: Connection, number: int, *, archived: bool = False) -> Sequence[Row[Any]]:
+    """The duplicates whose instances lie, in part at least, in this pack and that are (not) archived yet."""
     own, owner = tables.batches, tables.batches.alias("owner")
     joined = own.join(tables.owners, tables.owners.c.duplicate == own.c.number).join(
         owner, owner.c.number == tables.owners.c.owner
     )
-    mine = select(own).select_from(joined).where(owner.c.pack == number, own.c.archived.is_(None))
+    wanted = own.c.archived.is_not(None) if archived else own.c.archived.is_(None)
+    mine = select(own).select_from(joined).where(owner.c.pack == number, wanted)
     return connection.execute(mine.distinct().order_by(own.c.number)).all()
 
 

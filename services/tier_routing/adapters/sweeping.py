@@ -62,7 +62,9 @@ def release_duplicates(connection: Connection, at: Desk, number: int, now: datet
 def release(connection: Connection, at: Desk, batch: Row[Any], now: datetime) -> None:
     """Pack a duplicate as if it were none."""
     connection.execute(delete(tables.owners).where(tables.owners.c.duplicate == batch.number))
-    packs.put(connection, at, batch, at.policy.decide(arrival_now(connection, batch)), now)
+    decision = at.policy.decide(arrival_now(connection, batch))
+    packs.commit_after(connection, batch, decision)
+    packs.put(connection, at, batch, decision, now)
 
 
 def arrival_now(connection: Connection, batch: Row[Any]) -> Arrival:

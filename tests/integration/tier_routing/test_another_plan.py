@@ -8,6 +8,7 @@ DEIDENTIFIED = "    - {form: deidentified, target: cloud-b, tier: hot, project: 
 PLAIN = POLICY.replace(DEIDENTIFIED, "")
 CLOUD_A = "    - {form: identified, target: cloud-a, tier: hot}\n"
 CLOUD_B = "    - {form: identified, target: cloud-b, tier: hot}\n"
+REPORTS = "      - {form: identified, target: cloud-a, tier: hot}\n"
 WITHOUT_A = PLAIN.replace(CLOUD_A + CLOUD_B, CLOUD_B)
 
 
@@ -123,3 +124,66 @@ async def test_a_duplicate_that_the_new_plan_no_longer_covers_is_packed_on_its_o
     await site.told()
     (own,) = await site.plan()
     assert [each.batch_id for each in own.batches] == ["again"]
+
+
+#: Reports go to all three targets, everything else to all three at first, and then no longer to cloud-b.
+BOTH = PLAIN.replace(REPORTS, REPORTS + "  " + CLOUD_B)
+ONE = BOTH.replace("target: cloud-a, tier: hot}\n" + CLOUD_B, "target: cloud-a, tier: hot}\n")
+
+
+async def _owner_and_duplicate(site: Site, *proven: str):
+    site.text = BOTH
+    await site.store("image", instance(1, modality="CT"))
+    (plan,) = await site.plan()
+    await site.store("report", instance(1, modality="SR"))
+    assert await site.plan() == []
+    await site.prove(plan, *proven)
+    await site.told()
+    return plan
+
+
+async def test_a_duplicate_is_not_archived_with_an_owner_that_loses_a_copy_of_its_own(site: Site):
+    """All that the owner still gets is proven, so the new plan archives it at once: the duplicate must not go along."""
+    await _owner_and_duplicate(site, "onsite", "cloud-a")
+    site.text = ONE
+    await site.replan()
+    told = await site.told("batch.archived")
+    assert [each.data["batch_id"] for each in told] == ["image"]
+    (own,) = await site.plan()
+    assert ([each.batch_id for each in own.batches], [copy.target for copy in own.copies]) == (
+        ["report"],
+        ["onsite", "cloud-a", "cloud-b"],
+    )
+
+
+async def test_a_copy_that_an_archived_duplicate_needs_is_not_cancelled(site: Site):
+    """Its own bytes are released: nothing is left of which it could be packed by itself."""
+    await _owner_and_duplicate(site)
+    site.text = ONE
+    assert [each["cancelled"] for each in (await site.replan())["changes"]] == [()]
+    assert await site.told("copy.expired", "pack.planned") == []
+    assert (await site.replan())["changed"] == 0
+
+
+async def test_a_duplicate_is_decided_again_though_its_owner_stays_as_it_is(site: Site):
+    """Only its own rule changed: it wants a copy that the owner has not."""
+    site.text = PLAIN.replace(CLOUD_B, "")
+    await site.store("image", instance(1, modality="CT"))
+    await site.plan()
+    await site.store("report", instance(1, modality="SR"))
+    site.text = PLAIN.replace(CLOUD_B, "").replace(REPORTS, REPORTS + "  " + CLOUD_B)
+    await site.replan()
+    (own,) = await site.plan()
+    assert ([each.batch_id for each in own.batches], own.copies[-1].target) == (["report"], "cloud-b")
+
+
+async def test_a_duplicate_is_secured_by_the_targets_of_the_new_policy(site: Site):
+    """The old one named a target that nobody gets any more."""
+    site.text = PLAIN.replace("default:\n", "default:\n  commit_after: [cloud-a]\n")
+    await site.store("image", instance(1))
+    (plan,) = await site.plan()
+    await site.store("again", instance(1))
+    site.text = WITHOUT_A.replace("default:\n", "default:\n  commit_after: [cloud-b]\n")
+    await site.replan()
+    await site.prove(plan, "onsite", "cloud-b")
+    assert {each.data["batch_id"] for each in await site.told("batch.secured")} == {"image", "again"}
