@@ -20,7 +20,7 @@ def put(connection: Connection, at: Desk, batch: Row[Any], decision: Decision, n
     content = Batch.model_validate_json(batch.batch)
     group = packing.group_of(batch.study_ref, decision, batch.study_uid)
     pack = connection.execute(desk.locked(select(tables.packs).where(tables.packs.c.open_group == group))).first()
-    if pack and not packing.has_room(open_pack(pack), content.size, at.policy.pack):
+    if pack and not packing.has_room(open_pack(pack), content.size, content.instances, at.policy.pack):
         close(connection, at, pack, now)
         pack = None
     number = pack.number if pack else _open(connection, batch, decision, group, now)

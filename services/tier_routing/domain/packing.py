@@ -22,14 +22,16 @@ class OpenPack:
     last: datetime
 
 
-def has_room(pack: OpenPack, size: int, timings: PackTimings) -> bool:
-    """Whether a batch of ``size`` bytes still fits."""
-    return pack.size + size <= timings.size and pack.batches < MOST_BATCHES
+def has_room(pack: OpenPack, size: int, instances: int, timings: PackTimings) -> bool:
+    """Whether a batch of ``size`` bytes and so many instances still fits."""
+    fits = pack.size + size <= timings.size and pack.instances + instances <= timings.instances
+    return fits and pack.batches < MOST_BATCHES
 
 
 def is_full(pack: OpenPack, timings: PackTimings) -> bool:
     """Whether another instance of the mean size would not fit: then there is nothing to wait for."""
-    return pack.size + pack.size / max(1, pack.instances) > timings.size or pack.batches >= MOST_BATCHES
+    whole = pack.batches >= MOST_BATCHES or pack.instances >= timings.instances
+    return whole or pack.size + pack.size / max(1, pack.instances) > timings.size
 
 
 def is_due(pack: OpenPack, timings: PackTimings, now: datetime) -> bool:

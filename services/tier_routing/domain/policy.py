@@ -25,9 +25,11 @@ class Offer:
 
 @dataclass(frozen=True)
 class PackTimings:
-    """A pack is closed at ``size`` bytes, ``quiet`` after its last batch, or ``recovery_point`` after its first."""
+    """A pack is closed at ``size`` bytes or ``instances``, ``quiet`` after its last batch, or ``recovery_point`` after
+    its first. Whoever reads a pack holds its manifest, about 1 kB for each instance."""
 
     size: int = PART_SIZE
+    instances: int = 2048
     quiet: timedelta = timedelta(seconds=10)
     recovery_point: timedelta = timedelta(minutes=5)
 

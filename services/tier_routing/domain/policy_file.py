@@ -24,6 +24,7 @@ _FORMAT = "causeway.policy/1"
 _LISTS = ("modality", "body_part", "station_name", "source_ae", "order_priority")
 _DEFAULT_DOMAIN = "clinical"
 _LARGEST_PACK = 1024**3
+_MOST_INSTANCES = 16384
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ class _PolicyReader(LineReader):
             self._commit_after = (self._commits(keys["commit_after"]), keys["commit_after"])
 
     def _pack(self, node: Node) -> PackTimings:
-        keys = self.mapping(node, "'pack'", ("size", "quiet", "recovery_point"))
-        given: dict[str, Any] = {
-            key: self.size(value, f"'{key}'") if key == "size" else self.duration(value, f"'{key}'")
-            for key, value in keys.items()
-        }
+        keys = self.mapping(node, "'pack'", ("size", "instances", "quiet", "recovery_point"))
+        readers = {"size": self.size, "instances": self.count}
+        given: dict[str, Any] = {key: readers.get(key, self.duration)(value, f"'{key}'") for key, value in keys.items()}
         timings = PackTimings(**given)
+        if timings.instances > _MOST_INSTANCES:
+            self.refuse(keys["instances"], f"'instances' may be {_MOST_INSTANCES} at most")
         if timings.size > _LARGEST_PACK:
             self.refuse(keys["size"], "'size' may be 1GiB at most")
         if timings.quiet > timings.recovery_point:

@@ -116,6 +116,14 @@ class LineReader:
             return 1
         return int(float(parts[1]) * _UNITS[parts[2].upper()])
 
+    def count(self, node: Node, what: str) -> int:
+        """A whole number, at least one."""
+        text = self.text(node, what)
+        if not re.fullmatch(r"[1-9]\d{0,8}", text):
+            self.refuse(node, f"{what} must be a whole number, at least 1")
+            return 1
+        return int(text)
+
     def duration(self, node: Node, what: str) -> timedelta:
         """A time such as ``90s``, ``5m``, ``30d`` or ``10y`` (365 days each), more than nothing."""
         parts = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]+)", self.text(node, what))

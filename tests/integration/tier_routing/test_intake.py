@@ -187,3 +187,12 @@ async def test_a_series_under_another_study_is_told(site: Site):
     (conflict,) = await site.told("instance.conflicted")
     assert (conflict.data["kind"], conflict.data["batch_id"]) == ("series_study", "b")
     assert conflict.data["other"] == SITE_KEY.study_ref("1.2")
+
+
+async def test_a_batch_that_would_give_a_pack_too_many_instances_opens_the_next(site: Site):
+    site.text = site.text.replace("pack: {size: 1KiB,", "pack: {size: 1KiB, instances: 3,")
+    for number in range(0, 8, 2):
+        await site.store(f"batch-{number}", instance(number), instance(number + 1), size=1)
+    assert [[batch.batch_id for batch in plan.batches] for plan in await site.plan()] == [
+        [f"batch-{number}"] for number in range(0, 8, 2)
+    ]

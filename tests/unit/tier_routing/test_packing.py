@@ -28,8 +28,17 @@ def decision(text: str = POLICY):
 
 
 def test_a_batch_that_would_exceed_the_size_has_no_room():
-    assert has_room(PACK, 424, TIMINGS)
-    assert not has_room(PACK, 425, TIMINGS)
+    assert has_room(PACK, 424, 1, TIMINGS)
+    assert not has_room(PACK, 425, 1, TIMINGS)
+
+
+def test_a_pack_has_no_more_instances_than_policy_says():
+    """However small they are: whoever reads the pack holds its manifest."""
+    timings = replace(TIMINGS, instances=10)
+    assert has_room(PACK, 1, 4, timings)
+    assert not has_room(PACK, 1, 5, timings)
+    assert not is_full(replace(PACK, size=1, instances=9), timings)
+    assert is_full(replace(PACK, size=1, instances=10), timings)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +77,6 @@ def test_a_pack_is_named_by_its_batches_and_a_plan_by_its_batches_and_policy():
 
 
 def test_a_pack_has_no_more_batches_than_one_message_can_name():
-    assert has_room(replace(PACK, batches=MOST_BATCHES - 1), 1, TIMINGS)
-    assert not has_room(replace(PACK, batches=MOST_BATCHES), 1, TIMINGS)
+    assert has_room(replace(PACK, batches=MOST_BATCHES - 1), 1, 1, TIMINGS)
+    assert not has_room(replace(PACK, batches=MOST_BATCHES), 1, 1, TIMINGS)
     assert is_full(replace(PACK, batches=MOST_BATCHES), TIMINGS)

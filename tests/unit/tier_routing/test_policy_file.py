@@ -49,9 +49,15 @@ def test_timings_and_limits_are_read_in_their_units():
 
 def test_what_is_left_out_has_a_default():
     read = policy(HEAD + DEFAULT)
-    assert read.pack.size == 64 * 1024 * 1024
+    assert (read.pack.size, read.pack.instances) == (64 * 1024 * 1024, 2048)
     only = read.rules[0].copies[0]
     assert (only.tier, only.key_domain, only.retention_days, only.project) == ("hot", "clinical", None, None)
+
+
+def test_the_number_of_instances_in_a_pack_is_a_setting():
+    assert policy(HEAD + "pack: {instances: 5}\n" + DEFAULT).pack.instances == 5
+    one_problem(HEAD + "pack: {instances: 0}\n" + DEFAULT, 2, "must be a whole number, at least 1")
+    one_problem(HEAD + "pack: {instances: 16385}\n" + DEFAULT, 2, "may be 16384 at most")
 
 
 def test_a_deidentified_copy_has_its_projects_key_domain_unless_told_otherwise():
