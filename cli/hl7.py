@@ -47,19 +47,28 @@ def send(files: Files, to: To = None, data: Data = None, json: Json = False, tim
     """Send every message in FILE… over MLLP, one after the other, and print the acknowledgement codes.
 
     A file holds messages bare or in MLLP frames; segments may end with CR, LF or CR LF, and each MSH begins a message.
-    The exit status is 0 only if every message was accepted (AA or CA).
+    The exit status is 0 only if every message was accepted (AA or CA). What was answered before an error is printed.
     """
+    sent: list[Acknowledged] = []
+    broken = None
     try:
-        sent = list(exchange(files, address(to or _mllp_of_site(data)), timeout))
+        for one in exchange(files, address(to or _mllp_of_site(data)), timeout):
+            sent.append(one)  # one by one: an error in the middle leaves what was answered before it
     except (OSError, ValueError) as error:
-        fail(str(error))
-    if json:
-        emit_json({"messages": [asdict(one) for one in sent]})
-    else:
-        table("Messages", ("file", "#", "type", "code", "reason"), (tuple(asdict(one).values()) for one in sent))
-        say(_summary(sent))
+        broken = str(error)
+    _tell(sent, broken, json)
+    if broken is not None:
+        fail(broken)
     if not sent or any(one.code not in _ACCEPTED for one in sent):
         raise typer.Exit(1)
+
+
+def _tell(sent: list[Acknowledged], broken: str | None, as_json: bool) -> None:
+    if as_json:
+        emit_json({"messages": [asdict(one) for one in sent], "error": broken})
+    elif sent or broken is None:
+        table("Messages", ("file", "#", "type", "code", "reason"), (tuple(asdict(one).values()) for one in sent))
+        say(_summary(sent))
 
 
 def send_files(files: Iterable[Path], host: str, port: int, timeout: float = 60.0) -> list[str]:

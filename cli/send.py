@@ -1,67 +1,22 @@
 """``causeway send``: DICOM files over C-STORE, byte for byte, as a modality would."""
 
-import threading
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.dicom_files import Outgoing, Problem, Skipped, examine, files_below
+from cli.dispatch import Dispatch, Peer, Progressed, Report
 from cli.options import Data, Json, site_of
 from cli.output import console, emit_json, fail, say, warn
-from cli.scu import MAX_CONTEXTS, ConnectionLost, Pair, Rejected, Sender
+from cli.scu import MAX_CONTEXTS, Pair
 from cli.site import SiteDown
 
-#: Told after each file: how many are done, and how many bytes of data sets were acknowledged so far.
-Progressed = Callable[[int, int], None]
 CALLING_AE, CALLED_AE = "CAUSEWAY_SEND", "CAUSEWAY"
-_TIMEOUT = 120.0
-#: Seconds for which a receiver may be away: at first, and once it was there (it may be starting again).
-_FIRST_PATIENCE, _PATIENCE = 3.0, 60.0
-_PAUSE = 0.5
-
-
-@dataclass
-class Report:
-    """What became of the files; seconds are those of sending."""
-
-    sent: list[Outgoing] = field(default_factory=list)
-    failed: list[Problem] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of acknowledged data sets."""
-        return sum(outgoing.length for outgoing in self.sent)
-
-    @property
-    def is_success(self) -> bool:
-        """Something was sent, and nothing failed."""
-        return bool(self.sent) and not self.failed
-
-    def sentence(self) -> str:
-        """The report in one line."""
-        seconds = max(self.seconds, 1e-9)
-        told = f"{len(self.sent)} instances ({self.bytes / 1e6:.1f} MB) acknowledged in {self.seconds:.1f} s"
-        rates = f"{len(self.sent) / seconds:.0f} instances/s, {self.bytes / seconds / 1e6:.1f} MB/s"
-        return f"{told}: {rates}, {len(self.failed)} failed, {len(self.skipped)} skipped"
-
-    def document(self) -> dict[str, Any]:
-        """The report as JSON."""
-        return {
-            "sent": len(self.sent),
-            "bytes": self.bytes,
-            "seconds": round(self.seconds, 3),
-            "instances_per_second": round(len(self.sent) / max(self.seconds, 1e-9), 1),
-            "failed": [{"path": str(problem.path), "why": problem.why} for problem in self.failed],
-            "skipped": [{"path": str(skipped.path), "why": skipped.why} for skipped in self.skipped],
-        }
 
 
 def send(
@@ -76,19 +31,29 @@ def send(
 ) -> Report:
     """Send every DICOM file of ``paths`` over at most ``associations`` at a time; never raises for one bad file."""
     report = Report()
-    outgoing = []
-    for path in files_below(paths):
-        found = examine(path)
-        if isinstance(found, Outgoing):
-            outgoing.append(found)
-        else:
-            (report.skipped if isinstance(found, Skipped) else report.failed).append(found)  # type: ignore[arg-type]
-    dispatch = Dispatch(report, Peer(host, port, calling_ae, called_ae), on_progress or (lambda done, size: None))
+    dispatch = Dispatch(report, Peer(host, port, calling_ae, called_ae), on_progress)
+    outgoing = _sort(paths, report, dispatch)
     started = time.monotonic()
     for pairs, group in by_contexts(outgoing):
         dispatch.run(pairs, group, associations)
     report.seconds = time.monotonic() - started
     return report
+
+
+def _sort(paths: Iterable[Path], report: Report, dispatch: Dispatch) -> list[Outgoing]:
+    """What can be sent; the rest is reported."""
+    outgoing: list[Outgoing] = []
+    for path in files_below(paths):
+        match examine(path):
+            case Outgoing() as found:
+                outgoing.append(found)
+            case Skipped() as skipped:
+                report.skipped.append(skipped)
+                dispatch.note()
+            case Problem() as problem:
+                report.unsendable.append(problem)
+                dispatch.note()
+    return outgoing
 
 
 def by_contexts(outgoing: Iterable[Outgoing]) -> list[tuple[list[Pair], list[Outgoing]]]:
@@ -99,114 +64,6 @@ def by_contexts(outgoing: Iterable[Outgoing]) -> list[tuple[list[Pair], list[Out
     pairs = list(files)
     chunks = [pairs[at : at + MAX_CONTEXTS] for at in range(0, len(pairs), MAX_CONTEXTS)]
     return [(chunk, [each for pair in chunk for each in files[pair]]) for chunk in chunks]
-
-
-@dataclass(frozen=True)
-class Peer:
-    """Whom to call, and as whom."""
-
-    host: str
-    port: int
-    calling_ae: str
-    called_ae: str
-
-    def associate(self, pairs: Sequence[Pair]) -> Sender:
-        """A new association; ConnectionLost."""
-        return Sender(self.host, self.port, pairs, self.calling_ae, self.called_ae, _TIMEOUT)
-
-
-class Dispatch:
-    """Spreads files over associations, one thread each."""
-
-    def __init__(self, report: Report, peer: Peer, on_progress: Progressed) -> None:
-        self._report = report
-        self._peer = peer
-        self._on_progress = on_progress
-        self._lock = threading.Lock()
-        self._done = self._size = 0
-        self._retried: set[Outgoing] = set()
-
-    def run(self, pairs: Sequence[Pair], outgoing: Sequence[Outgoing], associations: int) -> None:
-        """Return when every file was sent or has failed."""
-        queue = deque(outgoing)
-        count = max(1, min(associations, len(outgoing)))
-        threads = [threading.Thread(target=self._work, args=(pairs, queue)) for _ in range(count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def _work(self, pairs: Sequence[Pair], queue: "deque[Outgoing]") -> None:
-        """Send from the queue; a broken association is made again, and its file is tried once more."""
-        patience = time.monotonic() + _FIRST_PATIENCE
-        while queue:
-            try:
-                sender = self._peer.associate(pairs)
-            except Rejected as error:
-                if error.is_final or time.monotonic() > patience:
-                    self._give_up(queue, str(error))
-                time.sleep(_PAUSE)
-            except ConnectionLost as error:
-                if time.monotonic() > patience:
-                    self._give_up(queue, str(error))
-                time.sleep(_PAUSE)
-            else:
-                self._send_all(sender, queue)
-                patience = time.monotonic() + _PATIENCE
-
-    def _send_all(self, sender: Sender, queue: "deque[Outgoing]") -> None:
-        """Until the queue is empty or the association is lost."""
-        while True:
-            try:
-                outgoing = queue.popleft()
-            except IndexError:
-                sender.release()
-                return
-            try:
-                self._send_one(sender, outgoing)
-            except ConnectionLost as error:
-                sender.close()
-                self._once_more(queue, outgoing, str(error))
-                return
-
-    def _send_one(self, sender: Sender, outgoing: Outgoing) -> None:
-        if not sender.accepts(outgoing):
-            self._note(Problem(outgoing.path, "the receiver does not take this SOP class in this transfer syntax"))
-            return
-        try:
-            status = sender.store(outgoing)
-        except OSError as error:
-            self._note(Problem(outgoing.path, f"cannot be read: {error.strerror or error}"))
-            return
-        if status.is_success:
-            self._note(outgoing)
-        else:
-            self._note(Problem(outgoing.path, f"refused with status {status.code:04X} {status.comment}".strip()))
-
-    def _once_more(self, queue: "deque[Outgoing]", outgoing: Outgoing, why: str) -> None:
-        with self._lock:
-            if outgoing not in self._retried:
-                self._retried.add(outgoing)
-                queue.appendleft(outgoing)
-                return
-        self._note(Problem(outgoing.path, why))
-
-    def _give_up(self, queue: "deque[Outgoing]", why: str) -> None:
-        while queue:
-            try:
-                self._note(Problem(queue.popleft().path, why))
-            except IndexError:
-                return
-
-    def _note(self, what: Outgoing | Problem) -> None:
-        with self._lock:
-            self._done += 1
-            if isinstance(what, Outgoing):
-                self._report.sent.append(what)
-                self._size += what.length
-            else:
-                self._report.failed.append(what)
-            self._on_progress(self._done, self._size)
 
 
 def send_with_progress(
@@ -225,11 +82,10 @@ def send_with_progress(
         bar = progress.add_task("sending", total=len(files), rate="")
         started = time.monotonic()
 
-        def show(done: int, size: int) -> None:
+        def show(done: int, acknowledged: int, size: int) -> None:
             seconds = max(time.monotonic() - started, 1e-9)
-            progress.update(
-                bar, completed=done, rate=f"{done / seconds:.0f} instances/s {size / seconds / 1e6:.1f} MB/s"
-            )
+            rate = f"{acknowledged / seconds:.0f} instances/s {size / seconds / 1e6:.1f} MB/s"
+            progress.update(bar, completed=done, rate=rate)
 
         report = send(
             files,
