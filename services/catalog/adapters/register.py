@@ -15,6 +15,7 @@ from services.catalog.adapters.upsert import batched, insert_all, insert_new
 from services.catalog.domain import attributes as named
 from services.catalog.domain.dicom_json import Attributes, first, number, some
 from services.catalog.domain.identity import identity
+from services.catalog.domain.requests import requests_of, sequence_of
 
 #: Number of Study Related Instances, where a sender states it (PS3.3 section C.3.4).
 _EXPECTED = "00201208"
@@ -119,7 +120,7 @@ def _instance_row(batch: Batch, arrived: Arrived, version: int) -> dict[str, Any
         "dataset_sha256": one.dataset_sha256,
         "instance_number": _text(number(arrived.header, "00200013")),
         "size": one.length,
-        "attributes": json.dumps(some(arrived.header, named.INSTANCE_TAGS)),
+        "attributes": json.dumps(some(arrived.header, named.kept_tags(named.Level.INSTANCE))),
     }
 
 
@@ -128,21 +129,19 @@ def _add_series(connection: Connection, study_uid: str, fresh: Iterable[Arrived]
     for arrived in fresh:
         if arrived.instance.series_uid is not None:
             firsts.setdefault(arrived.instance.series_uid, arrived)
-    rows = [
-        {
-            "study_uid": study_uid,
-            "series_uid": series_uid,
-            **_columns(named.Level.SERIES, arrived.header, skip="series_uid"),
-            "attributes": json.dumps(some(arrived.header, named.SERIES_TAGS)),
-        }
-        for series_uid, arrived in firsts.items()
-    ]
-    insert_new(connection, tables.series, rows)
+    for series_uid, arrived in firsts.items():
+        ids = {"study_uid": study_uid, "series_uid": series_uid}
+        requests = requests_of(arrived.header)
+        kept = some(arrived.header, named.kept_tags(named.Level.SERIES)) | sequence_of(requests)
+        columns = _columns(named.Level.SERIES, arrived.header, skip="series_uid")
+        if insert_new(connection, tables.series, [{**ids, **columns, "attributes": json.dumps(kept)}]):
+            rows = [{**ids, "number": number, **one} for number, one in enumerate(requests)]
+            insert_all(connection, tables.request, rows)
 
 
 def _columns(level: named.Level, header: Attributes, skip: str) -> dict[str, str | None]:
-    keys = (key for key in named.KEYS if key.level is level and key.column not in (skip, "modalities"))
-    return {key.column: _matched(key, header) for key in keys}
+    keys = (key for key in named.KEYS if key.level is level and not key.sequence)
+    return {key.column: _matched(key, header) for key in keys if key.column not in (skip, "modalities")}
 
 
 def _matched(key: named.Key, header: Attributes) -> str | None:
@@ -187,7 +186,7 @@ def _study_row(study_uid: str, batch: Batch) -> dict[str, Any]:
         "quiet": batch.quiet,
         "accession_token": arrived.instance.routing.accession_token,
         **_columns(named.Level.STUDY, arrived.header, skip="study_uid"),
-        "attributes": json.dumps(some(arrived.header, named.STUDY_TAGS)),
+        "attributes": json.dumps(some(arrived.header, named.kept_tags(named.Level.STUDY))),
     }
 
 

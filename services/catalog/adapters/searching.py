@@ -1,15 +1,20 @@
 """Searches of the index for QIDO-RS, and their answers as DICOM JSON."""
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, cast, distinct, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, cast, exists, func, select
 from sqlalchemy.types import String
 
-from services.catalog.adapters.tables import instance, series, study
+from services.catalog.adapters.tables import instance, request, series, study
 from services.catalog.domain.attributes import Level
 from services.catalog.domain.dicom_json import element
 from services.catalog.domain.search import Match, Search
+
+#: An instance of the same name in the same series that came before.
+_earlier = instance.alias("earlier")
 
 _TABLES = {Level.STUDY: study, Level.SERIES: series, Level.INSTANCE: instance}
 
@@ -20,9 +25,14 @@ def search(connection: Connection, query: Search, base: str) -> list[dict[str, A
     return [_answer(connection, query.level, row, base) for row in rows]
 
 
+def has_more(connection: Connection, query: Search) -> bool:
+    """Whether ``query`` matches more than the server's own maximum let through."""
+    beyond = replace(query, offset=query.offset + query.limit, limit=1)
+    return query.capped and connection.execute(_statement(beyond)).first() is not None
+
+
 def _statement(query: Search) -> Select[Any]:
-    conditions = [_condition(query.level, match) for match in query.matches]
-    limits = {"limit": query.limit, "offset": query.offset}
+    conditions = _conditions(query)
     if query.level is Level.STUDY:
         chosen = select(study).where(*conditions).order_by(study.c.study_date.desc(), study.c.study_uid)
     elif query.level is Level.SERIES:
@@ -34,9 +44,33 @@ def _statement(query: Search) -> Select[Any]:
             series, and_(instance.c.study_uid == series.c.study_uid, instance.c.series_uid == series.c.series_uid)
         )
         of_others = study.c.attributes.label("of_study"), series.c.attributes.label("of_series")
-        chosen = select(*of_others, instance).select_from(joined).where(*conditions, instance.c.version == 1)
+        chosen = select(*of_others, instance).select_from(joined).where(*conditions, _is_first())
         chosen = chosen.order_by(instance.c.study_uid, instance.c.series_uid, instance.c.sop_uid)
-    return chosen.limit(limits["limit"]).offset(limits["offset"])
+    return chosen.limit(query.limit).offset(query.offset)
+
+
+def _is_first() -> ColumnElement[bool]:
+    """Of an instance's versions one is listed and counted: the lowest in its series. Elsewhere it may have another."""
+    before = [
+        _earlier.c.sop_uid == instance.c.sop_uid,
+        _earlier.c.version < instance.c.version,
+        _earlier.c.study_uid.is_not_distinct_from(instance.c.study_uid),
+        _earlier.c.series_uid.is_not_distinct_from(instance.c.series_uid),
+    ]
+    return ~exists(select(1).select_from(_earlier).where(*before).correlate(instance))
+
+
+def _conditions(query: Search) -> list[ColumnElement[bool]]:
+    own = [_condition(query.level, match) for match in query.matches if not match.key.sequence]
+    within = [match for match in query.matches if match.key.sequence]
+    return [*own, _requested(within)] if within else own
+
+
+def _requested(matches: Iterable[Match]) -> ColumnElement[bool]:
+    """One item of the sequence fulfils all of its keys (PS3.4 section C.2.2.2.6)."""
+    inside = [_compare(request.c[match.key.column], match) for match in matches]
+    mine = (request.c.study_uid == series.c.study_uid, request.c.series_uid == series.c.series_uid)
+    return exists(select(1).select_from(request).where(*mine, *inside).correlate(series))
 
 
 def _condition(level: Level, match: Match) -> ColumnElement[bool]:
@@ -121,5 +155,5 @@ def _of_study(connection: Connection, study_uid: str) -> dict[str, Any]:
 
 
 def _count(connection: Connection, inside: ColumnElement[bool]) -> int:
-    counted = select(func.count(distinct(instance.c.sop_uid))).where(inside)
+    counted = select(func.count()).select_from(instance).where(inside, _is_first())
     return int(connection.execute(counted).scalar_one())

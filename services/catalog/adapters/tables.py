@@ -64,6 +64,19 @@ series = Table(
     Index("series_by_modality", "modality"),
 )
 
+#: The requests that a series answers (Request Attributes Sequence), by their number in the first of its headers.
+request = Table(
+    "request",
+    metadata,
+    Column("study_uid", _UID, primary_key=True),
+    Column("series_uid", _UID, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("step_id", Text),
+    Column("procedure_id", Text),
+    Index("request_by_step", "step_id"),
+    Index("request_by_procedure", "procedure_id"),
+)
+
 instance = Table(
     "instance",
     metadata,

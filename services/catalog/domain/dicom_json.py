@@ -27,6 +27,13 @@ def number(attributes: Attributes, tag: str) -> int | None:
         return None
 
 
+def items(attributes: Attributes, tag: str) -> list[Attributes]:
+    """The items of a sequence."""
+    element = attributes.get(tag)
+    values = element.get("Value") if isinstance(element, Mapping) else None
+    return [value for value in values if isinstance(value, Mapping)] if isinstance(values, list) else []
+
+
 def some(attributes: Attributes, tags: Iterable[str]) -> dict[str, Any]:
     """The elements of ``attributes`` with one of ``tags``, in their order."""
     return {tag: attributes[tag] for tag in tags if tag in attributes}

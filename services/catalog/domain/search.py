@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from services.catalog.domain.attributes import BY_NAME, Key, Level
+from services.catalog.domain.attributes import BY_NAME, Key, Level, is_returned
 from shared.errors import Unprocessable
 
+#: The most results of one answer.
 MOST = 1000
 _DATE = re.compile(r"\d{8}")
 _TIME = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
@@ -29,33 +30,47 @@ class Match:
 
 @dataclass(frozen=True)
 class Search:
-    """A whole query. ``unused`` names parameters that this level does not match (a warning, not an error)."""
+    """A whole query. ``unused`` names parameters that this level cannot serve (a warning, not an error).
+
+    ``capped`` tells that ``limit`` is the server's own, so that the client is to be told when more would have come.
+    """
 
     level: Level
     matches: tuple[Match, ...] = ()
     limit: int = MOST
+    capped: bool = True
     offset: int = 0
     fuzzy: bool = False
     unused: tuple[str, ...] = field(default=())
 
 
 def read_query(level: Level, parameters: Iterable[tuple[str, str]], fixed: Iterable[tuple[str, str]] = ()) -> Search:
-    """The search for ``level`` from query parameters and the UIDs ``fixed`` by the path; BadQuery for bad ones."""
+    """The search for ``level`` from query parameters and the UIDs ``fixed`` by the path; BadQuery for bad ones.
+
+    ``includefield`` changes nothing, because whatever the index holds is returned; what it does not hold is unused.
+    """
     matches = [Match(BY_NAME[name], "one", (value,)) for name, value in fixed]
-    numbers, fuzzy, unused = {"limit": MOST, "offset": 0}, False, []
+    numbers, fuzzy, unused = {"limit": MOST + 1, "offset": 0}, False, []
     for name, value in parameters:
         if name in numbers:
             numbers[name] = _count(name, value)
         elif name == "fuzzymatching":
             fuzzy = value.lower() == "true"
-        elif name == "includefield":
+        elif name == "includefield" and all(is_returned(level, field) for field in value.split(",") if field):
             continue
         elif (key := BY_NAME.get(name)) is not None and key.level.value <= level.value:
             matches.extend(_match(key, value))
         else:
             unused.append(name)
-    limit = min(numbers["limit"], MOST)
-    return Search(level, tuple(matches), limit, numbers["offset"], fuzzy, tuple(unused))
+    return Search(
+        level=level,
+        matches=tuple(matches),
+        limit=min(numbers["limit"], MOST),
+        capped=numbers["limit"] > MOST,
+        offset=numbers["offset"],
+        fuzzy=fuzzy,
+        unused=tuple(unused),
+    )
 
 
 def _count(name: str, value: str) -> int:

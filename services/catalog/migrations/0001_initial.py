@@ -101,6 +101,17 @@ def upgrade() -> None:
     )
     op.create_index("pack_entry_by_identity", "pack_entry", ["identity"], unique=False)
     op.create_table(
+        "request",
+        sa.Column("study_uid", sa.String(length=128), nullable=False),
+        sa.Column("series_uid", sa.String(length=128), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("step_id", sa.Text(), nullable=True),
+        sa.Column("procedure_id", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("study_uid", "series_uid", "number"),
+    )
+    op.create_index("request_by_procedure", "request", ["procedure_id"], unique=False)
+    op.create_index("request_by_step", "request", ["step_id"], unique=False)
+    op.create_table(
         "sealed",
         sa.Column("sealed_id", sa.String(length=64), nullable=False),
         sa.Column("pack_id", sa.String(length=64), nullable=False),

@@ -16,7 +16,13 @@ HASH = "ab" * 32
 
 
 def arrived(
-    number: int, *, sop: str | None = None, digest: str = HASH, study: str = "1.2.3", modality: str = "CT"
+    number: int,
+    *,
+    sop: str | None = None,
+    digest: str = HASH,
+    study: str = "1.2.3",
+    series: str | None = None,
+    modality: str = "CT",
 ) -> Arrived:
     """One instance with a header."""
     instance = Instance(
@@ -25,7 +31,7 @@ def arrived(
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
         sop_instance_uid=sop or f"{study}.1.{number}",
         study_uid=study,
-        series_uid=f"{study}.1",
+        series_uid=series or f"{study}.1",
         transfer_syntax="1.2.840.10008.1.2.1",
         dataset_offset=300,
         dataset_sha256=digest,

@@ -53,5 +53,38 @@ def test_a_parameter_that_the_level_does_not_match_is_reported_not_refused() -> 
     assert query.matches == () and query.unused == ("SOPInstanceUID", "Colour")
 
 
+@pytest.mark.parametrize(
+    ("level", "fields", "held"),
+    [
+        (Level.STUDY, ["all"], True),
+        (Level.STUDY, ["PatientAge", "00101020,ModalitiesInStudy", "NumberOfStudyRelatedSeries"], True),
+        (Level.STUDY, ["Modality"], False),
+        (Level.SERIES, ["Modality,PatientName", "RequestAttributesSequence", "00400275.00400009"], True),
+        (Level.SERIES, ["ModalitiesInStudy"], False),
+        (Level.SERIES, ["RequestAttributesSequence.StudyInstanceUID"], False),
+        (Level.INSTANCE, ["0040a043", "ConceptNameCodeSequence.CodeValue,AvailableTransferSyntaxUID", ""], True),
+        (Level.INSTANCE, ["Rows", "PixelData"], False),
+    ],
+)
+def test_a_field_that_answers_do_not_hold_is_reported(level: Level, fields: list[str], held: bool) -> None:
+    query = read_query(level, [("includefield", field) for field in fields])
+    assert query.unused == (() if held else ("includefield",))
+
+
+def test_the_keys_of_a_request_go_by_their_path() -> None:
+    paths = ("00400275.00401001", "RequestAttributesSequence.RequestedProcedureID", "00400275.RequestedProcedureID")
+    assert {only(path, "RP*", Level.SERIES) for path in paths} == {("like", ("RP*",))}
+    assert read_query(Level.SERIES, [("RequestedProcedureID", "RP1")]).unused == ("RequestedProcedureID",)
+    assert read_query(Level.STUDY, [(paths[0], "RP1")]).unused == (paths[0],)
+
+
+def test_an_answer_is_cut_by_the_server_only_where_the_client_asked_for_more() -> None:
+    def capped(*parameters: tuple[str, str]) -> bool:
+        return read_query(Level.STUDY, parameters).capped
+
+    assert capped() and capped(("limit", str(MOST + 1)))
+    assert not capped(("limit", str(MOST))) and not capped(("limit", "5"))
+
+
 def test_nobody_gets_more_than_the_most() -> None:
     assert read_query(Level.STUDY, [("limit", "999999"), ("offset", "7")]).limit == MOST
