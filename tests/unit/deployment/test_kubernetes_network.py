@@ -1,9 +1,11 @@
 """k8s/: who may reach whom, and whether every selector finds the pods that it means."""
 
+import re
+
 import pytest
 
 from cli.setup import vault
-from tests.unit.deployment.cluster import PLACES, WORKLOADS, labels, of
+from tests.unit.deployment.cluster import K8S, PLACES, WORKLOADS, labels, of, pod
 from tests.unit.deployment.house import SERVICES, container
 
 
@@ -50,3 +52,15 @@ def test_selectors_find_the_pods_they_mean(place: str) -> None:
             selector = found["spec"]["selector"]
             wanted = selector.get("matchLabels", selector).items()
             assert sum(wanted <= one.items() for one in pods) == 1, (kind, name)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_router_asks_every_replica_of_ingest_for_its_spool(place: str) -> None:
+    """A replica that it does not know may hold what was acknowledged, and nobody would wait for it."""
+    ingest = of(place, "StatefulSet")["dicom-ingest"]["spec"]
+    (router,) = pod(of(place, "Deployment")["router"])["containers"]
+    assert {row["name"]: row["value"] for row in router["env"]}["INGEST_REPLICAS"] == str(ingest["replicas"])
+    asked = re.findall(r'"(\S+)\$\{DOMAIN\}:8443"', (K8S / "base" / "router" / "haproxy.cfg").read_text())
+    assert {f"dicom-ingest-{n}.{ingest['serviceName']}" for n in range(ingest["replicas"])} <= set(asked)
+    names = of(place, "Service")[ingest["serviceName"]]["spec"]
+    assert (names["clusterIP"], names["publishNotReadyAddresses"]) == ("None", True), "pods have names of their own"
