@@ -1,11 +1,10 @@
 """The steps of the demonstration."""
 
 import json
-import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,15 +15,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cli import hl7, lifecycle, send
 from cli.api import Api, ApiError
+from cli.demo.folder import DEFAULT, NotOurs, emptied
 from cli.demo.phantom import Order, order_message, slices
 from cli.demo.report import Row, rows_of, show
+from cli.dicom_files import Outgoing
+from cli.dispatch import Report
 from cli.embedded.ports import free_base
-from cli.options import Data, Json
+from cli.options import Json
 from cli.output import console, emit_json, fail, say, speak_on_errors, warn
-from cli.site import Site
+from cli.site import Site, SiteDown
 from cli.trace import every_span, traces_with
 from cli.trace import show as show_trace
-from cli.waiting import State, Waiting
+from cli.waiting import State, Waiting, look
 
 _SLICES = 200
 _PATIENCE = 600.0
@@ -33,65 +35,101 @@ _PATIENCE = 600.0
 PLANNED = (("onsite", "identified"), ("cloud-a", "identified"), ("cloud-b", "identified"), ("cloud-b", "deidentified"))
 
 
+Folder = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Folder for it; what an earlier demonstration left there goes.")
+]
+
+
 def command(
-    data: Data = None,
+    data: Folder = DEFAULT,
     dicom: Annotated[
         Path | None, typer.Option(help="Send these DICOM files instead of the ones that come along.")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the site running afterwards.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show Causeway at work: a site, a study and its order, and what is proven where. Exit status 0 when all is."""
+    """Show Causeway at work: a site, a study and its order, and what is proven where.
+
+    Exit status 0 when everything was acknowledged, and is proven or withheld.
+    """
     if as_json:
         speak_on_errors()
-    site = Site(data or Path(".causeway/demo"))
-    lifecycle.end(site)
-    shutil.rmtree(site.data, ignore_errors=True)
+    if dicom is not None and not dicom.exists():
+        fail(f"no such file or folder: {dicom}")
     try:
-        settled = _demonstrate(site, dicom, as_json)
-    except (lifecycle.StartFailed, ApiError) as error:
+        site = Site(emptied(data))
+    except NotOurs as error:
         fail(str(error))
-    finally:
-        if not keep:
-            lifecycle.end(site)
-    sys.exit(0 if settled else 1)
+    with lifecycle.stopped_like_ctrl_c():
+        try:
+            problems = _demonstrate(site, dicom, as_json)
+        except (lifecycle.StartFailed, ApiError, SiteDown) as error:
+            fail(str(error))
+        finally:
+            if not keep:
+                lifecycle.end(site)
+    for problem in problems:
+        warn(problem)
+    sys.exit(1 if problems else 0)
 
 
-def _demonstrate(site: Site, dicom: Path | None, as_json: bool) -> bool:
+def _demonstrate(site: Site, dicom: Path | None, as_json: bool) -> list[str]:
+    """Everything that did not go as it should."""
     say("Starting a NATS server, two stand-in clouds and the services …")
     lifecycle.start(site, free_base())
     with tempfile.TemporaryDirectory() as scratch:
-        _send_everything(site, dicom, Path(scratch))
+        problems = [] if dicom else send_order(site, Path(scratch))
+        report = _send_images(site, dicom, Path(scratch))
     _watch(site)
     rows = _rows(site)
-    unsettled = [row for row in rows if not row.settled]
     if as_json:
         emit_json([{"sop_instance_uid": row.sop_instance_uid, "places": dict(row.places)} for row in rows])
     else:
         show(rows)
         _show_one_trace(site)
         _say_where_the_rest_is(site, rows)
-    for row in unsettled:
-        warn(f"neither proven nor withheld: {row.sop_instance_uid}")
-    return bool(rows) and not unsettled
+    return [*problems, *shortcomings(report, rows)]
 
 
-def _send_everything(site: Site, dicom: Path | None, scratch: Path) -> None:
-    order, endpoints = Order(), site.endpoints()
+def shortcomings(report: Report, rows: Iterable[Row]) -> Iterator[str]:
+    """What was refused although it could be sent, acknowledged and lost, or is neither proven nor withheld."""
+    rows = list(rows)
+    found = {row.sop_instance_uid for row in rows}
+    if not report.sent:
+        yield "nothing was acknowledged"
+    yield from (f"not acknowledged: {problem.path}: {problem.why}" for problem in report.refused)
+    yield from (f"acknowledged, and not to be found: {uid}" for uid in _uids(report.sent) if uid not in found)
+    yield from (f"neither proven nor withheld: {row.sop_instance_uid}" for row in rows if not row.settled)
+
+
+def _uids(sent: Iterable[Outgoing]) -> list[str]:
+    return list(dict.fromkeys(one.sop_instance for one in sent))
+
+
+def send_order(site: Site, scratch: Path) -> list[str]:
+    """What is wrong with the answer to the order; AA (HL7 table 0008) alone is right."""
+    message = scratch / "order.hl7"
+    message.write_bytes(order_message(Order()))
+    try:
+        answered = hl7.send_files([message], *_address(site.endpoints()["mllp"]))
+    except OSError as error:
+        return [f"the order could not be sent: {error}"]
+    say(f"order sent over HL7, answered {', '.join(answered)}")
+    return [] if answered == ["AA"] else [f"the order was answered {', '.join(answered) or 'nothing'}, not AA"]
+
+
+def _send_images(site: Site, dicom: Path | None, scratch: Path) -> Report:
     if dicom is None:
-        message = scratch / "order.hl7"
-        message.write_bytes(order_message(order))
-        answered = hl7.send_files([message], *_address(endpoints["mllp"]))
-        say(f"order sent over HL7, answered {', '.join(answered)}")
         with console.status(f"making a CT of {_SLICES} slices"):
-            list(slices(scratch, order, _SLICES))
+            list(slices(scratch, Order(), _SLICES))
         shipped = Path(pydicom.data.__file__).parent / "test_files"
         paths = [*(path for path in sorted(shipped.rglob("*")) if path.is_file()), *sorted(scratch.glob("*.dcm"))]
     else:
         paths = [dicom]
-    host, port = _address(endpoints["dicom"])
+    host, port = _address(site.endpoints()["dicom"])
     report = send.send_with_progress(paths, host=host, port=port, associations=2)
     say(report.sentence())
+    return report
 
 
 def _address(endpoint: str) -> tuple[str, int]:
@@ -111,16 +149,9 @@ def _watch(site: Site) -> None:
             for name, (proven, planned) in _proven(api).items():
                 bars.setdefault(name, progress.add_task(name))
                 progress.update(bars[name], completed=proven, total=planned)
-            if not _unsettled(waiting):
+            if not look(waiting):
                 return
             time.sleep(0.3)
-
-
-def _unsettled(waiting: Waiting) -> list[str]:
-    try:
-        return waiting.missing()
-    except ApiError as error:
-        return [str(error)]
 
 
 def _proven(api: Api) -> dict[str, tuple[int, int]]:
