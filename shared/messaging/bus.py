@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ import nats.errors
 import nats.js.errors
 from faststream.middlewares import AckPolicy
 from faststream.nats import NatsBroker
+from faststream.nats.broker.broker import UNRECOVERABLE_CONNECT_ERRORS
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from opentelemetry import trace
@@ -71,7 +73,9 @@ class _Broker(NatsBroker):
         client = self._connection
         if client is not None and not client.is_connected:
             self._connection = None
-            await client.close()
+            # What is still to be written to a connection that is gone can't be.
+            with suppress(OSError):
+                await client.close()
         await super().stop(*error)
 
 
@@ -79,7 +83,8 @@ class _Broker(NatsBroker):
 class Bus:
     """The connection of ``service`` to the bus. It is made by ``connect`` (or by the broker's start), never before.
 
-    Seconds: ``publish_timeout`` until a publish counts as unanswered, ``graceful_timeout`` for handlers at the end.
+    Seconds: ``publish_timeout`` until a publish or an acknowledgement counts as unanswered, ``graceful_timeout`` for
+    handlers at the end.
     """
 
     settings: BusSettings
@@ -246,6 +251,6 @@ class Bus:
 
     async def _error(self, error: Exception) -> None:
         log.warning("bus-error", service=self.service, error=type(error).__name__)
-        # FastStream raises it again, inside nats-py's reconnection task, which then ends without a word.
-        if isinstance(error, nats.errors.AuthorizationError):
+        # FastStream raises these again, inside nats-py's reconnection task, which then ends without a word.
+        if str(error).removeprefix("nats: ").strip("'").lower() in UNRECOVERABLE_CONNECT_ERRORS:
             self.fail(error)

@@ -138,6 +138,18 @@ async def test_a_connection_that_is_closed_for_good_ends_the_process(bus: NatsSe
     assert process.process.returncode == 1
 
 
+async def test_a_service_that_is_no_longer_let_in_ends_in_order_with_an_error(bus: NatsServer, start: Start) -> None:
+    """FastStream raises the refusal inside nats-py's reconnection, which then ends without a word, for ever."""
+    process = start("build_plain")
+    await eventually(process.is_ready)
+    bus.kill()
+    bus.configure("authorization { users: [ { user: operator, password: only-for-tests } ] }")
+    bus.start()
+    await eventually(lambda: process.process.poll() is not None)
+    assert process.process.returncode == 1
+    assert '"stopped"' in process.log()
+
+
 async def test_the_restart_of_the_bus_ends_no_service(bus: NatsServer, start: Start) -> None:
     process = start("build_plain")
     await eventually(process.is_ready)
