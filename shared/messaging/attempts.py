@@ -43,7 +43,7 @@ class Poison(Unprocessable):
 
 
 class StillRunning(RetryLater):
-    """This process is at work on an earlier delivery of the message."""
+    """This process is at work on an earlier delivery of the message, or was, and a replay came into it."""
 
 
 @dataclass(frozen=True)
@@ -63,23 +63,33 @@ class Attempts:
         self._bus = bus
         self._bucket: KeyValue | None = None
         self._turn = asyncio.Lock()
-        self._running: set[str] = set()
+        self._running: dict[str, int] = {}
+        self._replayed: set[str] = set()
 
     @asynccontextmanager
     async def admitted(self, message: Msg) -> AsyncIterator[None]:
         """The time of one attempt; StillRunning, Poison, or BusAway when it must not or can't be made now."""
-        key = self.key(message)
+        key, delivery = self.key(message), message.metadata.num_delivered
         if key in self._running:
+            self._note_replay(key, delivery)
             raise StillRunning("still-running", STILL_RUNNING_DELAY)
-        self._running.add(key)
+        self._running[key] = delivery
         try:
-            if message.metadata.num_delivered == 1:
+            if delivery == 1:
                 yield
             else:
-                async with self._admitted_again(key, message.metadata.num_delivered):
+                async with self._admitted_again(key, delivery):
                     yield
+            if key in self._replayed:
+                raise StillRunning("replayed", 0)
         finally:
-            self._running.discard(key)
+            del self._running[key]
+            self._replayed.discard(key)
+
+    def _note_replay(self, key: str, delivery: int) -> None:
+        """A reset consumer counts anew, and takes an acknowledgement of either delivery: ours would end the replay."""
+        if delivery <= self._running[key]:
+            self._replayed.add(key)
 
     async def failed(self, message: Msg) -> int:
         """Record an unknown error; how many that makes. ``FAILURES`` are enough."""

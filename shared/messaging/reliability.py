@@ -30,7 +30,6 @@ from shared.observability import logger, metrics
 
 #: Seconds before the next delivery, by attempt; the last one holds for all that follow.
 DELAYS = (0.25, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
-ACK_TIMEOUT = 5.0
 
 log = logger("causeway.messages")
 
@@ -66,7 +65,7 @@ class Settlement:
 
     async def _settle(self, message: Msg, error: BaseException | None) -> None:
         if error is None or isinstance(error, AlreadyDone):
-            await message.ack_sync(timeout=ACK_TIMEOUT)
+            await message.ack_sync(timeout=self._bus.publish_timeout)
             await self.attempts.settled(message)
             self._count(message, "again" if error else "done")
         elif isinstance(error, Unprocessable):

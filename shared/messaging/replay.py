@@ -1,7 +1,8 @@
 """Replay: let every durable consumer of a service read its stream again, from a sequence or a time.
 
-Each consumer is paused, reset and resumed (nats-server 2.14 or later). Others notice nothing; late acknowledgements
-from before the reset are ignored by the server; deleting and making the consumer again would end the service.
+Each consumer is paused, reset and resumed (nats-server 2.14 or later). Others notice nothing; acknowledgements from
+before the reset are ignored by the server until it gives the message out again, and held back by ``attempts`` after
+that; deleting and making the consumer again would end the service.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -6,6 +6,7 @@ import time
 import pytest
 from faststream.nats import JStream, NatsBroker, PullSub
 from nats.js.api import ConsumerConfig
+from structlog.testing import capture_logs
 
 from shared.errors import AlreadyDone, RetryLater, Unprocessable
 from shared.messaging import deadletters
@@ -76,6 +77,33 @@ async def test_a_message_that_is_done_is_acknowledged(bus: NatsServer, error: Ex
         await eventually(lambda: seen)
         await eventually(lambda: _none(bus))
     assert await letters(bus) == []
+
+
+async def test_an_acknowledgement_that_the_server_never_had_settles_nothing(bus: NatsServer) -> None:
+    """A plain ack is written and forgotten: the work would count as done, and come again as a surprise."""
+    deliveries = []
+    gate = asyncio.Event()
+
+    async def handle(event) -> None:
+        deliveries.append(event.deliveries)
+        await gate.wait()
+
+    service = worker(bus, handle, at_once=1)
+    service.bus.publish_timeout = 0.3
+    async with living(service), publisher(bus) as sender:
+        await sender.publish(Noted(number=1), id="a")
+        await eventually(lambda: deliveries)
+        with capture_logs() as told:
+            bus.server.freeze()
+            gate.set()
+            await eventually(lambda: "not-settled" in {line["event"] for line in told}, within=5)
+        frozen = bus.server.process
+        assert frozen is not None
+        frozen.kill()  # as it stands: whoever thawed it first would let it read the acknowledgement
+        frozen.wait()
+        bus.start()
+        await eventually(lambda: deliveries == [1, 2])
+        await eventually(lambda: _none(bus))
 
 
 async def test_unprocessable_ends_as_a_dead_letter_with_its_reason(bus: NatsServer) -> None:
