@@ -12,6 +12,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from shared.errors import Unprocessable
 from shared.messaging import tracing
+from shared.messaging.bus import Bus
+from shared.messaging.cloudevent import CloudEvent, encode, headers
+from shared.service.model import OnDeadLetter, Service
 from tests.support.nats import NatsServer
 from tests.support.services import Echoed, Noted, eventually, living, publisher, worker
 
@@ -63,15 +66,16 @@ async def test_what_a_handler_sends_belongs_to_the_trace_of_what_it_received(
     }
 
 
-async def test_further_causes_are_links(bus: NatsServer, spans: InMemorySpanExporter) -> None:
-    other = f"00-{'1' * 32}-{'2' * 16}-01"
+async def test_further_causes_are_links_each_of_its_own(bus: NatsServer, spans: InMemorySpanExporter) -> None:
+    """FastStream keeps one link per correlation id: two messages of one study end in one."""
+    others = [f"00-{digit * 32}-{'2' * 16}-01" for digit in "15"]
     first = f"00-{'3' * 32}-{'4' * 16}-01"
     async with publisher(bus) as sender:
-        await sender.publish(Noted(number=1), id="a", traceparent=first, links=(other,))
+        await sender.publish(Noted(number=1), id="a", traceparent=first, links=others)
     sent = named(spans, "send imaging.thing.noted.v1")
     assert sent and sent.parent
     assert trace.format_trace_id(sent.context.trace_id) == "3" * 32
-    assert [trace.format_trace_id(link.context.trace_id) for link in sent.links] == ["1" * 32]
+    assert [trace.format_trace_id(link.context.trace_id) for link in sent.links] == ["1" * 32, "5" * 32]
 
 
 def test_a_message_of_long_ago_is_linked_not_continued(spans: InMemorySpanExporter) -> None:
@@ -98,6 +102,49 @@ async def test_baggage_is_not_passed_on(bus: NatsServer, spans: InMemorySpanExpo
     assert raw.headers is not None
     assert raw.headers["traceparent"]
     assert "DOE" not in str(raw.headers) + str(raw.data)
+
+
+async def test_baggage_that_arrives_ends_here(bus: NatsServer) -> None:
+    """FastStream puts it on whatever the handler publishes."""
+    service: Any = None
+
+    async def handle(event) -> None:
+        await service.bus.publish(Echoed(number=1), id="b")
+
+    service = worker(bus, handle)
+    async with living(service), publisher(bus) as sender, bus.jetstream() as jetstream:
+        event = Noted(number=1)
+        sent = CloudEvent(id="a", source=sender.source, type=event.subject, time=datetime.now(UTC), data=event)
+        carrying = headers(sent) | {"baggage": "patient=DOE"}
+        await sender.publish_raw("IMAGING", event.subject, encode(sent), carrying)
+
+        async def sent_on() -> bool:
+            return (await jetstream.stream_info("IMAGING")).state.messages == 2
+
+        await eventually(sent_on)
+        raw = await jetstream.get_msg("IMAGING", subject=Echoed.subject)
+    assert raw.headers is not None
+    assert "baggage" not in {name.lower() for name in raw.headers}
+
+
+async def test_a_span_is_named_by_the_template_of_its_subject(bus: NatsServer, spans: InMemorySpanExporter) -> None:
+    """FastStream takes the subject as it is: each new one would be a new name and a new label of every metric."""
+
+    async def handle(event) -> None:
+        raise Unprocessable("broken")
+
+    async def note(letter) -> None:
+        """Nothing."""
+
+    settings = bus.settings()
+    ledger = Service(name="ledger", settings=settings, bus=Bus(settings, "ledger"), consumes=(OnDeadLetter(note),))
+    async with living(worker(bus, handle)), living(ledger), publisher(bus) as sender:
+        await sender.publish(Noted(number=1), id="a")
+        await eventually(lambda: named(spans, "process deadletter.>"))
+    span = named(spans, "process deadletter.>")
+    assert span and span.attributes
+    assert span.attributes["messaging.destination.template"] == "deadletter.>"
+    assert "deadletter.worker" not in span.to_json()
 
 
 async def test_a_span_tells_an_error_by_its_class_and_code_alone(bus: NatsServer, spans: InMemorySpanExporter) -> None:
