@@ -8,15 +8,18 @@ import nats
 
 
 async def main(url: str) -> None:
-    bus = await nats.connect(url)
+    bus = await nats.connect(url, max_reconnect_attempts=-1)
     # A durable consumer of your own: it remembers what you acknowledged, over restarts of either side.
     studies = await bus.jetstream().pull_subscribe("imaging.study.completed.v1", durable="example_subscriber")
     while True:
-        for message in await studies.fetch(10, timeout=None):
-            event = json.loads(message.data)  # a CloudEvent; contracts/schemas has the schema of its data
-            study = event["data"]
+        try:
+            messages = await studies.fetch(10, timeout=5)
+        except nats.errors.TimeoutError:  # nothing new, or the bus is away: ask again
+            continue
+        for message in messages:
+            study = json.loads(message.data)["data"]  # a CloudEvent; contracts/schemas has the schema of its data
             print(study["study_uid"], study["series"], "series", study["instances"], "instances", flush=True)
-            await message.ack()  # not acknowledged, it comes again: ignore an event["id"] that you know
+            await message.ack()  # not acknowledged, it comes again: ignore an event whose "id" you know
 
 
 if __name__ == "__main__":
