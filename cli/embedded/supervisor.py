@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.embedded.ports import CLOUDS, Ports
-from cli.embedded.prepare import ensure_cloud, prepare, provision
+from cli.embedded.prepare import ensure_cloud, other_clouds, prepare, provision
 from cli.embedded.servers import Process, cloud, nats
 from cli.embedded.services import router, services
 from cli.site import Site, write_atomically
@@ -89,6 +89,8 @@ class Supervisor:
             self._keep(process)
         await provision(self.site, self.ports)
         await self._wait_for_clouds()
+        for name in other_clouds(self.site):
+            self._make_buckets(name)
         self.ready = True
 
     async def _wait_for_clouds(self) -> None:
