@@ -32,7 +32,11 @@ class Batch(Fact):
 
 
 class PlannedCopy(Fact):
-    """One copy that policy demands."""
+    """One copy that policy demands.
+
+    ``generation`` is the one to be written: those before it were given up, or rest in another tier. None where nobody
+    planned one.
+    """
 
     form: Form
     target: Technical
@@ -40,6 +44,7 @@ class PlannedCopy(Fact):
     key_domain: Technical
     retention_days: Count | None = None
     project: Technical | None = None
+    generation: Count | None = None
 
 
 class Part(Fact):

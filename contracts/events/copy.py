@@ -45,7 +45,10 @@ class CopyVerified(Event):
 
 
 class CopyDamaged(Event):
-    """A copy is not what was sealed. ``sources`` are the proven copies from which it can be written again."""
+    """A copy is not what was sealed. ``sources`` are the proven copies from which it can be written again.
+
+    ``unproven`` counts the generations in a row, up to this one, of which none was ever proven.
+    """
 
     subject: ClassVar[str] = "imaging.copy.damaged.v1"
 
@@ -55,6 +58,7 @@ class CopyDamaged(Event):
     sources: tuple[CopyKey, ...]
     found: Moment
     run: Count = 0
+    unproven: Count = 0
 
 
 class CopyExpired(Event):

@@ -45,13 +45,22 @@ def required_only(schema: dict[str, Any], data: Any, root: dict[str, Any]) -> An
     return data
 
 
+def common(old: Any, new: Any) -> Any:
+    """What of ``new`` stands where ``old`` has something, at every depth: facts within an event grow like the event."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {name: common(old[name], new[name]) for name in old if name in new}
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return [common(one, other) for one, other in zip(old, new, strict=True)]
+    return new
+
+
 @pytest.mark.parametrize(("event", "path"), FROZEN, ids=named)
 def test_an_old_message_is_read_by_new_code_without_loss(event: type[Event], path: Path) -> None:
     """Every value of a message that was once sent is where it was."""
     message = golden(path)
     read = decode(json.dumps(message).encode(), event)
     again = json.loads(encode(read))
-    assert {name: again["data"][name] for name in message["data"]} == message["data"]
+    assert common(message["data"], again["data"]) == message["data"]
     assert again["id"] == message["id"]
 
 
