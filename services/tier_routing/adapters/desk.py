@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.events import Event, PlannedCopy
 from services.tier_routing.domain.matching import Arrival, Trait
-from services.tier_routing.domain.policy import Policy
+from services.tier_routing.domain.policy import Policy, demand
 from shared.identity import SiteKey
 from shared.messaging.outbox import Outbox
 
@@ -67,7 +67,7 @@ def locked(statement: Select[Any]) -> Select[Any]:
 
 def copies_text(copies: Iterable[PlannedCopy]) -> str:
     """Planned copies as JSON."""
-    return json.dumps([copy.model_dump(mode="json") for copy in copies])
+    return json.dumps([demand(copy) for copy in copies])
 
 
 def copies_of(text: str) -> tuple[PlannedCopy, ...]:

@@ -11,6 +11,7 @@ from contracts.events import Batch, PackPlanned, PlannedCopy
 from services.tier_routing.adapters import desk, tables
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.domain import packing
+from services.tier_routing.domain.ledger import FIRST_GENERATION
 from services.tier_routing.domain.packing import OpenPack
 from services.tier_routing.domain.policy import Decision
 
@@ -74,7 +75,8 @@ def close(connection: Connection, at: Desk, pack: Row[Any], now: datetime) -> No
     record_plan(connection, pack.number, plan_id, decision, now)
     for copy in decision.copies:
         want(connection, pack.number, copy)
-    tell_plan(connection, at, row(connection, pack.number), decision.copies, content[0].traceparent)
+    first = tuple(copy.model_copy(update={"generation": FIRST_GENERATION}) for copy in decision.copies)
+    tell_plan(connection, at, row(connection, pack.number), first, content[0].traceparent)
 
 
 def tell_plan(
@@ -146,9 +148,11 @@ def commit_after(connection: Connection, batch: Row[Any], decision: Decision) ->
     connection.execute(tables.batches.update().where(mine).values(values))
 
 
-def want(connection: Connection, number: int, copy: PlannedCopy, state: str = "wanted") -> None:
-    """Set what the ledger wants of one copy of a pack."""
-    values = {
+def want(
+    connection: Connection, number: int, copy: PlannedCopy, state: str = "wanted", *, generation: int | None = None
+) -> None:
+    """Set what the ledger wants of one copy of a pack; without a generation that of before stays, 1 at first."""
+    values: dict[str, Any] = {
         "pack": number,
         "form": copy.form,
         "target": copy.target,
@@ -157,6 +161,7 @@ def want(connection: Connection, number: int, copy: PlannedCopy, state: str = "w
         "tier": copy.tier,
         "retention_days": copy.retention_days,
         "state": state,
+        **({} if generation is None else {"generation": generation}),
     }
     desk.upsert(connection, tables.wanted, values)
 

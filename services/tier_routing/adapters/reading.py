@@ -8,9 +8,9 @@ from sqlalchemy import Connection, Row, case, func, or_, select
 
 from contracts.events import PlannedCopy, Waiting
 from services.tier_routing.adapters import settling, sweeping, tables, views
-from services.tier_routing.domain.ledger import Observed, PackView, Verdict, evaluate, proof
+from services.tier_routing.domain.ledger import Observed, PackView, evaluate, is_settled, proof
 from services.tier_routing.domain.overdue import is_overdue
-from services.tier_routing.domain.policy import OverdueLimits
+from services.tier_routing.domain.policy import OverdueLimits, demand
 
 Document = dict[str, Any]
 
@@ -134,7 +134,7 @@ def _pack(connection: Connection, number: int) -> Document:
         "state": "archived" if verdict.archived else "secured" if verdict.secured else "planned",
         "waiting_for": _waits(verdict.waiting),
         "withheld": verdict.withheld,
-        "copies": _copies(view, verdict),
+        "copies": _copies(view),
         "history": _history(connection, verdict.pack_ids),
     }
 
@@ -149,19 +149,19 @@ def _batch(batch: Row[Any]) -> Document:
     }
 
 
-def _copies(view: PackView, verdict: Verdict) -> list[Document]:
+def _copies(view: PackView) -> list[Document]:
     return [
         {
-            **each.copy.model_dump(),
-            "state": _state(view, each.copy, verdict) if each.state == "wanted" else each.state,
+            **demand(each.copy),
+            "state": _state(view, each.copy) if each.state == "wanted" else each.state,
             "proven": _proof_document(proof(view, each.copy)),
         }
         for each in view.wanted
     ]
 
 
-def _state(view: PackView, copy: PlannedCopy, verdict: Verdict) -> str:
-    if copy in verdict.due:
+def _state(view: PackView, copy: PlannedCopy) -> str:
+    if not is_settled(view, copy):
         return "waiting"
     return "proven" if proof(view, copy) else "withheld"
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from contracts.events import CopyKey, PlannedCopy
-from services.tier_routing.adapters import packs, settling, sweeping, tables, views
+from contracts.events import PlannedCopy
+from services.tier_routing.adapters import desk, packs, settling, sweeping, tables, views
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.domain import packing
-from services.tier_routing.domain.ledger import Wanted
+from services.tier_routing.domain.ledger import Wanted, next_generation
 from services.tier_routing.domain.policy import Decision, covers
 
 
@@ -70,7 +70,8 @@ def _change(connection: Connection, pack: Row[Any], decision: Decision, now: dat
     before = views.wanted_of(connection, pack.number)
     wanted = {each.copy for each in before if each.state == "wanted"}
     added = [copy for copy in decision.copies if copy not in wanted and not _is_over(copy, before, pack, now)]
-    cancelled = [copy for copy in wanted if _place(copy) not in {_place(each) for each in decision.copies}]
+    rests = {(_place(copy), copy.tier) for copy in decision.copies}
+    cancelled = [copy for copy in wanted if (_place(copy), copy.tier) not in rests]
     if not added and not cancelled and decision.commit_after == tuple(json.loads(pack.commit_after)):
         return None
     return Change(
@@ -108,16 +109,18 @@ def _adopt(
 
 
 def _set_wanted(connection: Connection, pack: Row[Any], decision: Decision, now: datetime) -> None:
-    before = views.wanted_of(connection, pack.number)
+    view = views.view_of(connection, pack)
+    before = {_place(each.copy): each for each in view.wanted}
     places = {_place(copy) for copy in decision.copies}
-    for each in before:
-        if each.state == "wanted" and _place(each.copy) not in places:
+    for place, each in before.items():
+        if each.state == "wanted" and place not in places:
             packs.want(connection, pack.number, each.copy, "cancelled")
     for copy in decision.copies:
-        if not _is_over(copy, before, pack, now):
-            packs.want(connection, pack.number, copy)
-    again = places & {_place(each.copy) for each in before if each.state == "cancelled"}
-    _take_back(connection, pack, again)
+        if not _is_over(copy, view.wanted, pack, now):
+            old = before.get(_place(copy))
+            # What lies in another tier can't be moved there: it is written again, and goes after the proof of that.
+            moved = old is not None and old.copy.tier != copy.tier
+            packs.want(connection, pack.number, copy, generation=next_generation(view, old) if old and moved else None)
 
 
 def _move(
@@ -128,7 +131,7 @@ def _move(
         "plan_id": plan_id,
         "policy": decision.policy,
         "rule": decision.rule,
-        "copies": json.dumps([copy.model_dump(mode="json") for copy in decision.copies]),
+        "copies": desk.copies_text(decision.copies),
         "commit_after": json.dumps(decision.commit_after),
     }
     if renew:
@@ -140,19 +143,6 @@ def _move(
     if not renew:
         for column in (table.c.secured_plan, table.c.archived_plan):
             connection.execute(mine.where(column == pack.plan_id).values({column.name: plan_id}))
-
-
-def _take_back(connection: Connection, pack: Row[Any], places: Iterable[tuple[str | None, ...]]) -> None:
-    """Copies that were let go are wanted again: what was known of them says nothing any more."""
-    view = views.view_of(connection, pack)
-    projects = {pack_id: project for project, pack_id in view.deidentified.items()}
-    wanted = set(places)
-    for one in view.observed:
-        if one.expired and _place_of(one.key, projects.get(one.key.pack_id)) in wanted:
-            table, key = tables.copies, one.key
-            mine = (table.c.sealed_id == key.sealed_id, table.c.target == key.target)
-            cleared = dict.fromkeys(("expired", "proven", "level", "written", "failed", "failure"))
-            connection.execute(table.update().where(*mine).values(cleared))
 
 
 def _decide_duplicates(connection: Connection, at: Desk, number: int, now: datetime) -> None:
@@ -174,10 +164,6 @@ def _is_over(copy: PlannedCopy, before: Iterable[Wanted], pack: Row[Any], now: d
 
 def _place(copy: PlannedCopy) -> tuple[str | None, ...]:
     return copy.form, copy.target, copy.key_domain, copy.project
-
-
-def _place_of(key: CopyKey, project: str | None) -> tuple[str | None, ...]:
-    return key.form, key.target, key.key_domain, project
 
 
 def _shown(copy: PlannedCopy) -> str:

@@ -147,6 +147,7 @@ wanted = Table(
     Column("tier", _NAME, nullable=False),
     Column("retention_days", Integer, index=True),
     Column("state", String(16), nullable=False),
+    Column("generation", Integer, nullable=False, server_default="1"),
 )
 
 deidentified = Table(

@@ -68,7 +68,7 @@ def wanted_of(connection: Connection, number: int) -> tuple[Wanted, ...]:
     """What the ledger wants, or wanted, of a pack."""
     table = tables.wanted
     mine = select(table).where(table.c.pack == number).order_by(table.c.form.desc(), table.c.target, table.c.key_domain)
-    return tuple(Wanted(packs.copy_of(row), row.state) for row in connection.execute(mine))
+    return tuple(Wanted(packs.copy_of(row), row.state, row.generation) for row in connection.execute(mine))
 
 
 def observed(connection: Connection, key: CopyKey) -> Observed:

@@ -27,12 +27,17 @@ Reason = Literal["superseded", "retention", "cancelled"]
 State = Literal["wanted", "cancelled", "expired"]
 
 
+FIRST_GENERATION = 1
+
+
 @dataclass(frozen=True)
 class Wanted:
-    """A planned copy, and whether it still is: a new plan cancels it, its retention ends it."""
+    """A planned copy, and whether it still is: a new plan cancels it, its retention ends it. ``generation`` is the
+    first one of it in its present tier."""
 
     copy: PlannedCopy
     state: State = "wanted"
+    generation: int = FIRST_GENERATION
 
 
 @dataclass(frozen=True)
@@ -135,8 +140,9 @@ class PackView:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What follows from a view. ``due`` are the planned copies that nothing settles yet, ``reached`` the targets with
-    a proven identified copy, ``failures`` the reasons of those that last gave none a place."""
+    """What follows from a view. ``due`` are the planned copies that nothing settles yet, each with the generation to be
+    written, ``reached`` the targets with a proven identified copy, ``failures`` the reasons of those that last gave
+    none a place."""
 
     secured: bool
     archived: bool
@@ -154,7 +160,7 @@ class Verdict:
 def evaluate(view: PackView) -> Verdict:
     """What the pack's events say together, whatever their order was."""
     wanted = tuple(each.copy for each in view.wanted if each.state == "wanted")
-    due = tuple(copy for copy in wanted if not is_settled(view, copy))
+    due = tuple(_due(view, each) for each in view.wanted if each.state == "wanted" and not is_settled(view, each.copy))
     reached = frozenset(c.target for c in wanted if c.form == "identified" and proof(view, c))
     return Verdict(
         secured=bool(wanted) and committed(view.commit_after, reached),
@@ -172,13 +178,19 @@ def evaluate(view: PackView) -> Verdict:
 
 
 def proof(view: PackView, copy: PlannedCopy) -> Observed | None:
-    """The newest proven generation of a planned copy."""
-    return max((one for one in _of(view, copy) if one.is_proven), key=lambda one: one.key.generation, default=None)
+    """The newest proven generation of a planned copy, in the tier that is planned."""
+    proven = (one for one in _of(view, copy) if one.is_proven and one.key.tier == copy.tier)
+    return max(proven, key=lambda one: one.key.generation, default=None)
 
 
 def is_settled(view: PackView, copy: PlannedCopy) -> bool:
     """Whether a planned copy is proven, or nothing was left of it to copy."""
     return proof(view, copy) is not None or _is_withheld(view, copy)
+
+
+def next_generation(view: PackView, before: Wanted) -> int:
+    """The first generation of a planned copy that was neither wanted nor heard of so far."""
+    return 1 + max([before.generation, *(one.key.generation for one in _of(view, before.copy))])
 
 
 def proven_copy(one: Observed) -> ProvenCopy:
@@ -226,13 +238,20 @@ def _of(view: PackView, copy: PlannedCopy) -> Iterator[Observed]:
     )
 
 
-def _place(key: CopyKey) -> tuple[str, str, str, str]:
-    return key.pack_id, key.form, key.target, key.key_domain
+def _due(view: PackView, each: Wanted) -> PlannedCopy:
+    """The copy with its generation: none that was given up, which must not come back, or that is in another tier."""
+    gone = [one.key.generation for one in _of(view, each.copy) if not _counts(one, each.copy)]
+    return each.copy.model_copy(update={"generation": max([each.generation, *(number + 1 for number in gone)])})
+
+
+def _counts(one: Observed, copy: PlannedCopy) -> bool:
+    return one.expired is None and one.removed is None and one.key.tier == copy.tier
 
 
 def _newest(view: PackView, copy: PlannedCopy) -> tuple[Observed, ...]:
-    """The newest generation of a planned copy, if any."""
-    return tuple(sorted(_of(view, copy), key=lambda one: one.key.generation))[-1:]
+    """The newest generation of a planned copy that counts, if any."""
+    candidates = (one for one in _of(view, copy) if _counts(one, copy))
+    return tuple(sorted(candidates, key=lambda one: one.key.generation))[-1:]
 
 
 def _waits_for(view: PackView, copy: PlannedCopy) -> Waiting:
@@ -241,7 +260,7 @@ def _waits_for(view: PackView, copy: PlannedCopy) -> Waiting:
     newest = _newest(view, copy)
     if pack_id is None:
         return Waiting(step="pack.deidentified")
-    if not newest and (pack_id, copy.key_domain) not in view.sealed:
+    if (pack_id, copy.key_domain) not in view.sealed and not any(_of(view, copy)):
         return Waiting(step="pack.sealed")
     if newest and newest[0].written and not newest[0].is_damaged:
         return Waiting(step="copy.verified", target=copy.target)
@@ -260,9 +279,12 @@ def _expiring(view: PackView, due: Iterable[PlannedCopy]) -> Iterator[tuple[Obse
 
 
 def _reason_to_expire(each: Wanted, one: Observed, best: Observed | None, identified_due: bool) -> Reason | None:
-    """Older generations go after the proof of a newer one, cancelled identified copies after those in their place."""
+    """Older generations go after the proof of a newer one, those in another tier after one in the tier that is planned,
+    cancelled identified copies after those in their place."""
     if each.state == "expired":
         return "retention"
     if each.state == "cancelled":
         return None if each.copy.form == "identified" and identified_due else "cancelled"
-    return "superseded" if best and one.key.generation < best.key.generation else None
+    if best is None or (one.key.tier == best.key.tier and one.key.generation >= best.key.generation):
+        return None
+    return "superseded"

@@ -63,7 +63,7 @@ class Decision:
             {
                 "policy": self.policy,
                 "rule": self.rule,
-                "copies": [copy.model_dump(mode="json") for copy in self.copies],
+                "copies": [demand(copy) for copy in self.copies],
                 "commit_after": list(self.commit_after),
             }
         )
@@ -93,6 +93,11 @@ class Policy:
         spoken = (rule for rule in self.rules if any(rule.match.accepts(arrival) for arrival in arrivals))
         rule = next(spoken, self.rules[-1])
         return Decision(policy=self.digest, rule=rule.name, copies=rule.copies, commit_after=rule.commit_after)
+
+
+def demand(copy: PlannedCopy) -> dict[str, object]:
+    """What policy says of a copy. Its generation is the ledger's business: plans must not be called after it."""
+    return copy.model_dump(mode="json", exclude={"generation"})
 
 
 def canonical_digest(document: Mapping[str, object]) -> str:

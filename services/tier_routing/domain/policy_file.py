@@ -16,6 +16,7 @@ from services.tier_routing.domain.policy import (
     Rule,
     canonical_digest,
     default_commit_after,
+    demand,
 )
 from services.tier_routing.domain.yaml_lines import DocumentRefused, LineReader, Node, SequenceNode, compose, line_of
 
@@ -245,6 +246,6 @@ def _rule_document(rule: Rule) -> dict[str, object]:
     return {
         "name": rule.name,
         "match": {**match, "study_age": [age.over, age.under] if age else None},
-        "copies": [copy.model_dump(mode="json") for copy in rule.copies],
+        "copies": [demand(copy) for copy in rule.copies],
         "commit_after": list(rule.commit_after),
     }

@@ -1,14 +1,16 @@
 """A new policy changes what is here only when the operator says so."""
 
 from services.tier_routing.ports import Selection
-from tests.integration.tier_routing.conftest import Site
+from tests.integration.tier_routing.conftest import Site, Told
 from tests.unit.tier_routing.makers import POLICY, instance, verified
 
 DEIDENTIFIED = "    - {form: deidentified, target: cloud-b, tier: hot, project: research}\n"
 PLAIN = POLICY.replace(DEIDENTIFIED, "")
 CLOUD_A = "    - {form: identified, target: cloud-a, tier: hot}\n"
 CLOUD_B = "    - {form: identified, target: cloud-b, tier: hot}\n"
+COLD_B, ICE_B = (CLOUD_B.replace("hot", tier) for tier in ("cold", "ice"))
 REPORTS = "      - {form: identified, target: cloud-a, tier: hot}\n"
+WITHOUT_B = PLAIN.replace(CLOUD_B, "")
 WITHOUT_A = PLAIN.replace(CLOUD_A + CLOUD_B, CLOUD_B)
 
 
@@ -16,7 +18,7 @@ async def archived(site: Site, text: str = PLAIN):
     site.text = text
     await site.store("a", instance(1))
     (plan,) = await site.plan()
-    await site.prove(plan)
+    await site.prove(plan, generation=1)
     await site.told()
     return plan
 
@@ -24,7 +26,7 @@ async def archived(site: Site, text: str = PLAIN):
 async def test_another_policy_alone_changes_nothing(site: Site):
     plan = await archived(site)
     site.text = WITHOUT_A
-    await site.hear(verified(site.key(plan, "cloud-a"), 99))
+    await site.hear(verified(site.key(plan, "cloud-a", 1), 99))
     await site.ledger.sweep(site.moment)
     assert await site.told() == []
 
@@ -97,20 +99,89 @@ async def test_a_policy_that_says_the_same_in_another_way_tells_nothing(site: Si
     assert await site.told() == []
 
 
-async def test_a_copy_that_is_wanted_again_must_be_proven_again(site: Site):
+async def test_a_copy_that_is_wanted_again_is_another_generation(site: Site):
+    """A late word on the one that was given up, which is being deleted, is no proof."""
     plan = await archived(site)
     site.text = WITHOUT_A
     await site.replan()
     site.text = PLAIN
     await site.replan()
-    again = (await site.told("pack.planned"))[-1]
-    assert "cloud-a" in [copy["target"] for copy in again.data["copies"]]
-    (pack,) = await site.ledger.packs_of(Selection(batch_id="a"))
-    assert {each["target"]: each["state"] for each in pack["copies"]}["cloud-a"] == "waiting"
-    site.now += 5
-    await site.hear(verified(site.key(plan, "cloud-a"), site.now))
-    (pack,) = await site.ledger.packs_of(Selection(batch_id="a"))
+    (again,) = await site.told("pack.planned")
+    assert _generations(again) == {"cloud-a": 2}
+    for generation, state in ((1, "waiting"), (2, "proven")):
+        site.now += 5
+        await site.hear(verified(site.key(plan, "cloud-a", generation), site.now))
+        (pack,) = await site.ledger.packs_of(Selection(batch_id="a"))
+        assert {each["target"]: each["state"] for each in pack["copies"]}["cloud-a"] == state
     assert pack["state"] == "archived"
+
+
+async def test_a_copy_that_its_retention_ended_is_another_generation_when_it_is_wanted_longer(site: Site):
+    await archived(site, PLAIN.replace(CLOUD_A + CLOUD_B, CLOUD_A.replace("}", ", retention: 30d}") + CLOUD_B))
+    site.now += 31 * 86400
+    assert await site.ledger.end_retention(site.moment) == 1
+    await site.told()
+    site.text = PLAIN
+    await site.replan()
+    (again,) = await site.told("pack.planned")
+    assert _generations(again) == {"cloud-a": 2}
+
+
+async def test_the_sweep_asks_for_the_generation_that_the_plan_asked_for(site: Site):
+    await archived(site)
+    for site.text in (WITHOUT_A, PLAIN):
+        await site.replan()
+    await site.told()
+    site.now += 120
+    await site.ledger.sweep(site.moment)
+    (again,) = await site.told("pack.planned")
+    assert _generations(again) == {"cloud-a": 2}
+
+
+async def test_another_tier_is_another_generation_and_the_old_one_goes_after_its_proof(site: Site):
+    """Until then nothing says that the copy lies in its new tier."""
+    plan = await archived(site)
+    site.text = PLAIN.replace(CLOUD_B, COLD_B)
+    answer = await site.replan()
+    assert (answer["changes"][0]["added"], answer["changes"][0]["cancelled"]) == (
+        ("identified/cloud-b/cold/clinical",),
+        ("identified/cloud-b/hot/clinical",),
+    )
+    told = await site.told()
+    assert [each.fact for each in told] == ["batch.secured", "pack.planned"]
+    assert _generations(told[-1]) == {"cloud-b": 2}
+    (pack,) = await site.ledger.packs_of(Selection(batch_id="a"))
+    assert [(each["tier"], each["state"]) for each in pack["copies"] if each["target"] == "cloud-b"] == [
+        ("cold", "waiting")
+    ]
+    site.now += 5
+    await site.hear(verified(site.key(plan, "cloud-b", 2).model_copy(update={"tier": "cold"}), site.now))
+    told = await site.told()
+    assert [each.fact for each in told] == ["copy.expired", "batch.archived"]
+    assert (told[0].data["copy_key"]["tier"], told[0].data["reason"]) == ("hot", "superseded")
+
+
+async def test_tiers_that_change_before_anything_was_written_share_no_generation(site: Site):
+    """The target may be away, and both plans wait in its queue: under one key the first to come would be the tier."""
+    await archived(site)
+    for site.text in (PLAIN.replace(CLOUD_B, COLD_B), WITHOUT_B, PLAIN.replace(CLOUD_B, ICE_B)):
+        await site.replan()
+    planned = await site.told("pack.planned")
+    assert [_generations(each) for each in planned] == [{"cloud-b": 2}, {"cloud-b": 3}]
+
+
+async def test_a_copy_that_stays_in_its_tier_after_all_is_not_written_again(site: Site):
+    plan = await archived(site)
+    for site.text in (PLAIN.replace(CLOUD_B, COLD_B), PLAIN):
+        await site.replan()
+    assert len(await site.told("pack.planned")) == 1
+    await site.hear(verified(site.key(plan, "cloud-b", 2).model_copy(update={"tier": "cold"}), site.now))
+    (expired,) = await site.told()
+    assert (expired.data["copy_key"]["tier"], expired.data["reason"]) == ("cold", "superseded")
+
+
+def _generations(planned: Told) -> dict[str, int]:
+    return {copy["target"]: copy["generation"] for copy in planned.data["copies"]}
 
 
 async def test_a_duplicate_that_the_new_plan_no_longer_covers_is_packed_on_its_own(site: Site):

@@ -24,7 +24,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 OFFERS = {
     "onsite": Offer("onsite", "DE", ("hot",), frozenset({"identified"})),
     "cloud-a": Offer("cloud-a", "EU", ("hot", "cold"), frozenset({"identified", "deidentified"})),
-    "cloud-b": Offer("cloud-b", "US", ("hot", "cold"), frozenset({"identified", "deidentified"})),
+    "cloud-b": Offer("cloud-b", "US", ("hot", "cold", "ice"), frozenset({"identified", "deidentified"})),
 }
 
 POLICY = """
@@ -62,6 +62,11 @@ def copy(target: str = "onsite", form: Any = "identified", **more: Any) -> Plann
     """A planned copy; a de-identified one is for the project ``research``."""
     own = {"key_domain": "clinical"} if form == "identified" else {"key_domain": "research", "project": "research"}
     return PlannedCopy(**({"form": form, "target": target, "tier": "hot"} | own | more))
+
+
+def due(target: str = "onsite", form: Any = "identified", generation: int = 1) -> PlannedCopy:
+    """A planned copy as it is told, with the generation to be written."""
+    return copy(target, form, generation=generation)
 
 
 def key(

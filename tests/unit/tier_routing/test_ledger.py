@@ -11,11 +11,12 @@ from services.tier_routing.domain.ledger import (
     Quarantine,
     Wanted,
     evaluate,
+    next_generation,
     observe,
     past_retention,
     proof,
 )
-from tests.unit.tier_routing.makers import NOON, at, copy, damaged, failed, key, verified, written
+from tests.unit.tier_routing.makers import NOON, at, copy, damaged, due, failed, key, verified, written
 
 COMMIT = ("onsite", "cloud-a|cloud-b")
 IDENTIFIED = tuple(Wanted(copy(target)) for target in ("onsite", "cloud-a", "cloud-b"))
@@ -89,7 +90,7 @@ def test_a_deidentified_copy_of_which_something_went_out_must_still_be_proven():
 def test_a_quarantine_of_another_project_settles_nothing():
     quarantines = {"other": Quarantine(withheld=1, released=0)}
     verdict = evaluate(view(wanted=(DEIDENTIFIED,), quarantines=quarantines))
-    assert verdict.due == (DEIDENTIFIED.copy,)
+    assert verdict.due == (due("cloud-b", "deidentified"),)
 
 
 def test_damage_after_the_proof_takes_it_back():
@@ -155,6 +156,50 @@ def test_a_removed_copy_is_no_proof():
     gone = replace(heard(verified(key()))[0], removed=at(9))
     assert not gone.is_proven
     assert proof(replace(view(), observed=(gone,)), copy()) is None
+
+
+ONE = (Wanted(copy("cloud-a")),)
+
+
+def given_up(pack: PackView, generation: int = 1) -> PackView:
+    gone = (replace(each, expired="cancelled") if each.key.generation == generation else each for each in pack.observed)
+    return replace(pack, observed=tuple(gone))
+
+
+def test_a_copy_is_due_in_its_first_generation_until_that_was_given_up():
+    assert evaluate(view(damaged(key("cloud-a", 1)), wanted=ONE)).due == (due("cloud-a"),)
+    late = given_up(view(verified(key("cloud-a", 1), 9), wanted=ONE))
+    assert evaluate(late).due == (due("cloud-a", generation=2),)
+    assert evaluate(late).waiting == (Waiting(step="copy.written", target="cloud-a"),)
+
+
+def test_a_generation_that_was_removed_is_not_asked_for_again_whoever_gave_it_up():
+    gone = replace(heard(verified(key("cloud-a", 1)))[0], removed=at(9))
+    assert evaluate(replace(view(wanted=ONE), observed=(gone,))).due == (due("cloud-a", generation=2),)
+
+
+def test_a_generation_is_due_again_when_what_was_to_replace_it_could_not_be_written():
+    """The first was superseded by the second, which is lost; nobody had the bytes of the third."""
+    events = [damaged(key("cloud-a", 1)), damaged(key("cloud-a", 2), 9), failed(key("cloud-a", 3))]
+    assert evaluate(given_up(view(*events, wanted=ONE))).due == (due("cloud-a", generation=2),)
+
+
+def test_a_proof_in_another_tier_is_none():
+    cold = (Wanted(copy("cloud-a", tier="cold"), generation=2),)
+    pack = view(verified(key("cloud-a", 1)), wanted=cold)
+    verdict = evaluate(pack)
+    assert (verdict.archived, verdict.expire, verdict.reached) == (False, (), frozenset())
+    assert verdict.due == (copy("cloud-a", tier="cold", generation=2),)
+    assert verdict.waiting == (Waiting(step="copy.written", target="cloud-a"),)
+    assert next_generation(pack, cold[0]) == 3
+
+
+def test_what_lies_in_another_tier_goes_when_the_planned_one_is_proven_whichever_is_older():
+    for tier, other, gone in (("hot", "cold", 2), ("cold", "hot", 1)):
+        wanted = (Wanted(copy("cloud-a", tier=tier)),)
+        keys = [key("cloud-a", n, tier=t) for n, t in ((1, "hot"), (2, "cold"))]
+        verdict = evaluate(view(*(verified(each) for each in keys), wanted=wanted))
+        assert [(one.key.tier, one.key.generation, why) for one, why in verdict.expire] == [(other, gone, "superseded")]
 
 
 def test_a_copy_waits_for_the_next_fact_of_its_way():

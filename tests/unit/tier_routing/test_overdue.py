@@ -7,7 +7,7 @@ import pytest
 
 from services.tier_routing.domain.ledger import PackView, Wanted, evaluate
 from services.tier_routing.domain.overdue import Standing, Step, interval, is_away, next_look, next_step
-from tests.unit.tier_routing.makers import NOON, at, copy, failed, key, policy, verified
+from tests.unit.tier_routing.makers import NOON, at, copy, due, failed, key, policy, verified
 from tests.unit.tier_routing.test_ledger import heard
 
 LIMITS = policy().overdue  # secured 1 m, archived 2 m, repeat 1 m, longest 10 m
@@ -24,16 +24,14 @@ def test_what_is_in_time_is_left_alone():
 
 
 def test_what_is_late_is_told_and_started_again():
-    assert next_step(WAITING, verdict(), LIMITS, (), at(60)) == Step(
-        restart=(copy("onsite"), copy("cloud-a")), tell=True
-    )
+    assert next_step(WAITING, verdict(), LIMITS, (), at(60)) == Step(restart=(due("onsite"), due("cloud-a")), tell=True)
 
 
 def test_what_is_secured_has_more_time():
     secured = replace(WAITING, secured=True)
     late = verdict(verified(key("onsite")))
     assert next_step(secured, late, LIMITS, (), at(119)) is None
-    assert next_step(secured, late, LIMITS, (), at(120)) == Step(restart=(copy("cloud-a"),), tell=True)
+    assert next_step(secured, late, LIMITS, (), at(120)) == Step(restart=(due("cloud-a"),), tell=True)
 
 
 def test_what_is_settled_is_never_started_again():
@@ -59,7 +57,7 @@ def test_a_target_that_is_merely_away_is_told_once_and_not_started_again():
 
 def test_a_dead_target_does_not_keep_the_others_from_being_started_again():
     away = verdict(failed(key("cloud-a"), retrying=True))
-    assert next_step(WAITING, away, LIMITS, {"cloud-a"}, at(60)) == Step(restart=(copy("onsite"),), tell=True)
+    assert next_step(WAITING, away, LIMITS, {"cloud-a"}, at(60)) == Step(restart=(due("onsite"),), tell=True)
 
 
 @pytest.mark.parametrize(
@@ -85,4 +83,4 @@ def test_a_late_pack_is_looked_at_when_there_may_be_something_to_do(standing, se
 
 def test_a_target_that_refuses_is_asked_again():
     refused = verdict(verified(key("onsite")), failed(key("cloud-a")))
-    assert next_step(WAITING, refused, LIMITS, (), at(60)) == Step(restart=(copy("cloud-a"),), tell=True)
+    assert next_step(WAITING, refused, LIMITS, (), at(60)) == Step(restart=(due("cloud-a"),), tell=True)

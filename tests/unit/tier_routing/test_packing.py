@@ -76,6 +76,11 @@ def test_a_pack_is_named_by_its_batches_and_a_plan_by_its_batches_and_policy():
     assert plan_id(KEY, ["a", "b"], decision()) != plan_id(KEY, ["a", "b"], changed)
 
 
+def test_the_digest_of_a_decision_stays_what_it_was_in_earlier_versions():
+    """Plans are called after it: with another one every replan would make another plan of the same."""
+    assert decision().digest == "4dff32232e8485f578197534fd29fe841396027ebe488ee33a66754d4f44be7f"
+
+
 def test_a_pack_has_no_more_batches_than_one_message_can_name():
     assert has_room(replace(PACK, batches=MOST_BATCHES - 1), 1, 1, TIMINGS)
     assert not has_room(replace(PACK, batches=MOST_BATCHES), 1, 1, TIMINGS)
