@@ -17,12 +17,12 @@ from typing import Any
 import yaml
 from pydantic_settings import BaseSettings
 
+from cli.asyncapi import asyncapi
 from cli.embedded.ports import SERVICES, Ports
 from cli.embedded.prepare import prepare
 from cli.embedded.services import environment
 from cli.site import Site
 from contracts.events import BY_SUBJECT
-from shared.messaging.describe import asyncapi
 from shared.service import OnDeadLetter, Service
 from shared.settings import ServiceSettings
 

@@ -3,8 +3,12 @@
 ``contracts/schemas/<subject>.json`` is the first revision, ``<subject>.2.json`` the second, and so on. A file is
 written once and never changed: an event that grew gets the next revision, an event that broke gets an error and needs
 a new major. The newest revision always demands what the model does; words alone make no revision.
+
+``SHA256SUMS`` beside them (``sha256sum -c`` reads it) says what each file was when it was frozen. It is only appended
+to: a line that changed is a contract that changed.
 """
 
+import hashlib
 import json
 import sys
 from collections.abc import Iterable
@@ -15,6 +19,7 @@ from contracts.compatibility import breaks, wordless
 from contracts.events import EVENTS, Event
 
 FOLDER = Path(__file__).parent / "schemas"
+SUMS = "SHA256SUMS"
 
 
 class ContractBroken(Exception):
@@ -60,6 +65,25 @@ def freeze(event: type[Event], folder: Path = FOLDER) -> Path | None:
     return folder / name
 
 
+def recorded(folder: Path = FOLDER) -> dict[str, str]:
+    """The SHA-256 sum of each frozen file of ``folder`` by its name, as it was when it was frozen."""
+    path = folder / SUMS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def sums(folder: Path = FOLDER) -> dict[str, str]:
+    """The SHA-256 sum of each file of ``folder`` by its name, as it is."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.json"))}
+
+
+def record(folder: Path = FOLDER) -> None:
+    """Append the sums of files that have none yet; what was once recorded stays, whatever the file is now."""
+    known = recorded(folder)
+    with (folder / SUMS).open("a", encoding="utf-8") as file:
+        file.writelines(f"{digest}  {name}\n" for name, digest in sums(folder).items() if name not in known)
+
+
 def main() -> int:
     """Freeze every event; exit status 1, and nothing more, when one broke."""
     try:
@@ -69,6 +93,7 @@ def main() -> int:
     except ContractBroken as broken:
         sys.stderr.write(f"{broken}\n")
         return 1
+    record()
     return 0
 
 

@@ -1,7 +1,7 @@
 """Golden messages: one per frozen schema revision, written once and kept for ever.
 
 ``python -m tests.contract.samples`` writes those that are missing. A message that was once on a stream stays readable,
-so a golden message is never changed.
+so a golden message is never changed; ``SHA256SUMS`` beside them tells of each what it was.
 """
 
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.events import EVENTS
-from contracts.freeze import load, revisions
+from contracts.freeze import load, record, revisions
 
 MESSAGES = Path(__file__).parent / "messages"
 
@@ -74,6 +74,7 @@ def main() -> None:
             if not (MESSAGES / path.name).exists():
                 text = json.dumps(message(load(path), event.subject), indent=2) + "\n"
                 (MESSAGES / path.name).write_text(text, encoding="utf-8")
+    record(MESSAGES)
 
 
 if __name__ == "__main__":

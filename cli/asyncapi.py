@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from contracts.freeze import FOLDER, load
 from shared.messaging.cloudevent import CONTENT_TYPE, EventType, data_schema
 from shared.messaging.names import durable
 
@@ -148,23 +149,9 @@ def _operation(row: FlowRow) -> dict[str, Any]:
 
 
 def _envelope_schema() -> dict[str, Any]:
-    text = {"type": "string"}
-    return {
-        "type": "object",
-        "description": "CloudEvents 1.0, JSON event format, structured content mode.",
-        "required": ["specversion", "id", "source", "type", "time", "data"],
-        "properties": {
-            "specversion": {"const": "1.0"},
-            "id": text | {"description": "Deterministic: the same for a repeat of the same fact."},
-            "source": text | {"description": "/causeway/<site>/<service>"},
-            "type": text,
-            "time": text | {"format": "date-time"},
-            "datacontenttype": {"const": "application/json"},
-            "dataschema": text,
-            "traceparent": text | {"description": "W3C Trace Context of the sending span."},
-            "data": {"type": "object"},
-        },
-    }
+    """The frozen one that integrators validate with; a document holds its schemas without a name of their own."""
+    schema = load(FOLDER / "cloudevent.json")
+    return {name: value for name, value in schema.items() if name not in ("$schema", "$id")}
 
 
 def _headers_schema() -> dict[str, Any]:

@@ -4,8 +4,10 @@ import json
 import re
 from typing import Any
 
+from cli.asyncapi import asyncapi, flow_rows
+from contracts.freeze import FOLDER, load
 from shared.messaging.bus import Bus
-from shared.messaging.describe import asyncapi, flow_rows
+from shared.messaging.cloudevent import CloudEvent
 from shared.service import On, OnDeadLetter, Service
 from shared.settings import ServiceSettings
 from tests.support.services import Echoed, Noted
@@ -59,3 +61,11 @@ def test_every_reference_of_the_document_leads_somewhere() -> None:
 def test_the_document_is_the_same_every_time() -> None:
     first, second = (json.dumps(asyncapi(service(), title="worker", version="1.0.0")) for _ in range(2))
     assert first == second
+
+
+def test_the_envelope_is_the_frozen_one() -> None:
+    """What integrators read in a document and what they validate with demand the same."""
+    frozen = load(FOLDER / "cloudevent.json")
+    envelope = asyncapi(service())["components"]["schemas"]["CloudEvent"]
+    assert (envelope["required"], envelope["properties"]) == (frozen["required"], frozen["properties"])
+    assert set(frozen["properties"]) == set(CloudEvent.model_fields)
