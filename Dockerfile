@@ -17,7 +17,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 \
 RUN groupadd --gid 10001 causeway && \
     useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin causeway && \
     mkdir -p /app /run/causeway && \
-    for folder in spool landing deid work sealed keys summaries targets kek projects secrets nats cloud-a cloud-b; do \
+    for folder in spool landing deid work sealed keys summaries targets kek projects secrets traces nats cloud-a cloud-b; do \
         install -d -m 0700 -o 10001 -g 10001 "/var/lib/causeway/${folder}"; \
     done
 WORKDIR /app

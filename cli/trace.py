@@ -1,6 +1,7 @@
 """``causeway trace``: the way of a study or a batch through every service, as a waterfall."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -39,14 +40,13 @@ def command(
     if (study is None) == (batch is None):
         fail("say either --study UID or --batch ID", status=2)
     site = site_of(data)
-    spans = every_span(site)
     try:
-        wanted = (_STUDY, study_ref(Api.of(site), study)) if study else (_BATCH, batch)
+        wanted = (_STUDY, study_ref(Api.of(site), study)) if study else (_BATCH, str(batch))
     except ApiError as error:
         fail(str(error))
-    traces = traces_with(spans, *wanted)
+    traces = traces_of(site, *wanted)
     if not traces:
-        fail("no span of it is known on this site (yet)")
+        fail(_where_else(site, *wanted))
     if as_json:
         emit_json([{"trace_id": trace_id, "spans": found} for trace_id, found in traces.items()])
         return
@@ -56,18 +56,44 @@ def command(
 
 def every_span(site: Site) -> list[Span]:
     """Every span that the services of ``site`` wrote."""
-    return [span for path in sorted(site.traces.glob("*.jsonl")) for span in read_spans(path)]
+    return list(_written(site))
 
 
-def traces_with(spans: Iterable[Span], name: str, value: str | None) -> dict[str, list[Span]]:
+def traces_of(site: Site, name: str, value: str) -> dict[str, list[Span]]:
+    """Like ``traces_with``, over every span of ``site``: read twice, so that only what is asked for is held."""
+    ids = {span["trace_id"] for span in _written(site) if _has(span, name, value)}
+    return _by_trace(span for span in _written(site) if span["trace_id"] in ids)
+
+
+def traces_with(spans: Sequence[Span], name: str, value: str | None) -> dict[str, list[Span]]:
     """Whole traces, by id, in which a span has the attribute ``name`` = ``value``; the earliest first."""
-    spans = list(spans)
     ids = {span["trace_id"] for span in spans if _has(span, name, value)}
+    return _by_trace(span for span in spans if span["trace_id"] in ids)
+
+
+def _written(site: Site) -> Iterator[Span]:
+    for path in sorted(site.traces.glob("*.jsonl")):
+        yield from read_spans(path)
+
+
+def _by_trace(spans: Iterable[Span]) -> dict[str, list[Span]]:
     found: dict[str, list[Span]] = {}
     for span in sorted(spans, key=lambda one: one["start"]):
-        if span["trace_id"] in ids:
-            found.setdefault(span["trace_id"], []).append(span)
+        found.setdefault(span["trace_id"], []).append(span)
     return found
+
+
+def _where_else(site: Site, name: str, value: str) -> str:
+    """Why there is no trace, and where it is instead."""
+    if site.traces.is_dir():
+        return "no span of it is known on this site (yet)"
+    endpoint = os.environ.get("CAUSEWAY_OTLP_ENDPOINT")
+    if endpoint:
+        return f"this site keeps no spans; its services send them to {endpoint}: look there for {name}={value}"
+    return (
+        "this site keeps no spans and its services send them nowhere: give them CAUSEWAY_OTLP_ENDPOINT "
+        "(docs/operations/install.md)"
+    )
 
 
 def _has(span: Span, name: str, value: str | None) -> bool:

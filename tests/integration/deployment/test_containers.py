@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.uid import generate_uid
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
 
@@ -18,6 +19,8 @@ from cli.setup.vault import container
 from tests.integration.deployment.containers import Containers
 from tests.support.instances import make_instances
 from tests.support.postgres import Postgres
+
+STUDY = str(generate_uid())
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("containers")]
 
@@ -54,7 +57,7 @@ def archived(document: dict[str, Any]) -> bool:
 
 def test_a_study_goes_from_c_store_to_proven_copies_in_both_clouds(site: Containers) -> None:
     """Every service with its own login on the bus and in the database, its own secrets and no more."""
-    instances = make_instances(5, seed=1)
+    instances = make_instances(5, study_uid=STUDY, seed=1)
     sender = AE(ae_title="CT")
     sender.add_requested_context(CTImageStorage)
     association = sender.associate("127.0.0.1", site.ports["dicom"])
@@ -109,6 +112,7 @@ def test_the_operators_command_works_on_it(site: Containers, tmp_path: Path) -> 
     home = tmp_path / "site"
     (home / "run").mkdir(parents=True)
     (home / "config").mkdir()
+    (home / "traces").symlink_to(site.folder / "volumes" / "traces")
     for path in (site.secrets / "operator").iterdir():
         (home / "run" / path.name).write_bytes(path.read_bytes())
     state = json.loads((home / "run" / "site.json").read_text())
@@ -131,5 +135,7 @@ def test_the_operators_command_works_on_it(site: Containers, tmp_path: Path) -> 
     status = causeway("status")
     assert status["dead_letters"] == 0
     assert status["studies"]["studies"]
+    seen = {span["service"] for trace in causeway("trace", "--study", STUDY) for span in trace["spans"]}
+    assert seen >= {"dicom_ingest", "tier_routing", "encryption", "replication", "verification", "catalog"}
     assert causeway("overdue") == []
     assert all(one["messages"] >= 0 for one in causeway("replay", "deid", "--from", "1", "--dry-run"))

@@ -15,6 +15,8 @@ from tests.unit.deployment.house import ROOT
 K8S = ROOT / "k8s"
 PLACES = ("base", "overlays/site", "overlays/cloud", "overlays/local")
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
+#: Of Kubernetes, whose schemas objects are held to.
+VERSION = "1.37"
 
 Object = dict[str, Any]
 
@@ -28,12 +30,17 @@ def kubectl() -> str:
     return found
 
 
-@lru_cache
-def built(place: str) -> tuple[Object, ...]:
-    """The objects of one overlay, as kubectl makes them."""
-    made = subprocess.run([kubectl(), "kustomize", str(K8S / place)], capture_output=True, text=True, check=False)
+def build(folder: Path) -> tuple[Object, ...]:
+    """The objects of the kustomization in ``folder``, as kubectl makes them."""
+    made = subprocess.run([kubectl(), "kustomize", str(folder)], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     return tuple(yaml.safe_load_all(made.stdout))
+
+
+@lru_cache
+def built(place: str) -> tuple[Object, ...]:
+    """The objects of one of ``PLACES``."""
+    return build(K8S / place)
 
 
 def of(place: str, *kinds: str) -> dict[str, Object]:

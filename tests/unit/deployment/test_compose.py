@@ -15,6 +15,7 @@ import yaml
 
 from cli.embedded.router import ROUTES, service_of
 from cli.setup import vault
+from cli.site import Site
 from services.tier_routing.adapters.targets import load_policy
 from shared.storage.targets import load_targets
 from tests.unit.deployment.house import ROOT, SERVICES, container, settings_of, variables_of
@@ -107,7 +108,7 @@ def test_a_store_is_written_by_its_owner_alone() -> None:
     writers: dict[str, set[str]] = {}
     for name in map(container, SERVICES):
         for source, writable in mounts(name).values():
-            if writable:
+            if writable and source != "traces":
                 writers.setdefault(source, set()).add(name)
     assert writers == {
         "spool": {"dicom-ingest"},
@@ -121,6 +122,16 @@ def test_a_store_is_written_by_its_owner_alone() -> None:
         "targets": {"replication"},
         "summaries": {"catalog"},
     }
+
+
+def test_the_operator_reads_the_spans_of_every_service() -> None:
+    """`causeway trace` looks for files in the folder of its site; each service writes one of its own."""
+    for service in SERVICES:
+        path = Path(CONTAINERS[container(service)]["environment"]["CAUSEWAY_TRACE_FILE"])
+        assert path.name == f"{service}.jsonl"
+        assert mounts(container(service))[str(path.parent)] == ("traces", True)
+    home = Site(Path(CONTAINERS["operator"]["environment"]["CAUSEWAY_DATA"]))
+    assert mounts("operator")[str(home.traces)] == ("traces", False)
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
@@ -176,11 +187,11 @@ def test_every_image_has_a_version() -> None:
 
 
 def test_long_running_containers_are_watched() -> None:
-    """Ours by the image's health check, the servers by one in the file; the collector's image has no shell to ask."""
+    """Ours by the image's health check, the servers by one in the file; the collector has nothing to ask with."""
     jobs = {"setup", "provision", "operator", "cloud-a-rules", "cloud-b-rules"}
     ours = {container(service) for service in SERVICES}
     unwatched = {name for name, found in CONTAINERS.items() if "healthcheck" not in found} - jobs - ours
-    assert unwatched == {"collector", "jaeger"}
+    assert unwatched == {"collector"}
 
 
 def test_no_literal_is_a_secret() -> None:

@@ -13,10 +13,8 @@ from cli.setup import manifests, vault
 from cli.setup.provision import Settings as ProvisionSettings
 from services.tier_routing.adapters.targets import load_policy
 from shared.storage.targets import load_targets
-from tests.unit.deployment.cluster import K8S, PLACES, WORKLOADS, built, everyone, labels, of, pod
+from tests.unit.deployment.cluster import K8S, PLACES, VERSION, WORKLOADS, built, everyone, labels, of, pod
 from tests.unit.deployment.house import ROOT, SERVICES, container, settings_of, variables_of
-
-VERSION = "1.37"
 
 
 def test_every_file_is_yaml_and_every_kustomization_names_files_that_are_there() -> None:
@@ -146,6 +144,7 @@ def test_compose_and_kubernetes_configure_a_service_alike() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     site = {"CAUSEWAY_SITE", "CAUSEWAY_NATS_URL", "CAUSEWAY_LOG_LEVEL", "CAUSEWAY_OTLP_ENDPOINT"}
     site |= {"CAUSEWAY_TIME_ZONE", "CAUSEWAY_STUDY_QUIET"}
+    site |= {"CAUSEWAY_TRACE_FILE"}  # pods on many nodes send their spans to a collector
     for name in map(container, SERVICES):
         main = pod(of("base", "Deployment", "StatefulSet")[name])["containers"][0]
         assert {row["name"] for row in main["env"]} == set(compose[name]["environment"]) - site, name

@@ -1,11 +1,16 @@
 """k8s/: who may reach whom, and whether every selector finds the pods that it means."""
 
+import os
 import re
+from pathlib import Path
+from urllib.parse import urlsplit
 
+import kubernetes_validate
 import pytest
+import yaml
 
 from cli.setup import vault
-from tests.unit.deployment.cluster import K8S, PLACES, WORKLOADS, labels, of, pod
+from tests.unit.deployment.cluster import K8S, PLACES, VERSION, WORKLOADS, build, labels, of, pod
 from tests.unit.deployment.house import SERVICES, container
 
 
@@ -64,3 +69,35 @@ def test_the_router_asks_every_replica_of_ingest_for_its_spool(place: str) -> No
     assert {f"dicom-ingest-{n}.{ingest['serviceName']}" for n in range(ingest["replicas"])} <= set(asked)
     names = of(place, "Service")[ingest["serviceName"]]["spec"]
     assert (names["clusterIP"], names["publishNotReadyAddresses"]) == ("None", True), "pods have names of their own"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_with_telemetry_spans_have_an_address_and_a_way_to_it(place: str, tmp_path: Path) -> None:
+    """An address alone leads nowhere where everything is denied that no policy names."""
+    here = {name: os.path.relpath(K8S / name, tmp_path.resolve()) for name in (place, "components/telemetry")}
+    overlay = {"kind": "Kustomization", "namespace": "causeway", "resources": [here[place]]}
+    overlay["components"] = [here["components/telemetry"]]
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    made = build(tmp_path.resolve())
+    for found in made:
+        kubernetes_validate.validate(found, VERSION, strict=True)
+    (settings,) = (one["data"] for one in made if one["metadata"]["name"].startswith("causeway-settings"))
+    address = urlsplit(settings["CAUSEWAY_OTLP_ENDPOINT"])
+    (policy,) = (
+        one["spec"] for one in made if (one["kind"], one["metadata"]["name"]) == ("NetworkPolicy", "telemetry")
+    )
+    (way,) = policy["egress"]
+    assert way["ports"] == [{"port": address.port}]
+    (peer,) = way["to"]
+    namespace = peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    assert str(address.hostname).split(".")[1] == namespace
+    chosen = policy["podSelector"]["matchLabels"].items()
+    pods = {one["metadata"]["name"]: labels(one) for one in made if one["kind"] in WORKLOADS}
+    assert {name for name, has in pods.items() if chosen <= has.items()} == set(map(container, SERVICES))
+
+
+def test_the_operator_is_told_where_spans_go() -> None:
+    (main,) = pod(of("base", "Deployment")["operator"])["containers"]
+    reference = {row["name"]: row.get("valueFrom") for row in main["env"]}["CAUSEWAY_OTLP_ENDPOINT"]
+    source = reference["configMapKeyRef"]
+    assert source["key"] in of("base", "ConfigMap")[source["name"]]["data"]
