@@ -116,6 +116,13 @@ def test_every_variable_is_a_setting_of_its_service(service: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
+def test_only_where_volumes_replicate_is_the_spool_called_redundant(place: str) -> None:
+    main = pod(of(place, "StatefulSet")["dicom-ingest"])["containers"][0]
+    given = {row["name"]: row["value"] for row in main["env"]}
+    assert given["CAUSEWAY_SPOOL_STORAGE"] == ("single-disk" if place.endswith("local") else "redundant")
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_settings_of_a_site_are_settings_of_some_service(place: str) -> None:
     everything = set().union(*map(variables_of, SERVICES))
     shared = next(found for name, found in of(place, "ConfigMap").items() if name.startswith("causeway-settings"))
