@@ -89,10 +89,11 @@ def parameters_of(site: Site) -> dict[str, list[str]]:
 
 
 def parameters(site: Site) -> dict[str, list[str]]:
-    """The same for a command, which ends without them."""
+    """The same for a command, which ends without them, or without a site."""
     try:
+        site.state()
         return parameters_of(site)
-    except NoTargets as error:
+    except (SiteDown, NoTargets) as error:
         fail(str(error))
 
 

@@ -6,6 +6,7 @@ Nothing is decoded: a file's data set is sent byte for byte. So a file is only l
 
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -185,7 +186,9 @@ def _walk(dataset: Window, syntax: str, found: dict[int, str]) -> None:
 def _leniently(path: Path) -> dict[int, str]:
     """The SOP UIDs of a file that breaks the standard and that pydicom reads all the same."""
     try:
-        dataset = pydicom.dcmread(path, stop_before_pixels=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is odd about it is said once, by whoever reports the file
+            dataset = pydicom.dcmread(path, stop_before_pixels=True)
         return {
             _SOP_CLASS: str(dataset.get("SOPClassUID", "")),
             _SOP_INSTANCE: str(dataset.get("SOPInstanceUID", "")),

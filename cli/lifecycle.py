@@ -44,10 +44,10 @@ def up(
             supervisor = start(site, port_base)
         except (StartFailed, SiteDown, ValueError) as error:
             fail(str(error))
-        _show(site, as_json)
-        if not detach and supervisor is not None:
-            say("Ctrl-C stops it.")
-            _stay(supervisor)
+        if detach or supervisor is None:
+            _show(site, as_json)
+        else:
+            _stay(site, supervisor, as_json)
 
 
 def _show(site: Site, as_json: bool) -> None:
@@ -59,8 +59,10 @@ def _show(site: Site, as_json: bool) -> None:
         table(f"Causeway runs on {site.data}", ("endpoint", "address"), endpoints.items())
 
 
-def _stay(supervisor: subprocess.Popen[bytes]) -> None:
+def _stay(site: Site, supervisor: subprocess.Popen[bytes], as_json: bool) -> None:
     try:
+        _show(site, as_json)
+        say("Ctrl-C stops it.")
         sys.exit(supervisor.wait())
     except KeyboardInterrupt:
         _terminate(supervisor)
