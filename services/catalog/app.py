@@ -22,7 +22,9 @@ from contracts.events import (
 )
 from services.catalog.adapters.backlog import StreamBacklog
 from services.catalog.adapters.documents import StoredDocuments
+from services.catalog.adapters.index import SqlIndex, SqlQuestions
 from services.catalog.adapters.tables import outbox
+from services.catalog.adapters.writer import LeasedStudies
 from services.catalog.config import Settings
 from services.catalog.handlers.events import EventHandlers
 from services.catalog.handlers.http import HttpHandlers
@@ -40,47 +42,38 @@ def build(settings: Settings | None = None) -> Service:
     """Construct the catalogue."""
     settings = settings or Settings()
     bus = Bus(settings, "catalog")
-    database = Database(settings.database_url)
+    database, site_key = Database(settings.database_url), SiteKey.load(settings.site_key_file)
     urls = {"landing": settings.landing_url, "deid": settings.deid_url, "summaries": settings.summaries_url}
     documents = StoredDocuments({name: open_store(url) for name, url in urls.items()})
-    out = Outbox(outbox, database, bus)
-    events = EventHandlers(
-        database=database,
-        documents=documents,
-        quiet=settings.study_quiet,
-        quiet_by_source=settings.study_quiet_by_source,
-    )
+    index, out = SqlIndex(database), Outbox(outbox, database, bus)
+    quiet, by_source = settings.study_quiet, settings.study_quiet_by_source
+    on = EventHandlers(arrivals=index, copies=index, documents=documents, quiet=quiet, quiet_by_source=by_source)
+    studies, backlog = LeasedStudies(database=database, outbox=out, site_key=site_key), StreamBacklog(bus, "catalog")
     life = LifeCycle(
-        database=database,
-        documents=documents,
-        backlog=StreamBacklog(bus, "catalog"),
-        site_key=SiteKey.load(settings.site_key_file),
-        out=out,
-        look_every=settings.study_look_every,
+        studies=studies, documents=documents, backlog=backlog, site_key=site_key, look_every=settings.study_look_every
     )
     return Service(
         name="catalog",
         settings=settings,
         bus=bus,
         consumes=(
-            On(BatchStored, events.batch_stored),
-            On(PackPlanned, events.pack_planned),
-            On(PackDeidentified, events.pack_deidentified),
-            On(InstancesQuarantined, events.instances_quarantined),
-            On(PackSealed, events.pack_sealed),
-            On(CopyWritten, events.copy_written),
-            On(CopyVerified, events.copy_verified),
-            On(CopyDamaged, events.copy_damaged),
-            On(CopyFailed, events.copy_failed),
-            On(CopyRemoved, events.copy_removed),
-            On(BatchArchived, events.batch_archived),
-            On(OrderPlaced, events.order_known),
-            On(OrderChanged, events.order_known),
-            On(OrderCancelled, events.order_cancelled),
+            On(BatchStored, on.batch_stored),
+            On(PackPlanned, on.pack_planned),
+            On(PackDeidentified, on.pack_deidentified),
+            On(InstancesQuarantined, on.instances_quarantined),
+            On(PackSealed, on.pack_sealed),
+            On(CopyWritten, on.copy_written),
+            On(CopyVerified, on.copy_verified),
+            On(CopyDamaged, on.copy_damaged),
+            On(CopyFailed, on.copy_failed),
+            On(CopyRemoved, on.copy_removed),
+            On(BatchArchived, on.batch_archived),
+            *(On(order, on.order_known) for order in (OrderPlaced, OrderChanged)),
+            On(OrderCancelled, on.order_cancelled),
         ),
         publishes=(StudyReceived, StudyCompleted, StudyRevised, StudyArchived),
         tasks=(Task("outbox", out.relay), Task("life-cycle", life.run)),
-        routes=HttpHandlers(database=database, access=log_access).routes(),
+        routes=HttpHandlers(questions=SqlQuestions(database), access=log_access).routes(),
         checks={"database": database.check},
         starts=(lambda: database.migrate("services.catalog.migrations"),),
         stops=(database.close,),

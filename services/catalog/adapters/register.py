@@ -2,19 +2,16 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from contracts.formats.manifest import Instance
 from services.catalog.adapters import tables
 from services.catalog.adapters.standing import look_ahead
 from services.catalog.adapters.upsert import batched, insert_all, insert_new
 from services.catalog.domain import attributes as named
+from services.catalog.domain.arrival import Arrived, Batch
 from services.catalog.domain.dicom_json import Attributes, first, number, some
-from services.catalog.domain.identity import identity
 from services.catalog.domain.requests import requests_of, sequence_of
 
 #: Number of Study Related Instances, where a sender states it (PS3.3 section C.3.4).
@@ -22,32 +19,6 @@ _EXPECTED = "00201208"
 
 #: Values in one condition: PostgreSQL and SQLite take more, plans get no better.
 _AT_ONCE = 500
-
-
-@dataclass(frozen=True)
-class Arrived:
-    """One instance of a batch with its header (empty where there is none that can be read)."""
-
-    instance: Instance
-    header: Attributes
-
-    @cached_property
-    def identity(self) -> bytes:
-        """Its 16 bytes."""
-        one = self.instance
-        return identity(one.sop_instance_uid, one.dataset_sha256, one.transfer_syntax)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A batch as it goes into the index; ``closed`` is the event's time, ``quiet`` the source's pause, in seconds."""
-
-    batch_id: str
-    study_uid: str | None
-    study_ref: str
-    closed: float
-    quiet: float
-    arrived: tuple[Arrived, ...]
 
 
 def register(connection: Connection, batch: Batch) -> int:

@@ -1,23 +1,12 @@
 """How studies stand: what a decision needs of each in one query, and when it is to be looked at again."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, exists, func, or_, select
 
 from services.catalog.adapters.tables import batch, ordered, series, study
 from services.catalog.domain.lifecycle import State, Study, coming
-
-
-@dataclass(frozen=True)
-class Due:
-    """A study with what the decision needs, and the revision that a writer must find unchanged."""
-
-    study_uid: str
-    study_ref: str
-    revision: int
-    series: int
-    study: Study
+from services.catalog.domain.telling import Due
 
 
 def standings() -> Select[Any]:

@@ -7,10 +7,11 @@ from sqlalchemy import Connection, and_, func, select
 
 from contracts.events import ProvenCopy
 from services.catalog.adapters.copies import told
-from services.catalog.adapters.standing import Due, due, look_ahead, standings
+from services.catalog.adapters.standing import due, look_ahead, standings
 from services.catalog.adapters.tables import batch, copy, instance, pack_entry, series, study
 from services.catalog.domain.copies import state_of
 from services.catalog.domain.lifecycle import Step
+from services.catalog.domain.telling import Due
 
 #: At most this many studies of each kind are looked at in one round.
 _ROUND = 100

@@ -2,8 +2,8 @@
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
+from services.catalog.adapters.lease import lease_table
 from shared.messaging.outbox import outbox_table
-from shared.sql.lease import lease_table
 
 metadata = MetaData()
 

@@ -1,9 +1,6 @@
 """One method per event; each is one transaction and may be repeated."""
 
-from collections.abc import Callable
-from typing import Any
-
-from sqlalchemy import Connection
+from collections.abc import Mapping
 
 from contracts.events import (
     Batch,
@@ -23,33 +20,35 @@ from contracts.events import (
     PackSealed,
 )
 from contracts.formats.manifest import Manifest, merge
-from services.catalog.adapters import copies, orders, register
-from services.catalog.adapters.register import Arrived
+from services.catalog.domain import arrival
 from services.catalog.domain.identity import identity
-from services.catalog.ports import Documents
+from services.catalog.ports import Arrivals, Copies, Documents
 from shared.messaging.cloudevent import Received
-from shared.sql.database import Database
 
 
 class EventHandlers:
     """Keeps the index. ``quiet`` and ``quiet_by_source`` are seconds (by calling AE title)."""
 
     def __init__(
-        self, *, database: Database, documents: Documents, quiet: float, quiet_by_source: dict[str, float]
+        self,
+        *,
+        arrivals: Arrivals,
+        copies: Copies,
+        documents: Documents,
+        quiet: float,
+        quiet_by_source: Mapping[str, float],
     ) -> None:
-        self._database = database
+        self._arrivals = arrivals
+        self._copies = copies
         self._documents = documents
         self._quiet = quiet
         self._quiet_by_source = quiet_by_source
-
-    async def _write(self, work: Callable[[Connection], Any]) -> None:
-        await self._database.run(work)
 
     async def batch_stored(self, received: Received[BatchStored]) -> None:
         """Put the batch's instances, series and study into the index."""
         event = received.data
         manifest = await self._documents.manifest(event.batch.manifest)
-        batch = register.Batch(
+        batch = arrival.Batch(
             batch_id=event.batch.batch_id,
             study_uid=event.study_uid,
             study_ref=event.study_ref,
@@ -57,15 +56,15 @@ class EventHandlers:
             quiet=self._pause(manifest),
             arrived=await self._arrived(event.batch, manifest),
         )
-        await self._write(lambda connection: register.register(connection, batch))
+        await self._arrivals.register(batch)
 
     def _pause(self, manifest: Manifest) -> float:
         source = manifest.source.calling_ae if manifest.source else None
         return self._quiet_by_source.get(source or "", self._quiet)
 
-    async def _arrived(self, batch: Batch, manifest: Manifest) -> tuple[Arrived, ...]:
+    async def _arrived(self, batch: Batch, manifest: Manifest) -> tuple[arrival.Arrived, ...]:
         headers = [header.header or {} async for header in self._documents.headers(batch)]
-        return tuple(Arrived(one, header) for one, header in zip(manifest.instances, headers, strict=True))
+        return tuple(arrival.Arrived(one, header) for one, header in zip(manifest.instances, headers, strict=True))
 
     async def pack_planned(self, received: Received[PackPlanned]) -> None:
         """Note where each instance lies in the pack: the merged manifest is a pure function of the batches'."""
@@ -75,7 +74,7 @@ class EventHandlers:
         entries = [
             (identity(one.sop_instance_uid, one.dataset_sha256, one.transfer_syntax), one) for one in merged.instances
         ]
-        await self._write(lambda connection: copies.add_entries(connection, event.pack_id, entries))
+        await self._copies.add_entries(event.pack_id, entries)
 
     async def pack_deidentified(self, received: Received[PackDeidentified]) -> None:
         """Note which original instance lies where in the de-identified pack."""
@@ -86,21 +85,20 @@ class EventHandlers:
             for link in await self._documents.links(event.links)
         }
         entries = [(originals[one.entry], one) for one in manifest.instances]
-        await self._write(lambda connection: copies.add_entries(connection, event.pack_id, entries))
+        await self._copies.add_entries(event.pack_id, entries)
 
     async def instances_quarantined(self, received: Received[InstancesQuarantined]) -> None:
         """Note what was withheld, and why."""
-        await self._write(lambda connection: copies.add_withheld(connection, received.data))
+        await self._copies.add_withheld(received.data)
 
     async def pack_sealed(self, received: Received[PackSealed]) -> None:
         """Note the seal, without which no copy can be located."""
-        await self._write(lambda connection: copies.add_sealed(connection, received.data.sealed))
+        await self._copies.add_sealed(received.data.sealed)
 
     async def copy_written(self, received: Received[CopyWritten]) -> None:
         """Note an unproven copy."""
         event = received.data
-        facts = {"written": event.written.timestamp()}
-        await self._write(lambda connection: copies.add_copy(connection, event.copy_key, "written", **facts))
+        await self._copies.add_copy(event.copy_key, "written", written=event.written.timestamp())
 
     async def copy_verified(self, received: Received[CopyVerified]) -> None:
         """Note a proof: when, and of what level."""
@@ -110,31 +108,30 @@ class EventHandlers:
             "proven": event.proven.timestamp(),
             "level": event.level,
         }
-        await self._write(lambda connection: copies.add_copy(connection, event.copy_key, "proven", **facts))
+        await self._copies.add_copy(event.copy_key, "proven", **facts)
 
     async def copy_damaged(self, received: Received[CopyDamaged]) -> None:
         """Note that a copy is not what it should be."""
         event = received.data
-        await self._write(lambda connection: copies.add_copy(connection, event.copy_key, "damaged"))
+        await self._copies.add_copy(event.copy_key, "damaged", damaged=event.found.timestamp())
 
     async def copy_failed(self, received: Received[CopyFailed]) -> None:
         """Note a copy that its target refuses."""
-        event = received.data
-        await self._write(lambda connection: copies.add_copy(connection, event.copy_key, "failed"))
+        await self._copies.add_copy(received.data.copy_key, "failed")
 
     async def copy_removed(self, received: Received[CopyRemoved]) -> None:
         """Note that a copy is gone."""
         event = received.data
-        await self._write(lambda connection: copies.add_copy(connection, event.copy_key, "removed"))
+        await self._copies.add_copy(event.copy_key, "removed", removed=event.removed.timestamp())
 
     async def batch_archived(self, received: Received[BatchArchived]) -> None:
         """Note that a batch needs its plain bytes no more."""
-        await self._write(lambda connection: copies.archive_batch(connection, received.data, received.time.timestamp()))
+        await self._arrivals.archive_batch(received.data, received.time.timestamp())
 
     async def order_known(self, received: Received[OrderPlaced | OrderChanged]) -> None:
         """Note an order: evidence that a study was expected."""
-        await self._write(lambda connection: orders.add_order(connection, received.data, cancelled=False))
+        await self._arrivals.add_order(received.data)
 
     async def order_cancelled(self, received: Received[OrderCancelled]) -> None:
         """Note that an order is void."""
-        await self._write(lambda connection: orders.add_order(connection, received.data, cancelled=True))
+        await self._arrivals.cancel_order(received.data)

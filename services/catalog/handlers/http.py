@@ -1,18 +1,14 @@
 """QIDO-RS (PS3.18 section 10.6) and the operator's questions, over HTTP."""
 
 from collections.abc import Callable
-from typing import Any
 
-from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from services.catalog.adapters import locations, studies
-from services.catalog.adapters.searching import search
 from services.catalog.domain.attributes import Level
-from services.catalog.domain.search import BadQuery, read_query
-from shared.sql.database import Database
+from services.catalog.domain.search import BadQuery, Search, read_query
+from services.catalog.ports import Questions
 
 _DICOM_JSON = "application/dicom+json"
 
@@ -25,8 +21,8 @@ Access = Callable[..., None]
 class HttpHandlers:
     """Answers from the index. ``access`` logs who read which kind of patient data."""
 
-    def __init__(self, *, database: Database, access: Access) -> None:
-        self._database = database
+    def __init__(self, *, questions: Questions, access: Access) -> None:
+        self._questions = questions
         self._access = access
 
     def routes(self) -> tuple[Route, ...]:
@@ -64,23 +60,20 @@ class HttpHandlers:
             query = read_query(level, request.query_params.multi_items(), fixed)
         except BadQuery as error:
             return JSONResponse({"error": error.reason}, status_code=400)
-        base = _base(request)
-        found = await self._database.read(lambda connection: search(connection, query, base))
+        found, has_more = await self._questions.search(query, _base(request))
         self._access(request, resource=level.name.lower(), count=len(found))
         response = JSONResponse(found, media_type=_DICOM_JSON)
-        for warning in _warnings(query.fuzzy, query.unused):
+        for warning in _warnings(query, has_more):
             response.headers.append("Warning", warning)
         return response
 
     async def listing(self, request: Request) -> Response:
         """Every study and how far it is; one alone with ``?study=UID``."""
-        uid = request.query_params.get("study")
-        return JSONResponse(await self._database.read(lambda connection: _overview(connection, uid)))
+        return JSONResponse(await self._questions.overview(request.query_params.get("study")))
 
     async def where(self, request: Request) -> Response:
         """Where every version of one instance lies."""
-        uid = request.path_params["instance"]
-        document = await self._database.read(lambda connection: locations.where(connection, uid))
+        document = await self._questions.where(request.path_params["instance"])
         self._access(request, resource="instance", count=0 if document is None else 1)
         if document is None:
             return JSONResponse({"error": "no such instance is known"}, status_code=404)
@@ -89,14 +82,9 @@ class HttpHandlers:
     async def where_all(self, request: Request) -> Response:
         """Where every instance of a study lies; of those without a study for ``-``."""
         study = request.path_params["study"]
-        uid = None if study == "-" else study
-        documents = await self._database.read(lambda connection: locations.where_all(connection, uid))
+        documents = await self._questions.where_all(None if study == "-" else study)
         self._access(request, resource="instance", count=len(documents))
         return JSONResponse(documents)
-
-
-def _overview(connection: Connection, study_uid: str | None) -> dict[str, Any]:
-    return {"studies": studies.listing(connection, study_uid), "without_study": studies.without_study(connection)}
 
 
 def _accepts_dicom_json(request: Request) -> bool:
@@ -110,11 +98,11 @@ def _base(request: Request) -> str:
     return f"{request.url.scheme}://{host}/dicom-web"
 
 
-def _warnings(fuzzy: bool, unused: tuple[str, ...]) -> list[str]:
-    """The warnings of PS3.18 section 10.6.3.2 (code 299 of RFC 7234)."""
-    told = []
-    if fuzzy:
-        told.append('299 causeway "The fuzzymatching parameter is not supported. Only literal matching was performed."')
-    if unused:
-        told.append('299 causeway "Some query parameters are not supported at this level and were ignored."')
-    return told
+def _warnings(query: Search, has_more: bool) -> list[str]:
+    """The warnings of PS3.18 sections 8.3.4.4 and 10.6.3 (code 299 of RFC 7234)."""
+    told = {
+        "The fuzzymatching parameter is not supported. Only literal matching was performed.": query.fuzzy,
+        "Some query parameters are not supported at this level and were ignored.": query.unused,
+        "There are additional results that can be requested.": has_more,
+    }
+    return [f'299 causeway "{text}"' for text, holds in told.items() if holds]

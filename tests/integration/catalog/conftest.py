@@ -1,7 +1,7 @@
 """An empty index on each of the databases, and what is put into it."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -9,10 +9,16 @@ from shared.sql.database import Database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator[Database]:
-    """An empty index."""
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database."""
     sqlite = f"sqlite:///{tmp_path}/catalog.sqlite3"
-    made = Database(sqlite if request.param == "sqlite" else request.getfixturevalue("postgres"))
+    return sqlite if request.param == "sqlite" else str(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    """An empty index."""
+    made = Database(url)
     await made.migrate("services.catalog.migrations")
     yield made
     await made.close()

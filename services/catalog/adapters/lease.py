@@ -63,12 +63,6 @@ def holds(connection: Connection, table: Table, lease: Lease) -> bool:
     return connection.execute(found).scalar_one_or_none() is not None
 
 
-def release(connection: Connection, table: Table, lease: Lease) -> None:
-    """Let the next one in at once; quiet when the lease was lost."""
-    mine = (table.c.name == lease.name) & (table.c.holder == lease.holder) & (table.c.term == lease.term)
-    connection.execute(table.update().where(mine).values(expires=0.0))
-
-
 def _now(connection: Connection) -> ColumnElement[float]:
     """Seconds since 1970 by the database, at this statement and not at the transaction's begin."""
     if connection.dialect.name == "postgresql":
