@@ -137,6 +137,13 @@ def test_status_has_every_section(told: dict[str, Finished]) -> None:
     assert isinstance(status["dead_letters"], int)
 
 
+def test_status_is_shown_to_people_too(running: RunningSite, study: Study) -> None:
+    answer = CliRunner().invoke(app, ["status", "--data", str(running.site.data)])
+    assert (answer.exit_code, answer.stderr) == (0, "")
+    for title in ("Endpoints", "Processes", "Studies", "Copies", "Consumers with work", "dead letters: "):
+        assert title in answer.stdout
+
+
 def test_each_of_the_others_prints_one_document(told: dict[str, Finished], running: RunningSite) -> None:
     assert document(told["wait"])["reached"]
     assert isinstance(document(told["overdue"]), list)

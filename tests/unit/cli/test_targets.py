@@ -1,11 +1,12 @@
 """``targets.yaml`` of an embedded site is the operator's once it is there; only the stand-ins follow the site."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from cli.embedded.ports import Ports
-from cli.embedded.prepare import other_clouds, prepare
+from cli.embedded.prepare import ensure_cloud, other_clouds, prepare
 from cli.site import Site
 from cli.targets import NoTargets, targets_of
 
@@ -74,6 +75,7 @@ def test_a_stand_in_that_was_removed_stays_removed(site: Site) -> None:
     site.targets.write_text(before)
     prepare(site, Ports.from_base(20000))
     assert site.targets.read_text() == before
+    asyncio.run(asyncio.wait_for(ensure_cloud(site, "cloud-b"), 5))
 
 
 def test_a_file_that_is_no_yaml_is_left_and_told(site: Site) -> None:
