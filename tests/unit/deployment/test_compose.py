@@ -194,6 +194,13 @@ def test_long_running_containers_are_watched() -> None:
     assert unwatched == {"collector"}
 
 
+def test_every_job_is_waited_for() -> None:
+    """`docker compose up --wait` takes the end of any other for a failure (docker/compose issue 10596)."""
+    waits = [wait for found in CONTAINERS.values() for wait in found.get("depends_on", {}).items()]
+    ending = {name for name, wait in waits if wait["condition"] == "service_completed_successfully"}
+    assert ending == {"setup", "provision", "cloud-a-rules", "cloud-b-rules"}
+
+
 def test_no_literal_is_a_secret() -> None:
     for name, found in CONTAINERS.items():
         for variable in found.get("environment", {}):

@@ -204,10 +204,11 @@ def test_the_sample_policy_is_the_one_of_the_examples() -> None:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_the_bus_keeps_as_many_copies_as_it_has_servers(place: str) -> None:
+    """Whoever makes its streams: the provisioner, or the operator after their loss."""
     servers = of(place, "StatefulSet")["nats"]["spec"]["replicas"]
-    job = pod(of(place, "Job")["provisioner"])["containers"][0]
-    copies = {row["name"]: row.get("value") for row in job["env"]}["CAUSEWAY_STREAM_REPLICAS"]
-    assert str(servers) == copies
+    for maker in (of(place, "Job")["provisioner"], of(place, "Deployment")["operator"]):
+        given = {row["name"]: row.get("value") for row in pod(maker)["containers"][0]["env"]}
+        assert given["CAUSEWAY_STREAM_REPLICAS"] == str(servers)
     assert servers == (1 if place.endswith("local") else 3)
 
 
