@@ -67,6 +67,7 @@ def build(settings: Settings | None = None) -> Service:
             On(CopyExpired, Expiry(ledger).copy_expired),
         ),
         publishes=(CopyVerified, CopyDamaged),
+        stores=("database",),
         tasks=(Task("outbox", outgoing.relay), *(Task(f"proofs-{name}", of.schedule) for name, of in each.items())),
         routes=(VerifyRoute(ledger, each).route(),),
         checks={"database": database.check},

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from contracts.events import CopyDamaged, CopyKey, CopyVerified, Sealed
 from services.verification.adapters.tables import copies, inbox
-from services.verification.domain.copies import Cause, KnownCopy, Outcome, damaged, event_id, verified
+from services.verification.domain.copies import Cause, KnownCopy, Outcome, damaged, event_id, unproven, verified
 from services.verification.domain.proving import Proof
 from shared.identity import SiteKey
 from shared.messaging.inbox import Inbox
@@ -118,7 +118,8 @@ class CopyLedger:
             fact: CopyVerified | CopyDamaged = verified(copy, now, cause)
         else:
             change = {"state": "damaged", "due": None}
-            fact = damaged(copy, outcome, now, cause, _of_pack(connection, copy.copy_key.sealed_id))
+            others = _of_pack(connection, copy.copy_key.sealed_id)
+            fact = damaged(copy, outcome, now, cause, others, _unproven(connection, copy.copy_key))
         change |= {
             "study_ref": copy.sealed.study_ref,
             "copy_key": copy.copy_key.model_dump_json(),
@@ -149,6 +150,12 @@ def _row(connection: Connection, copy_key: CopyKey, lock: bool = False) -> Row[A
 def _of_pack(connection: Connection, sealed_id: str) -> list[KnownCopy]:
     wanted = select(copies).where(copies.c.sealed_id == sealed_id, copies.c.state == "proven")
     return [_known(row) for row in connection.execute(wanted.order_by(copies.c.target, copies.c.generation))]
+
+
+def _unproven(connection: Connection, copy_key: CopyKey) -> int:
+    mine = (copies.c.sealed_id == copy_key.sealed_id, copies.c.target == copy_key.target)
+    rows = connection.execute(select(copies.c.generation, copies.c.state, copies.c.proven).where(*mine))
+    return unproven(copy_key.generation, {row.generation: (row.state, row.proven) for row in rows})
 
 
 def _upsert(connection: Connection, values: dict[str, Any], change: dict[str, Any]) -> None:

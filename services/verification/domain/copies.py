@@ -1,6 +1,6 @@
 """What is known of a copy, and the facts that follow from reading it back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -68,12 +68,30 @@ def verified(copy: KnownCopy, proven: datetime, cause: Cause) -> CopyVerified:
     )
 
 
-def damaged(copy: KnownCopy, damage: Damage, found: datetime, cause: Cause, others: Iterable[KnownCopy]) -> CopyDamaged:
+def damaged(
+    copy: KnownCopy, damage: Damage, found: datetime, cause: Cause, others: Iterable[KnownCopy], unproven: int
+) -> CopyDamaged:
     """The fact that it is not, with the copies of the same pack whose last word is a proof."""
     sources = tuple(other.copy_key for other in others if other.state == "proven" and other.copy_key != copy.copy_key)
     return CopyDamaged(
-        copy_key=copy.copy_key, sealed=copy.sealed, reason=damage, sources=sources, found=found, run=cause.run
+        copy_key=copy.copy_key,
+        sealed=copy.sealed,
+        reason=damage,
+        sources=sources,
+        found=found,
+        run=cause.run,
+        unproven=unproven,
     )
+
+
+def unproven(generation: int, known: Mapping[int, tuple[str, datetime | None]]) -> int:
+    """How many generations in a row, up to this damaged one, were never proven; ``known``: the state and last proof of each."""
+    if known.get(generation, ("written", None))[1] is not None:
+        return 0
+    older = generation - 1
+    while known.get(older) == ("damaged", None):
+        older -= 1
+    return generation - older
 
 
 def event_id(site_key: SiteKey, fact: CopyVerified | CopyDamaged, cause: Cause) -> str:

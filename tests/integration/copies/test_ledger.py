@@ -155,6 +155,18 @@ async def test_damage_names_the_proven_copies_and_no_others(sql: SqlLedger) -> N
     assert [(source["target"], source["generation"]) for source in event["sources"]] == [("b", 2), ("c", 1)]
 
 
+async def test_damage_tells_how_many_generations_in_a_row_were_never_proven(sql: SqlLedger) -> None:
+    """One that was proven once, or given up, is not among them; another reading of the same makes it no more."""
+    told = []
+    outcomes = ((1, "missing"), (2, "seal"), (2, "seal"), (3, PROOF), (3, "missing"), (4, "seal"), (5, "seal"))
+    for number, (generation, outcome) in enumerate(outcomes):
+        await sql.record(known(copy_key(generation=generation)), outcome, Cause(f"event-{number}", 0))
+        told.append((await sql.rows())[-1].get("unproven"))
+    await sql.expire(copy_key(generation=5))
+    await sql.record(known(copy_key(generation=6)), "seal", Cause("six", 0))
+    assert [*told, (await sql.rows())[-1]["unproven"]] == [1, 2, 2, None, 0, 1, 2, 1]
+
+
 async def test_every_reading_has_an_event_of_its_own(sql: SqlLedger) -> None:
     """Runs of events and readings by schedule never share an id."""
     copy = known()
