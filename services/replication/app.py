@@ -3,7 +3,9 @@
 import asyncio
 
 from contracts.events import CopyDamaged, CopyExpired, CopyFailed, CopyRemoved, CopyWritten, PackSealed
-from services.replication.adapters import Budget, Limits, Sources, TargetCopies
+from services.replication.adapters.budget import Budget, SharedBudget
+from services.replication.adapters.copies import Limits, TargetCopies
+from services.replication.adapters.sources import Place, Sources
 from services.replication.config import Settings
 from services.replication.handlers import CopyHandlers
 from shared.breaker import Breaker
@@ -19,8 +21,9 @@ def build(settings: Settings | None = None) -> Service:
     settings = settings or Settings()
     site_key, bus = SiteKey.load(settings.site_key_file), Bus(settings, "replication")
     targets = load_targets(settings.targets_file)
-    key_records, in_flight = open_store(settings.keys_url), Budget(settings.bytes_in_flight)
-    sources = Sources(open_store(settings.sealed_url), {name: open_target(target) for name, target in targets.items()})
+    key_records, in_flight = open_store(settings.keys_url), SharedBudget(settings.bytes_in_flight)
+    places = {name: Place(open_target(each), open_key_bucket(each), each.forms) for name, each in targets.items()}
+    sources = Sources(site_key, open_store(settings.sealed_url), places)
 
     names = settings.replication_targets or tuple(targets)
 
@@ -32,7 +35,7 @@ def build(settings: Settings | None = None) -> Service:
             key_bucket=open_key_bucket(targets[name]),
             key_records=key_records,
             sources=sources,
-            limits=Limits(parts, own, in_flight),
+            limits=Limits(name, parts, own, in_flight),
         )
 
     def circuit(name: str) -> Breaker:
@@ -62,5 +65,6 @@ def build(settings: Settings | None = None) -> Service:
         bus=bus,
         consumes=tuple(row for name in names for row in routes(name)),
         publishes=(CopyWritten, CopyFailed, CopyRemoved),
+        stores=("targets",),
         interrupts=tuple(each.interrupt for each in circuits.values()),
     )

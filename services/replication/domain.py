@@ -1,12 +1,10 @@
 """Which copy a target gets, under which keys, and what is said about it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from contracts.events import (
     CopyDamaged,
-    CopyExpired,
     CopyFailed,
     CopyKey,
     CopyRemoved,
@@ -26,6 +24,14 @@ UNREACHABLE = "target-unreachable"
 SOURCE_DAMAGED = "source-damaged"
 SOURCE_MISSING = "source-missing"
 FORM_EXCLUDED = "form-excluded"
+PACK_DAMAGED = "pack-damaged"
+NEVER_PROVEN = "never-proven"
+
+#: So many generations in a row are written without a proof; then the trouble is not the copy's.
+MOST_UNPROVEN = 3
+
+#: What a copy shows only when it is, byte for byte, what was sealed (services/verification, ``end_part``).
+_SEALED_SO = {"manifest", "instances"}
 
 
 class SourceLost(Unprocessable):
@@ -48,11 +54,15 @@ class SourceAway(RetryLater):
 
 @dataclass(frozen=True)
 class Write:
-    """One generation of one copy that shall be in its target, and the copies that may serve as sources."""
+    """One generation of one copy that shall be in its target, and copies that are known to be good sources.
+
+    ``doubted``: something is wrong with what is there, and it may be the record of its key.
+    """
 
     sealed: Sealed
     copy_key: CopyKey
     sources: tuple[CopyKey, ...] = ()
+    doubted: bool = False
 
     @property
     def pairs(self) -> tuple[tuple[Part, str], ...]:
@@ -90,12 +100,6 @@ def planned_for(event: PackSealed, target: str) -> PlannedCopy | None:
     return next((copy for copy in event.copies if copy.target == target and _of(copy, event.sealed)), None)
 
 
-def siblings(site_key: SiteKey, event: PackSealed, target: str, generations: Iterable[int]) -> tuple[CopyKey, ...]:
-    """Where other targets may hold the same ciphertext; whatever is read there is checked like any source."""
-    others = [copy for copy in event.copies if copy.target != target and _of(copy, event.sealed)]
-    return tuple(copy_key(site_key, event.sealed, copy, generation) for copy in others for generation in generations)
-
-
 def _of(copy: PlannedCopy, sealed: Sealed) -> bool:
     return (copy.form, copy.key_domain) == (sealed.form, sealed.key_domain)
 
@@ -103,7 +107,15 @@ def _of(copy: PlannedCopy, sealed: Sealed) -> bool:
 def rewrite(site_key: SiteKey, event: CopyDamaged) -> Write:
     """The next generation of a damaged copy, from the proven ones."""
     generation = event.copy_key.generation + 1
-    return Write(event.sealed, copy_key(site_key, event.sealed, event.copy_key, generation), event.sources)
+    again = copy_key(site_key, event.sealed, event.copy_key, generation)
+    return Write(event.sealed, again, event.sources, doubted=True)
+
+
+def hopeless(event: CopyDamaged) -> str | None:
+    """Why another generation would be no better: the pack was sealed as it is, or no generation is ever proven."""
+    if event.reason in _SEALED_SO:
+        return PACK_DAMAGED
+    return NEVER_PROVEN if event.unproven >= MOST_UNPROVEN else None
 
 
 def written(write: Write, moment: datetime, run: int) -> CopyWritten:
@@ -129,6 +141,6 @@ def event_id(site_key: SiteKey, fact: CopyWritten | CopyFailed | CopyRemoved) ->
             return site_key.event_id(fact.subject, *step)
 
 
-def removed(event: CopyExpired, moment: datetime) -> CopyRemoved:
+def removed(copy_key: CopyKey, moment: datetime) -> CopyRemoved:
     """The fact that a generation is no longer in its target."""
-    return CopyRemoved(copy_key=event.copy_key, removed=moment)
+    return CopyRemoved(copy_key=copy_key, removed=moment)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from contracts.events import CopyDamaged, CopyExpired, CopyFailed, CopyRemoved, CopyWritten, PackSealed
+from contracts.events import CopyDamaged, CopyExpired, CopyFailed, CopyKey, CopyRemoved, CopyWritten, PackSealed
 from services.replication.domain import (
     FIRST_GENERATION,
     FORM_EXCLUDED,
@@ -15,10 +15,10 @@ from services.replication.domain import (
     copy_key,
     event_id,
     failed,
+    hopeless,
     planned_for,
     removed,
     rewrite,
-    siblings,
     written,
 )
 from services.replication.ports import Copies, Publisher
@@ -66,21 +66,35 @@ class CopyHandlers:
         planned = planned_for(event, self._target)
         if planned is None:
             return
-        first = Write(event.sealed, copy_key(self._site_key, event.sealed, planned, FIRST_GENERATION))
+        wanted = copy_key(self._site_key, event.sealed, planned, planned.generation or FIRST_GENERATION)
+        write = Write(event.sealed, wanted, doubted=event.run > 0)
         if event.sealed.form not in self._forms:
-            await self._fail(first, received, FORM_EXCLUDED, retrying=False)
+            await self._fail(write, received, FORM_EXCLUDED, retrying=False)
             return
-        generation = await self._reach(first, received, lambda: self._copies.generation(event.sealed))
-        if generation is None:
+        kept = await self._reach(write, received, lambda: self._copies.first_kept(event.sealed, wanted.generation))
+        if kept == wanted.generation:
+            await self._write(write, received)
+        elif planned.generation is None:
+            await self._complete(copy_key(self._site_key, event.sealed, planned, kept), received)
+        else:
+            # Who asks for them doesn't know that they are gone, and will ask for the next one then.
+            for generation in range(wanted.generation, kept):
+                await self._say(removed(copy_key(self._site_key, event.sealed, planned, generation), self._now()))
+
+    async def _complete(self, key: CopyKey, received: Received[PackSealed]) -> None:
+        """Who names no generation means the one that is there, if any is: a removed copy does not come back."""
+        write = Write(received.data.sealed, key, doubted=received.data.run > 0)
+        if not await self._reach(write, received, lambda: self._copies.begun(key)):
             raise AlreadyDone("copy-removed")
-        sources = siblings(self._site_key, event, self._target, {FIRST_GENERATION, generation})
-        copy = copy_key(self._site_key, event.sealed, planned, generation)
-        await self._write(Write(event.sealed, copy, sources), received)
+        await self._write(write, received)
 
     async def copy_damaged(self, received: Received[CopyDamaged]) -> None:
-        """Write the copy again as its next generation."""
+        """Write the copy again as its next generation, unless that would be no better."""
         event = received.data
         if event.copy_key.target != self._target:
+            return
+        if reason := hopeless(event):
+            await self._fail(Write(event.sealed, event.copy_key), received, reason, retrying=False)
             return
         write = rewrite(self._site_key, event)
         for generation in (event.copy_key, write.copy_key):
@@ -94,7 +108,7 @@ class CopyHandlers:
         if event.copy_key.target != self._target:
             return
         await self._circuit.call(lambda: self._copies.remove(event.copy_key))
-        await self._say(removed(event, self._now()))
+        await self._say(removed(event.copy_key, self._now()))
 
     async def _write(self, write: Write, received: Wanted) -> None:
         try:

@@ -16,8 +16,11 @@ class Publisher(Protocol):
 class Copies(Protocol):
     """The copies in one target."""
 
-    async def generation(self, sealed: Sealed) -> int | None:
-        """The first generation that was not removed, when it or nothing at all is there; None: all were removed."""
+    async def first_kept(self, sealed: Sealed, generation: int) -> int:
+        """The first generation from this one on that was not removed, whether anything of it is there or not."""
+
+    async def begun(self, copy_key: CopyKey) -> bool:
+        """Whether any part of this generation is there."""
 
     async def removed(self, copy_key: CopyKey) -> bool:
         """Whether this generation was removed."""

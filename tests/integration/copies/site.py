@@ -11,7 +11,17 @@ from typing import Any, TypeVar
 
 import yaml
 
-from contracts.events import BY_SUBJECT, Batch, CopyDamaged, CopyVerified, CopyWritten, Event
+from contracts.events import (
+    BY_SUBJECT,
+    Batch,
+    BatchArchived,
+    CopyDamaged,
+    CopyKey,
+    CopyVerified,
+    CopyWritten,
+    Event,
+    ProvenCopy,
+)
 from contracts.streams import documents
 from services.encryption import app as encryption
 from services.encryption.config import Settings as EncryptionSettings
@@ -143,6 +153,26 @@ class Site:
             raise AssertionError(f"{kind.__name__}: {found}; told: {await self._summary()}") from None
         return found
 
+    async def release(self) -> None:
+        """Say what the ledger says when every copy is proven, and wait until the sealing buffer is empty."""
+        verified = await self.said(CopyVerified)
+        fields = set(ProvenCopy.model_fields)
+        archived = BatchArchived(
+            batch_id="batch",
+            study_uid=None,
+            study_ref="study",
+            pack_ids=("pack",),
+            sealed_ids=tuple({event.copy_key.sealed_id for event in verified}),
+            copies=tuple(ProvenCopy(proven=e.proven, **e.copy_key.model_dump(include=fields)) for e in verified),
+            withheld=0,
+        )
+        await self.say(archived, "archived")
+
+        async def empty() -> bool:
+            return not [key for key in await objects(self.sealed) if key.startswith("parts/")]
+
+        await eventually(empty)
+
     async def idle(self) -> bool:
         """Whether no consumer has anything left to do."""
         async with self.server.jetstream() as jetstream:
@@ -161,6 +191,10 @@ class Site:
             state = (await jetstream.stream_info("DEADLETTERS")).state
             letters = [await jetstream.get_msg("DEADLETTERS", n) for n in range(state.first_seq, state.last_seq + 1)]
         return json.dumps([told, [letter.headers for letter in letters if state.messages]], default=str)
+
+    def copies_of(self, told: Iterable[CopyWritten | CopyVerified], target: str) -> dict[int, CopyKey]:
+        """The generations in one target of which there was told."""
+        return {event.copy_key.generation: event.copy_key for event in told if event.copy_key.target == target}
 
     def store(self, target: str) -> BlobStore:
         """The data of a filesystem target."""

@@ -1,12 +1,8 @@
 """From a plan to proven copies: encryption, replication and verification on a real bus."""
 
-from pathlib import Path
-
 import httpx
-import pytest
 
 from contracts.events import (
-    BatchArchived,
     CopyDamaged,
     CopyExpired,
     CopyFailed,
@@ -14,33 +10,15 @@ from contracts.events import (
     CopyVerified,
     CopyWritten,
     PackSealed,
-    ProvenCopy,
 )
 from contracts.streams import documents
 from shared.messaging.plan import read_plan
 from shared.messaging.replay import replay
 from shared.storage import FilesystemStore
 from tests.integration.copies.site import BUILDS, Site, objects, places, settle
-from tests.support.nats import NatsServer
 from tests.support.packs import copies, planned
 from tests.support.ports import free_ports
 from tests.support.services import eventually
-
-
-@pytest.fixture
-def site(tmp_path: Path, nats_server: NatsServer) -> Site:
-    """Three targets in folders."""
-    clouds = {
-        name: {
-            "kind": "filesystem",
-            "url": f"file://{tmp_path / name}",
-            "jurisdiction": "de",
-            "forms": ["identified", "deidentified"],
-        }
-        for name in ("cloud-a", "cloud-b")
-    }
-    return Site(tmp_path, nats_server, clouds)
-
 
 TARGETS = ("onsite", "cloud-a", "cloud-b")
 
@@ -85,7 +63,7 @@ async def test_a_missing_copy_is_written_again_without_the_buffer(site: Site) ->
     async with site.running(reprove_after=1):
         await site.say(planned([await site.batch()], copies(*TARGETS)), "plan")
         proven = await site.until(CopyVerified, lambda found: len(places(found)) == 3)
-        await _release(site)
+        await site.release()
         (site.folder / "cloud-b" / proven[0].copy_key.keys[0]).unlink()
         await site.until(CopyVerified, lambda found: ("cloud-b", 2) in places(found))
     assert {event.reason for event in await site.said(CopyDamaged)} == {"missing"}
@@ -138,7 +116,7 @@ async def test_a_replay_of_everything_changes_nothing(site: Site) -> None:
     async with site.running():
         await site.say(planned([await site.batch()], copies(*TARGETS)), "plan")
         await site.until(CopyVerified, lambda found: len(places(found)) == 3)
-        await _release(site)
+        await site.release()
         copy = (await site.said(CopyWritten))[0].copy_key
         await site.say(CopyExpired(copy_key=copy, reason="retention"), "expired")
         await site.until(CopyRemoved, len)
@@ -160,7 +138,7 @@ async def test_what_was_sealed_for_a_new_target_later_comes_from_a_copy(site: Si
     async with site.running():
         await site.say(planned([batch], copies("onsite")), "plan")
         await site.until(CopyVerified, len)
-        await _release(site)
+        await site.release()
         await site.landing.delete(f"{batch.archive.key}/0001")
         await site.say(planned([batch], copies("onsite", "cloud-b")), "replanned")
         await site.until(CopyVerified, lambda found: ("cloud-b", 1) in places(found))
@@ -173,7 +151,7 @@ async def test_a_new_key_domain_after_release_is_sealed_from_a_copy(site: Site) 
     async with site.running():
         await site.say(planned([batch], copies("onsite", "cloud-a")), "plan")
         written = (await site.until(CopyVerified, lambda found: len(places(found)) == 2))[0].copy_key
-        await _release(site)
+        await site.release()
         for blob in (batch.archive, batch.headers, batch.manifest):
             await site.landing.delete(f"{blob.key}/0001")
         site.flip(site.folder / "onsite" / written.keys[0])
@@ -200,29 +178,6 @@ async def test_verification_is_asked_over_http(site: Site) -> None:
             assert (await client.post("/api/verify", json={"all": False})).status_code == 422
             assert (await client.post("/api/verify", json={"sealed_id": "other"})).json() == {"copies": 0}
     assert sorted(event.run for event in await site.said(CopyVerified)) == [0, 0, 1, 1, 2, 2]
-
-
-async def _release(site: Site) -> None:
-    """Say what the ledger says when every copy is proven, and wait until the buffer is empty."""
-    proven = [
-        ProvenCopy(proven=event.proven, **event.copy_key.model_dump(include=set(ProvenCopy.model_fields)))
-        for event in await site.said(CopyVerified)
-    ]
-    archived = BatchArchived(
-        batch_id="batch",
-        study_uid=None,
-        study_ref="study",
-        pack_ids=("pack",),
-        sealed_ids=(proven[0].sealed_id,),
-        copies=tuple(proven),
-        withheld=0,
-    )
-    await site.say(archived, "archived")
-
-    async def empty() -> bool:
-        return not [key for key in await objects(site.sealed) if key.startswith("parts/")]
-
-    await eventually(empty)
 
 
 async def _everything(site: Site) -> dict[str, set[str]]:

@@ -39,9 +39,13 @@ def sealed(form: str = "identified") -> Sealed:
     )
 
 
-def pack_sealed(*targets: str, run: int = 0, form: str = "identified") -> PackSealed:
+def pack_sealed(
+    *targets: str, run: int = 0, form: str = "identified", generation: int | None = None, tier: str = "hot"
+) -> PackSealed:
     """The event, for copies of ``form`` in ``targets``."""
-    return PackSealed(sealed=sealed(form), copies=copies(*targets, form=form), run=run)
+    change = {"generation": generation, "tier": tier}
+    wanted = tuple(copy.model_copy(update=change) for copy in copies(*targets, form=form))
+    return PackSealed(sealed=sealed(form), copies=wanted, run=run)
 
 
 def received(event: Event, deliveries: int = 1) -> Received[Any]:
@@ -72,14 +76,18 @@ class RememberedCopies:
         self.errors = list(errors)
         self.lost: Exception | None = None
         self.there: set[str] = set()
+        self.doubted: list[bool] = []
         self.gone: set[str] = set()
 
-    async def generation(self, sealed: Sealed) -> int | None:
+    async def first_kept(self, sealed: Sealed, generation: int) -> int:
         self._fail()
-        number = 1
-        while self._folder(sealed, number) in self.gone:
-            number += 1
-        return number if number == 1 or self._folder(sealed, number) in self.there else None
+        while self._folder(sealed, generation) in self.gone:
+            generation += 1
+        return generation
+
+    async def begun(self, copy_key: CopyKey) -> bool:
+        self._fail()
+        return copy_key.keys[0].rsplit("/", 1)[0] in self.there
 
     async def removed(self, copy_key: CopyKey) -> bool:
         self._fail()
@@ -89,6 +97,7 @@ class RememberedCopies:
         self._fail()
         if self.lost is not None:
             raise self.lost
+        self.doubted.append(write.doubted)
         self.there.add(write.copy_key.keys[0].rsplit("/", 1)[0])
 
     async def remove(self, copy_key: CopyKey) -> None:

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -36,15 +37,15 @@ class Desk:
         return [(type(event), event.copy_key.generation) for event in self.bus.events]  # type: ignore[attr-defined]
 
 
-def damaged(generation: int = 1, target: str = "a", run: int = 0) -> CopyDamaged:
-    return CopyDamaged(
-        copy_key=copy_key(SITE_KEY, sealed(), copies(target)[0], generation),
-        sealed=sealed(),
-        reason="ciphertext",
-        sources=(),
-        found=datetime.now(UTC),
-        run=run,
-    )
+def damaged(generation: int = 1, target: str = "a", **more: Any) -> CopyDamaged:
+    values = {
+        "copy_key": copy_key(SITE_KEY, sealed(), copies(target)[0], generation),
+        "sealed": sealed(),
+        "reason": "ciphertext",
+        "sources": (),
+        "found": datetime.now(UTC),
+    }
+    return CopyDamaged(**(values | more))
 
 
 def expired(generation: int = 1) -> CopyExpired:
@@ -135,3 +136,73 @@ async def test_a_copy_that_was_removed_for_good_is_not_written_again() -> None:
         await desk.handlers.pack_sealed(received(pack_sealed("a")))
     assert desk.copies.there == set()
     assert desk.said() == [(CopyWritten, 1), (CopyRemoved, 1)]
+
+
+async def test_a_copy_that_is_wanted_again_is_written_in_the_generation_that_the_plan_names() -> None:
+    """Nothing of it is there: the older one was removed for good."""
+    desk = Desk()
+    await desk.handlers.pack_sealed(received(pack_sealed("a", generation=1)))
+    await desk.handlers.copy_expired(received(expired()))
+    await desk.handlers.pack_sealed(received(pack_sealed("a", run=1, generation=2)))
+    assert desk.said() == [(CopyWritten, 1), (CopyRemoved, 1), (CopyWritten, 2)]
+
+
+async def test_the_order_of_removal_and_another_plan_makes_no_difference() -> None:
+    desk = Desk()
+    await desk.handlers.pack_sealed(received(pack_sealed("a", generation=1)))
+    await desk.handlers.pack_sealed(received(pack_sealed("a", run=1, generation=2)))
+    await desk.handlers.copy_expired(received(expired()))
+    assert desk.copies.there == {damaged(2).copy_key.keys[0].rsplit("/", 1)[0]}
+
+
+async def test_another_tier_is_written_as_the_generation_that_the_plan_names() -> None:
+    desk = Desk()
+    await desk.handlers.pack_sealed(received(pack_sealed("a", generation=1)))
+    await desk.handlers.pack_sealed(received(pack_sealed("a", run=1, generation=2, tier="cold")))
+    assert [(event.copy_key.generation, event.copy_key.tier) for event in desk.bus.events] == [  # type: ignore[attr-defined]
+        (1, "hot"),
+        (2, "cold"),
+    ]
+
+
+async def test_a_generation_that_was_removed_does_not_come_back_and_is_told_to_be_gone() -> None:
+    """A replay, or a ledger that forgot: the same fact under the same id, and it asks for the next one then."""
+    desk = Desk()
+    for generation in (1, 2):
+        await desk.handlers.pack_sealed(received(pack_sealed("a", generation=generation)))
+        await desk.handlers.copy_expired(received(expired(generation)))
+    ids = set(desk.bus.ids)
+    await desk.handlers.pack_sealed(received(pack_sealed("a", generation=1)))
+    assert desk.said()[4:] == [(CopyRemoved, 1), (CopyRemoved, 2)]
+    assert (desk.copies.there, set(desk.bus.ids)) == (set(), ids)
+
+
+@pytest.mark.parametrize("reason", ["manifest", "instances"])
+async def test_a_pack_that_was_sealed_damaged_is_not_written_again_and_again(reason: str) -> None:
+    """Its copies are byte for byte what was sealed: another one would be no better."""
+    desk = Desk()
+    await desk.handlers.pack_sealed(received(pack_sealed("a")))
+    await desk.handlers.copy_damaged(received(damaged(reason=reason, run=4)))
+    failed = desk.bus.events[-1]
+    assert isinstance(failed, CopyFailed)
+    assert (failed.reason, failed.retrying, failed.run) == ("pack-damaged", False, 4)
+    assert desk.said() == [(CopyWritten, 1), (CopyFailed, 1)]
+
+
+async def test_copies_that_are_never_proven_come_to_an_end() -> None:
+    """Each is found damaged as soon as it is written: after the third nothing is written, and somebody is told."""
+    desk = Desk()
+    await desk.handlers.pack_sealed(received(pack_sealed("a")))
+    for generation in (1, 2, 3):
+        await desk.handlers.copy_damaged(received(damaged(generation, unproven=generation)))
+    assert desk.said() == [(CopyWritten, 1), (CopyWritten, 2), (CopyWritten, 3), (CopyFailed, 3)]
+    assert (desk.bus.events[-1].reason, desk.bus.events[-1].retrying) == ("never-proven", False)  # type: ignore[attr-defined]
+
+
+async def test_what_is_remembered_of_key_records_is_doubted_when_something_was_wrong() -> None:
+    """A damaged copy may be one without its key, and so may what the sweep starts again."""
+    desk = Desk()
+    await desk.handlers.pack_sealed(received(pack_sealed("a")))
+    await desk.handlers.copy_damaged(received(damaged()))
+    await desk.handlers.pack_sealed(received(pack_sealed("a", run=1)))
+    assert desk.copies.doubted == [False, True, True]

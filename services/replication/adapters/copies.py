@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from contracts.events import Blob, CopyKey, Part, Sealed
+from services.replication.adapters.budget import Budget, SharedBudget
+from services.replication.adapters.sources import Sources
 from services.replication.domain import (
-    FIRST_GENERATION,
     SOURCE_DAMAGED,
     SOURCE_MISSING,
     SourceAway,
@@ -30,7 +33,7 @@ from shared.storage import (
     StoreRefused,
     StoreUnavailable,
 )
-from shared.storage.parts import read_parts
+from shared.storage.parts import part_key, read_parts
 
 _TOMBSTONE = json.dumps({"format": "causeway.removed/1"}, separators=(",", ":")).encode()
 _KNOWN_KEYS = 4096
@@ -38,61 +41,24 @@ _AWAY = "away"
 _LET_GO = 500  # looks, two milliseconds apart
 _OURS = 3  # references: the caller's, ours, and that of the counting itself
 
+T = TypeVar("T")
+
 log = logger("causeway.replication")
-
-
-class Budget:
-    """Bytes that may be in memory at one time, given out in the order in which they are asked for."""
-
-    def __init__(self, size: int) -> None:
-        self._size = self._free = size
-        self._turn = asyncio.Lock()
-        self._given_back = asyncio.Event()
-
-    @contextlib.asynccontextmanager
-    async def hold(self, size: int) -> AsyncIterator[None]:
-        """Hold ``size`` bytes; what is larger than the whole budget takes all of it."""
-        share = min(size, self._size)
-        async with self._turn:
-            while self._free < share:
-                self._given_back.clear()
-                await self._given_back.wait()
-            self._free -= share
-        try:
-            yield
-        finally:
-            self._free += share
-            self._given_back.set()
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Where ciphertext may be read: the sealing buffer, then other targets by name."""
-
-    buffer: BlobStore
-    targets: Mapping[str, BlobStore]
-
-    def of(self, part: Part, copies: tuple[CopyKey, ...]) -> Iterator[tuple[BlobStore, str]]:
-        """The stores and keys that may hold ``part``, in the order in which they are worth asking."""
-        yield self.buffer, part.key
-        for copy in copies:
-            if copy.target in self.targets and 0 < part.number <= len(copy.keys):
-                yield self.targets[copy.target], copy.keys[part.number - 1]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one target may use: parts at a time, its own bytes in memory, those of all targets together."""
+    """What a target may use: parts at a time, its own bytes in memory, those of all targets together."""
 
+    target: str
     parts: asyncio.Semaphore
     own: Budget
-    shared: Budget
+    shared: SharedBudget
 
-    @contextlib.asynccontextmanager
-    async def hold(self, size: int) -> AsyncIterator[None]:
-        """Hold the right to one part of ``size`` bytes."""
-        async with self.parts, self.own.hold(size), self.shared.hold(size):
-            yield
+    async def spend(self, size: int, work: Callable[[], Awaitable[T]]) -> T:
+        """What ``work`` gives, done with the right to one part of ``size`` bytes; it may be begun again."""
+        async with self.parts, self.own.hold(size):
+            return await self.shared.spend(self.target, size, work)
 
 
 class TargetCopies:
@@ -123,14 +89,13 @@ class TargetCopies:
         with contextlib.suppress(BlobMissing, StoreRefused):
             await self._target.head("probe")
 
-    async def generation(self, sealed: Sealed) -> int | None:
-        generation = FIRST_GENERATION
+    async def first_kept(self, sealed: Sealed, generation: int) -> int:
         while await self._buried(folder(self._site_key, sealed.form, sealed.sealed_id, generation)):
             generation += 1
-        if generation > FIRST_GENERATION:
-            place = folder(self._site_key, sealed.form, sealed.sealed_id, generation)
-            return generation if await self._present(place) else None
         return generation
+
+    async def begun(self, copy_key: CopyKey) -> bool:
+        return bool(await self._present(_folder_of(copy_key)))
 
     async def removed(self, copy_key: CopyKey) -> bool:
         return await self._buried(_folder_of(copy_key))
@@ -138,7 +103,7 @@ class TargetCopies:
     async def write(self, write: Write) -> None:
         if write.copy_key.tier not in self._tiers:
             raise TierUnknown
-        await self._put_key_record(write.sealed.study_key)
+        await self._put_key_record(write.sealed.study_key, doubted=write.doubted)
         present = await self._present(_folder_of(write.copy_key))
         try:
             async with asyncio.TaskGroup() as group:
@@ -165,29 +130,45 @@ class TargetCopies:
     async def _present(self, place: str) -> set[str]:
         return {blob.key async for blob in self._target.list(place)}
 
-    async def _put_key_record(self, record: Blob) -> None:
+    async def _put_key_record(self, record: Blob, *, doubted: bool) -> None:
         """A copy whose key is not beside it is of no use when the site is lost: the record goes first."""
-        if record.key in self._known_keys:
+        if record.key in self._known_keys and not doubted:
             return
         try:
             data = b"".join([chunk async for chunk in read_parts(self._key_records, record.key, record.size)])
         except (StoreUnavailable, StoreRefused):
             raise SourceAway from None
-        await self._key_bucket.put(f"{record.key}/0001", data, sha256=record.sha256)
+        await self._keep_record(part_key(record.key, 1), data, record)
         if len(self._known_keys) >= _KNOWN_KEYS:
             self._known_keys.clear()
         self._known_keys.add(record.key)
 
+    async def _keep_record(self, key: str, data: bytes, record: Blob) -> None:
+        try:
+            await self._key_bucket.put(key, data, sha256=record.sha256)
+        except BlobCorrupt:  # the record on site is not the one that the seal was made with
+            raise SourceLost(SOURCE_DAMAGED) from None
+        except BlobExists:
+            # The site's record has the digest that the seal tells, so what lies there was damaged. Nothing in a key
+            # bucket is locked, and without its key every copy beside it is lost.
+            log.warning("key-record-replaced", target=self._limits.target)
+            await self._key_bucket.delete(key)
+            await self._key_bucket.put(key, data, sha256=record.sha256)
+
     async def _put(self, part: Part, key: str, write: Write) -> None:
-        target = self._tiers[write.copy_key.tier]
-        async with self._limits.hold(part.size):
-            seen: set[str] = set()
-            for source in self._sources.of(part, write.sources):
-                outcome = await _copy(source, part, target, key)
-                if outcome is None:
-                    return
-                seen.add(outcome)
-        raise _fate(seen)
+        outcomes = await self._limits.spend(part.size, lambda: self._put_from_any(part, key, write))
+        if outcomes:
+            raise _fate(outcomes)
+
+    async def _put_from_any(self, part: Part, key: str, write: Write) -> set[str]:
+        """What was wrong with every source; nothing when the part lies in the target now."""
+        target, seen = self._tiers[write.copy_key.tier], set[str]()
+        async for source in self._sources.of(part, write):
+            outcome = await _copy(source, part, target, key)
+            if outcome is None:
+                return set()
+            seen.add(outcome)
+        return seen
 
 
 async def _copy(source: tuple[BlobStore, str], part: Part, target: BlobStore, key: str) -> str | None:
@@ -200,6 +181,16 @@ async def _copy(source: tuple[BlobStore, str], part: Part, target: BlobStore, ke
     except (StoreUnavailable, StoreRefused, StoreFull):
         return _AWAY
     try:
+        return await _place(target, key, data, part)
+    except BaseException as error:
+        _let_go(error)
+        raise
+    finally:
+        await _unshared(data)
+
+
+async def _place(target: BlobStore, key: str, data: bytes, part: Part) -> str | None:
+    try:
         await target.put(key, data, sha256=part.sha256)
     except BlobCorrupt:
         log.warning("source-damaged", part=part.number)
@@ -207,7 +198,6 @@ async def _copy(source: tuple[BlobStore, str], part: Part, target: BlobStore, ke
     except BlobExists:
         # Someone else's bytes lie there. Reading them back is verification's business, and so is the verdict.
         log.warning("part-taken", part=part.number)
-    await _unshared(data)
     return None
 
 
@@ -220,6 +210,13 @@ async def _unshared(data: bytes) -> None:
         if sys.getrefcount(data) <= _OURS:
             return
         await asyncio.sleep(0.002)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Take the bytes out of the frames that a failed put leaves behind with its error."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def _folder_of(copy_key: CopyKey) -> str:

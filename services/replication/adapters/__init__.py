@@ -1,0 +1,1 @@
+"""Targets, the sources of what they get, and the memory that both share."""
