@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +127,9 @@ def _with_tables(readme: Path, service: Service) -> str:
 
 
 def _tables(service: Service) -> str:
-    lines = ["", "| consumes | publishes |", "|---|---|"]
-    ours, theirs = consumed(service), published(service)
-    for n in range(max(len(ours), len(theirs))):
-        cells = (f"`{side[n]}`" if n < len(side) else "" for side in (ours, theirs))
-        lines.append(f"| {' | '.join(cells)} |")
+    lines = ["", "| consumes | publishes | stores |", "|---|---|---|"]
+    for row in zip_longest(consumed(service), published(service), service.stores):
+        lines.append(f"| {' | '.join(f'`{cell}`' if cell else '' for cell in row)} |")
     lines += ["", "| setting | default |", "|---|---|"]
     lines += [f"| `CAUSEWAY_{name.upper()}` | {_default(field)} |" for name, field in _own_settings(service.settings)]
     return "\n".join(lines) + "\n"

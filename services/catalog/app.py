@@ -41,11 +41,10 @@ from shared.storage.opening import open_store
 def build(settings: Settings | None = None) -> Service:
     """Construct the catalogue."""
     settings = settings or Settings()
-    bus = Bus(settings, "catalog")
-    database, site_key = Database(settings.database_url), SiteKey.load(settings.site_key_file)
+    bus, database = Bus(settings, "catalog"), Database(settings.database_url)
     urls = {"landing": settings.landing_url, "deid": settings.deid_url, "summaries": settings.summaries_url}
     documents = StoredDocuments({name: open_store(url) for name, url in urls.items()})
-    index, out = SqlIndex(database), Outbox(outbox, database, bus)
+    index, out, site_key = SqlIndex(database), Outbox(outbox, database, bus), SiteKey.load(settings.site_key_file)
     quiet, by_source = settings.study_quiet, settings.study_quiet_by_source
     on = EventHandlers(arrivals=index, copies=index, documents=documents, quiet=quiet, quiet_by_source=by_source)
     studies, backlog = LeasedStudies(database=database, outbox=out, site_key=site_key), StreamBacklog(bus, "catalog")
@@ -72,6 +71,7 @@ def build(settings: Settings | None = None) -> Service:
             On(OrderCancelled, on.order_cancelled),
         ),
         publishes=(StudyReceived, StudyCompleted, StudyRevised, StudyArchived),
+        stores=("database", "summaries"),
         tasks=(Task("outbox", out.relay), Task("life-cycle", life.run)),
         routes=HttpHandlers(questions=SqlQuestions(database), access=log_access).routes(),
         checks={"database": database.check},

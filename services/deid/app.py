@@ -59,6 +59,7 @@ def build(settings: Settings | None = None) -> Service:
         ),
         routes=QuarantineHandlers(quarantine=register).routes(),
         publishes=(PackDeidentified, InstancesQuarantined),
+        stores=("database", "deid"),
         tasks=(Task("outbox", outbox.relay),),
         checks={"database": database.check},
         starts=(lambda: database.migrate("services.deid.migrations"),),

@@ -53,6 +53,7 @@ def build(settings: Settings | None = None) -> Service:
         bus=bus,
         consumes=(On(BatchArchived, landed.batch_archived), On(BatchOverdue, landed.batch_overdue)),
         publishes=(BatchStored, AssociationEnded),
+        stores=("spool", "landing"),
         starts=(spool.open, outbox.adopt),
         tasks=(
             Task("dicom", listener.run),

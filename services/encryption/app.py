@@ -48,4 +48,5 @@ def build(settings: Settings | None = None) -> Service:
             On(BatchArchived, handlers.batch_archived),
         ),
         publishes=(PackSealed,),
+        stores=("sealed", "keys"),
     )

@@ -52,6 +52,7 @@ def build(settings: Settings | None = None) -> Service:
         settings=settings,
         bus=bus,
         publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated),
+        stores=("database",),
         tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay)),
         routes=Fhir(SqlResources(database), datetime.now(UTC)).routes(),
         checks={"database": database.check, "mllp": mllp.check},

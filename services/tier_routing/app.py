@@ -64,6 +64,7 @@ def build(settings: Settings | None = None) -> Service:
             OnDeadLetter(on.dead_letter),
         ),
         publishes=(PackPlanned, BatchSecured, BatchArchived, BatchOverdue, InstanceConflicted, CopyExpired),
+        stores=("database",),
         tasks=(
             Task("outbox", out.relay),
             Task("pack-timer", timers.close_packs),

@@ -84,6 +84,8 @@ class Service:
     ``checks`` say what it is not ready without (an error is a no), ``starts`` run before anything else (migrations,
     recovery), ``stops`` after everything else. ``interrupts`` are called when the end begins, for whatever would wait
     longer than that. ``routes`` are served beside /livez, /readyz and /metrics.
+
+    ``stores`` names what it keeps its state and bytes in (``database``, or a store of the site): it alone writes there.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Service:
     bus: Bus
     consumes: tuple[On | OnDeadLetter, ...] = ()
     publishes: tuple[type[EventType], ...] = ()
+    stores: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
     routes: tuple[BaseRoute, ...] = ()
     checks: Mapping[str, Hook] = field(default_factory=lambda: MappingProxyType({}))

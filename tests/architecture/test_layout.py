@@ -1,6 +1,7 @@
 """The house keeps its plan: one layout for every service, sizes in bounds, dependencies one way."""
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/app.py"))
 
-#: The eight files; the first five must be there, ports and adapters where a service has them. Lines at most.
+#: The eight files; the first five must be there, ports and adapters where a service has them. Lines at most: those of
+#: a README without what is generated, those of a config by docs/adr/0012.
 BOUNDS = {
-    "README.md": None,
+    "README.md": 40,
     "__init__.py": 20,
-    "app.py": 120,
+    "app.py": 80,
     "handlers.py": 200,
     "domain.py": 300,
     "ports.py": 60,
@@ -22,6 +24,7 @@ BOUNDS = {
     "config.py": 80,
 }
 OBLIGATORY = {"README.md", "__init__.py", "app.py", "handlers", "domain", "config.py"}
+GENERATED = re.compile(r"<!-- generated.*<!-- end of generated -->", re.DOTALL)
 #: docs/adr/0001: what a service may have beside them.
 BESIDE = {"migrations", "requirements.txt", "__pycache__"}
 TOP = {"contracts", "services", "shared", "cli", "tests", "k8s", "bench", "docs", "examples"}
@@ -70,8 +73,8 @@ def test_files_of_a_service_stay_within_their_bounds(service: str) -> None:
     folder = ROOT / "services" / service
     for name, bound in BOUNDS.items():
         path = folder / name
-        if bound and path.exists():
-            assert len(path.read_text().splitlines()) <= bound, name
+        if path.exists():
+            assert len(GENERATED.sub("", path.read_text()).splitlines()) <= bound, name
     for path in folder.rglob("*.py"):
         if "migrations" not in path.parts:
             assert len(path.read_text().splitlines()) <= 300, path.relative_to(ROOT)
