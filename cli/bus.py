@@ -12,11 +12,11 @@ import nats.js.errors
 from nats.js import JetStreamContext
 
 from cli.embedded.plan import site_plan
+from cli.lag import lag
 from cli.output import fail
 from cli.site import Access, Site, SiteDown
 from cli.targets import NoTargets, targets_of
 from shared.messaging import deadletters
-from shared.messaging.lag import lag
 
 T = TypeVar("T")
 

@@ -12,14 +12,14 @@ from nats.js.api import StreamConfig
 
 from cli.bus import NotProvisioned, ask, parameters
 from cli.embedded.plan import overlaid_plan, site_plan
+from cli.lag import lag
 from cli.options import Data, Json, site_of
 from cli.output import emit_json, fail, table, warn
-from shared.messaging.lag import lag
+from cli.replay import Replayed
+from cli.replay import replay as replay_service
 from shared.messaging.plan import Plan, StreamPlan
 from shared.messaging.provision import Change
 from shared.messaging.provision import provision as apply_plan
-from shared.messaging.replay import Replayed
-from shared.messaging.replay import replay as replay_service
 
 #: What a site may set of a stream, and what the server calls it.
 _LIMITS = {"replicas": "num_replicas", "max_age": "max_age", "max_bytes": "max_bytes"}

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import yaml
 
 from cli.embedded.plan import site_plan
+from cli.setup.permissions import authorization, permissions
 from contracts.streams import FOLDER
-from shared.messaging.permissions import authorization, permissions
 
 _DOCUMENTS = FOLDER.parent / "asyncapi"
 

@@ -1,1 +1,1 @@
-"""Events on NATS JetStream: envelope, bus, reliability, inbox and outbox, provisioning, replay, dead letters."""
+"""Events on NATS JetStream: envelope, bus, reliability, inbox and outbox, provisioning, dead letters."""

@@ -26,10 +26,10 @@ from cli.embedded.plan import site_plan
 from cli.embedded.ports import Ports, free_base
 from cli.embedded.servers import credentials
 from cli.fetch import choose, read_instance
+from cli.replay import replay
 from cli.site import Site, SiteDown
 from cli.trace import every_span
 from cli.waiting import State, Waiting
-from shared.messaging.replay import replay
 
 
 class RunningSite:

@@ -1,9 +1,9 @@
 """A plan that is made after everything was proven and released: copies come from copies, and none comes back."""
 
+from cli.replay import replay
 from contracts.events import CopyExpired, CopyRemoved, CopyVerified, CopyWritten, PackSealed, PlannedCopy
 from contracts.streams import documents
 from shared.messaging.plan import read_plan
-from shared.messaging.replay import replay
 from tests.integration.copies.site import BUILDS, Site, objects, places, settle
 from tests.support.packs import copies, planned, sha256
 from tests.support.services import eventually

@@ -2,6 +2,7 @@
 
 import httpx
 
+from cli.replay import replay
 from contracts.events import (
     CopyDamaged,
     CopyExpired,
@@ -13,7 +14,6 @@ from contracts.events import (
 )
 from contracts.streams import documents
 from shared.messaging.plan import read_plan
-from shared.messaging.replay import replay
 from shared.storage import FilesystemStore
 from tests.integration.copies.site import BUILDS, Site, objects, places, settle
 from tests.support.packs import copies, planned

@@ -11,6 +11,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.uid import SecondaryCaptureImageStorage
 from sqlalchemy import create_engine, text
 
+from cli.replay import replay
 from contracts.events import (
     Batch,
     BatchArchived,
@@ -26,7 +27,6 @@ from contracts.streams import documents
 from services.deid import app
 from services.deid.config import Settings
 from shared.messaging.plan import read_plan
-from shared.messaging.replay import replay
 from shared.service import Service
 from shared.storage import FilesystemStore, delete_parts, read_parts
 from tests.integration.copies.site import Site, objects

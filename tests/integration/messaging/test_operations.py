@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from cli.lag import lag
+from cli.replay import replay
 from shared.errors import Unprocessable
 from shared.messaging import deadletters
 from shared.messaging.bus import Bus
-from shared.messaging.lag import lag
-from shared.messaging.replay import replay
 from shared.service.model import On, OnDeadLetter, Service
 from tests.support.nats import NatsServer
 from tests.support.services import PLAN, Echoed, Noted, eventually, living, numbers, publisher, worker

@@ -8,7 +8,7 @@ import pytest
 from faststream.nats import JStream, NatsBroker, PullSub
 from nats.js.api import ConsumerConfig, StreamConfig
 
-from shared.messaging.permissions import authorization, permissions
+from cli.setup.permissions import authorization, permissions
 from shared.messaging.plan import read_plan
 from shared.messaging.provision import provision
 from tests.support.nats import NatsServer

@@ -5,7 +5,7 @@ import asyncio
 from nats.js import JetStreamContext
 from structlog.testing import capture_logs
 
-from shared.messaging.replay import replay
+from cli.replay import replay
 from tests.support.nats import NatsServer
 from tests.support.services import PLAN, Noted, eventually, living, numbers, publisher, worker
 
