@@ -8,6 +8,7 @@ from services.dicom_ingest.adapters.crash import CrashPoints
 from services.dicom_ingest.adapters.farewells import FarewellFiles
 from services.dicom_ingest.adapters.listener import Listener
 from services.dicom_ingest.adapters.outbox import Outbox
+from services.dicom_ingest.adapters.receivers import receiver
 from services.dicom_ingest.adapters.room import DiskRoom
 from services.dicom_ingest.adapters.rules import association_rules, batch_rules, listener_rules
 from services.dicom_ingest.adapters.spool import Spool
@@ -46,7 +47,8 @@ def build(settings: Settings | None = None) -> Service:
     reception = Reception(
         spool=spool, room=room, farewells=farewells, site_key=site_key, max_instance=settings.max_instance
     )
-    listener = Listener(listener_rules(settings), association_rules(settings), reception)
+    attend = receiver(settings.dicom_receiver, spool.directory)
+    listener = Listener(listener_rules(settings), association_rules(settings), reception, attend)
     return Service(
         name="dicom_ingest",
         settings=settings,

@@ -17,6 +17,8 @@ class Settings(ServiceSettings):
     #: Where modalities send to. Port 0 takes a free one.
     dicom_host: str = "127.0.0.1"
     dicom_port: int = Field(default=11112, ge=0, le=65535)
+    #: ``fast`` is our own loop (docs/adr/0006), ``standard`` pynetdicom's.
+    dicom_receiver: Literal["fast", "standard"] = "fast"
     #: AE titles that are answered, and that may call; empty: any (PS3.8 section 9.3.2).
     dicom_called_aes: frozenset[str] = frozenset()
     dicom_calling_aes: frozenset[str] = frozenset()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from services.dicom_ingest.adapters import greeting as greetings
 from services.dicom_ingest.adapters import pdus
-from services.dicom_ingest.adapters.greeting import Greeting, Refusal
+from services.dicom_ingest.adapters.greeting import Refusal
 from services.dicom_ingest.adapters.pdus import BadPdu, Fragment, PduLimits, PduStream, PeerLost, PeerTooSlow
 from services.dicom_ingest.domain import command as dimse
 from services.dicom_ingest.domain.command import Command, InstanceRefused, MalformedCommand
@@ -31,6 +31,17 @@ class AssociationRules:
     limits: PduLimits
     called_ae_titles: frozenset[str]
     calling_ae_titles: frozenset[str]
+
+
+def refusal_of(rules: AssociationRules, *, application_context: str, calling_ae: str, called_ae: str) -> Refusal | None:
+    """Why a greeting is turned down (PS3.8 table 9-21), None when it is not."""
+    if application_context != greetings.APPLICATION_CONTEXT:
+        return greetings.APPLICATION_CONTEXT_NOT_SUPPORTED
+    if rules.called_ae_titles and called_ae not in rules.called_ae_titles:
+        return greetings.CALLED_AE_NOT_RECOGNIZED
+    if rules.calling_ae_titles and calling_ae not in rules.calling_ae_titles:
+        return greetings.CALLING_AE_NOT_RECOGNIZED
+    return None
 
 
 class Association:
@@ -75,7 +86,12 @@ class Association:
         if kind != pdus.A_ASSOCIATE_RQ:
             raise BadPdu("no-greeting", 2)
         greeting = greetings.read_greeting(body)
-        refusal = self._refusal(greeting)
+        refusal = refusal_of(
+            self._rules,
+            application_context=greeting.application_context,
+            calling_ae=greeting.calling_ae,
+            called_ae=greeting.called_ae,
+        )
         if refusal is not None:
             self._socket.sendall(refusal.encode())
             self._linger()
@@ -85,15 +101,6 @@ class Association:
         self._longest_reply = greeting.longest_pdu
         self._socket.sendall(greetings.welcome(greeting, decisions, self._rules.limits.max_data))
         return Visit(greeting.calling_ae, greeting.called_ae, self._address)
-
-    def _refusal(self, greeting: Greeting) -> Refusal | None:
-        if greeting.application_context != greetings.APPLICATION_CONTEXT:
-            return greetings.APPLICATION_CONTEXT_NOT_SUPPORTED
-        if self._rules.called_ae_titles and greeting.called_ae not in self._rules.called_ae_titles:
-            return greetings.CALLED_AE_NOT_RECOGNIZED
-        if self._rules.calling_ae_titles and greeting.calling_ae not in self._rules.calling_ae_titles:
-            return greetings.CALLING_AE_NOT_RECOGNIZED
-        return None
 
     def _host(self, visit: Visit) -> None:
         self._reception.arrive(visit)

@@ -5,10 +5,12 @@ import contextlib
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from services.dicom_ingest.adapters.association import Association, AssociationRules
-from services.dicom_ingest.adapters.greeting import LOCAL_LIMIT_EXCEEDED
+from services.dicom_ingest.adapters.association import AssociationRules
+from services.dicom_ingest.adapters.greeting import LOCAL_LIMIT_EXCEEDED, Refusal
 from services.dicom_ingest.ports import Receiver
 from shared.errors import RetryLater
 
@@ -30,6 +32,18 @@ class ListenerRules:
 
 class NotListening(RetryLater):
     """The port is not open."""
+
+
+class Attended(Protocol):
+    """One connection, served or turned away on the thread that calls."""
+
+    def serve(self) -> None:
+        """Serve the peer until one of both ends it."""
+        ...
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Hear the greeting and turn it down."""
+        ...
 
 
 class Guests:
@@ -57,10 +71,17 @@ class Guests:
                 del self._present[address]
 
 
-class Listener:
-    """Accepts connections while ``run`` is awaited."""
+#: Makes what attends to a connection from an address.
+Attend = Callable[[socket.socket, str, AssociationRules, Receiver], Attended]
 
-    def __init__(self, rules: ListenerRules, association_rules: AssociationRules, reception: Receiver) -> None:
+
+class Listener:
+    """Accepts connections while ``run`` is awaited, and has ``attend`` serve them."""
+
+    def __init__(
+        self, rules: ListenerRules, association_rules: AssociationRules, reception: Receiver, attend: Attend
+    ) -> None:
+        self._attended = attend
         self._rules = rules
         self._association_rules = association_rules
         self._reception = reception
@@ -145,7 +166,7 @@ class Listener:
     def _attend(self, connection: socket.socket, address: str, guests: Guests, refused: bool) -> None:
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            association = Association(connection, address, self._association_rules, self._reception)
+            association = self._attended(connection, address, self._association_rules, self._reception)
             if refused:
                 association.refuse(LOCAL_LIMIT_EXCEEDED)
             else:

@@ -11,9 +11,9 @@ from tests.support.nats import NatsServer
 
 
 @pytest.fixture
-async def site(tmp_path: Path, nats_server: NatsServer) -> AsyncIterator[IngestSite]:
-    """A provisioned site; the service is not started yet."""
-    site = IngestSite(tmp_path, nats_server)
+async def site(request: pytest.FixtureRequest, tmp_path: Path, nats_server: NatsServer) -> AsyncIterator[IngestSite]:
+    """A provisioned site; the service is not started yet. The parameter is its receiver."""
+    site = IngestSite(tmp_path, nats_server, getattr(request, "param", "fast"))
     await site.provision()
     yield site
     if site.process is not None:

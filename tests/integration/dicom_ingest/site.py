@@ -23,6 +23,8 @@ from tests.support.nats import NatsServer
 from tests.support.ports import free_ports
 from tests.support.processes import ServerProcess
 
+#: Both receivers, for tests of what either must do.
+RECEIVERS = ("fast", "standard")
 #: What the service may hold, bytes.
 MEMORY_BOUND = 250_000_000
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,8 +51,8 @@ class Landed:
 class IngestSite:
     """Folders, key, bus and one process of the service at a time."""
 
-    def __init__(self, folder: Path, nats: NatsServer) -> None:
-        self.folder, self.nats = folder, nats
+    def __init__(self, folder: Path, nats: NatsServer, receiver: str = "fast") -> None:
+        self.folder, self.nats, self.receiver = folder, nats, receiver
         self.site_key = SiteKey.create(folder / "site.key")
         self.landing = FilesystemStore(folder / "landing")
         self.spool = folder / "spool"
@@ -66,6 +68,7 @@ class IngestSite:
             "spool_dir": self.spool,
             "landing_url": f"file://{self.folder / 'landing'}",
             "dicom_port": self.port,
+            "dicom_receiver": self.receiver,
             "http_port": self.http_port,
             "trace_file": self.folder / "trace.jsonl",
             "disk_reserve": 0,

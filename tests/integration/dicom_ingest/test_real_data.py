@@ -8,9 +8,13 @@ import pytest
 
 from cli.dicom_files import Outgoing, examine, files_below
 from cli.send import send
-from tests.integration.dicom_ingest.site import MEMORY_BOUND, IngestSite
+from tests.integration.dicom_ingest.site import RECEIVERS, MEMORY_BOUND, IngestSite
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.parametrize("site", RECEIVERS, indirect=True),
+]
 
 
 def data_set(outgoing: Outgoing) -> bytes:
@@ -23,7 +27,7 @@ async def test_every_readable_file_lands_with_the_data_set_it_had(site: IngestSi
     readable = [found for found in map(examine, files) if isinstance(found, Outgoing)]
     site.start()
     report = send([corpus / "dicom"], host="127.0.0.1", port=site.port, associations=4)
-    assert len(report.sent) == len(readable) > 1000
+    assert len(report.sent) == len(readable) > 1000, [(each.path.name, each.why) for each in report.failed]
     assert len(report.failed) + len(report.skipped) == len(files) - len(readable)
 
     landed = await site.landed(len(readable), timeout=200)

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from contracts.events import AssociationEnded
-from tests.integration.dicom_ingest.site import IngestSite, dcmtk, write_files
+from tests.integration.dicom_ingest.site import RECEIVERS, IngestSite, dcmtk, write_files
 from tests.support.instances import as_file, make_instances
 
-pytestmark = pytest.mark.dcmtk
+pytestmark = [pytest.mark.dcmtk, pytest.mark.parametrize("site", RECEIVERS, indirect=True)]
 
 
 async def test_a_study_sent_by_dcmtk_lies_in_the_landing_store_as_it_was_sent(site: IngestSite, tmp_path: Path) -> None:

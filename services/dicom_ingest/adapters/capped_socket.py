@@ -1,0 +1,97 @@
+"""pynetdicom's socket with what it lacks: a cap by type and a deadline for every PDU."""
+
+import contextlib
+import socket
+import struct
+import time
+from typing import Any
+
+from pynetdicom.transport import AssociationSocket
+
+from services.dicom_ingest.adapters import greeting as greetings
+from services.dicom_ingest.adapters.pdus import BadPdu, PduLimits
+
+_HEADER = struct.Struct(">BxI")
+
+
+class PduRefused(OSError):
+    """What pynetdicom takes for a lost connection."""
+
+
+class CappedSocket(AssociationSocket):
+    """pynetdicom asks for the six bytes of a header, then for the body that the header tells of."""
+
+    def __init__(self, reactor: Any, connection: socket.socket, limits: PduLimits) -> None:
+        super().__init__(reactor, client_socket=connection)
+        self._limits = limits
+        self._body: int | None = None
+        self._greeting = bytearray()
+        self.has_aborted = False
+
+    def hear_greeting(self, patience: float) -> bool:
+        """Take the first PDU, which must begin within ``patience`` seconds, and keep it for ``recv``; whether it came.
+
+        pynetdicom holds a thread for as long as a greeting may take, even when the peer has gone.
+        """
+        self.socket.settimeout(patience)
+        try:
+            if not self.socket.recv(1, socket.MSG_PEEK):
+                return False
+            header = self.recv(_HEADER.size)
+            self._greeting = header + (self.recv(self._body) if self._body is not None else b"")
+        except TimeoutError:
+            self._abort(0)
+            return False
+        except OSError:
+            return False
+        return len(self._greeting) > _HEADER.size
+
+    @property
+    def ready(self) -> bool:
+        """Whether something can be read without waiting."""
+        return bool(self._greeting) or bool(super().ready)
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """All of ``nr_bytes``, or what came before the peer closed; PduRefused beyond a cap or a deadline."""
+        if self._greeting:
+            taken, self._greeting = self._greeting[:nr_bytes], self._greeting[nr_bytes:]
+            return taken
+        if self._body is None:
+            header = self._receive(_HEADER.size, self._limits.header_deadline)
+            if len(header) == _HEADER.size:
+                self._body = self._checked(header)
+            return header
+        length, self._body = self._body, None
+        return self._receive(length, self._limits.header_deadline + length / self._limits.min_throughput)
+
+    def _checked(self, header: bytearray) -> int:
+        kind, length = _HEADER.unpack(header)
+        try:
+            if length > self._limits.cap(kind):
+                raise BadPdu("pdu-too-long", 6)
+        except BadPdu as error:
+            self._abort(error.code)
+            raise PduRefused from None
+        return int(length)
+
+    def _receive(self, count: int, seconds: float) -> bytearray:
+        received, deadline = bytearray(count), time.monotonic() + seconds
+        filled = 0
+        while filled < count:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                self._abort(0)
+                raise PduRefused
+            self.socket.settimeout(remaining)
+            with contextlib.suppress(TimeoutError):
+                taken = self.socket.recv_into(memoryview(received)[filled:])
+                if not taken:
+                    return received[:filled]
+                filled += taken
+        return received
+
+    def _abort(self, code: int) -> None:
+        self.has_aborted = True
+        with contextlib.suppress(OSError):
+            self.socket.settimeout(1.0)
+            self.socket.sendall(greetings.abort(code))

@@ -1,0 +1,203 @@
+"""``receiver: standard``: an association on pynetdicom's own reactor, and the reference for the fast one in tests.
+
+What pynetdicom lacks on a port that anybody can reach is added around it: caps and deadlines for PDUs, and the house's
+choice of transfer syntaxes (PS3.8 sections 7 and 9.3).
+"""
+
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset
+from pynetdicom import AE, _config, evt
+from pynetdicom.acse import ACSE
+from pynetdicom.association import MODE_ACCEPTOR
+from pynetdicom.association import Association as Reactor
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.presentation import build_context
+from pynetdicom.service_class import StorageServiceClass
+from pynetdicom.transport import AddressInformation
+
+from services.dicom_ingest.adapters.association import Association, AssociationRules, refusal_of
+from services.dicom_ingest.adapters.capped_socket import CappedSocket
+from services.dicom_ingest.adapters.greeting import Refusal
+from services.dicom_ingest.domain import command as dimse
+from services.dicom_ingest.domain import part10
+from services.dicom_ingest.domain.command import Command, InstanceRefused
+from services.dicom_ingest.domain.negotiation import ACCEPTED, Decision, Proposal, decide, is_identifier
+from services.dicom_ingest.domain.visit import Visit
+from services.dicom_ingest.ports import How, Receiver
+from shared.errors import CausewayError, answer
+
+_CHUNK = 256 * 1024
+#: The preamble, the prefix and the group length element of a Part 10 file (PS3.10 section 7.1), bytes.
+_META = 128 + 4 + 12
+
+
+def configure(folder: Path) -> None:
+    """Have pynetdicom write each data set to a file in ``folder`` as it comes, and take the UIDs that we take."""
+    _config.STORE_RECV_CHUNKED_DATASET = True
+    _config.VALIDATORS["UI"] = lambda uid: (is_identifier(uid), "no identifier")
+    # The only way to say where: plain bytes stay on the spool's disk, and go with the directory of a dead process.
+    tempfile.tempdir = str(folder)
+
+
+class StandardAssociation:
+    """Serves one connection to its end on the thread that calls ``serve``; the same face as ``Association``."""
+
+    def __init__(self, connection: socket.socket, address: str, rules: AssociationRules, reception: Receiver) -> None:
+        self._socket = connection
+        self._address = address
+        self._rules = rules
+        self._reception = reception
+        self.visit: Visit | None = None
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Hear the greeting and turn it down."""
+        Association(self._socket, self._address, self._rules, self._reception).refuse(refusal)
+
+    def serve(self) -> None:
+        """Until the peer releases, aborts, disappears, or breaks a rule."""
+        reactor = _Reactor(_application_entity(self._rules), self)
+        capped = CappedSocket(reactor, self._socket, self._rules.limits)
+        if not capped.hear_greeting(self._rules.artim):
+            return
+        reactor.set_socket(capped)
+        try:
+            reactor.start()
+            reactor.join()
+        finally:
+            if self.visit is not None:
+                self._reception.leave(self.visit, _how(reactor, capped))
+
+    def refusal(self, greeting: Any) -> Refusal | None:
+        """Why an A-ASSOCIATE primitive is turned down, None when it is not."""
+        return refusal_of(
+            self._rules,
+            application_context=str(greeting.application_context_name),
+            calling_ae=greeting.calling_ae_title.strip(),
+            called_ae=greeting.called_ae_title.strip(),
+        )
+
+    def welcome(self, greeting: Any) -> None:
+        """The association is established."""
+        calling, called = greeting.calling_ae_title.strip(), greeting.called_ae_title.strip()
+        self.visit = Visit(calling, called, self._address)
+        self._reception.arrive(self.visit)
+
+    def store(self, event: evt.Event) -> Dataset:
+        """Make the instance durable and answer."""
+        request, context = event.request, event.context
+        command = Command(
+            dimse.C_STORE,
+            request.MessageID,
+            str(request.AffectedSOPClassUID),
+            str(request.AffectedSOPInstanceUID),
+            True,
+        )
+        response = Dataset()
+        response.Status = dimse.SUCCESS
+        try:
+            self._take(command, str(context.abstract_syntax), str(context.transfer_syntax), event.dataset_path)
+        except CausewayError as error:
+            if self.visit is not None:
+                self.visit.refused += 1
+            response.Status = error.status if isinstance(error, InstanceRefused) else answer(error).dicom
+            response.ErrorComment = error.reason
+        return response
+
+    def _take(self, command: Command, abstract_syntax: str, transfer_syntax: str, path: Path) -> None:
+        if self.visit is None:
+            raise InstanceRefused("no-association", dimse.CANNOT_UNDERSTAND)
+        incoming = self._reception.store(self.visit, command, abstract_syntax, transfer_syntax)
+        try:
+            for chunk in _data_set(path):
+                incoming.write(chunk)
+            incoming.commit()
+        except BaseException:
+            incoming.abandon()
+            raise
+
+
+def _data_set(path: Path) -> Iterator[memoryview]:
+    """The bytes behind the file meta information of a Part 10 file."""
+    with path.open("rb") as file:
+        file.seek(_META + int.from_bytes(file.read(_META)[-4:], "little"))
+        while chunk := file.read(_CHUNK):
+            yield memoryview(chunk)
+
+
+def _application_entity(rules: AssociationRules) -> AE:
+    entity = AE("CAUSEWAY")
+    entity.acse_timeout = rules.artim
+    entity.dimse_timeout = entity.network_timeout = rules.idle
+    entity.maximum_pdu_size = rules.limits.max_data
+    entity.maximum_associations = 1 << 16  # the listener counts them
+    entity.implementation_class_uid = part10.IMPLEMENTATION_CLASS_UID
+    entity.implementation_version_name = part10.IMPLEMENTATION_VERSION
+    return entity
+
+
+def _how(reactor: Reactor, capped: CappedSocket) -> How:
+    if reactor.is_released:
+        return "released"
+    return "aborted" if reactor.is_aborted and not capped.has_aborted else "lost"
+
+
+class _Reactor(Reactor):
+    """An acceptor that asks the house whom to welcome, and takes C-STORE of any class that it has accepted."""
+
+    def __init__(self, entity: AE, host: StandardAssociation) -> None:
+        super().__init__(entity, MODE_ACCEPTOR)
+        self.host = host
+        self.acse = _Negotiation(self)
+        self.acceptor.maximum_length = entity.maximum_pdu_size
+        self.acceptor.ae_title = entity.ae_title
+        self.acceptor.implementation_class_uid = entity.implementation_class_uid
+        self.acceptor.implementation_version_name = entity.implementation_version_name
+        self.acceptor.address_info = self.requestor.address_info = AddressInformation("127.0.0.1", 0)
+        self._server = None
+        self.bind(evt.EVT_C_STORE, host.store)
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        context = self._accepted_cx.get(context_id)
+        if isinstance(msg, C_STORE) and context is not None and msg.is_valid_request:
+            StorageServiceClass(self).SCP(msg, context)
+        else:
+            super()._serve_request(msg, context_id)
+
+
+class _Negotiation(ACSE):
+    """The house's decisions in place of pynetdicom's."""
+
+    def _negotiate_as_acceptor(self) -> None:
+        host, greeting = self.assoc.host, self.requestor.primitive
+        refusal = host.refusal(greeting)
+        if refusal is not None:
+            self.send_reject(refusal.result, refusal.source, refusal.reason)
+            self.assoc.kill()
+            return
+        decisions = [_decide(context) for context in greeting.presentation_context_definition_list]
+        self.acceptor.supported_contexts = _supported(decisions)
+        super()._negotiate_as_acceptor()
+        if self.assoc.is_established:
+            host.welcome(greeting)
+
+
+def _decide(context: Any) -> Decision:
+    """Our decision, written into the proposal: pynetdicom then has nothing to choose."""
+    proposal = Proposal(context.context_id, str(context.abstract_syntax), tuple(map(str, context.transfer_syntax)))
+    decision = decide(proposal)
+    context.transfer_syntax = [decision.transfer_syntax]
+    return decision
+
+
+def _supported(decisions: list[Decision]) -> list[Any]:
+    """What pynetdicom is to know of: every class that is taken, in the syntaxes that were chosen for it."""
+    syntaxes: dict[str, list[str]] = {}
+    for decision in decisions:
+        if decision.result == ACCEPTED:
+            syntaxes.setdefault(decision.abstract_syntax, []).append(decision.transfer_syntax)
+    return [build_context(abstract_syntax, chosen) for abstract_syntax, chosen in syntaxes.items()]
