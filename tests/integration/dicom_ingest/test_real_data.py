@@ -8,7 +8,7 @@ import pytest
 
 from cli.dicom_files import Outgoing, examine, files_below
 from cli.send import send
-from tests.integration.dicom_ingest.site import RECEIVERS, MEMORY_BOUND, IngestSite
+from tests.integration.dicom_ingest.site import MEMORY_BOUND, RECEIVERS, IngestSite
 
 pytestmark = [
     pytest.mark.slow,
