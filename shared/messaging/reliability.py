@@ -39,6 +39,11 @@ def delay(attempt: int) -> float:
     return DELAYS[min(attempt, len(DELAYS)) - 1]
 
 
+def _about(message: Msg) -> dict[str, str]:
+    """What finds a message again: in the log, in its stream, among the dead letters."""
+    return {"consumer": message.metadata.consumer, "event_id": (message.headers or {}).get("ce-id", "none")}
+
+
 class Settlement:
     """Settles the messages of one service."""
 
@@ -61,7 +66,7 @@ class Settlement:
             await self._settle(message, error)
         except (BusAway, nats.errors.Error, OSError, TimeoutError) as lost:
             # It will be delivered again, and found already done where it was.
-            log.warning("not-settled", consumer=message.metadata.consumer, error=type(lost).__name__)
+            log.warning("not-settled", **_about(message), error=type(lost).__name__)
 
     async def _settle(self, message: Msg, error: BaseException | None) -> None:
         if error is None or isinstance(error, AlreadyDone):
@@ -92,18 +97,18 @@ class Settlement:
         await self.attempts.settled(message)
         self._count(message, "dead")
         metrics().count("causeway_deadletters_total", consumer=about.consumer, reason=reason)
-        log.error("dead-letter", consumer=about.consumer, error=type(error).__name__, reason=reason)
+        log.error("dead-letter", **_about(message), error=type(error).__name__, reason=reason)
 
     async def _postpone(self, message: Msg, error: RetryLater) -> None:
         deliveries = message.metadata.num_delivered
         wait = error.delay if error.delay is not None else delay(deliveries)
-        log.info("postponed", consumer=message.metadata.consumer, reason=error.reason, deliveries=deliveries)
+        log.info("postponed", **_about(message), reason=error.reason, deliveries=deliveries)
         await self.attempts.postponed(message)
         await message.nak(delay=wait)
         self._count(message, "retry")
 
     async def _fail(self, message: Msg, error: BaseException) -> None:
-        log.error("handler-failed", consumer=message.metadata.consumer, exc_info=error)
+        log.error("handler-failed", **_about(message), exc_info=error)
         failures = await self.attempts.failed(message)
         if failures >= FAILURES:
             await self._bury(message, error, "unknown-error")

@@ -11,15 +11,20 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, SpanContext, format_span_id, format_trace_id
 
+#: Bytes of a file of spans: some thousand studies.
+_LIMIT = 128 * 1024 * 1024
+
 
 class JsonLinesExporter(SpanExporter):
     """Appends each finished span as one line, in one write: after SIGKILL there are whole lines and at most one torn.
 
-    Several processes may share the file. A torn line is closed when the file is opened again.
+    Several processes may share the file. A torn line is closed when the file is opened again. A file that has grown to
+    ``limit`` bytes takes the place of the one before it, ``<stem>.1.jsonl``: there are never more than two.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limit: int = _LIMIT) -> None:
         self._path = path
+        self._limit = limit
         self._handle: int | None = None
         self._lock = threading.Lock()
 
@@ -29,6 +34,7 @@ class JsonLinesExporter(SpanExporter):
                 handle = self._open()
                 for span in spans:
                     os.write(handle, line(span))
+                self._turn(handle)
         except OSError:
             return SpanExportResult.FAILURE
         return SpanExportResult.SUCCESS
@@ -41,6 +47,15 @@ class JsonLinesExporter(SpanExporter):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return True
+
+    def _turn(self, handle: int) -> None:
+        written = os.fstat(handle)
+        if written.st_size < self._limit:
+            return
+        self._handle = None
+        os.close(handle)
+        if os.path.samestat(written, self._path.stat()):  # else another process was first
+            self._path.replace(self._path.with_suffix(f".1{self._path.suffix}"))
 
     def _open(self) -> int:
         if self._handle is None:

@@ -4,10 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 from shared.observability import read_spans
+from shared.observability.spans import JsonLinesExporter
 from shared.observability.telemetry import tracer_provider
 from shared.settings import ServiceSettings
 
@@ -89,3 +93,19 @@ def test_is_readable_by_its_user_alone(tmp_path):
     """The file has no rights for others."""
     make_spans(tmp_path / "spans.jsonl", "one")
     assert (tmp_path / "spans.jsonl").stat().st_mode & 0o077 == 0
+
+
+def test_a_file_of_spans_never_grows_without_end(tmp_path: Path) -> None:
+    """Of two processes that share it, too: the last spans stay, in two files at most."""
+    path = tmp_path / "demo.jsonl"
+    exporters = [JsonLinesExporter(path, limit=2000) for _ in range(2)]
+    provider = TracerProvider()
+    for exporter in exporters:
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+    for number in range(100):
+        provider.get_tracer("t").start_span(f"step-{number}").end()
+    assert {one.name for one in tmp_path.iterdir()} == {"demo.jsonl", "demo.1.jsonl"}
+    assert all(one.stat().st_size < 3000 for one in tmp_path.iterdir())
+    names = [span["name"] for one in tmp_path.iterdir() for span in read_spans(one)]
+    assert "step-99" in names
+    assert len(names) > 4
