@@ -3,7 +3,7 @@
 from contracts.events import BatchArchived, PackDeidentified, PackPlanned, PackSealed
 from contracts.formats.keys import FileKeyEncryptionKeys
 from services.encryption.adapters.buffer import SealingBuffer
-from services.encryption.adapters.copies import CopiedInputs, ResolvedInputs, target_stores
+from services.encryption.adapters.copies import CopiedInputs, ResolvedInputs, target_places
 from services.encryption.adapters.inputs import StoredInputs
 from services.encryption.adapters.keys import StoredStudyKeys
 from services.encryption.adapters.sealer import Sealer
@@ -25,7 +25,7 @@ def build(settings: Settings | None = None) -> Service:
     copied = CopiedInputs(
         site_key=site_key,
         buffer=buffer,
-        targets=target_stores(settings.targets_file),
+        targets=target_places(settings.targets_file),
         key_records=key_records,
         keys=keys,
     )

@@ -63,7 +63,7 @@ class SealHandlers:
                 metrics().count("causeway_packs_total", outcome="sealed")
         else:
             receipt = await self._sound(order, receipt)
-        await self._bus.publish(pack_sealed(order, receipt), id=event_id(self._site_key, order, receipt))
+        await self._bus.publish(pack_sealed(order, receipt), id=event_id(self._site_key, order))
 
     async def _sound(self, order: SealOrder, receipt: Receipt) -> Receipt:
         """The receipt, or its successor: a plan that is started again may have stopped at a damaged buffer."""

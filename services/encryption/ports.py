@@ -48,7 +48,10 @@ class Sealing(Protocol):
     """The work itself."""
 
     async def seal(self, order: SealOrder, pack: Pack) -> Receipt:
-        """Seal into the buffer; the receipt that is there in the end, another process's if that one was faster."""
+        """Seal into the buffer; the receipt that is there in the end, another process's if that one was faster.
+
+        InputDamaged; InputReleased when the input went meanwhile.
+        """
 
     async def repair(self, order: SealOrder, pack: Pack, receipt: Receipt, broken: frozenset[int]) -> Receipt:
-        """Make the broken parts again, the same bytes under new keys; SealingDiffers when that can't be."""
+        """Make the broken parts again, the same bytes under new keys; as ``seal``, SealingDiffers if that can't be."""

@@ -6,7 +6,8 @@ opened through the one reader of sealed packs, and checked like any other input.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +24,18 @@ from shared.messaging.threads import in_thread
 from shared.storage import BlobMissing, BlobStore, StoreRefused, StoreUnavailable
 from shared.storage.ahead import read_ahead
 from shared.storage.parts import part_key
-from shared.storage.targets import load_targets, open_target
+from shared.storage.targets import load_targets, open_key_bucket, open_target
 
-#: How many generations of a copy are sought in a target.
-GENERATIONS = 8
+#: After so many generations in a row of which there is no trace, no later one is sought.
+GAP = 8
+
+
+@dataclass(frozen=True)
+class Place:
+    """A target: its copies, and its key bucket with the marks of those that were removed."""
+
+    copies: BlobStore
+    keys: BlobStore
 
 
 @dataclass(frozen=True)
@@ -55,9 +64,10 @@ class Copy:
         return state.hexdigest()
 
 
-def target_stores(path: Path | None) -> Mapping[str, BlobStore]:
+def target_places(path: Path | None) -> tuple[Place, ...]:
     """The targets that ``path`` names, to be read; none without it."""
-    return {name: open_target(target) for name, target in load_targets(path).items()} if path else {}
+    targets = load_targets(path).values() if path else ()
+    return tuple(Place(open_target(target), open_key_bucket(target)) for target in targets)
 
 
 class CopiedInputs:
@@ -68,33 +78,40 @@ class CopiedInputs:
         *,
         site_key: SiteKey,
         buffer: SealingBuffer,
-        targets: Mapping[str, BlobStore],
+        targets: Iterable[Place],
         key_records: BlobStore,
         keys: KeyEncryptionKeys,
     ) -> None:
         self._site_key = site_key
         self._buffer = buffer
-        self._targets = targets
+        self._targets = tuple(targets)
         self._key_records = key_records
         self._keys = keys
 
     async def open(self, order: SealOrder) -> Pack:
         """The pack; BlobMissing when no copy is found, StoreUnavailable when it may be where nobody answers."""
         away: StoreUnavailable | StoreRefused | None = None
-        for receipt in await self._buffer.sealings(order.pack_id):
-            for copy in self._places(receipt):
-                try:
+        receipts = await self._buffer.sealings(order.pack_id)
+        for receipt, place in itertools.product(receipts, self._targets):
+            try:
+                async for copy in self._generations(place, receipt):
                     if await copy.is_sound():
                         return await self._pack(copy)
-                except (StoreUnavailable, StoreRefused) as error:
-                    away = error
+            except (StoreUnavailable, StoreRefused) as error:
+                away = error
         raise away or BlobMissing(order.pack_id)
 
-    def _places(self, receipt: Receipt) -> Iterator[Copy]:
-        sealed = receipt.sealed
-        for generation in range(1, GENERATIONS + 1):
+    async def _generations(self, place: Place, receipt: Receipt) -> AsyncIterator[Copy]:
+        """Every generation that a target has, however many there were before."""
+        sealed, absent = receipt.sealed, 0
+        for generation in itertools.count(1):
             folder = self._site_key.storage_key(sealed.form, sealed.sealed_id, "copy", generation)
-            yield from (Copy(store, folder, receipt) for store in self._targets.values())
+            if there := await _holds(place.copies, part_key(folder, 1)):
+                yield Copy(place.copies, folder, receipt)
+            # The mark that replication leaves of a generation which it removed.
+            absent = 0 if there or await _holds(place.keys, f"removed/{folder}") else absent + 1
+            if absent == GAP:
+                return
 
     async def _pack(self, copy: Copy) -> Pack:
         sealed = copy.receipt.sealed
@@ -119,6 +136,14 @@ class CopiedInputs:
 
     async def _key_record(self, study_key_id: str) -> StudyKeyRecord:
         return StudyKeyRecord.parse(await self._key_records.get(part_key(f"study-keys/{study_key_id}", 1)))
+
+
+async def _holds(store: BlobStore, key: str) -> bool:
+    try:
+        await store.head(key)
+    except BlobMissing:
+        return False
+    return True
 
 
 def _opener(reader: PackReader, section: Section) -> Callable[[], Iterator[bytes]]:

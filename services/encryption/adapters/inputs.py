@@ -9,7 +9,7 @@ from services.encryption.domain.plaintext import Batch, Pack, assemble, checked_
 from shared.messaging.threads import in_thread
 from shared.storage import BlobStore
 from shared.storage.ahead import read_ahead
-from shared.storage.parts import part_key, read_parts
+from shared.storage.parts import part_count, part_key, read_parts
 
 
 class StoredInputs:
@@ -26,8 +26,10 @@ class StoredInputs:
         blob = source.manifest
         chunks = [chunk async for chunk in read_parts(self._stores[blob.store], blob.key, blob.size)]
         manifest = await in_thread(checked_manifest, b"".join(chunks), blob.sha256, source.instances)
-        # A released archive shows now, before anything is sealed.
-        await self._stores[source.archive.store].head(part_key(source.archive.key, 1))
+        # What was released, or lost in part, shows now, before anything is sealed.
+        for each in (source.headers, source.archive):
+            for number in range(1, part_count(each.size) + 1):
+                await self._stores[each.store].head(part_key(each.key, number))
         return Batch(
             manifest=manifest,
             headers=self._opener(source.headers),

@@ -1,11 +1,11 @@
 """Sealing into the buffer: the ciphertext is made on a worker thread, a part at a time, and stored as it comes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 
 from services.encryption.adapters.buffer import Attempt, SealingBuffer
 from services.encryption.domain.orders import Receipt, SealOrder
-from services.encryption.domain.plaintext import Pack, plaintext
+from services.encryption.domain.plaintext import InputReleased, Pack, plaintext
 from services.encryption.domain.sealing import (
     CipherPart,
     Ciphertext,
@@ -18,6 +18,7 @@ from services.encryption.domain.sealing import (
 from services.encryption.ports import StudyKeys
 from shared.errors import CausewayError
 from shared.messaging.threads import in_thread
+from shared.storage import BlobMissing
 
 
 class Sealer:
@@ -74,5 +75,12 @@ async def _replace(
 
 async def _produced(ciphertext: Ciphertext) -> AsyncIterator[CipherPart]:
     parts = ciphertext.parts()
-    while (part := await in_thread(next, parts, None)) is not None:
+    while (part := await _next(parts)) is not None:
         yield part
+
+
+async def _next(parts: Iterator[CipherPart]) -> CipherPart | None:
+    try:
+        return await in_thread(next, parts, None)
+    except BlobMissing:  # everything was there when the input was opened
+        raise InputReleased from None

@@ -17,6 +17,9 @@ from contracts.events import (
 )
 from shared.identity import SiteKey
 
+#: Ids were once made with the number of the receipt, which then was nearly always this one.
+_FIRST_RECEIPT = 1
+
 
 @dataclass(frozen=True)
 class Source:
@@ -110,9 +113,12 @@ def pack_sealed(order: SealOrder, receipt: Receipt) -> PackSealed:
     return PackSealed(sealed=receipt.sealed, copies=order.copies, run=order.run)
 
 
-def event_id(site_key: SiteKey, order: SealOrder, receipt: Receipt) -> str:
-    """The ``ce-id`` of ``pack.sealed``: the same for a repeat of its cause, as long as the parts lie where they lay."""
-    return site_key.event_id(PackSealed.subject, order.cause, order.sealed_id, receipt.generation, order.run)
+def event_id(site_key: SiteKey, order: SealOrder) -> str:
+    """The ``ce-id`` of ``pack.sealed``: the same for a repeat of its cause, also when parts lie elsewhere by now.
+
+    Whoever has to hear of other places hears of them under the run that made them.
+    """
+    return site_key.event_id(PackSealed.subject, order.cause, order.sealed_id, _FIRST_RECEIPT, order.run)
 
 
 def releasable(event: BatchArchived) -> tuple[str, ...]:

@@ -9,13 +9,20 @@ from contracts.formats import archive, headers
 from contracts.formats.chunks import Chunks
 from contracts.formats.errors import FormatError
 from contracts.formats.manifest import Instance, Manifest, merge, read_manifest, write_manifest
-from shared.errors import Unprocessable
+from shared.errors import RetryLater, Unprocessable
 
 Buffer = bytes | bytearray | memoryview
 
 
 class InputDamaged(Unprocessable):
     """The input is not what was received; ``reason`` says what of it: ``input-manifest``, ``input-instance`` …"""
+
+
+class InputReleased(RetryLater):
+    """The input went while it was read. The next attempt opens what is there then, or finds that nothing is."""
+
+    def __init__(self) -> None:
+        super().__init__("input-released")
 
 
 @dataclass(frozen=True)
@@ -102,9 +109,13 @@ def _files(batches: Iterable[Batch]) -> Iterator[Iterator[memoryview]]:
 
 
 def _file(instance: Instance, chunks: Chunks) -> Iterator[memoryview]:
-    state = hashlib.sha256()
+    """One file, checked by both digests: a manifest that contradicts itself would be sealed, and never be proven."""
+    file, dataset = hashlib.sha256(), hashlib.sha256()
+    ahead = instance.dataset_offset
     for piece in chunks.take(instance.length):
-        state.update(piece)
+        file.update(piece)
+        dataset.update(piece[ahead:])
+        ahead = max(0, ahead - len(piece))
         yield piece
-    if state.hexdigest() != instance.file_sha256:
+    if (file.hexdigest(), dataset.hexdigest()) != (instance.file_sha256, instance.dataset_sha256):
         raise InputDamaged("input-instance")

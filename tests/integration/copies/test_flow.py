@@ -7,12 +7,14 @@ from contracts.events import (
     CopyDamaged,
     CopyExpired,
     CopyFailed,
+    CopyKey,
     CopyRemoved,
     CopyVerified,
     CopyWritten,
     PackSealed,
 )
 from contracts.streams import documents
+from shared.identity import SiteKey
 from shared.messaging.plan import read_plan
 from shared.storage import FilesystemStore
 from tests.integration.copies.site import BUILDS, Site, objects, places, settle
@@ -162,6 +164,31 @@ async def test_a_new_key_domain_after_release_is_sealed_from_a_copy(site: Site) 
     assert (one.manifest_sha256, one.sections) == (other.manifest_sha256, other.sections)
     assert proven[-1].instances == batch.instances
     assert await site.dead_letters() == 0
+
+
+async def test_a_pack_is_found_in_whatever_generation_its_copy_is(site: Site) -> None:
+    """Eleven were repaired and removed; their marks lead to the twelfth."""
+    batch = await site.batch()
+    async with site.running():
+        await site.say(planned([batch], copies("onsite")), "plan")
+        copy = (await site.until(CopyVerified, len))[0].copy_key
+        await site.release()
+        for blob in (batch.archive, batch.headers, batch.manifest):
+            await site.landing.delete(f"{blob.key}/0001")
+        await _grow_old(site, copy, 12)
+        await site.say(planned([batch], copies("cloud-b", domain="other")), "replanned")
+        await site.until(CopyVerified, lambda found: ("cloud-b", 1) in places(found))
+    assert await site.dead_letters() == 0
+
+
+async def _grow_old(site: Site, copy: CopyKey, generation: int) -> None:
+    """Leave of a copy on site what repairs leave."""
+    site_key, store = SiteKey.load(site.folder / "site.key"), site.store("onsite")
+    folders = [site_key.storage_key(copy.form, copy.sealed_id, "copy", each) for each in range(1, generation + 1)]
+    await store.put(f"{folders[-1]}/0001", await store.get(copy.keys[0]))
+    await store.delete(copy.keys[0])
+    for folder in folders[:-1]:
+        await FilesystemStore(site.folder / "onsite-keys").put(f"removed/{folder}", b"removed")
 
 
 async def test_verification_is_asked_over_http(site: Site) -> None:

@@ -1,5 +1,6 @@
 """Encryption on stores: what is sealed opens again, and nothing damaged is ever sealed."""
 
+import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +13,15 @@ from contracts.formats.keys import FileKeyEncryptionKeys, StudyKeyRecord
 from contracts.formats.manifest import read_manifest
 from contracts.formats.sealed import open_sealed
 from services.encryption.adapters.buffer import SealingBuffer
+from services.encryption.adapters.copies import ResolvedInputs
 from services.encryption.adapters.inputs import StoredInputs
 from services.encryption.adapters.keys import KeysAway, StoredStudyKeys
 from services.encryption.adapters.sealer import Sealer
-from services.encryption.domain.plaintext import InputDamaged
+from services.encryption.domain.orders import SealOrder
+from services.encryption.domain.plaintext import InputDamaged, InputReleased, Pack
 from services.encryption.domain.sealing import SealingDiffers
 from services.encryption.handlers import SealHandlers
+from services.encryption.ports import Inputs
 from shared.identity import SiteKey
 from shared.messaging.cloudevent import Received
 from shared.storage import BlobMissing, FilesystemStore
@@ -52,10 +56,14 @@ class Bench:
         )
         self.kek = FileKeyEncryptionKeys(folder / "kek")
         self.bus = Said()
+        self.handlers = self.with_inputs(StoredInputs({"landing": self.landing, "deid": self.deid}))
+
+    def with_inputs(self, inputs: Inputs) -> SealHandlers:
+        """The handlers, with other inputs."""
         buffer = SealingBuffer(self.sealed)
-        self.handlers = SealHandlers(
+        return SealHandlers(
             site_key=SITE_KEY,
-            inputs=StoredInputs({"landing": self.landing, "deid": self.deid}),
+            inputs=inputs,
             buffer=buffer,
             sealing=Sealer(buffer=buffer, study_keys=StoredStudyKeys(self.keys, self.kek)),
             bus=self.bus,
@@ -167,12 +175,45 @@ async def test_a_flipped_byte_in_landing_is_never_sealed(bench: Bench, section: 
     assert not await bench.stored()
 
 
-async def test_a_missing_input_is_said_to_be_missing(bench: Bench) -> None:
-    """No receipt, no landing archive: a dead letter, not a guess."""
+@pytest.mark.parametrize("section", ["archive", "headers", "manifest"])
+async def test_a_missing_input_is_said_to_be_missing(bench: Bench, section: str) -> None:
+    """No receipt, no whole landing batch: a dead letter, not a guess, and before anything is read."""
     batch = await store_batch(bench.landing, [make_file(1)])
-    await bench.landing.delete(f"{batch.archive.key}/0001")
+    await bench.landing.delete(f"{getattr(batch, section).key}/0001")
     with pytest.raises(BlobMissing):
         await bench.handlers.pack_planned(received(planned([batch], copies("cloud-a"))))
+
+
+@dataclass
+class Released:
+    """Landing batches that are released as soon as they are open."""
+
+    landing: FilesystemStore
+    key: str
+
+    async def open(self, order: SealOrder) -> Pack:
+        pack = await StoredInputs({"landing": self.landing}).open(order)
+        await self.landing.delete(self.key)
+        return pack
+
+
+@pytest.mark.parametrize("run", [0, 1])
+async def test_an_input_that_goes_while_it_is_read_is_sought_again(bench: Bench, run: int) -> None:
+    """Sealing anew, or making a broken part again: no dead letter, nothing left, and the next attempt finds a copy."""
+    batch = await store_batch(bench.landing, [make_file(1)])
+    if run:
+        await bench.handlers.pack_planned(received(planned([batch], copies("cloud-a"))))
+        await bench.sealed.delete(bench.bus.last().sealed.parts[0].key)
+    told = len(bench.bus.events)
+    copy = FilesystemStore(shutil.copytree(bench.folder / "landing", bench.folder / "copy"))
+    released = Released(bench.landing, f"{batch.archive.key}/0001")
+    handlers = bench.with_inputs(ResolvedInputs(stored=released, copied=StoredInputs({"landing": copy})))
+    event = received(planned([batch], copies("cloud-a"), run=run), f"plan-{run}")
+    with pytest.raises(InputReleased):
+        await handlers.pack_planned(event)
+    assert (len(bench.bus.events), await bench.stored("parts")) == (told, set())
+    await handlers.pack_planned(event)
+    assert await bench.open(bench.bus.last())
 
 
 async def test_what_an_interrupted_attempt_left_is_cleared_away(bench: Bench) -> None:

@@ -130,6 +130,7 @@ class Desk:
     def __init__(self) -> None:
         self.sealings, self.opened = RememberedSealings(), 0
         self.said: list[PackSealed] = []
+        self.ids: list[str] = []
         self.handlers = SealHandlers(
             site_key=SITE_KEY, inputs=self, buffer=self.sealings, sealing=self.sealings, bus=self
         )
@@ -141,6 +142,7 @@ class Desk:
     async def publish(self, event: Event, *, id: str) -> int:  # noqa: A002
         assert isinstance(event, PackSealed)
         self.said.append(event)
+        self.ids.append(id)
         return len(self.said)
 
     async def hear(self, run: int = 0, *domains: str) -> None:
@@ -171,3 +173,12 @@ async def test_only_another_run_looks_for_damage() -> None:
     assert desk.said[-1].sealed.parts[0].key == "old"
     await desk.hear(run=1)
     assert (desk.said[-1].sealed.parts[0].key, desk.said[-1].run, desk.opened) == ("new", 1, 2)
+
+
+async def test_a_replay_after_a_repair_has_the_id_that_it_had() -> None:
+    desk = Desk()
+    await desk.hear()
+    await desk.sealings.lose()
+    await desk.hear(run=1)
+    await desk.hear()
+    assert desk.ids[0] == desk.ids[2] != desk.ids[1]

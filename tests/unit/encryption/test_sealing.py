@@ -111,6 +111,18 @@ def test_damaged_input_ends_the_plaintext_with_an_error(where: str) -> None:
         list(plaintext(assemble("pack", [_damaged(where)])))
 
 
+@pytest.mark.parametrize("chunk", [7, 10**9])
+def test_a_manifest_that_tells_another_data_set_than_its_file_has_is_refused(chunk: int) -> None:
+    """It would be sealed, copied, and never proven."""
+    batch = make_batch(1, chunk=chunk)
+    [instance] = batch.manifest.instances
+    assert list(plaintext(assemble("pack", [batch])))
+    claimed = instance.model_copy(update={"dataset_sha256": "0" * 64})
+    manifest = batch.manifest.model_copy(update={"instances": (claimed,)})
+    with pytest.raises(InputDamaged):
+        list(plaintext(assemble("pack", [replace(batch, manifest=manifest)])))
+
+
 def test_damage_outside_the_files_does_no_harm() -> None:
     """ZIP records of the landing archive are not copied: they are made anew from the manifest."""
     batch = make_batch(1)
