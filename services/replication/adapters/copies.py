@@ -149,6 +149,8 @@ class TargetCopies:
         except BlobCorrupt:  # the record on site is not the one that the seal was made with
             raise SourceLost(SOURCE_DAMAGED) from None
         except BlobExists:
+            if record.sha256 is None:
+                raise
             # The site's record has the digest that the seal tells, so what lies there was damaged. Nothing in a key
             # bucket is locked, and without its key every copy beside it is lost.
             log.warning("key-record-replaced", target=self._limits.target)

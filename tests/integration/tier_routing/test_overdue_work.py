@@ -81,6 +81,20 @@ async def test_a_target_that_refuses_shows_up_with_the_batch_it_keeps_waiting(si
     )
 
 
+async def test_a_copy_that_nobody_writes_again_shows_up_with_the_reason(site: Site):
+    """It was written, is damaged, and another one would be no better."""
+    plan = await planned(site)
+    await site.prove(plan, "onsite", "cloud-b", generation=1)
+    key = site.key(plan, "cloud-a", 1)
+    await site.hear(written(key, site.now), damaged(key, site.now + 1))
+    site.now += 2
+    await site.hear(failed(key, reason="pack-damaged"))
+    site.now += 120
+    (listed,) = await site.overdue()
+    assert listed["failures"] == {"cloud-a": "pack-damaged"}
+    assert {"step": "copy.written", "target": "cloud-a"} in listed["waiting_for"]
+
+
 async def test_nothing_is_listed_while_it_is_in_time(site: Site):
     await planned(site)
     assert await site.overdue() == []

@@ -151,5 +151,5 @@ def damaged(of: CopyKey, when: float = 2) -> CopyDamaged:
     return CopyDamaged(copy_key=of, sealed=sealed(of), reason="ciphertext", sources=(), found=at(when))
 
 
-def failed(of: CopyKey, retrying: bool = False) -> CopyFailed:
-    return CopyFailed(copy_key=of, reason="target-refused", attempts=3, retrying=retrying)
+def failed(of: CopyKey, retrying: bool = False, reason: str = "target-refused") -> CopyFailed:
+    return CopyFailed(copy_key=of, reason=reason, attempts=3, retrying=retrying)
