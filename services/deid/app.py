@@ -10,6 +10,7 @@ from contracts.events import (
     PackPlanned,
 )
 from contracts.formats.keys import FileKeyEncryptionKeys
+from services.deid.adapters.allocator import return_large_blocks
 from services.deid.adapters.inputs import SealedCopies, StoredInputs
 from services.deid.adapters.projects import FileProjects
 from services.deid.adapters.register import SqlRegister
@@ -62,6 +63,6 @@ def build(settings: Settings | None = None) -> Service:
         stores=("database", "deid"),
         tasks=(Task("outbox", outbox.relay),),
         checks={"database": database.check},
-        starts=(lambda: database.migrate("services.deid.migrations"),),
+        starts=(return_large_blocks, lambda: database.migrate("services.deid.migrations")),
         stops=(database.close,),
     )

@@ -64,7 +64,7 @@ class DeidHandlers:
         projects: Projects,
         work_area: WorkArea,
         register: Register,
-        packs_at_once: int = 2,
+        packs_at_once: int = 1,
     ) -> None:
         self._site_key = site_key
         self._inputs = inputs
@@ -125,11 +125,10 @@ class DeidHandlers:
             if known and known.released and event.run <= known.run:
                 log.info("deidentified-again", instances=len(pack.released), withheld=len(pack.held), project=name)
                 return known
-            outputs = await self._work_area.keep(pack, project, workspace)
+            result = _result_of(pack, event, await self._work_area.keep(pack, project))
+            await self._register.record(event, project, pack, result)
         finally:
             workspace.close()
-        result = _result_of(pack, event, outputs)
-        await self._register.record(event, project, pack, result)
         log.info("deidentified", instances=len(pack.released), withheld=len(pack.held), project=name)
         return result
 
@@ -137,8 +136,8 @@ class DeidHandlers:
 def _result_of(pack: CleanPack, event: PackPlanned, outputs: Outputs | None) -> Result:
     withheld = tuple(
         Withheld(
-            sop_instance_uid=one.original.sop_instance_uid,
-            dataset_sha256=one.original.dataset_sha256,
+            sop_instance_uid=one.sop_instance_uid,
+            dataset_sha256=one.dataset_sha256,
             reason=one.reason.value,
         )
         for one in pack.held

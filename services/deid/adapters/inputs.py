@@ -2,17 +2,19 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import tee
 from typing import Protocol
 
 from contracts.events import Batch, CopyKey, PackPlanned
 from contracts.formats.errors import FormatError
 from contracts.formats.keys import KeyEncryptionKeys, StudyKeyRecord
-from contracts.formats.manifest import Instance, Manifest, merge, read_manifest
+from contracts.formats.manifest import Instance, open_manifest, place
 from contracts.formats.unseal import PackReader
 from services.deid.domain.packing import InputDamaged, Opener, Original
 from shared.errors import RetryLater, Unprocessable
+from shared.messaging.threads import in_thread
 from shared.storage import BlobMissing, BlobStore, read_parts
 from shared.storage.ahead import read_ahead
 from shared.storage.parts import part_key
@@ -55,45 +57,39 @@ class StoredInputs:
         self._copies = copies
         self._sealed = sealed
 
-    async def originals(self, event: PackPlanned) -> Sequence[Original]:
+    async def originals(self, event: PackPlanned) -> Iterable[Original]:
         loop = asyncio.get_running_loop()
         readers, away = await self._readers(event.pack_id)
-        manifests = await self._manifests(event, readers, away)
-        if manifests is None:
-            merged = await self._sealed_manifest(readers)
-            return [Original(one, _from_copies(readers, away, one, loop)) for one in merged.instances]
-        landed = [
-            (batch, one) for batch, manifest in zip(event.batches, manifests, strict=True) for one in manifest.instances
-        ]
-        packed = merge(manifests, event.pack_id).instances
-        return [
-            Original(one, (self._from_landing(batch, one, loop), *_from_copies(readers, away, sealed, loop)))
-            for (batch, one), sealed in zip(landed, packed, strict=True)
-        ]
+        if await self._has_manifests(event, loop):
+            return self._landed(event, readers, away, loop)
+        if not readers:
+            raise away or InputDamaged()
+        return _sealed(await _sound(readers), readers, away, loop)
 
-    async def _manifests(
-        self, event: PackPlanned, readers: Sequence[PackReader], away: RetryLater | None
-    ) -> list[Manifest] | None:
-        """The batches' manifests; None when one is lost and a copy can take their place."""
+    async def _has_manifests(self, event: PackPlanned, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether every batch's manifest is there and is what the event says."""
         try:
-            return [await self._manifest(batch) for batch in event.batches]
+            for batch in event.batches:
+                await in_thread(_check, self._manifest(batch, loop), batch.manifest.sha256)
         except (InputDamaged, BlobMissing, FormatError):
-            if readers:
-                return None
-            raise away or InputDamaged() from None
+            return False
+        return True
 
-    async def _manifest(self, batch: Batch) -> Manifest:
-        blob = batch.manifest
-        data = b"".join([chunk async for chunk in read_parts(self._landing, blob.key, blob.size)])
-        if blob.sha256 and hashlib.sha256(data).hexdigest() != blob.sha256:
-            raise InputDamaged
-        return read_manifest([data])
+    def _manifest(self, batch: Batch, loop: asyncio.AbstractEventLoop) -> Iterator[bytes]:
+        return read_ahead(read_parts(self._landing, batch.manifest.key, batch.manifest.size), loop)
 
-    async def _sealed_manifest(self, readers: Sequence[PackReader]) -> Manifest:
-        for reader in readers:
-            with suppress(FormatError, Unprocessable):
-                return await reader.manifest()
-        raise InputDamaged
+    def _landed(
+        self,
+        event: PackPlanned,
+        readers: Sequence[PackReader],
+        away: RetryLater | None,
+        loop: asyncio.AbstractEventLoop,
+    ) -> Iterator[Original]:
+        """The instances of all batches; in copies of the pack each lies where the merged archive has it."""
+        landed = ((batch, one) for batch in event.batches for one in open_manifest(self._manifest(batch, loop))[1])
+        here, there = tee(landed)
+        for (batch, one), packed in zip(here, place(one for _, one in there), strict=True):
+            yield Original(one, (self._from_landing(batch, one, loop), *_from_copies(readers, away, packed, loop)))
 
     async def _readers(self, pack_id: str) -> tuple[list[PackReader], RetryLater | None]:
         """Readers of the copies that answer now, and the trouble of one that does not, if any."""
@@ -111,6 +107,39 @@ class StoredInputs:
     def _from_landing(self, batch: Batch, one: Instance, loop: asyncio.AbstractEventLoop) -> Opener:
         blob = batch.archive
         return lambda: read_ahead(read_parts(self._landing, blob.key, blob.size, one.offset, one.length), loop)
+
+
+def _check(chunks: Iterable[bytes], sha256: str | None) -> None:
+    """Read a manifest through; InputDamaged or ManifestBroken when it is not what it should be."""
+    digest = hashlib.sha256()
+
+    def passing() -> Iterator[bytes]:
+        for chunk in chunks:
+            digest.update(chunk)
+            yield chunk
+
+    for _ in open_manifest(passing())[1]:
+        pass
+    if sha256 and digest.hexdigest() != sha256:
+        raise InputDamaged
+
+
+async def _sound(readers: Iterable[PackReader]) -> PackReader:
+    """The first copy whose manifest can be read through."""
+    for reader in readers:
+        with suppress(FormatError, Unprocessable):
+            async for _ in reader.instances():
+                pass
+            return reader
+    raise InputDamaged
+
+
+def _sealed(
+    reader: PackReader, readers: Sequence[PackReader], away: RetryLater | None, loop: asyncio.AbstractEventLoop
+) -> Iterator[Original]:
+    """The instances as the manifest of a copy has them."""
+    for one in open_manifest(read_ahead(reader.section("manifest"), loop))[1]:
+        yield Original(one, _from_copies(readers, away, one, loop))
 
 
 def _from_copies(

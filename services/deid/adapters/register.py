@@ -1,6 +1,7 @@
 """Results, identities, quarantine and proven copies, in SQL."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, select, update
@@ -10,11 +11,15 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from contracts.events import CopyKey, Event, PackPlanned
 from services.deid.adapters import tables
 from services.deid.adapters.work_area import quarantine_key
+from services.deid.domain.documents import Identity
 from services.deid.domain.facts import Result
-from services.deid.domain.packing import CleanPack, Released
+from services.deid.domain.packing import CleanPack
 from services.deid.domain.part10 import Project
 from shared.messaging.outbox import Outbox
 from shared.sql import Database
+
+#: Rows in one statement.
+_AT_ONCE = 1500
 
 
 class SqlRegister:
@@ -117,41 +122,36 @@ def _record(connection: Connection, event: PackPlanned, project: Project, pack: 
         [mine | {"batch_id": batch.batch_id, "archived": False} for batch in event.batches],
     )
     _insert(connection, tables.withheld, [mine | row for row in _withheld(event, project, pack)])
-    _insert(connection, tables.identity, _identities(project, pack.released))
+    for rows in _identities(project, pack.identities()):
+        _insert(connection, tables.identity, rows)
 
 
 def _withheld(event: PackPlanned, project: Project, pack: CleanPack) -> Iterable[dict[str, Any]]:
     for held in pack.held:
         yield {
-            "sop_instance_uid": held.original.sop_instance_uid,
-            "dataset_sha256": held.original.dataset_sha256,
+            "sop_instance_uid": held.sop_instance_uid,
+            "dataset_sha256": held.dataset_sha256,
             "study_ref": event.study_ref,
             "reason": held.reason.value,
             "blob_key": quarantine_key(project, held),
-            "size": held.original.length,
+            "size": held.span.length,
         }
 
 
-def _identities(project: Project, released: Iterable[Released]) -> list[dict[str, Any]]:
-    """Who became whom: one row for each patient, study and series of the pack."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    for one in released:
-        person, entry = one.cleaned.person, one.cleaned.instance
-        for kind, issuer, original, replacement in (
-            ("patient", person.issuer, person.patient_id, person.pseudonym),
-            ("study", "", one.original.study_uid or "", entry.study_uid or ""),
-            ("series", "", one.original.series_uid or "", entry.series_uid or ""),
-        ):
-            token = project.key.token(f"identity-{kind}", issuer, original, replacement)
-            found[kind, token] = {
+def _identities(project: Project, found: Iterator[Identity]) -> Iterator[list[dict[str, Any]]]:
+    """Who became whom: rows for each patient, study and series, so many at a time."""
+    while some := dict.fromkeys(islice(found, _AT_ONCE)):
+        yield [
+            {
                 "project": project.name,
-                "kind": kind,
-                "token": token,
-                "issuer": issuer,
-                "original": original,
-                "replacement": replacement,
+                "kind": one.kind,
+                "token": project.key.token(f"identity-{one.kind}", one.issuer, one.original, one.replacement),
+                "issuer": one.issuer,
+                "original": one.original,
+                "replacement": one.replacement,
             }
-    return list(found.values())
+            for one in some
+        ]
 
 
 def _archived(connection: Connection, batch_id: str) -> list[tuple[str, str, Result]]:

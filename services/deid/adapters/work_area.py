@@ -20,8 +20,9 @@ from typing import BinaryIO, cast
 from contracts.events import Blob
 from contracts.formats.archive import layout
 from services.deid.domain.facts import Outputs
-from services.deid.domain.packing import CleanPack, Held, Workspace, read_span
+from services.deid.domain.packing import CleanPack, Held
 from services.deid.domain.part10 import Project
+from services.deid.domain.workspace import Document, Workspace
 from shared.messaging.threads import in_thread
 from shared.storage import BlobMissing, BlobStore, delete_parts, put_parts
 from shared.storage.parts import part_count, part_key
@@ -33,7 +34,7 @@ SMALL = 8 * 1024 * 1024
 
 def quarantine_key(project: Project, held: Held) -> str:
     """Where a withheld original lies."""
-    return project.key.storage_key("quarantine", held.original.sop_instance_uid, held.original.file_sha256)
+    return project.key.storage_key("quarantine", held.sop_instance_uid, held.file_sha256)
 
 
 class StoredWorkArea:
@@ -47,26 +48,29 @@ class StoredWorkArea:
     def workspace(self) -> Workspace:
         if self._folder:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Workspace(self._file(), self._file(), self._file())
+        return Workspace.of(self._file)
 
     def _file(self) -> BinaryIO:
         return cast(BinaryIO, tempfile.TemporaryFile(dir=self._folder))
 
-    async def keep(self, pack: CleanPack, project: Project, workspace: Workspace) -> Outputs | None:
+    async def keep(self, pack: CleanPack, project: Project) -> Outputs | None:
         for held in pack.held:
-            chunks = read_span(workspace.held, held.span)
-            await self._put(quarantine_key(project, held), chunks, held.span.length)
-        if not pack.entries:
+            await self._put(quarantine_key(project, held), pack.held_file(held), held.span.length)
+        if not pack.released:
             return None
         base = project.key.storage_key("packs", pack.pack_id, pack.manifest_sha256)
         links = project.key.storage_key("links", pack.pack_id, pack.manifest_sha256)
+        total = await in_thread(lambda: layout(pack.entries).total)
         return Outputs(
-            manifest=await self._put(f"{base}/manifest", iter([pack.manifest]), len(pack.manifest)),
-            headers=await self._put(f"{base}/headers", iter([pack.headers]), len(pack.headers)),
-            archive=await self._put(f"{base}/archive", pack.archive(workspace), layout(pack.entries).total),
-            links=await self._put(links, iter([pack.links]), len(pack.links)),
-            instances=len(pack.entries),
+            manifest=await self._document(f"{base}/manifest", pack.manifest),
+            headers=await self._document(f"{base}/headers", pack.headers),
+            archive=await self._put(f"{base}/archive", pack.archive(), total),
+            links=await self._document(links, pack.links),
+            instances=len(pack.released),
         )
+
+    async def _document(self, key: str, document: Document) -> Blob:
+        return await self._put(key, document.chunks(), document.size)
 
     async def _put(self, key: str, chunks: Iterator[bytes | bytearray | memoryview], size: int) -> Blob:
         """Small values go in one piece; of large ones, which take a buffer of a part, one at a time."""

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from services.deid.domain.dataset import Element, Elements, known_vr
+from services.deid.domain.dataset import NUMERIC, Element, Elements
+from services.deid.domain.dictionary import known_vr
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.rules import PROFILE_CODE, PROFILE_NAME, Action, Rules
@@ -131,7 +132,7 @@ class Cleaner:
         if not value.strip(b" \0"):
             return True
         if vrs & BINARY:
-            return element.tag in self.rules.safe_binary
+            return element.tag in self.rules.safe_binary and not self.identifiers.in_binary(value)
         if vrs & TEMPORAL:
             return element.tag in self.rules.safe_dates and not self.identifiers.in_value(value)
         if vrs & TEXT or ("CS" in vrs and not is_coded(value)):
@@ -140,6 +141,8 @@ class Cleaner:
             return False
         if element.vr in WIDTHS and len(value) % WIDTHS[element.vr]:
             return False
+        if vrs & NUMERIC:
+            return not self.identifiers.in_binary(value)
         return not (vrs & {"CS", "DS", "IS"}) or not self.identifiers.in_value(value)
 
     def _safe_text(self, element: Element, published: bool) -> bool:

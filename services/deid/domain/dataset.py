@@ -2,22 +2,22 @@
 
 De-identification may let nothing out that it has not looked at, and must leave alone what it keeps. So this reader is
 strict where pydicom is forgiving (every byte belongs to an element, lengths fit, no attribute comes twice), and what
-is kept is written as the very bytes that came. Names and value representations are pydicom's dictionary.
+is kept is written as the very bytes that came.
 """
 
 import struct
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from pydicom.datadict import dictionary_VR
-
+from services.deid.domain.dictionary import known_vr
 from shared.errors import Unprocessable
 
 #: VRs whose length field has 32 bits in explicit VR (PS3.5 section 7.1.2).
 LONG = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
 NUMERIC = frozenset(["AT", "FD", "FL", "SL", "SS", "UL", "US"])
 SHORT = NUMERIC | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI"}
+#: By their two bytes: one object for each, however many elements have it.
+VRS = {vr.encode(): vr for vr in LONG | SHORT}
 #: VRs padded with a space; the others with a zero byte (PS3.5 section 6.2).
 SPACED = frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT"])
 
@@ -25,6 +25,10 @@ ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 UNDEFINED = 0xFFFFFFFF
 DEEPEST = 32
+#: A UID has at most so many characters (PS3.5 section 9.1).
+UID_LENGTH = 64
+#: More elements, items and UIDs than this are not taken apart: in memory each takes twenty times its least encoding.
+ELEMENT_LIMIT = 250_000
 
 
 class Unreadable(Unprocessable):
@@ -32,6 +36,10 @@ class Unreadable(Unprocessable):
 
     def __init__(self, reason: str = "unreadable-header") -> None:
         super().__init__(reason)
+
+
+class TooMuch(Unreadable):
+    """The data set holds more than is examined with bounded memory."""
 
 
 class Encoding(NamedTuple):
@@ -70,28 +78,35 @@ class Element(NamedTuple):
 Elements = tuple[Element, ...]
 
 
-@cache
-def known_vr(tag: int) -> str | None:
-    """The dictionary's VR of a standard attribute (PS3.6), None for one it does not know.
-
-    Where the dictionary leaves a choice ("US or SS"), the one that takes any bytes of that kind.
-    """
-    try:
-        vr = dictionary_VR(tag)
-    except KeyError:
-        return None
-    return {"US or SS": "US", "US or OW": "OW", "US or SS or OW": "OW", "OB or OW": "OW"}.get(vr, vr)
-
-
 def parse(data: bytes, encoding: Encoding) -> Elements:
-    """All elements of ``data``. Raises Unreadable unless every byte is accounted for."""
-    return _Reader(data, encoding).elements(0, len(data), 0)[0]
+    """All elements of ``data``. Raises Unreadable unless every byte is accounted for, or TooMuch."""
+    return _Reader(data, encoding, _Shared()).elements(0, len(data), 0)[0]
+
+
+class _Shared:
+    """What the readers of one data set have in common: how many elements may follow, and one object for each tag."""
+
+    def __init__(self) -> None:
+        self._left = ELEMENT_LIMIT
+        self._tags: dict[int, int] = {}
+
+    def tag(self, tag: int) -> int:
+        """The same number as the same object, each time it comes; and it counts."""
+        self.count(1)
+        return self._tags.setdefault(tag, tag)
+
+    def count(self, number: int) -> None:
+        """Take in that many things more; TooMuch for one too many."""
+        self._left -= number
+        if self._left < 0:
+            raise TooMuch
 
 
 class _Reader:
-    def __init__(self, data: bytes, encoding: Encoding) -> None:
+    def __init__(self, data: bytes, encoding: Encoding, shared: _Shared) -> None:
         self._data = data
         self._encoding = encoding
+        self._shared = shared
         order = "<" if encoding.little else ">"
         self._tag = struct.Struct(order + "HH").unpack_from
         self._short = struct.Struct(order + "H").unpack_from
@@ -119,10 +134,10 @@ class _Reader:
         if at + 8 > end:
             raise Unreadable
         group, number = self._tag(self._data, at)
-        tag = group << 16 | number
+        tag = self._shared.tag(group << 16 | number)
         if self._encoding.implicit or group == 0xFFFE:
             return tag, known_vr(tag) or "UN", self._long(self._data, at + 4)[0], at + 8
-        vr = self._data[at + 4 : at + 6].decode("latin-1")
+        vr = VRS.get(self._data[at + 4 : at + 6], "")
         if vr in SHORT:
             return tag, vr, self._short(self._data, at + 6)[0], at + 8
         if vr not in LONG or at + 12 > end:
@@ -135,13 +150,12 @@ class _Reader:
             raise Unreadable
         if length == UNDEFINED and vr in ("OB", "OW"):
             return Element(tag, vr), self._skip_fragments(start, end)
-        if vr == "SQ" or length == UNDEFINED:
-            reader = self if vr == "SQ" else _Reader(self._data, IMPLICIT_LITTLE)
+        if vr == "SQ" or length == UNDEFINED or (vr == "UN" and known_vr(tag) == "SQ"):
+            reader = self if vr == "SQ" else _Reader(self._data, IMPLICIT_LITTLE, self._shared)
             items, at = reader.items(start, stop, depth + 1, delimited=length == UNDEFINED)
             return Element(tag, vr, items=items), at
-        if vr == "UN" and known_vr(tag) == "SQ":
-            items, at = _Reader(self._data, IMPLICIT_LITTLE).items(start, stop, depth + 1, delimited=False)
-            return Element(tag, vr, items=items), at
+        if length > UID_LENGTH and "UI" in (vr, known_vr(tag)):
+            self._shared.count(self._data.count(b"\\", start, stop))
         return Element(tag, vr, self._data[start:stop]), stop
 
     def items(self, at: int, end: int, depth: int, *, delimited: bool) -> tuple[tuple[Elements, ...], int]:
@@ -164,7 +178,7 @@ class _Reader:
         if at + 8 > end:
             raise Unreadable
         group, number = self._tag(self._data, at)
-        return group << 16 | number, self._long(self._data, at + 4)[0], at + 8
+        return self._shared.tag(group << 16 | number), self._long(self._data, at + 4)[0], at + 8
 
     def _skip_fragments(self, at: int, end: int) -> int:
         """Past an encapsulated value (PS3.5 annex A.4), which only a nested image has in a header."""
@@ -180,26 +194,39 @@ class _Reader:
 
 def encode(elements: Iterable[Element], encoding: Encoding) -> bytes:
     """``elements`` in tag order; sequences and items with explicit lengths, values padded to even length."""
-    return b"".join(_encode(elements, encoding))
+    encoded = bytearray()
+    _encode(elements, encoding, encoded)
+    return bytes(encoded)
 
 
-def _encode(elements: Iterable[Element], encoding: Encoding) -> Iterator[bytes]:
+def _encode(elements: Iterable[Element], encoding: Encoding, encoded: bytearray) -> None:
+    """Into one buffer, lengths last: a sequence's bytes are never there twice."""
     order = "<" if encoding.little else ">"
-    for tag, vr, value, items in sorted(elements, key=lambda element: element.tag):
-        if items is not None:
-            value = _encode_items(items, IMPLICIT_LITTLE if vr == "UN" else encoding)
-        elif len(value) % 2:
-            value += b" " if vr in SPACED else b"\0"
-        if encoding.implicit:
-            yield struct.pack(order + "HHI", tag >> 16, tag & 0xFFFF, len(value))
-        elif vr in LONG:
-            yield struct.pack(order + "HH2sHI", tag >> 16, tag & 0xFFFF, vr.encode(), 0, len(value))
-        else:
-            yield struct.pack(order + "HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), len(value))
-        yield value
+    for element in sorted(elements, key=lambda element: element.tag):
+        long = encoding.implicit or element.vr in LONG
+        length = struct.Struct(order + ("I" if long else "H"))
+        encoded += struct.pack(order + "HH", element.tag >> 16, element.tag & 0xFFFF)
+        if not encoding.implicit:
+            encoded += element.vr.encode() + (b"\0\0" if long else b"")
+        encoded += bytes(length.size)
+        start = len(encoded)
+        _encode_value(element, encoding, encoded)
+        length.pack_into(encoded, start - length.size, len(encoded) - start)
 
 
-def _encode_items(items: tuple[Elements, ...], encoding: Encoding) -> bytes:
+def _encode_value(element: Element, encoding: Encoding, encoded: bytearray) -> None:
+    if element.items is not None:
+        _encode_items(element.items, IMPLICIT_LITTLE if element.vr == "UN" else encoding, encoded)
+        return
+    encoded += element.value
+    if len(element.value) % 2:
+        encoded += b" " if element.vr in SPACED else b"\0"
+
+
+def _encode_items(items: tuple[Elements, ...], encoding: Encoding, encoded: bytearray) -> None:
     order = "<" if encoding.little else ">"
-    encoded = [encode(item, encoding) for item in items]
-    return b"".join(struct.pack(order + "HHI", 0xFFFE, 0xE000, len(item)) + item for item in encoded)
+    for item in items:
+        encoded += struct.pack(order + "HHI", 0xFFFE, 0xE000, 0)
+        start = len(encoded)
+        _encode(item, encoding, encoded)
+        struct.pack_into(order + "I", encoded, start - 4, len(encoded) - start)

@@ -8,6 +8,9 @@ from typing import Any
 from services.deid.domain.dataset import Element, Elements, Encoding
 from services.deid.domain.values import BINARY, NUMBERS
 
+#: Characters that an element takes at least, ``"00100020":{"vr":"LO"},``, and the most bytes of a value for one.
+_LEAST, _PER_CHARACTER = 22, 8
+
 _FORMATS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "SV": "q", "UV": "Q"}
 _WHOLE = frozenset(["LT", "ST", "UR", "UT"])
 
@@ -20,6 +23,23 @@ def to_json(elements: Elements, encoding: Encoding) -> dict[str, Any]:
         for element in elements
         if element.vr not in BINARY and element.vr != "UN"
     }
+
+
+def is_longer(elements: Elements, limit: int) -> bool:
+    """Whether the JSON of ``elements`` would be longer than ``limit``, by a low estimate that renders nothing."""
+    return _estimate(elements, limit) > limit
+
+
+def _estimate(elements: Elements, limit: int) -> int:
+    """Characters at least; counting stops beyond ``limit``."""
+    size = 0
+    for element in elements:
+        size += _LEAST + (0 if element.vr in BINARY else len(element.value) // _PER_CHARACTER)
+        for item in element.items or ():
+            if size > limit:
+                return size
+            size += _estimate(item, limit - size)
+    return size
 
 
 def _element(element: Element, order: str) -> dict[str, Any]:

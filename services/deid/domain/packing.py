@@ -1,7 +1,6 @@
 """A de-identified pack from the instances of a plan: what goes out, what is withheld, and what relates the two."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
@@ -9,11 +8,19 @@ from typing import BinaryIO, NamedTuple
 from contracts.events import PackPlanned, PlannedCopy
 from contracts.formats import archive
 from contracts.formats.errors import FormatError
-from contracts.formats.headers import header_line
-from contracts.formats.manifest import Instance, Manifest, place, write_manifest
-from services.deid.domain.part10 import Cleaned, Project, clean_file
-from services.deid.domain.pixels import CHUNK
+from contracts.formats.manifest import Instance, ManifestHead, parse_instance
+from services.deid.domain.documents import (
+    Entries,
+    Identity,
+    tell,
+    told,
+    write_headers,
+    write_links,
+    write_manifest,
+)
+from services.deid.domain.part10 import Project, clean_file
 from services.deid.domain.withholding import Reason, Withheld
+from services.deid.domain.workspace import Document, Span, Workspace, append, read_span
 from shared.errors import RetryLater, Unprocessable
 
 DEFAULT_PROJECT = "default"
@@ -36,41 +43,23 @@ class Original(NamedTuple):
     sources: tuple[Opener, ...]
 
 
-class Span(NamedTuple):
-    """Where a file lies in a workspace: offset and length in bytes."""
-
-    offset: int
-    length: int
-
-
 class Released(NamedTuple):
-    """An instance that goes out, where its cleaned file lies, and which original it was."""
+    """A file that goes out: its new UID and digest, by which it is sorted, and where it and what is told of it lie."""
 
-    cleaned: Cleaned
-    span: Span
-    original: Instance
+    sop_instance_uid: str
+    dataset_sha256: str
+    file: Span
+    told: Span
 
 
 class Held(NamedTuple):
-    """An original that does not go out, why, and where its bytes lie."""
+    """An original that does not go out, by UID and digests, why, and where its bytes lie."""
 
-    original: Instance
+    sop_instance_uid: str
+    dataset_sha256: str
+    file_sha256: str
     reason: Reason
     span: Span
-
-
-@dataclass
-class Workspace:
-    """Three files on site, gone when they are closed: the original at hand, cleaned files, withheld originals."""
-
-    at_hand: BinaryIO
-    cleaned: BinaryIO
-    held: BinaryIO
-
-    def close(self) -> None:
-        """Drop the bytes."""
-        for file in (self.at_hand, self.cleaned, self.held):
-            file.close()
 
 
 def projects_of(event: PackPlanned) -> dict[str, tuple[PlannedCopy, ...]]:
@@ -84,25 +73,50 @@ def projects_of(event: PackPlanned) -> dict[str, tuple[PlannedCopy, ...]]:
 
 @dataclass(frozen=True)
 class CleanPack:
-    """A finished pack: its documents, its entries in the archive's order, and what stayed behind."""
+    """A finished pack in the workspace that it was made in; ``released`` in the order of its entries.
+
+    ``manifest_sha256`` is what two runs over the same input have in common: the manifest covers every file.
+    """
 
     pack_id: str
-    manifest: bytes
-    headers: bytes
-    links: bytes
-    entries: tuple[Instance, ...]
+    manifest_sha256: str
     released: tuple[Released, ...]
     held: tuple[Held, ...]
+    workspace: Workspace
 
     @property
-    def manifest_sha256(self) -> str:
-        """What two runs over the same input have in common: it covers every file."""
-        return hashlib.sha256(self.manifest).hexdigest()
+    def manifest(self) -> Document:
+        """The manifest."""
+        return _written(self.workspace.manifest)
 
-    def archive(self, workspace: Workspace) -> Iterator[bytes | bytearray | memoryview]:
-        """instances.zip in chunks, from the workspace that the pack was made in."""
-        spans = {entry.entry: one.span for entry, one in zip(self.entries, self.released, strict=True)}
-        return archive.iterate(self.entries, lambda entry: read_span(workspace.cleaned, spans[entry.entry]))
+    @property
+    def headers(self) -> Document:
+        """The headers of the cleaned files."""
+        return _written(self.workspace.headers)
+
+    @property
+    def links(self) -> Document:
+        """Which original became which entry."""
+        return _written(self.workspace.links)
+
+    @property
+    def entries(self) -> Entries:
+        """The instances as the manifest has them."""
+        return Entries(self.manifest, len(self.released))
+
+    def archive(self) -> Iterator[bytes | bytearray | memoryview]:
+        """instances.zip in chunks."""
+        files = (one.file for one in self.released)
+        return archive.iterate(self.entries, lambda _: read_span(self.workspace.cleaned, next(files)))
+
+    def held_file(self, held: Held) -> Iterator[bytes]:
+        """The bytes of a withheld original."""
+        return read_span(self.workspace.held, held.span)
+
+    def identities(self) -> Iterator[Identity]:
+        """Who became whom, as often as it is in a file."""
+        for one in told(self.workspace, (each.told for each in self.released)):
+            yield from one.identities
 
 
 def clean_pack(source_pack_id: str, originals: Iterable[Original], project: Project, workspace: Workspace) -> CleanPack:
@@ -114,36 +128,22 @@ def clean_pack(source_pack_id: str, originals: Iterable[Original], project: Proj
         one = _clean(original.instance, project, workspace)
         (released if isinstance(one, Released) else held).append(one)  # type: ignore[arg-type]
     # By new UID: the order of the originals would be a trace of when they were made.
-    released.sort(key=lambda one: (one.cleaned.instance.sop_instance_uid, one.cleaned.instance.dataset_sha256))
-    return _finished(project.key.token("pack", source_pack_id), tuple(released), tuple(held))
+    released.sort()
+    return _finished(project.key.token("pack", source_pack_id), tuple(released), tuple(held), workspace)
 
 
-def _finished(pack_id: str, released: tuple[Released, ...], held: tuple[Held, ...]) -> CleanPack:
-    entries = tuple(place(one.cleaned.instance for one in released))
-    study_uid = next((entry.study_uid for entry in entries), None)
-    manifest = Manifest(form="deidentified", id=pack_id, study_uid=study_uid, instances=entries)
-    pairs = tuple(zip(entries, released, strict=True))
-    return CleanPack(
-        pack_id=pack_id,
-        manifest=write_manifest(manifest),
-        headers=b"".join(header_line(entry.entry, one.cleaned.header) for entry, one in pairs),
-        links=json.dumps([_link(entry, one.original) for entry, one in pairs], indent=0).encode(),
-        entries=entries,
-        released=released,
-        held=held,
-    )
+def _finished(pack_id: str, released: tuple[Released, ...], held: tuple[Held, ...], workspace: Workspace) -> CleanPack:
+    spans = [one.told for one in released]
+    first = next((parse_instance(one.instance) for one in told(workspace, spans[:1])), None)
+    head = ManifestHead(form="deidentified", id=pack_id, study_uid=first.study_uid if first else None)
+    manifest_sha256 = write_manifest(workspace, head, spans)
+    write_headers(workspace, spans)
+    write_links(workspace, spans)
+    return CleanPack(pack_id, manifest_sha256, released, held, workspace)
 
 
-def _link(entry: Instance, original: Instance) -> dict[str, str | None]:
-    return {
-        "entry": entry.entry,
-        "sop_instance_uid": original.sop_instance_uid,
-        "dataset_sha256": original.dataset_sha256,
-        "transfer_syntax": original.transfer_syntax,
-        "new_sop_instance_uid": entry.sop_instance_uid,
-        "new_study_uid": entry.study_uid,
-        "new_dataset_sha256": entry.dataset_sha256,
-    }
+def _written(file: BinaryIO) -> Document:
+    return Document(file, file.seek(0, 2))
 
 
 def _clean(original: Instance, project: Project, workspace: Workspace) -> Released | Held:
@@ -153,22 +153,12 @@ def _clean(original: Instance, project: Project, workspace: Workspace) -> Releas
     except Withheld as refusal:
         workspace.cleaned.seek(start)
         workspace.cleaned.truncate()
-        return Held(original, refusal.code, _append(workspace.at_hand, original.length, workspace.held))
-    return Released(cleaned, Span(start, cleaned.instance.length), original)
-
-
-def _append(source: BinaryIO, length: int, sink: BinaryIO) -> Span:
-    start = sink.tell()
-    for chunk in read_span(source, Span(0, length)):
-        sink.write(chunk)
-    return Span(start, length)
-
-
-def read_span(file: BinaryIO, span: Span) -> Iterator[bytes]:
-    """The bytes of ``span`` in chunks."""
-    for at in range(span.offset, span.offset + span.length, CHUNK):
-        file.seek(at)
-        yield file.read(min(CHUNK, span.offset + span.length - at))
+        span = append(workspace.held, read_span(workspace.at_hand, Span(0, original.length)))
+        digests = original.dataset_sha256, original.file_sha256
+        return Held(original.sop_instance_uid, *digests, refusal.code, span)
+    new = cleaned.instance
+    file = Span(start, new.length)
+    return Released(new.sop_instance_uid, new.dataset_sha256, file, tell(workspace, cleaned, original))
 
 
 def _fetch(original: Original, sink: BinaryIO) -> None:

@@ -3,10 +3,12 @@
 import hashlib
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
+from contracts.formats.headers import TOO_LARGE, header_line, opaque_line
+from contracts.formats.lines import LINE_LIMIT
 from contracts.formats.manifest import Instance, Routing
 from services.deid.domain.cleaning import (
     ISSUER,
@@ -20,17 +22,20 @@ from services.deid.domain.cleaning import (
 )
 from services.deid.domain.dataset import (
     EXPLICIT_LITTLE,
+    LONG,
     PIXEL_DATA,
     Element,
     Elements,
+    Encoding,
+    TooMuch,
     Unreadable,
     encode,
     encoding_of,
     parse,
 )
-from services.deid.domain.dicom_json import to_json
+from services.deid.domain.dicom_json import is_longer, to_json
 from services.deid.domain.identifiers import Identifiers
-from services.deid.domain.pixels import Output, splice
+from services.deid.domain.pixels import CHUNK, Output, splice
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.rules import Rules
 from services.deid.domain.withholding import Reason, Withheld
@@ -40,9 +45,13 @@ from shared.errors import RetryLater
 IMPLEMENTATION_UID, IMPLEMENTATION_NAME = "2.25.270695996825855179949881587723571202391", "CAUSEWAY_1"
 
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99"})
-#: A header longer than this, or a deflated object that inflates to more, is no header of an image; bytes.
-HEADER_LIMIT = 32 * 1024 * 1024
-INFLATED_LIMIT = 64 * 1024 * 1024
+#: A longer header is not taken apart: in memory it is there up to three times; bytes.
+HEADER_LIMIT = 16 * 1024 * 1024
+#: The same for a deflated object, which is inflated whole.
+INFLATED_LIMIT = 32 * 1024 * 1024
+
+#: A line of the headers before its entry has a number; every entry's name is as long.
+UNNUMBERED = "000000.dcm"
 
 
 @dataclass(frozen=True)
@@ -66,12 +75,20 @@ class Person:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """An instance that goes out: its line of the manifest (not placed yet), its header as JSON, and who it was."""
+    """An instance that goes out: its line of the manifest (not placed yet), that of the headers, and who it was."""
 
     instance: Instance
-    header: dict[str, Any]
+    line: bytes
     person: Person
-    series_uid: str
+
+
+class _Header(NamedTuple):
+    """A cleaned header, the pixels that were inflated with it, whose it was, and what must not be in it."""
+
+    elements: Elements
+    pixels: Element | None
+    person: Person
+    names: Identifiers
 
 
 def clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO) -> Cleaned:
@@ -83,6 +100,8 @@ def clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bin
         return _clean_file(source, original, project, sink)
     except Withheld:
         raise
+    except TooMuch:
+        raise Withheld(Reason.TOO_LARGE) from None
     except Unreadable:
         raise Withheld(Reason.UNREADABLE_HEADER) from None
     except OSError:
@@ -94,23 +113,28 @@ def clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bin
 
 def _clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO) -> Cleaned:
     deflated = original.transfer_syntax in DEFLATED
-    header, pixels = _inflated(source, original) if deflated else _stored(source, original)
-    cleaned, person, names = _clean_header(header, original, project)
+    header = _clean_header(*(_inflated if deflated else _stored)(source, original), original, project)
     encoding = encoding_of(original.transfer_syntax)
-    data = encode(cleaned, encoding)
-    if names.in_header(data):
+    data = encode(header.elements, encoding)
+    if header.names.in_header(data):
         raise Withheld(Reason.IDENTIFIER_LEFT)
     output = Output(sink)
-    output.meta(file_meta(original.sop_class_uid, text_of(cleaned, SOP_INSTANCE), original.transfer_syntax))
+    output.meta(file_meta(original.sop_class_uid, text_of(header.elements, SOP_INSTANCE), original.transfer_syntax))
     if deflated:
-        data = _deflate(data + (encode([pixels], encoding) if pixels else b""))
-        output.data(data)
-        facts: dict[str, Any] = {"header_length": len(data)}
+        facts = _deflate(data, header.pixels, output)
     else:
         output.data(data)
-        facts = {"header_length": len(data), **splice(source, original, output)}
-    instance = _instance(original, cleaned, {**facts, **output.facts(), "header_sha256": _sha256(data)})
-    return Cleaned(instance, to_json(cleaned, encoding), person, original.series_uid or "")
+        digest = {"header_length": len(data), "header_sha256": hashlib.sha256(data).hexdigest()}
+        facts = digest | splice(source, original, output)
+    instance = _instance(original, header.elements, facts | output.facts())
+    return Cleaned(instance, _line(header.elements, encoding), header.person)
+
+
+def _line(elements: Elements, encoding: Encoding) -> bytes:
+    """The header's line, null when it would be too long."""
+    if is_longer(elements, LINE_LIMIT):
+        return opaque_line(UNNUMBERED, TOO_LARGE)
+    return header_line(UNNUMBERED, to_json(elements, encoding))
 
 
 def _stored(source: BinaryIO, original: Instance) -> tuple[Elements, None]:
@@ -125,26 +149,51 @@ def _stored(source: BinaryIO, original: Instance) -> tuple[Elements, None]:
 
 def _inflated(source: BinaryIO, original: Instance) -> tuple[Elements, Element | None]:
     """Header and pixels of a deflated data set (PS3.5 section A.5), which is inflated whole."""
-    source.seek(original.dataset_offset)
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        data = inflater.decompress(source.read(original.length), INFLATED_LIMIT)
-    except zlib.error:
-        raise Unreadable from None
-    if inflater.unconsumed_tail:
-        raise Withheld(Reason.TOO_LARGE)
-    elements = parse(data, EXPLICIT_LITTLE)
+    elements = parse(_inflate(source, original), EXPLICIT_LITTLE)
     pixels = next((element for element in elements if element.tag in PIXEL_DATA), None)
     return tuple(element for element in elements if element.tag not in PIXEL_DATA), pixels
 
 
-def _deflate(data: bytes) -> bytes:
+def _inflate(source: BinaryIO, original: Instance) -> bytes:
+    if original.length - original.dataset_offset > INFLATED_LIMIT:
+        raise Withheld(Reason.TOO_LARGE)
+    source.seek(original.dataset_offset)
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = inflater.decompress(source.read(original.length - original.dataset_offset), INFLATED_LIMIT)
+    except zlib.error:
+        raise Unreadable from None
+    if inflater.unconsumed_tail:
+        raise Withheld(Reason.TOO_LARGE)
+    return data
+
+
+def _deflate(data: bytes, pixels: Element | None, output: Output) -> dict[str, Any]:
+    """Write the data set deflated, a piece at a time; all of it is its header then (docs/formats.md section 2)."""
     deflater = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-    deflated = deflater.compress(data) + deflater.flush()
-    return deflated + b"\0" * (len(deflated) % 2)
+    for piece in (data, *_pieces(pixels)):
+        output.data(deflater.compress(piece))
+    output.data(deflater.flush())
+    if (output.length - output.dataset_offset) % 2:
+        output.data(b"\0")
+    facts = output.facts()
+    return {"header_length": output.length - output.dataset_offset, "header_sha256": facts["dataset_sha256"]}
 
 
-def _clean_header(elements: Elements, original: Instance, project: Project) -> tuple[Elements, Person, Identifiers]:
+def _pieces(pixels: Element | None) -> Iterator[bytes]:
+    """The pixel element as encoded, without another copy of its value."""
+    if pixels is None:
+        return
+    padding = len(pixels.value) % 2
+    form = "<I" if pixels.vr in LONG else "<H"
+    empty = encode([pixels._replace(value=b"")], EXPLICIT_LITTLE)
+    yield empty[: -struct.calcsize(form)] + struct.pack(form, len(pixels.value) + padding)
+    for start in range(0, len(pixels.value), CHUNK):
+        yield pixels.value[start : start + CHUNK]
+    yield b"\0" * padding
+
+
+def _clean_header(elements: Elements, pixels: Element | None, original: Instance, project: Project) -> _Header:
     if text_of(elements, SOP_CLASS) != original.sop_class_uid:
         raise Unreadable
     if reason := project.refuse(elements):
@@ -154,7 +203,9 @@ def _clean_header(elements: Elements, original: Instance, project: Project) -> t
     names.note_all(elements)
     for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):
         names.note_uid(text_of(elements, tag))
-    return Cleaner(project.rules, project.key, names, person.pseudonym).data_set(elements), person, names
+    return _Header(
+        Cleaner(project.rules, project.key, names, person.pseudonym).data_set(elements), pixels, person, names
+    )
 
 
 def person_of(elements: Elements, key: ProjectKey) -> Person:
@@ -176,9 +227,8 @@ def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
         ],
         EXPLICIT_LITTLE,
     )
-    return (
-        bytes(128) + b"DICM" + encode([Element(0x00020000, "UL", struct.pack("<I", len(meta)))], EXPLICIT_LITTLE) + meta
-    )
+    length = encode([Element(0x00020000, "UL", struct.pack("<I", len(meta)))], EXPLICIT_LITTLE)
+    return bytes(128) + b"DICM" + length + meta
 
 
 def _instance(original: Instance, cleaned: Elements, facts: dict[str, Any]) -> Instance:
@@ -200,7 +250,3 @@ def _instance(original: Instance, cleaned: Elements, facts: dict[str, Any]) -> I
         flags=original.flags,
         **facts,
     )
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

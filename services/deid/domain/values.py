@@ -2,9 +2,8 @@
 
 import re
 
-from pydicom._uid_dict import UID_dictionary
-
 from services.deid.domain.dataset import Element
+from services.deid.domain.dictionary import is_registered
 from services.deid.domain.pseudonyms import ProjectKey
 
 #: VRs that hold free or nearly free text (PS3.5 section 6.2).
@@ -57,11 +56,6 @@ def new_uids(element: Element, key: ProjectKey) -> Element:
 def _new_uid(uid: str, key: ProjectKey) -> str:
     original = uid.strip(" \0")
     return key.uid(original) if original and not is_registered(original) else original
-
-
-def is_registered(uid: str) -> bool:
-    """True for UIDs that the standard itself assigns (PS3.6 annex A), among them the well-known instances."""
-    return uid in UID_dictionary
 
 
 def is_uids(value: bytes) -> bool:

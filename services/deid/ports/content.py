@@ -1,19 +1,23 @@
 """The bytes that come in, and those that de-identification owns."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 from contracts.events import PackPlanned
 from services.deid.domain.facts import Outputs
-from services.deid.domain.packing import CleanPack, Original, Workspace
+from services.deid.domain.packing import CleanPack, Original
 from services.deid.domain.part10 import Project
+from services.deid.domain.workspace import Workspace
 
 
 class Inputs(Protocol):
     """The originals of a plan."""
 
-    async def originals(self, event: PackPlanned) -> Sequence[Original]:
-        """Every instance, with the places where its bytes can be read; InputDamaged when its manifest is nowhere."""
+    async def originals(self, event: PackPlanned) -> Iterable[Original]:
+        """Every instance, with the places where its bytes can be read; InputDamaged when its manifest is nowhere.
+
+        To be gone through once, on a worker thread: the instances are read as they are asked for.
+        """
         ...
 
 
@@ -32,7 +36,7 @@ class WorkArea(Protocol):
         """Files to work in, empty."""
         ...
 
-    async def keep(self, pack: CleanPack, project: Project, workspace: Workspace) -> Outputs | None:
+    async def keep(self, pack: CleanPack, project: Project) -> Outputs | None:
         """Make the pack and the withheld originals durable; None when nothing goes out."""
         ...
 

@@ -2,114 +2,17 @@
 
 import json
 import stat
-from pathlib import Path
-from typing import Any
 
-import pytest
-from pydicom import Dataset, dcmread
+from pydicom import dcmread
 from pydicom.filebase import DicomBytesIO
-from pydicom.uid import SecondaryCaptureImageStorage
-from sqlalchemy import create_engine, text
 
-from cli.replay import replay
-from contracts.events import (
-    Batch,
-    BatchArchived,
-    Blob,
-    CopyVerified,
-    InstancesQuarantined,
-    PackDeidentified,
-    PackPlanned,
-    ProvenCopy,
-)
-from contracts.formats.manifest import Manifest, read_manifest
-from contracts.streams import documents
-from services.deid import app
-from services.deid.config import Settings
-from shared.messaging.plan import read_plan
-from shared.service import Service
-from shared.storage import FilesystemStore, delete_parts, read_parts
-from tests.integration.copies.site import Site, objects
-from tests.support.instances import CANARY, as_file, make_instances
-from tests.support.nats import NatsServer
-from tests.support.packs import copies, planned, store_batch
+from contracts.events import CopyVerified, InstancesQuarantined, PackDeidentified
+from shared.storage import delete_parts, read_parts
+from tests.integration.copies.site import objects
+from tests.integration.deid.site import PLAN, SERVICES, DeidSite, archived, study
+from tests.support.instances import CANARY
+from tests.support.packs import planned
 from tests.support.services import eventually
-from tests.unit.deid.originals import describe
-
-SERVICES = ("deid", "encryption", "replication", "verification")
-PLAN = (*copies("onsite"), *copies("onsite", form="deidentified", domain="research"))
-
-
-class DeidSite(Site):
-    """The same site with de-identification."""
-
-    def __init__(self, folder: Path, server: NatsServer) -> None:
-        super().__init__(folder, server)
-        self.deid = FilesystemStore(folder / "deid")
-
-    def service(self, name: str, **others: Any) -> Service:
-        if name != "deid":
-            return super().service(name, **others)
-        keys = {"project_key_dir": self.folder / "projects", "work_dir": self.folder / "work"}
-        return app.build(Settings.model_validate(self.values(name, **keys, **others)))
-
-    async def batch_of(self, slices: list[Dataset]) -> Batch:
-        files = [as_file(slice_) for slice_ in slices]
-        return await store_batch(self.landing, [(file, describe(file)) for file in files])
-
-    async def content(self, blob: Blob) -> bytes:
-        return b"".join([chunk async for chunk in read_parts(self.deid, blob.key, blob.size)])
-
-    async def manifest(self, event: PackDeidentified) -> Manifest:
-        return read_manifest([await self.content(event.manifest)])
-
-    async def idle(self) -> bool:
-        """Whether de-identification has nothing left to do."""
-        async with self.server.jetstream() as jetstream:
-            infos = await jetstream.consumers_info("IMAGING")
-        mine = [info for info in infos if info.name.startswith("deid_")]
-        return all(info.num_pending == 0 and info.num_ack_pending == 0 for info in mine)
-
-    def rows(self, query: str) -> list[Any]:
-        with create_engine(f"sqlite:///{self.folder / 'deid.db'}").connect() as connection:
-            return [tuple(row) for row in connection.execute(text(query))]
-
-
-@pytest.fixture
-def site(tmp_path: Path, nats_server: NatsServer) -> DeidSite:
-    """One target, in a folder."""
-    return DeidSite(tmp_path, nats_server)
-
-
-def study(count: int = 3, screenshots: int = 1) -> list[Dataset]:
-    """Slices and screenshots of one study of a patient who must not be seen."""
-    slices = make_instances(count, canary=CANARY)
-    uids = {"study_uid": slices[0].StudyInstanceUID}
-    kind = {"SOPClassUID": SecondaryCaptureImageStorage}
-    return slices + make_instances(screenshots, canary=CANARY, **uids, **kind)
-
-
-def archived(event: PackPlanned, proven: list[CopyVerified]) -> BatchArchived:
-    """What the ledger says in the end."""
-    return BatchArchived(
-        batch_id=event.batches[0].batch_id,
-        study_uid=event.study_uid,
-        study_ref=event.study_ref,
-        pack_ids=(event.pack_id,),
-        sealed_ids=tuple(one.copy_key.sealed_id for one in proven),
-        copies=tuple(
-            ProvenCopy(
-                sealed_id=one.copy_key.sealed_id,
-                pack_id=one.copy_key.pack_id,
-                form=one.copy_key.form,
-                target=one.copy_key.target,
-                generation=one.copy_key.generation,
-                proven=one.proven,
-            )
-            for one in proven
-        ),
-        withheld=1,
-    )
 
 
 async def test_a_plan_ends_in_a_proven_deidentified_copy_and_a_list_of_what_was_withheld(site: DeidSite) -> None:
@@ -157,7 +60,7 @@ async def test_a_repeat_changes_nothing(site: DeidSite) -> None:
         await site.say(event, "plan")
         await site.until(PackDeidentified, lambda found: len(found) == 1)
         before = await objects(site.deid)
-        await _replay(site)
+        await site.replay()
         await site.say(event.model_copy(update={"run": 1}), "plan-1")
         first, second = await site.until(PackDeidentified, lambda found: len(found) == 2)
         await eventually(site.idle)
@@ -183,7 +86,7 @@ async def test_the_work_is_done_again_from_a_proven_copy_when_landing_is_release
         before = await objects(site.deid)
         assert not any(key.startswith(told.archive.key) for key in before)
         ids = [event_id for event_id, _ in await site.told()]
-        await _replay(site)
+        await site.replay()
         await eventually(site.idle)
         assert await objects(site.deid) == before
         assert set(ids) == {event_id for event_id, _ in await site.told()}
@@ -207,8 +110,3 @@ async def test_a_flip_in_landing_is_not_passed_on(site: DeidSite) -> None:
 
         await eventually(refused)
     assert await site.said(PackDeidentified) == []
-
-
-async def _replay(site: DeidSite) -> None:
-    async with site.server.jetstream() as jetstream:
-        await replay(jetstream, read_plan(*documents()), {"target": list(site.targets)}, "deid", 1)

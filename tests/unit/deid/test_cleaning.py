@@ -1,5 +1,6 @@
 """What becomes of attributes."""
 
+import struct
 from io import BytesIO
 
 import pytest
@@ -116,6 +117,18 @@ def test_a_technical_text_goes_when_it_holds_something_of_the_patient_or_looks_l
     """Operators type names into sequence and kernel names."""
     person = {"PatientID": "T1234567", "PatientName": "Kilmister^Ian"}
     assert "SequenceName" not in cleaned(SequenceName=value, SpecificCharacterSet="ISO_IR 192", **person)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr"), [("NonidentifyingPrivateElements", "US"), ("RedPaletteColorLookupTableData", "OW")]
+)
+def test_binary_values_that_spell_an_identifier_go(keyword: str, vr: str) -> None:
+    """Nothing says that the bytes are numbers: with separators in it, it escapes the second look."""
+    (source,) = make_instances(1, PatientID="MRN8472655")
+    spelt = b"\0\1MRN 847-2655\2\3"
+    source.add_new(keyword, vr, list(struct.unpack("<8H", spelt)) if vr == "US" else spelt)
+    assert spelt in as_file(source)
+    assert b"847-2655" not in clean(as_file(source))[1]
 
 
 def test_a_code_meaning_of_a_private_scheme_is_replaced() -> None:

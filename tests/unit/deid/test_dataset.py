@@ -10,10 +10,12 @@ from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.data import get_testdata_file
 
 from services.deid.domain.dataset import (
+    ELEMENT_LIMIT,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
     Element,
     Encoding,
+    TooMuch,
     Unreadable,
     encode,
     parse,
@@ -124,3 +126,22 @@ def test_any_bytes_are_read_completely_or_refused(data: bytes, encoding: Encodin
     except Unreadable:
         return
     assert parse(encode(elements, encoding), encoding) is not None
+
+
+@pytest.mark.parametrize("encoding", [EXPLICIT_LITTLE, IMPLICIT_LITTLE])
+def test_elements_and_items_that_would_take_all_memory_are_not_taken_apart(encoding: Encoding) -> None:
+    """Eight bytes of input make hundreds in memory."""
+    item = encode([Element(0x00280010, "US")], encoding)
+    items = (struct.pack("<HHI", 0xFFFE, 0xE000, len(item)) + item) * (ELEMENT_LIMIT // 2)
+    head = struct.pack("<HH", 0x0040, 0x0275) + (b"" if encoding.implicit else b"SQ\0\0")
+    with pytest.raises(TooMuch):
+        parse(head + struct.pack("<I", len(items)) + items, encoding)
+
+
+def test_uids_that_would_take_all_memory_are_not_taken_apart() -> None:
+    """Two bytes of input become forty of a new UID."""
+    with pytest.raises(TooMuch):
+        parse(encode([Element(0x00081155, "UI", b"1\\" * ELEMENT_LIMIT)], IMPLICIT_LITTLE), IMPLICIT_LITTLE)
+    several = (Element(0x00081000 + number, "UI", b"1\\" * 30_000) for number in range(2, 12))
+    with pytest.raises(TooMuch):
+        parse(encode(several, EXPLICIT_LITTLE), EXPLICIT_LITTLE)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.deid.domain.dataset import Element
-from services.deid.domain.identifiers import Identifiers
+from services.deid.domain.dataset import Element, TooMuch
+from services.deid.domain.identifiers import MOST, WINDOW, Identifiers
 from services.deid.domain.rules import standard_rules
 
 
@@ -52,3 +52,22 @@ def test_names_are_collected_at_every_depth() -> None:
     nested = (Element(0x00081050, "UN", b"Hawkwind^Dave"),)
     found.note_all([Element(0x00081115, "SQ", items=(nested,))])
     assert found.in_value(b"seen by HAWKWIND")
+
+
+@pytest.mark.parametrize("at", [0, 7, WINDOW - 9, WINDOW - MOST - 4, WINDOW - 1, WINDOW, 2 * WINDOW - MOST - 5])
+def test_a_long_header_is_searched_in_pieces_that_cut_no_identifier(at: int) -> None:
+    """Between two of them, too, and behind a new UID."""
+    header = bytearray(b"-" * (2 * WINDOW + 100))
+    assert not known().in_header(bytes(header))
+    header[at : at + 9] = b"KILMISTER"
+    assert known().in_header(bytes(header))
+    assert known().in_header(b"2.25.123\0" + bytes(header))
+
+
+def test_more_than_names_a_patient_is_not_searched_for() -> None:
+    """A pattern of anything that a sender calls a name would take all memory."""
+    with pytest.raises(TooMuch):
+        known(name=b"a" * (MOST + 1))
+    names = [Element(0x00081050, "PN", b"Name%05d" % number) for number in range(MOST)]
+    with pytest.raises(TooMuch):
+        Identifiers(standard_rules()).note_all(names)

@@ -16,11 +16,10 @@ from services.deid.domain.packing import (
     CleanPack,
     InputDamaged,
     Original,
-    Workspace,
     clean_pack,
     projects_of,
-    read_span,
 )
+from services.deid.domain.workspace import Document, Workspace
 from shared.errors import RetryLater, Unprocessable
 from tests.support.instances import as_file, make_instances
 from tests.support.packs import planned
@@ -29,7 +28,7 @@ from tests.unit.deid.originals import describe, project
 
 def workspace() -> Workspace:
     """Files in memory."""
-    return Workspace(BytesIO(), BytesIO(), BytesIO())
+    return Workspace.of(BytesIO)
 
 
 def original(file: bytes, *before: bytes | Exception) -> Original:
@@ -51,40 +50,44 @@ def files() -> list[bytes]:
     return [as_file(each) for each in (*slices[:2], *screenshot, *slices[2:])]
 
 
-def packed(files: list[bytes]) -> tuple[CleanPack, Workspace]:
+def packed(files: list[bytes]) -> CleanPack:
     """The pack of ``files``."""
-    using = workspace()
-    return clean_pack("source", [original(file) for file in files], project(), using), using
+    return clean_pack("source", [original(file) for file in files], project(), workspace())
+
+
+def content(document: Document) -> bytes:
+    """All of a document."""
+    return b"".join(document.chunks())
 
 
 def test_what_can_be_cleaned_goes_and_the_rest_is_held_with_its_bytes(files: list[bytes]) -> None:
     """One screenshot does not hold up a series."""
-    pack, using = packed(files)
+    pack = packed(files)
     assert len(pack.released) == len(pack.entries) == 4
     (held,) = pack.held
     assert held.reason == "pixels-unproven"
-    assert b"".join(read_span(using.held, held.span)) == files[2]
+    assert b"".join(pack.held_file(held)) == files[2]
 
 
 def test_the_archive_is_a_zip_of_what_the_manifest_says(files: list[bytes]) -> None:
     """Any unzip opens it."""
-    pack, using = packed(files)
-    manifest = read_manifest([pack.manifest])
-    with ZipFile(BytesIO(b"".join(map(bytes, pack.archive(using))))) as archive:
+    pack = packed(files)
+    manifest = read_manifest(pack.manifest.chunks())
+    with ZipFile(BytesIO(b"".join(map(bytes, pack.archive())))) as archive:
         assert archive.testzip() is None
         for instance in manifest.instances:
             inside = dcmread(BytesIO(archive.read(instance.entry)))
             assert inside.SOPInstanceUID == instance.sop_instance_uid
     assert (manifest.form, manifest.id) == ("deidentified", pack.pack_id)
-    headers = list(read_headers([pack.headers]))
+    headers = list(read_headers(pack.headers.chunks()))
     assert [header.entry for header in headers] == [instance.entry for instance in manifest.instances]
     assert all(header.header and header.header["00120062"]["Value"] == ["YES"] for header in headers)
 
 
 def test_the_pack_shares_nothing_with_its_source(files: list[bytes]) -> None:
     """No id, no UID, no digest, no time, no order."""
-    pack, _ = packed(files)
-    shown = (pack.pack_id.encode() + pack.manifest + pack.headers).decode()
+    pack = packed(files)
+    shown = (pack.pack_id.encode() + content(pack.manifest) + content(pack.headers)).decode()
     for file in files:
         told = describe(file)
         for trace in (told.sop_instance_uid, told.study_uid, told.series_uid, told.dataset_sha256, told.file_sha256,
@@ -96,8 +99,8 @@ def test_the_pack_shares_nothing_with_its_source(files: list[bytes]) -> None:
 
 def test_links_relate_each_entry_to_its_original(files: list[bytes]) -> None:
     """They stay on site."""
-    pack, _ = packed(files)
-    links = {link["entry"]: link for link in json.loads(pack.links)}
+    pack = packed(files)
+    links = {link["entry"]: link for link in json.loads(content(pack.links))}
     for entry in pack.entries:
         link = links[entry.entry]
         assert link["new_sop_instance_uid"] == entry.sop_instance_uid == project().key.uid(link["sop_instance_uid"])
@@ -107,14 +110,15 @@ def test_links_relate_each_entry_to_its_original(files: list[bytes]) -> None:
 
 def test_the_same_plan_gives_the_same_pack(files: list[bytes]) -> None:
     """Whatever the order in which its instances came."""
-    assert packed(files)[0].manifest == packed(files[::-1])[0].manifest
+    assert content(packed(files).manifest) == content(packed(files[::-1]).manifest)
 
 
 def test_the_next_source_is_read_when_one_is_damaged_or_gone(files: list[bytes]) -> None:
     """A flip on site is never passed on as good."""
     flipped = files[0][:-1] + bytes([files[0][-1] ^ 1])
     one = original(files[0], flipped, Unprocessable("blob-missing"), RetryLater("store-unavailable"))
-    assert clean_pack("source", [one], project(), workspace()).manifest == packed(files[:1])[0].manifest
+    pack = clean_pack("source", [one], project(), workspace())
+    assert pack.manifest_sha256 == packed(files[:1]).manifest_sha256
 
 
 @pytest.mark.parametrize(
@@ -131,7 +135,7 @@ def test_without_a_good_source_nothing_is_made_up(trouble: bytes | Exception, ra
 
 def test_an_empty_pack_is_a_pack_of_which_nothing_goes_out(files: list[bytes]) -> None:
     """All withheld."""
-    pack, _ = packed(files[2:3])
+    pack = packed(files[2:3])
     assert not pack.entries
     assert len(pack.held) == 1
 

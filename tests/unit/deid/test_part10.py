@@ -1,6 +1,7 @@
 """A Part 10 file in, one out."""
 
 import hashlib
+import json
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -8,9 +9,11 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from contracts.formats.manifest import NativeFrames
+from services.deid.domain.dataset import EXPLICIT_LITTLE, Element, encode
+from services.deid.domain.part10 import file_meta
 from tests.support.instances import CANARY, as_file, make_instances
 from tests.unit.deid.originals import clean, describe, project, trusting
 
@@ -67,7 +70,7 @@ def test_no_planted_identifier_is_in_the_output() -> None:
     """Header, manifest line and JSON header alike."""
     (slice_,) = make_instances(1, canary=CANARY, SeriesDescription=f"for {CANARY.name}", SequenceName=CANARY.patient_id)
     out, file = clean(as_file(slice_))
-    shown = file + out.instance.model_dump_json().encode() + repr(out.header).encode()
+    shown = file + out.instance.model_dump_json().encode() + out.line
     assert [value for value in CANARY.values if value.encode() in shown] == []
 
 
@@ -108,3 +111,19 @@ def test_a_deflated_object_is_deflated_again() -> None:
     assert told.header_length == len(data)
     assert told.crc32 == zlib.crc32(file)
     assert dcmread(BytesIO(file)).PixelData == slice_.PixelData
+
+
+@pytest.mark.parametrize(("frames", "rendered"), [(100, True), (6_000, False)])
+def test_a_header_whose_json_would_be_too_long_has_none(frames: int, rendered: bool) -> None:
+    """It is not rendered first to be thrown away then: that takes many times its size."""
+    frame = (Element(0x00189220, "FD", bytes(8)), Element(0x00209057, "UL", bytes(4)))
+    header = (
+        Element(0x00080016, "UI", CTImageStorage.encode()),
+        Element(0x00080018, "UI", b"1.2.3"),
+        Element(0x52009230, "SQ", items=(frame,) * frames),
+    )
+    out, _ = clean(file_meta(CTImageStorage, "1.2.3", ExplicitVRLittleEndian) + encode(header, EXPLICIT_LITTLE))
+    if rendered:
+        assert json.loads(out.line)["header"]["00080016"]["Value"] == [CTImageStorage]
+    else:
+        assert out.line == b'{"entry":"000000.dcm","header":null,"reason":"header-too-large"}\n'

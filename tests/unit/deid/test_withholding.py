@@ -9,6 +9,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset as Item
 from pydicom.uid import (
     BasicTextSRStorage,
+    DeflatedExplicitVRLittleEndian,
     EncapsulatedPDFStorage,
     RawDataStorage,
     SecondaryCaptureImageStorage,
@@ -96,6 +97,29 @@ def test_a_header_that_is_cut_short() -> None:
     with pytest.raises(Withheld) as refused:
         part10.clean_file(BytesIO(file), shorter, project(), BytesIO())
     assert refused.value.reason == "unreadable-header"
+
+
+@pytest.mark.parametrize("size", [part10.HEADER_LIMIT + 2, 8])
+def test_a_header_that_cannot_be_examined_with_bounded_memory(size: int) -> None:
+    """Too long, or more physicians than a hospital has."""
+
+    def plant(slice_: Dataset) -> None:
+        if size > 8:
+            slice_.add_new(0x00282000, "OB", bytes(size))
+        else:
+            slice_.OperatorsName = [f"Operator^{number}" for number in range(2000)]
+
+    assert refusal(plant) == "too-large-to-inflate"
+
+
+def test_a_deflated_object_that_grows_without_end() -> None:
+    """Its size says nothing of what it inflates to."""
+    (slice_,) = make_instances(1)
+    slice_.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    slice_.PixelData = bytes(part10.INFLATED_LIMIT)
+    with pytest.raises(Withheld) as refused:
+        clean(as_file(slice_))
+    assert refused.value.reason == "too-large-to-inflate"
 
 
 def test_anything_unforeseen_withholds_and_tells_nothing_of_the_input() -> None:

@@ -1,10 +1,12 @@
-"""Makes the two generated tables from their sources; run by hand when an edition changes, never by the service.
+"""Makes the generated tables from their sources; run by hand when an edition changes, never by the service.
 
 ``python -m services.deid.domain.tables.generate profile <table E.1-1 as JSON> > basic_profile.json``
 ``python -m services.deid.domain.tables.generate types <highdicom/_standard> > attribute_types.json``
+``python -m services.deid.domain.tables.generate dictionary > dictionary.json``
 
 Sources: DICOM PS3.15 Table E.1-1, (c) NEMA, as JSON rows ``{name, tag, basic_profile, options}``; the module tables of
-PS3.3 as the PyPI package highdicom (MIT licence) ships them in ``highdicom/_standard``.
+PS3.3 as the PyPI package highdicom (MIT licence) ships them in ``highdicom/_standard``; the dictionary of PS3.6 and the
+UIDs of its annex A as pydicom has them.
 """
 
 import json
@@ -13,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
+from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 #: Value representations of rows that pydicom 3.0.2 does not know yet (PS3.6).
@@ -23,6 +27,9 @@ NEW_VRS = {
     "3004007F": "LO", "0040A034": "DT", "0040A035": "DT", "0040B034": "DT", "0040B036": "DT", "0040B03B": "LO",
     "0040B03F": "SH", "0040E012": "UR", "50xxxxxx": "OB", "60xx3000": "OW", "60xx4000": "LT",
 }  # fmt: skip
+
+#: UIDs that pydicom 3.0.2 does not know yet: JPEG XL, and native pixels in fragments (PS3.6 annex A).
+NEW_UIDS = {f"1.2.840.10008.1.2.{rest}" for rest in ("4.110", "4.111", "4.112", "8.1")}
 
 #: The strictest first: a nested attribute gets the strictest Type that any module gives it below its sequence.
 STRICTNESS = ("1", "1C", "2", "2C", "3")
@@ -87,12 +94,27 @@ def _strictest(found: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
         if kind in STRICTNESS:
             best[key] = min(best.get(key, "3"), kind, key=STRICTNESS.index)
     grouped = {kind: sorted(key for key, mine in best.items() if mine == kind) for kind in STRICTNESS[:-1]}
+    return {kind: _lines(keys, 8) for kind, keys in grouped.items()}
+
+
+def dictionary() -> dict[str, Any]:
+    """Tags by VR, patterns of repeating groups with theirs, and every registered UID."""
+    tags: dict[str, list[str]] = {}
+    for tag, entry in sorted(DicomDictionary.items()):
+        tags.setdefault(entry[0], []).append(f"{tag:08X}")
     return {
-        kind: [" ".join(keys[start : start + 8]) for start in range(0, len(keys), 8)] for kind, keys in grouped.items()
+        "notice": "DICOM PS3.6, (c) NEMA, through pydicom 3.0.2 (MIT)",
+        "vrs": {vr: _lines(listed) for vr, listed in sorted(tags.items())},
+        "repeating": {pattern: entry[0] for pattern, entry in sorted(RepeatersDictionary.items())},
+        "uids": _lines(sorted(UID_dictionary.keys() | NEW_UIDS), 4),
     }
 
 
-TABLES: dict[str, Callable[[Path], dict[str, Any]]] = {"profile": profile, "types": types}
+def _lines(words: list[str], of: int = 12) -> list[str]:
+    return [" ".join(words[start : start + of]) for start in range(0, len(words), of)]
+
+
+TABLES: dict[str, Callable[..., dict[str, Any]]] = {"profile": profile, "types": types, "dictionary": dictionary}
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(TABLES[sys.argv[1]](Path(sys.argv[2])), indent=1) + "\n")
+    sys.stdout.write(json.dumps(TABLES[sys.argv[1]](*map(Path, sys.argv[2:])), indent=1) + "\n")

@@ -1,0 +1,100 @@
+"""A site on a real bus with de-identification and the services that seal, write and prove what it makes."""
+
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
+from sqlalchemy import create_engine, text
+
+from cli.replay import replay
+from contracts.events import Batch, BatchArchived, Blob, CopyVerified, PackDeidentified, PackPlanned, ProvenCopy
+from contracts.formats.manifest import Manifest, read_manifest
+from contracts.streams import documents
+from services.deid import app
+from services.deid.config import Settings
+from shared.messaging.plan import read_plan
+from shared.service import Service
+from shared.storage import FilesystemStore, read_parts
+from tests.integration.copies.site import Site
+from tests.support.instances import CANARY, as_file, make_instances
+from tests.support.nats import NatsServer
+from tests.support.packs import copies, store_batch
+from tests.unit.deid.originals import describe
+
+SERVICES = ("deid", "encryption", "replication", "verification")
+PLAN = (*copies("onsite"), *copies("onsite", form="deidentified", domain="research"))
+
+
+class DeidSite(Site):
+    """The same site with de-identification."""
+
+    def __init__(self, folder: Path, server: NatsServer) -> None:
+        super().__init__(folder, server)
+        self.deid = FilesystemStore(folder / "deid")
+
+    def service(self, name: str, **others: Any) -> Service:
+        if name != "deid":
+            return super().service(name, **others)
+        return app.build(Settings.model_validate(self.values(name, **others)))
+
+    def values(self, name: str, **others: Any) -> dict[str, Any]:
+        folders = {"project_key_dir": self.folder / "projects", "work_dir": self.folder / "work"}
+        return super().values(name, **(folders if name == "deid" else {}), **others)
+
+    async def batch_of(self, slices: list[Dataset]) -> Batch:
+        files = [as_file(slice_) for slice_ in slices]
+        return await store_batch(self.landing, [(file, describe(file)) for file in files])
+
+    async def content(self, blob: Blob) -> bytes:
+        return b"".join([chunk async for chunk in read_parts(self.deid, blob.key, blob.size)])
+
+    async def manifest(self, event: PackDeidentified) -> Manifest:
+        return read_manifest([await self.content(event.manifest)])
+
+    async def idle(self) -> bool:
+        """Whether de-identification has nothing left to do."""
+        async with self.server.jetstream() as jetstream:
+            infos = await jetstream.consumers_info("IMAGING")
+        mine = [info for info in infos if info.name.startswith("deid_")]
+        return all(info.num_pending == 0 and info.num_ack_pending == 0 for info in mine)
+
+    async def replay(self) -> None:
+        """Let de-identification have every message again."""
+        async with self.server.jetstream() as jetstream:
+            await replay(jetstream, read_plan(*documents()), {"target": list(self.targets)}, "deid", 1)
+
+    def rows(self, query: str) -> list[Any]:
+        with create_engine(f"sqlite:///{self.folder / 'deid.db'}").connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+
+
+def study(count: int = 3, screenshots: int = 1) -> list[Dataset]:
+    """Slices and screenshots of one study of a patient who must not be seen."""
+    slices = make_instances(count, canary=CANARY)
+    uids = {"study_uid": slices[0].StudyInstanceUID}
+    kind = {"SOPClassUID": SecondaryCaptureImageStorage}
+    return slices + make_instances(screenshots, canary=CANARY, **uids, **kind)
+
+
+def archived(event: PackPlanned, proven: list[CopyVerified]) -> BatchArchived:
+    """What the ledger says in the end."""
+    return BatchArchived(
+        batch_id=event.batches[0].batch_id,
+        study_uid=event.study_uid,
+        study_ref=event.study_ref,
+        pack_ids=(event.pack_id,),
+        sealed_ids=tuple(one.copy_key.sealed_id for one in proven),
+        copies=tuple(
+            ProvenCopy(
+                sealed_id=one.copy_key.sealed_id,
+                pack_id=one.copy_key.pack_id,
+                form=one.copy_key.form,
+                target=one.copy_key.target,
+                generation=one.copy_key.generation,
+                proven=one.proven,
+            )
+            for one in proven
+        ),
+        withheld=1,
+    )
