@@ -85,7 +85,7 @@ def damaged(
 
 
 def unproven(generation: int, known: Mapping[int, tuple[str, datetime | None]]) -> int:
-    """How many generations in a row, up to this damaged one, were never proven; ``known``: the state and last proof of each."""
+    """How many generations in a row, up to this damaged one, never were proven (``known``: state and last proof)."""
     if known.get(generation, ("written", None))[1] is not None:
         return 0
     older = generation - 1
