@@ -1,6 +1,7 @@
 """What de-identification does with each event."""
 
 import asyncio
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,11 +16,19 @@ from contracts.events import (
     PackPlanned,
 )
 from contracts.events.pack import Withheld
-from services.deid.domain.facts import Outputs, Result, event_id, instances_quarantined, pack_deidentified
-from services.deid.domain.packing import CleanPack, clean_pack, projects_of
+from services.deid.domain.facts import (
+    Again,
+    Outputs,
+    Result,
+    again,
+    event_id,
+    instances_quarantined,
+    pack_deidentified,
+)
+from services.deid.domain.packing import CleanPack, clean_pack, pack_id_of, projects_of
+from services.deid.domain.part10 import Project
 from services.deid.ports.content import Inputs, Projects, WorkArea
-from services.deid.ports.register import Quarantine, Register
-from shared.errors import Unprocessable
+from services.deid.ports.register import Kept, Quarantine, Register
 from shared.http.access import log_access
 from shared.identity import SiteKey
 from shared.messaging.cloudevent import Received
@@ -27,13 +36,6 @@ from shared.messaging.threads import in_thread
 from shared.observability import logger
 
 log = logger("causeway.deid")
-
-
-class OutputDiffers(Unprocessable):
-    """The work was done again and came to something else: other rules than those it was recorded under."""
-
-    def __init__(self) -> None:
-        super().__init__("deidentified-differs")
 
 
 class QuarantineHandlers:
@@ -77,7 +79,7 @@ class DeidHandlers:
         """De-identify the pack for every project that the plan names."""
         event = received.data
         for name, copies in projects_of(event).items():
-            result = await self._result(event, name)
+            result = await self._result(received, name)
             facts: tuple[Event | None, ...] = (
                 instances_quarantined(event, name, result),
                 pack_deidentified(event, name, copies, result),
@@ -87,50 +89,75 @@ class DeidHandlers:
 
     async def batch_archived(self, received: Received[BatchArchived]) -> None:
         """Release the work area of packs whose every batch is archived."""
-        for pack_id, project, result in await self._register.archived(received.data.batch_id):
+        await self._release(await self._register.archived(received.data.batch_id, received.time))
+
+    async def copy_verified(self, received: Received[CopyVerified]) -> None:
+        """Remember where a proven copy lies: the input when plain bytes are released."""
+        event = received.data
+        await self._release(await self._register.copy_proven(event.copy_key, event.proven))
+
+    async def copy_damaged(self, received: Received[CopyDamaged]) -> None:
+        """Forget a copy that can't be read any longer, until it is proven again."""
+        await self._register.copy_lost(received.data.copy_key, received.data.found)
+
+    async def copy_removed(self, received: Received[CopyRemoved]) -> None:
+        """Forget a copy for good."""
+        await self._register.copy_lost(received.data.copy_key, None)
+
+    async def _release(self, kept: Sequence[Kept]) -> None:
+        for pack_id, project, result in kept:
             if result.outputs:
                 await self._work_area.release(result.outputs)
             await self._register.released(pack_id, project)
 
-    async def copy_verified(self, received: Received[CopyVerified]) -> None:
-        """Remember where a proven identified copy lies: the input when landing is released."""
-        if received.data.copy_key.form == "identified":
-            await self._register.copy_proven(received.data.copy_key)
-
-    async def copy_lost(self, received: Received[CopyDamaged | CopyRemoved]) -> None:
-        """Forget a copy that can't be read any longer."""
-        await self._register.copy_lost(received.data.copy_key)
-
-    async def _result(self, event: PackPlanned, name: str) -> Result:
+    async def _result(self, received: Received[PackPlanned], name: str) -> Result:
+        event = received.data
         known = await self._register.find(event.pack_id, name)
-        if known and not known.released and await self._complete(known):
+        if known and await self._stands(known, event.run):
             if event.run > known.run:
-                await self._register.ran(event.pack_id, name, known, event.run)
+                await self._register.asked(event.pack_id, name, known, event.run, received.time)
             return known
         async with self._turns:
-            return await self._work(event, name, known)
+            return await self._work(received, name, known)
 
-    async def _complete(self, known: Result) -> bool:
-        return known.outputs is None or await self._work_area.complete(known.outputs)
+    async def _stands(self, known: Result, run: int) -> bool:
+        """Whether sealing can go on with a known result as it is: its bytes are here or, for a later run, in a copy."""
+        if not known.released and (known.outputs is None or await self._work_area.complete(known.outputs)):
+            return True
+        return run > known.run and bool(await self._register.proven_copies(known.pack_id))
 
-    async def _work(self, event: PackPlanned, name: str, known: Result | None) -> Result:
-        """Do it, or do it again: then it must come to the same, and is only kept when the plan was started anew."""
+    async def _work(self, received: Received[PackPlanned], name: str, known: Result | None) -> Result:
+        """Do it, or do it again: then what was recorded stands, unless a later run needs what is nowhere any more."""
+        event = received.data
         project = await in_thread(self._projects.open, name)
+        pack_id = known.pack_id if known else pack_id_of(event.pack_id, project)
         originals = await self._inputs.originals(event)
         workspace = self._work_area.workspace()
         try:
-            pack = await in_thread(clean_pack, event.pack_id, originals, project, workspace)
-            if known and pack.manifest_sha256 != known.manifest_sha256:
-                raise OutputDiffers
-            if known and known.released and event.run <= known.run:
-                log.info("deidentified-again", instances=len(pack.released), withheld=len(pack.held), project=name)
-                return known
-            result = _result_of(pack, event, await self._work_area.keep(pack, project))
-            await self._register.record(event, project, pack, result)
+            pack = await in_thread(clean_pack, pack_id, originals, project, workspace)
+            log.info("deidentified", instances=len(pack.released), withheld=len(pack.held), project=name)
+            if known is None:
+                return await self._keep(received, project, pack)
+            renewed = await in_thread(_renewed, event, project, known, pack)
+            return known if renewed is None else await self._keep(received, project, renewed)
         finally:
             workspace.close()
-        log.info("deidentified", instances=len(pack.released), withheld=len(pack.held), project=name)
+
+    async def _keep(self, received: Received[PackPlanned], project: Project, pack: CleanPack) -> Result:
+        result = _result_of(pack, received.data, await self._work_area.keep(pack, project))
+        await self._release(await self._register.record(received.data, received.time, project, pack, result))
         return result
+
+
+def _renewed(event: PackPlanned, project: Project, known: Result, pack: CleanPack) -> CleanPack | None:
+    """What is kept of work that was done again: the same pack, one of another name, or (None) nothing."""
+    outcome = again(known, pack.manifest_sha256, event.run)
+    if pack.manifest_sha256 != known.manifest_sha256:
+        log.warning("deidentified-differs", pack_id=event.pack_id, outcome=outcome.value, project=project.name)
+    if outcome is Again.STANDS:
+        return None
+    same = outcome is Again.KEPT
+    return pack if same else pack.renamed(pack_id_of(event.pack_id, project, pack.manifest_sha256))
 
 
 def _result_of(pack: CleanPack, event: PackPlanned, outputs: Outputs | None) -> Result:

@@ -1,20 +1,22 @@
-"""Results, identities, quarantine and proven copies, in SQL."""
+"""Results, identities and quarantine, in SQL."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from contracts.events import CopyKey, Event, PackPlanned
-from services.deid.adapters import tables
+from services.deid.adapters import copies, tables
 from services.deid.adapters.work_area import quarantine_key
 from services.deid.domain.documents import Identity
 from services.deid.domain.facts import Result
 from services.deid.domain.packing import CleanPack
 from services.deid.domain.part10 import Project
+from services.deid.ports.register import Kept
 from shared.messaging.outbox import Outbox
 from shared.sql import Database
 
@@ -37,16 +39,19 @@ class SqlRegister:
         row = await self._database.read(lambda connection: connection.execute(query).first())
         return _result(row.document, row.released) if row else None
 
-    async def record(self, event: PackPlanned, project: Project, pack: CleanPack, result: Result) -> None:
-        await self._database.run(lambda connection: _record(connection, event, project, pack, result))
+    async def record(
+        self, event: PackPlanned, when: datetime, project: Project, pack: CleanPack, result: Result
+    ) -> Sequence[Kept]:
+        return await self._database.run(
+            lambda connection: _record(connection, event, when.timestamp(), project, pack, result)
+        )
 
-    async def ran(self, source_pack_id: str, project: str, result: Result, run: int) -> None:
+    async def asked(self, source_pack_id: str, project: str, result: Result, run: int, when: datetime) -> None:
         table = tables.result
         mine = (table.c.source_pack_id == source_pack_id) & (table.c.project == project)
         document = result.model_copy(update={"run": run}).model_dump_json()
-        await self._database.run(
-            lambda connection: connection.execute(update(table).where(mine).values(document=document))
-        )
+        noted = update(table).where(mine).values(document=document, asked=when.timestamp())
+        await self._database.run(lambda connection: connection.execute(noted))
 
     async def tell(self, facts: Sequence[tuple[str, Event]]) -> None:
         def add(connection: Connection) -> None:
@@ -55,39 +60,27 @@ class SqlRegister:
 
         await self._database.run(add)
 
-    async def archived(self, batch_id: str) -> Sequence[tuple[str, str, Result]]:
-        return await self._database.run(lambda connection: _archived(connection, batch_id))
+    async def archived(self, batch_id: str, when: datetime) -> Sequence[Kept]:
+        return await self._database.run(lambda connection: _archived(connection, batch_id, when.timestamp()))
 
     async def released(self, source_pack_id: str, project: str) -> None:
         table = tables.result
         mine = (table.c.source_pack_id == source_pack_id) & (table.c.project == project)
         await self._database.run(lambda connection: connection.execute(update(table).where(mine).values(released=True)))
 
-    async def copy_proven(self, copy: CopyKey) -> None:
-        row = {
-            "sealed_id": copy.sealed_id,
-            "target": copy.target,
-            "generation": copy.generation,
-            "pack_id": copy.pack_id,
-            "document": copy.model_dump_json(),
-        }
-        await self._database.run(lambda connection: _insert(connection, tables.proven_copy, [row]))
+    async def copy_proven(self, copy: CopyKey, when: datetime) -> Sequence[Kept]:
+        def note(connection: Connection) -> Sequence[Kept]:
+            copies.note(connection, copy, proven=when.timestamp())
+            return _releasable(connection, tables.result.c.pack_id == copy.pack_id)
 
-    async def copy_lost(self, copy: CopyKey) -> None:
-        table = tables.proven_copy
-        mine = (
-            (table.c.sealed_id == copy.sealed_id)
-            & (table.c.target == copy.target)
-            & (table.c.generation == copy.generation)
-        )
-        await self._database.run(lambda connection: connection.execute(delete(table).where(mine)))
+        return await self._database.run(note)
+
+    async def copy_lost(self, copy: CopyKey, when: datetime | None) -> None:
+        lost = copies.FOR_GOOD if when is None else when.timestamp()
+        await self._database.run(lambda connection: copies.note(connection, copy, lost=lost))
 
     async def proven_copies(self, pack_id: str) -> Sequence[CopyKey]:
-        """The proven identified copies of a pack, the newest generation first."""
-        table = tables.proven_copy.c
-        query = select(table.document).where(table.pack_id == pack_id).order_by(table.generation.desc(), table.target)
-        found = await self._database.read(lambda connection: connection.execute(query).scalars().all())
-        return [CopyKey.model_validate_json(document) for document in found]
+        return await self._database.read(lambda connection: copies.proven(connection, pack_id))
 
     async def quarantine(self) -> Sequence[dict[str, Any]]:
         """Every withheld instance: UIDs, digests and reasons, no value from a header."""
@@ -108,22 +101,20 @@ def _insert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]
         connection.execute(insert(table).on_conflict_do_nothing(), unique)
 
 
-def _record(connection: Connection, event: PackPlanned, project: Project, pack: CleanPack, result: Result) -> None:
+def _record(
+    connection: Connection, event: PackPlanned, asked: float, project: Project, pack: CleanPack, result: Result
+) -> Sequence[Kept]:
     mine = {"source_pack_id": event.pack_id, "project": project.name}
-    for table in (tables.result, tables.result_batch):
-        connection.execute(
-            delete(table).where((table.c.source_pack_id == event.pack_id) & (table.c.project == project.name))
-        )
-    row = {"edition": project.rules.edition, "released": False, "document": result.model_dump_json()}
-    _insert(connection, tables.result, [mine | row])
-    _insert(
-        connection,
-        tables.result_batch,
-        [mine | {"batch_id": batch.batch_id, "archived": False} for batch in event.batches],
-    )
+    table = tables.result.c
+    here = (table.source_pack_id == event.pack_id) & (table.project == project.name)
+    connection.execute(delete(tables.result).where(here))
+    facts = {"pack_id": result.pack_id, "edition": project.rules.edition, "document": result.model_dump_json()}
+    _insert(connection, tables.result, [{**mine, **facts, "asked": asked, "released": False}])
+    _insert(connection, tables.result_batch, [mine | {"batch_id": batch.batch_id} for batch in event.batches])
     _insert(connection, tables.withheld, [mine | row for row in _withheld(event, project, pack)])
     for rows in _identities(project, pack.identities()):
         _insert(connection, tables.identity, rows)
+    return _releasable(connection, here)
 
 
 def _withheld(event: PackPlanned, project: Project, pack: CleanPack) -> Iterable[dict[str, Any]]:
@@ -154,11 +145,29 @@ def _identities(project: Project, found: Iterator[Identity]) -> Iterator[list[di
         ]
 
 
-def _archived(connection: Connection, batch_id: str) -> list[tuple[str, str, Result]]:
+def _archived(connection: Connection, batch_id: str, when: float) -> Sequence[Kept]:
     batches, results = tables.result_batch, tables.result
-    connection.execute(update(batches).where(batches.c.batch_id == batch_id).values(archived=True))
-    same = (batches.c.source_pack_id == results.c.source_pack_id) & (batches.c.project == results.c.project)
-    mine = select(results).join(batches, same).where((batches.c.batch_id == batch_id) & results.c.released.is_(False))
-    waiting = select(batches.c.batch_id).where(same & batches.c.archived.is_(False)).correlate(results).exists()
-    rows = connection.execute(mine.where(~waiting)).all()
+    later = (batches.c.batch_id == batch_id) & (batches.c.archived.is_(None) | (batches.c.archived < when))
+    connection.execute(update(batches).where(later).values(archived=when))
+    return _releasable(connection, _batches(batches.c.batch_id == batch_id).correlate(results).exists())
+
+
+def _releasable(connection: Connection, wanted: ColumnElement[bool]) -> Sequence[Kept]:
+    """Of the ``wanted`` results those whose bytes nobody needs any longer.
+
+    Every batch is archived; and where a plan was started anew since, which is not told to be archived again, what it
+    was started for can be sealed from a copy.
+    """
+    results, archived = tables.result, tables.result_batch.c.archived
+    waiting = _batches(archived.is_(None)).correlate(results).exists()
+    before = _batches(archived <= results.c.asked).correlate(results).exists()
+    settled = ~before | copies.has_proven(results.c.pack_id)
+    rows = connection.execute(select(results).where(wanted, results.c.released.is_(False), ~waiting, settled)).all()
     return [(row.source_pack_id, row.project, _result(row.document, row.released)) for row in rows]
+
+
+def _batches(condition: ColumnElement[bool]) -> Select[Any]:
+    """The batches of a result for which ``condition`` holds."""
+    batches, results = tables.result_batch.c, tables.result.c
+    same = (batches.source_pack_id == results.source_pack_id) & (batches.project == results.project)
+    return select(batches.batch_id).where(same, condition)

@@ -1,6 +1,6 @@
 """The tables of de-identification. What is here stays on site: it is what relates pseudonyms to people."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 from shared.messaging.outbox import outbox_table
 
@@ -23,23 +23,28 @@ identity = Table(
     Index("identity_by_replacement", "project", "replacement"),
 )
 
+#: ``asked`` is when the newest run of its plan was told, ``released`` whether its bytes are gone from the work area.
 result = Table(
     "result",
     metadata,
     Column("source_pack_id", _ID, primary_key=True),
     Column("project", _PROJECT, primary_key=True),
+    Column("pack_id", _ID, nullable=False),
     Column("edition", String(16), nullable=False),
+    Column("asked", Float, nullable=False),
     Column("released", Boolean, nullable=False),
     Column("document", Text, nullable=False),
+    Index("result_by_pack", "pack_id"),
 )
 
+#: ``archived`` is when the ledger last said so, NULL before it does. Times are seconds since 1970.
 result_batch = Table(
     "result_batch",
     metadata,
     Column("source_pack_id", _ID, primary_key=True),
     Column("project", _PROJECT, primary_key=True),
     Column("batch_id", _ID, primary_key=True),
-    Column("archived", Boolean, nullable=False),
+    Column("archived", Float),
     Index("result_batch_by_batch", "batch_id"),
 )
 
@@ -56,15 +61,18 @@ withheld = Table(
     Column("size", BigInteger, nullable=False),
 )
 
-proven_copy = Table(
-    "proven_copy",
+#: Copies of packs in either form: when they were last proven, and last found damaged or removed.
+known_copy = Table(
+    "known_copy",
     metadata,
     Column("sealed_id", _ID, primary_key=True),
     Column("target", String(64), primary_key=True),
     Column("generation", Integer, primary_key=True),
     Column("pack_id", _ID, nullable=False),
+    Column("proven", Float),
+    Column("lost", Float),
     Column("document", Text, nullable=False),
-    Index("proven_copy_by_pack", "pack_id"),
+    Index("known_copy_by_pack", "pack_id"),
 )
 
 outbox = outbox_table(metadata)

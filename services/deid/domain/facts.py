@@ -1,4 +1,6 @@
-"""What de-identification says, and under which ids."""
+"""What de-identification says, and under which ids; and what becomes of a result when its plan comes again."""
+
+from enum import Enum
 
 from contracts.events import Blob, Fact, InstancesQuarantined, PackDeidentified, PackPlanned, PlannedCopy
 from contracts.events.pack import Withheld
@@ -27,6 +29,26 @@ class Result(Fact):
     withheld: tuple[Withheld, ...]
     run: int = 0
     released: bool = False
+
+
+class Again(Enum):
+    """What follows when a pack with a recorded result was de-identified once more."""
+
+    STANDS = "stands"  # the recorded result is what is told, and nothing is kept
+    KEPT = "kept"  # the same bytes are wanted again
+    EDITION = "edition"  # other rules, and nothing that holds to the recorded result: another pack takes its place
+
+
+def again(known: Result, manifest_sha256: str, run: int) -> Again:
+    """What follows when the work comes to ``manifest_sha256`` now, for run ``run`` of a plan.
+
+    A repeat changes nothing, whatever the rules are by now: its facts have the ids of those that were told. Only a
+    later run is heard; it gets here only when no copy of the recorded pack is known (handlers.py).
+    """
+    same = manifest_sha256 == known.manifest_sha256
+    if run <= known.run and (known.released or not same):
+        return Again.STANDS
+    return Again.KEPT if same else Again.EDITION
 
 
 def pack_deidentified(

@@ -109,6 +109,12 @@ class CleanPack:
         files = (one.file for one in self.released)
         return archive.iterate(self.entries, lambda _: read_span(self.workspace.cleaned, next(files)))
 
+    def renamed(self, pack_id: str) -> "CleanPack":
+        """The same files as another pack: only the manifest tells the difference."""
+        self.workspace.manifest.seek(0)
+        self.workspace.manifest.truncate()
+        return _finished(pack_id, self.released, self.held, self.workspace)
+
     def held_file(self, held: Held) -> Iterator[bytes]:
         """The bytes of a withheld original."""
         return read_span(self.workspace.held, held.span)
@@ -119,7 +125,12 @@ class CleanPack:
             yield from one.identities
 
 
-def clean_pack(source_pack_id: str, originals: Iterable[Original], project: Project, workspace: Workspace) -> CleanPack:
+def pack_id_of(source_pack_id: str, project: Project, edition: str = "") -> str:
+    """What the de-identified pack of a pack is called; ``edition`` is the manifest's digest of one that came later."""
+    return project.key.token("pack", source_pack_id, *([edition] if edition else []))
+
+
+def clean_pack(pack_id: str, originals: Iterable[Original], project: Project, workspace: Workspace) -> CleanPack:
     """De-identify every instance for ``project``; InputDamaged, or RetryLater, when one can't be read anywhere."""
     released: list[Released] = []
     held: list[Held] = []
@@ -129,17 +140,17 @@ def clean_pack(source_pack_id: str, originals: Iterable[Original], project: Proj
         (released if isinstance(one, Released) else held).append(one)  # type: ignore[arg-type]
     # By new UID: the order of the originals would be a trace of when they were made.
     released.sort()
-    return _finished(project.key.token("pack", source_pack_id), tuple(released), tuple(held), workspace)
+    pack = _finished(pack_id, tuple(released), tuple(held), workspace)
+    write_headers(workspace, [one.told for one in released])
+    write_links(workspace, [one.told for one in released])
+    return pack
 
 
 def _finished(pack_id: str, released: tuple[Released, ...], held: tuple[Held, ...], workspace: Workspace) -> CleanPack:
     spans = [one.told for one in released]
     first = next((parse_instance(one.instance) for one in told(workspace, spans[:1])), None)
     head = ManifestHead(form="deidentified", id=pack_id, study_uid=first.study_uid if first else None)
-    manifest_sha256 = write_manifest(workspace, head, spans)
-    write_headers(workspace, spans)
-    write_links(workspace, spans)
-    return CleanPack(pack_id, manifest_sha256, released, held, workspace)
+    return CleanPack(pack_id, write_manifest(workspace, head, spans), released, held, workspace)
 
 
 def _written(file: BinaryIO) -> Document:

@@ -1,4 +1,4 @@
-"""Identities, results, quarantine, proven copies and the outbox."""
+"""Identities, results, quarantine, known copies and the outbox."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,16 +27,19 @@ def upgrade() -> None:
         "result",
         sa.Column("source_pack_id", sa.String(64), primary_key=True),
         sa.Column("project", sa.String(64), primary_key=True),
+        sa.Column("pack_id", sa.String(64), nullable=False),
         sa.Column("edition", sa.String(16), nullable=False),
+        sa.Column("asked", sa.Float, nullable=False),
         sa.Column("released", sa.Boolean, nullable=False),
         sa.Column("document", sa.Text, nullable=False),
     )
+    op.create_index("result_by_pack", "result", ["pack_id"])
     op.create_table(
         "result_batch",
         sa.Column("source_pack_id", sa.String(64), primary_key=True),
         sa.Column("project", sa.String(64), primary_key=True),
         sa.Column("batch_id", sa.String(64), primary_key=True),
-        sa.Column("archived", sa.Boolean, nullable=False),
+        sa.Column("archived", sa.Float),
     )
     op.create_index("result_batch_by_batch", "result_batch", ["batch_id"])
     op.create_table(
@@ -51,12 +54,14 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger, nullable=False),
     )
     op.create_table(
-        "proven_copy",
+        "known_copy",
         sa.Column("sealed_id", sa.String(64), primary_key=True),
         sa.Column("target", sa.String(64), primary_key=True),
         sa.Column("generation", sa.Integer, primary_key=True),
         sa.Column("pack_id", sa.String(64), nullable=False),
+        sa.Column("proven", sa.Float),
+        sa.Column("lost", sa.Float),
         sa.Column("document", sa.Text, nullable=False),
     )
-    op.create_index("proven_copy_by_pack", "proven_copy", ["pack_id"])
+    op.create_index("known_copy_by_pack", "known_copy", ["pack_id"])
     outbox_table(sa.MetaData()).create(op.get_bind())

@@ -1,6 +1,7 @@
 """What de-identification remembers."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from contracts.events import CopyKey, Event, PackPlanned
@@ -17,37 +18,50 @@ class Quarantine(Protocol):
         ...
 
 
+#: A result whose bytes are kept, with the pack and the project that it is for.
+Kept = tuple[str, str, Result]
+
+
 class Register(Protocol):
-    """What de-identification knows: results, identities, quarantine, and where proven copies lie."""
+    """What de-identification knows: results, identities, quarantine, and where copies lie.
+
+    What may be released is answered with the fact that allows it.
+    """
 
     async def find(self, source_pack_id: str, project: str) -> Result | None:
         """The result of a pack for a project."""
         ...
 
-    async def record(self, event: PackPlanned, project: Project, pack: CleanPack, result: Result) -> None:
-        """Keep the result with the identities and withheld instances it came to; the first of two stays."""
+    async def record(
+        self, event: PackPlanned, when: datetime, project: Project, pack: CleanPack, result: Result
+    ) -> Sequence[Kept]:
+        """Keep the result with the identities and withheld instances it came to; what may be released."""
         ...
 
-    async def ran(self, source_pack_id: str, project: str, result: Result, run: int) -> None:
-        """Note that a known result was asked for by a later run of its plan."""
+    async def asked(self, source_pack_id: str, project: str, result: Result, run: int, when: datetime) -> None:
+        """Note that a later run of its plan, told at ``when``, asked for a known result."""
         ...
 
     async def tell(self, facts: Sequence[tuple[str, Event]]) -> None:
         """Publish (``ce-id``, event)."""
         ...
 
-    async def archived(self, batch_id: str) -> Sequence[tuple[str, str, Result]]:
-        """Note that a batch is archived; results, by pack and project, of which every batch is now."""
+    async def archived(self, batch_id: str, when: datetime) -> Sequence[Kept]:
+        """Note that the ledger said at ``when`` that a batch is archived; what may be released."""
         ...
 
     async def released(self, source_pack_id: str, project: str) -> None:
         """Note that a result's bytes are gone."""
         ...
 
-    async def copy_proven(self, copy: CopyKey) -> None:
-        """Note a proven copy."""
+    async def copy_proven(self, copy: CopyKey, when: datetime) -> Sequence[Kept]:
+        """Note a proof of a copy; what may be released."""
         ...
 
-    async def copy_lost(self, copy: CopyKey) -> None:
-        """Forget a copy that is damaged or removed."""
+    async def copy_lost(self, copy: CopyKey, when: datetime | None) -> None:
+        """Note that a copy was found damaged at ``when``, or (None) is gone for good."""
+        ...
+
+    async def proven_copies(self, pack_id: str) -> Sequence[CopyKey]:
+        """The proven copies of a pack, the newest generation first."""
         ...

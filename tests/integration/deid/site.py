@@ -1,5 +1,7 @@
 """A site on a real bus with de-identification and the services that seal, write and prove what it makes."""
 
+import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ from contracts.events import Batch, BatchArchived, Blob, CopyVerified, PackDeide
 from contracts.formats.manifest import Manifest, read_manifest
 from contracts.streams import documents
 from services.deid import app
+from services.deid.adapters.projects import FileProjects
 from services.deid.config import Settings
+from services.deid.domain.packing import Original, clean_pack, pack_id_of
+from services.deid.domain.workspace import Workspace
 from shared.messaging.plan import read_plan
 from shared.service import Service
 from shared.storage import FilesystemStore, read_parts
@@ -27,10 +32,11 @@ PLAN = (*copies("onsite"), *copies("onsite", form="deidentified", domain="resear
 
 
 class DeidSite(Site):
-    """The same site with de-identification."""
+    """The same site with de-identification, and a second target."""
 
     def __init__(self, folder: Path, server: NatsServer) -> None:
-        super().__init__(folder, server)
+        self.folder = folder
+        super().__init__(folder, server, {"remote": self.folder_target("remote")})
         self.deid = FilesystemStore(folder / "deid")
 
     def service(self, name: str, **others: Any) -> Service:
@@ -58,6 +64,20 @@ class DeidSite(Site):
             infos = await jetstream.consumers_info("IMAGING")
         mine = [info for info in infos if info.name.startswith("deid_")]
         return all(info.num_pending == 0 and info.num_ack_pending == 0 for info in mine)
+
+    def expected(self, slices: list[Dataset]) -> str:
+        """The manifest's digest of the pack that comes of these, when they are read as they were received."""
+        project = FileProjects(self.folder / "projects").open("research")
+        files = [as_file(slice_) for slice_ in slices]
+        originals = [Original(describe(file), (lambda file=file: [file],)) for file in files]
+        return clean_pack(pack_id_of("pack", project), originals, project, Workspace.of(BytesIO)).manifest_sha256
+
+    def forget_rules(self) -> None:
+        """Make it so that what is recorded was made under other rules: the same work does not come to it any more."""
+        with create_engine(f"sqlite:///{self.folder / 'deid.db'}").begin() as connection:
+            ((document,),) = connection.execute(text("SELECT document FROM result"))
+            other = json.loads(document) | {"manifest_sha256": "0" * 64}
+            connection.execute(text("UPDATE result SET document = :other"), {"other": json.dumps(other)})
 
     async def replay(self) -> None:
         """Let de-identification have every message again."""

@@ -11,7 +11,7 @@ from shared.storage import delete_parts, read_parts
 from tests.integration.copies.site import objects
 from tests.integration.deid.site import PLAN, SERVICES, DeidSite, archived, study
 from tests.support.instances import CANARY
-from tests.support.packs import planned
+from tests.support.packs import copies, planned
 from tests.support.services import eventually
 
 
@@ -72,13 +72,14 @@ async def test_a_repeat_changes_nothing(site: DeidSite) -> None:
 
 
 async def test_the_work_is_done_again_from_a_proven_copy_when_landing_is_released(site: DeidSite) -> None:
-    """A replay at any age: compared, not written again, and told under the same id."""
+    """A replay at any age: compared, not written again, and told under the same id; nor is a later run's, which can be
+    sealed from the proven copy."""
     batch = await site.batch_of(study())
     event = planned([batch], PLAN)
     async with site.running(*SERVICES):
         await site.say(event, "plan")
         verified = await site.until(CopyVerified, lambda found: len(found) == 2)
-        await eventually(lambda: site.rows("SELECT * FROM proven_copy"))
+        await eventually(lambda: site.rows("SELECT * FROM known_copy WHERE proven IS NOT NULL"))
         await delete_parts(site.landing, batch.archive.key, batch.archive.size)
         await site.say(archived(event, verified), "archived")
         await eventually(lambda: site.rows("SELECT released FROM result") == [(True,)])
@@ -93,7 +94,7 @@ async def test_the_work_is_done_again_from_a_proven_copy_when_landing_is_release
         await site.say(event.model_copy(update={"run": 1}), "plan-1")
         _, again = await site.until(PackDeidentified, lambda found: len(found) == 2)
         assert again == told.model_copy(update={"run": 1})
-        assert await site.content(again.archive)
+        assert await objects(site.deid) == before
     assert await site.dead_letters() == 0
 
 
@@ -110,3 +111,47 @@ async def test_a_flip_in_landing_is_not_passed_on(site: DeidSite) -> None:
 
         await eventually(refused)
     assert await site.said(PackDeidentified) == []
+
+
+async def test_a_target_can_be_added_after_the_rules_changed(site: DeidSite) -> None:
+    """The plan names it later on: what was de-identified under the rules of then is sealed from its proven copy, under
+    the same key domain and under another, and a replay makes no dead letter."""
+    batch = await site.batch_of(study())
+    event = planned([batch], PLAN)
+    added = tuple(c for domain in ("research", "partner") for c in copies("remote", form="deidentified", domain=domain))
+    async with site.running(*SERVICES):
+        await site.say(event, "plan")
+        verified = await site.until(CopyVerified, lambda found: len(found) == 2)
+        await site.say(archived(event, verified), "archived")
+        await eventually(lambda: site.rows("SELECT released FROM result") == [(True,)])
+        before = await objects(site.deid)
+        (told,) = await site.said(PackDeidentified)
+        site.forget_rules()
+        await site.replay()
+        await site.say(event.model_copy(update={"run": 1, "copies": added}), "plan-1")
+        verified = await site.until(CopyVerified, lambda found: len(found) == 4)
+        await eventually(site.idle)
+    assert {(one.copy_key.target, one.copy_key.key_domain, one.copy_key.pack_id) for one in verified[2:]} == {
+        ("remote", "research", told.pack_id),
+        ("remote", "partner", told.pack_id),
+    }
+    assert await objects(site.deid) == before
+    assert await site.dead_letters() == 0
+
+
+async def test_a_damaged_copy_on_site_is_passed_over_for_the_next_proven_one(site: DeidSite) -> None:
+    """Landing is released, and nobody has noticed the damage yet: what comes out is what would have come out."""
+    slices = study(3, 0)
+    batch = await site.batch_of(slices)
+    event = planned([batch], copies("onsite", "remote"))
+    async with site.running(*SERVICES):
+        await site.say(event, "plan")
+        await site.until(CopyVerified, lambda found: len(found) == 2)
+        await eventually(lambda: len(site.rows("SELECT * FROM known_copy WHERE proven IS NOT NULL")) == 2)
+        await delete_parts(site.landing, batch.archive.key, batch.archive.size)
+        (part,) = (path for path in (site.folder / "onsite").rglob("*") if path.is_file() and "identified" in str(path))
+        site.flip(part, part.stat().st_size // 2)
+        await site.say(event.model_copy(update={"run": 1, "copies": PLAN[1:]}), "plan-1")
+        (told,) = await site.until(PackDeidentified, lambda found: len(found) == 1)
+    assert told.manifest.sha256 == site.expected(slices)
+    assert await site.dead_letters() == 0

@@ -17,12 +17,13 @@ from services.deid.domain.packing import (
     InputDamaged,
     Original,
     clean_pack,
+    pack_id_of,
     projects_of,
 )
 from services.deid.domain.workspace import Document, Workspace
 from shared.errors import RetryLater, Unprocessable
 from tests.support.instances import as_file, make_instances
-from tests.support.packs import planned
+from tests.support.packs import planned, sha256
 from tests.unit.deid.originals import describe, project
 
 
@@ -52,7 +53,8 @@ def files() -> list[bytes]:
 
 def packed(files: list[bytes]) -> CleanPack:
     """The pack of ``files``."""
-    return clean_pack("source", [original(file) for file in files], project(), workspace())
+    using = project()
+    return clean_pack(pack_id_of("source", using), [original(file) for file in files], using, workspace())
 
 
 def content(document: Document) -> bytes:
@@ -117,7 +119,7 @@ def test_the_next_source_is_read_when_one_is_damaged_or_gone(files: list[bytes])
     """A flip on site is never passed on as good."""
     flipped = files[0][:-1] + bytes([files[0][-1] ^ 1])
     one = original(files[0], flipped, Unprocessable("blob-missing"), RetryLater("store-unavailable"))
-    pack = clean_pack("source", [one], project(), workspace())
+    pack = clean_pack(pack_id_of("source", project()), [one], project(), workspace())
     assert pack.manifest_sha256 == packed(files[:1]).manifest_sha256
 
 
@@ -131,6 +133,17 @@ def test_without_a_good_source_nothing_is_made_up(trouble: bytes | Exception, ra
     good = original(as_file(slice_), trouble)
     with pytest.raises(raised):
         clean_pack("source", [good._replace(sources=good.sources[:1])], project(), workspace())
+
+
+def test_another_edition_is_the_same_files_under_another_name(files: list[bytes]) -> None:
+    """Only the manifest tells the difference."""
+    pack = packed(files)
+    headers, archive = content(pack.headers), b"".join(map(bytes, pack.archive()))
+    other = pack.renamed(pack_id_of("source", project(), pack.manifest_sha256))
+    assert (content(other.headers), b"".join(map(bytes, other.archive()))) == (headers, archive)
+    manifest = read_manifest(other.manifest.chunks())
+    assert manifest.id == other.pack_id != pack.pack_id
+    assert other.manifest_sha256 == sha256(content(other.manifest)) != pack.manifest_sha256
 
 
 def test_an_empty_pack_is_a_pack_of_which_nothing_goes_out(files: list[bytes]) -> None:
