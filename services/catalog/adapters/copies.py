@@ -1,7 +1,6 @@
 """Writing packs, seals and copies into the index. Facts may arrive in any order and more than once."""
 
 import json
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -47,10 +46,10 @@ def add_sealed(connection: Connection, sealed: Sealed) -> None:
 def add_copy(connection: Connection, key: CopyKey, state: str, **facts: Any) -> None:
     """A fact about one generation of a copy, with its times; of two of a kind the later one counts.
 
-    A damage or a removal without a time is one of now.
+    ValueError without the time of ``state``: only of a refusal nothing follows but that there was nothing else.
     """
-    if state in ("damaged", "removed"):
-        facts.setdefault(state, time.time())
+    if state != "failed" and state not in facts:
+        raise ValueError(f"when was the copy {state}?")
     row = {
         "sealed_id": key.sealed_id,
         "target": key.target,

@@ -37,11 +37,11 @@ async def test_a_removed_copy_is_gone_for_good_and_a_damaged_one_is_shown_with_i
     await run(database, register, batch(one))
     await run(database, copies.add_entries, "p1", [(one.identity, placed)])
     await run(database, copies.add_sealed, sealed([placed]))
-    await run(database, copies.add_copy, copy_key(1), "damaged")
+    await run(database, copies.add_copy, copy_key(1), "damaged", damaged=58.0)
     await run(database, copies.add_copy, copy_key(2), "proven", proven=60.0, level="instances", written=55.0)
     document = await database.read(lambda connection: locations.where(connection, "1.2.3.1.1"))
     assert document and [c["state"] for c in document["versions"][0]["copies"]] == ["damaged", "proven"]
-    await run(database, copies.add_copy, copy_key(1), "removed")
+    await run(database, copies.add_copy, copy_key(1), "removed", removed=65.0)
     await run(database, copies.add_copy, copy_key(1), "proven", proven=70.0, level="instances", written=55.0)
     document = await database.read(lambda connection: locations.where(connection, "1.2.3.1.1"))
     assert document and [c["generation"] for c in document["versions"][0]["copies"]] == [2]
