@@ -18,7 +18,7 @@ from services.tier_routing.domain.policy import (
     default_commit_after,
     demand,
 )
-from services.tier_routing.domain.yaml_lines import DocumentRefused, LineReader, Node, SequenceNode, compose, line_of
+from shared.yaml_lines import DocumentRefused, LineReader, Node, SequenceNode, compose, line_of
 
 _KEYS = ("format", "pack", "overdue", "jurisdictions", "commit_after", "rules", "default")
 _FORMAT = "causeway.policy/1"

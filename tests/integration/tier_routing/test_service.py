@@ -10,12 +10,12 @@ from contracts.events import BatchArchived, BatchSecured, BatchStored, Blob, Pac
 from contracts.formats.manifest import write_manifest
 from services.tier_routing.app import build
 from services.tier_routing.config import Settings
-from services.tier_routing.domain.yaml_lines import DocumentRefused
 from shared.identity import SiteKey
 from shared.messaging.plan import read_plan
 from shared.messaging.provision import provision
 from shared.storage.filesystem import FilesystemStore
 from shared.storage.parts import put_parts
+from shared.yaml_lines import DocumentRefused
 from tests.support.nats import NatsServer
 from tests.support.ports import free_ports
 from tests.support.services import eventually, living, publisher

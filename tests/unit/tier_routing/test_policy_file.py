@@ -7,7 +7,7 @@ import pytest
 
 from services.tier_routing.domain.policy import Offer
 from services.tier_routing.domain.policy_file import read_policy
-from services.tier_routing.domain.yaml_lines import DocumentRefused
+from shared.yaml_lines import DocumentRefused
 from tests.unit.tier_routing.makers import OFFERS, POLICY, policy
 
 SAMPLE = Path(__file__).parents[3] / "examples" / "policy.yaml"
