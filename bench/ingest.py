@@ -1,177 +1,136 @@
-"""C-STORE ingest beside Orthanc, in the same run on the same disk, with one and with four associations.
+"""C-STORE ingest beside Orthanc, dcmtk's storescp and pynetdicom's, in the same run on the same disk.
 
-Both acknowledge over TCP_NODELAY and take the same files from the same sender in turn. Ours runs as it does on a site:
-it digests, fsyncs each instance before it answers, and lands batches and tells the bus of them meanwhile.
+dcmtk's dcmsend sends the same files to each in turn, over TCP_NODELAY. Ours runs as it does on a site: it digests,
+syncs each instance before it answers, and lands batches and tells the bus of them meanwhile; storescp does none of it.
 """
 
-import asyncio
-import json
 import os
 import shutil
-import socket
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench.support import ct_series, median, result, table
-from cli.send import send
-from contracts.streams import documents
-from shared.identity import SiteKey
-from shared.messaging.plan import read_plan
-from shared.messaging.provision import provision_site
-from shared.settings import ServiceSettings
-from tests.support.nats import NatsServer
-from tests.support.ports import free_ports
-from tests.support.processes import ServerProcess
+from bench import receivers
+from bench.receivers import Receiver
+from bench.senders import dcmsend
+from bench.support import median, result, series, table
 
-SLICES, ROUNDS = 300, 5
-ASSOCIATIONS = (1, 4)
-ROOT = Path(__file__).resolve().parents[1]
-_PATIENCE = 60.0
+ROUNDS = 3
+ASSOCIATIONS = (1, 4, 16)
+#: The study of a published test of Orthanc: 1,635 files in 356 MB (docs of peers, bench/RESULTS.md).
+STUDY = 1635
+#: Instances of the long run, and how many of them are sent between two looks at the clock.
+LONG, PORTION = 200_000, 10_000
 
-#: Sends to a port with so many associations; instances/s.
-Measure = Callable[[Path, int], float]
+
+@dataclass(frozen=True)
+class Load:
+    """So many instances of a kind; ``rows`` × ``rows`` pixels of 16 bits in ``frames`` frames."""
+
+    name: str
+    count: int
+    rows: int
+    frames: int = 1
+
+    def write(self, folder: Path, seed: int) -> list[Path]:
+        """A new study of this kind."""
+        return series(folder, self.count, seed, rows=self.rows, frames=self.frames)
+
+
+CT, MR, MULTI = Load("CT 525 kB", 320, 512), Load("MR 100 kB", 640, 224), Load("multi-frame 20 MB", 16, 512, 40)
+SHAPE = Load("1,635 files, 356 MB", STUDY, 330)
+
+#: Instances/s, and CPU seconds per instance, by (load, associations, receiver), a value for each round.
+Figures = dict[tuple[str, int, str], list[float]]
 
 
 def main() -> int:
-    """Alternate Orthanc and ours; print medians and their ratios."""
-    if shutil.which("Orthanc") is None:
-        print("no Orthanc beside which to measure: apt-get install orthanc", file=sys.stderr)
+    """Let all take turns; print medians, ratios and the long run."""
+    if absent := receivers.missing():
+        print(f"not installed: {', '.join(absent)} (Debian: orthanc, dcmtk)", file=sys.stderr)
         return 1
+    rates: Figures = defaultdict(list)
+    costs: Figures = defaultdict(list)
     with tempfile.TemporaryDirectory(dir=os.environ.get("CAUSEWAY_BENCH_DIR")) as name, ExitStack() as stack:
         folder = Path(name)
-        orthanc = stack.enter_context(running_orthanc(folder / "orthanc"))
-        ours = stack.enter_context(running_ingest(folder / "ingest"))
-        with series(folder, 20, 0) as files:  # warm
-            orthanc(files, 1)
-            ours(files, 1)
-        rates = {count: rounds(folder, count, orthanc, ours) for count in ASSOCIATIONS}
-    print(f"\nC-STORE, {SLICES} CT slices of 525 kB a round, instances/s (medians of {ROUNDS} alternating rounds)\n")
-    rows = [
-        (count, median(theirs), median(mine), median(mine) / median(theirs)) for count, (theirs, mine) in rates.items()
-    ]
-    table(("associations", "orthanc", "causeway", "ratio"), rows)
-    figures = {
-        f"{server}_{count}": [round(rate, 1) for rate in pair[index]]
-        for count, pair in rates.items()
-        for index, server in enumerate(("orthanc", "causeway"))
-    }
-    result("ingest", {f"orthanc_{count}": ratio for count, _theirs, _mine, ratio in rows}, figures)
+        kinds = (receivers.causeway, receivers.orthanc, receivers.storescp, receivers.pynetdicom)
+        running = [stack.enter_context(kind(folder / kind.__name__)) for kind in kinds]
+        for number in range(ROUNDS):
+            for load in (CT, MR, MULTI):
+                for associations in ASSOCIATIONS:
+                    # pynetdicom's storescp takes ten associations at most.
+                    taking = running if associations <= 10 else running[:-1]
+                    _turn(folder, load, associations, number, taking, rates, costs)
+            _turn(folder, SHAPE, 1, number, running[:2], rates, costs)
+        memory = running[0].memory()
+        tenths = _long_run(folder, running[0])
+    _show(rates, costs, memory, tenths)
     return 0
 
 
-def rounds(folder: Path, count: int, orthanc: Measure, ours: Measure) -> tuple[list[float], list[float]]:
-    """Rates of both, round by round, each with files that neither has seen; they take turns in going first."""
-    theirs, mine = [], []
-    for number in range(ROUNDS):
-        turns = [(orthanc, theirs), (ours, mine)][:: -1 if number % 2 else 1]
-        with series(folder, SLICES, 100 * count + number) as files:
-            for measure, rates in turns:
-                # Neither is to pay for what the other has left to be written.
-                os.sync()
-                rates.append(measure(files, count))
-    return theirs, mine
+def _turn(
+    folder: Path, load: Load, associations: int, number: int, running: list[Receiver], rates: Figures, costs: Figures
+) -> None:
+    """One round: each receiver takes the same new files, in an order that changes."""
+    order = running[number % len(running) :] + running[: number % len(running)]
+    with _new(folder, load, hash((load.name, associations, number)) % 2**31) as files:
+        for receiver in order:
+            os.sync()  # nobody is to pay for what another has left to be written
+            before = receiver.cpu()
+            rates[load.name, associations, receiver.name].append(
+                len(files) / dcmsend(files, receiver.port, associations)
+            )
+            receiver.settle()
+            costs[load.name, associations, receiver.name].append((receiver.cpu() - before) / len(files))
 
 
 @contextmanager
-def series(folder: Path, slices: int, seed: int) -> Iterator[Path]:
-    """A folder with a new series, which is removed afterwards."""
-    files = folder / f"series-{seed}"
+def _new(folder: Path, load: Load, seed: int) -> Iterator[list[Path]]:
+    files = folder / f"files-{seed}"
     files.mkdir()
-    ct_series(files, slices, seed)
     try:
-        yield files
+        yield load.write(files, seed)
     finally:
         shutil.rmtree(files)
 
 
-def _send(files: Path, port: int, associations: int) -> float:
-    """Instances acknowledged per second."""
-    report = send([files], host="127.0.0.1", port=port, associations=associations)
-    if report.failed:
-        raise RuntimeError(f"{len(report.failed)} files were not taken: {report.failed[0].why}")
-    return len(report.sent) / report.seconds
+def _long_run(folder: Path, ours: Receiver) -> list[float]:
+    """Instances/s in each tenth of a long run of small instances, over four associations."""
+    rates = []
+    for number in range(LONG // PORTION):
+        with _new(folder, Load("small", PORTION, 16), number) as files:
+            rates.append(PORTION / dcmsend(files, ours.port, 4))
+    per_tenth = len(rates) // 10
+    return [median(rates[at : at + per_tenth]) for at in range(0, len(rates), per_tenth)]
 
 
-@contextmanager
-def running_orthanc(folder: Path) -> Iterator[Measure]:
-    """Debian's Orthanc with its defaults, but large PDUs and no plugins."""
-    folder.mkdir()
-    (http,) = free_ports(1)
-    (dicom,) = free_ports(1)
-    configuration = {
-        "StorageDirectory": str(folder / "storage"),
-        "IndexDirectory": str(folder / "index"),
-        "Plugins": [],
-        "DicomPort": dicom,
-        "HttpPort": http,
-        "MaximumPduLength": 131072,
-        "RemoteAccessAllowed": False,
+def _show(rates: Figures, costs: Figures, memory: float, tenths: list[float]) -> None:
+    """Tables, then the ratios."""
+    print(f"\nC-STORE from dcmsend, medians of {ROUNDS} rounds: instances/s, and CPU ms per instance of the receiver\n")
+    rows = [
+        (load, associations, receiver, median(found), 1000 * median(costs[load, associations, receiver]))
+        for (load, associations, receiver), found in rates.items()
+    ]
+    table(("instances", "associations", "receiver", "instances/s", "CPU ms"), rows)
+    print(f"\n{LONG:,} instances of 1 kB, instances/s in each tenth: {' '.join(f'{rate:.0f}' for rate in tenths)}\n")
+
+    def ratio(figures: Figures, load: Load, associations: int, peer: str) -> float:
+        mine, theirs = figures[load.name, associations, "causeway"], figures[load.name, associations, peer]
+        return median(one / other for one, other in zip(mine, theirs, strict=True))
+
+    ratios = {f"orthanc_{count}": ratio(rates, CT, count, "orthanc") for count in ASSOCIATIONS}
+    ratios["storescp_1"] = ratio(rates, CT, 1, "storescp")
+    ratios["orthanc_1635"] = ratio(rates, SHAPE, 1, "orthanc")
+    ratios["cpu_vs_pynetdicom"] = ratio(costs, CT, 1, "pynetdicom")
+    ratios["last_tenth"] = tenths[-1] / tenths[0]
+    figures = {
+        f"{load}/{count}/{name}": [round(rate, 1) for rate in found] for (load, count, name), found in rates.items()
     }
-    (folder / "orthanc.json").write_text(json.dumps(configuration))
-    server = ServerProcess(
-        ["Orthanc", str(folder / "orthanc.json")],
-        log=folder / "orthanc.log",
-        ready=lambda: _listens(dicom),
-        environment={"TCP_NODELAY": "1"},
-    )
-    server.start()
-    try:
-        yield lambda files, associations: _send(files, dicom, associations)
-    finally:
-        server.stop()
-
-
-@contextmanager
-def running_ingest(folder: Path) -> Iterator[Measure]:
-    """dicom_ingest as a process, on a JetStream server that syncs every message."""
-    folder.mkdir()
-    nats = NatsServer(folder / "nats").start()
-    SiteKey.create(folder / "site.key")
-    asyncio.run(provision_site(ServiceSettings(nats_url=nats.url), read_plan(*documents()), {"target": ["onsite"]}))
-    (port,) = free_ports(1)
-    server = ServerProcess(
-        [sys.executable, "-m", "shared.service", "services.dicom_ingest.app:build"],
-        log=folder / "ingest.log",
-        ready=lambda: _listens(port),
-        environment={
-            "PYTHONPATH": str(ROOT),
-            "CAUSEWAY_NATS_URL": nats.url,
-            "CAUSEWAY_SITE_KEY_FILE": str(folder / "site.key"),
-            "CAUSEWAY_SPOOL_DIR": str(folder / "spool"),
-            "CAUSEWAY_LANDING_URL": f"file://{folder / 'landing'}",
-            "CAUSEWAY_DICOM_PORT": str(port),
-        },
-    )
-    server.start()
-
-    def measure(files: Path, associations: int) -> float:
-        measured = _send(files, port, associations)
-        _wait_until_empty(folder / "spool")
-        return measured
-
-    try:
-        yield measure
-    finally:
-        server.stop()
-        nats.kill()
-
-
-def _wait_until_empty(spool: Path) -> None:
-    """What ours still has to do is not to slow down the other."""
-    deadline = time.monotonic() + _PATIENCE
-    while any(spool.glob("*/*.batch")):
-        if time.monotonic() > deadline:
-            raise TimeoutError("batches stay in the spool")
-        time.sleep(0.05)
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    result("ingest", ratios, {"instances_per_second": figures, "peak_memory_mb": memory, "tenths": tenths})
 
 
 if __name__ == "__main__":

@@ -10,28 +10,37 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 MB = 1_000_000
 
 
 def ct_series(folder: Path, count: int, seed: int) -> list[Path]:
     """``count`` CT slices of 512 × 512 × 16 bits (525 kB) of one new study; no two have the same pixels."""
+    return series(folder, count, seed, rows=512, frames=1)
+
+
+def series(folder: Path, count: int, seed: int, *, rows: int, frames: int) -> list[Path]:
+    """``count`` CT images of ``frames`` frames of ``rows`` × ``rows`` × 16 bits of one new study, all different."""
     random = np.random.default_rng(seed)
-    study, series = generate_uid(), generate_uid()
-    noise = random.integers(-1000, 2000, size=(512, 512), dtype=np.int16)
-    return [_slice(folder, number, study, series, noise + np.int16(number)) for number in range(1, count + 1)]
+    study, name = generate_uid(), generate_uid()
+    noise = random.integers(-1000, 2000, size=(frames, rows, rows), dtype=np.int16)
+    return [_image(folder, number, study, name, noise + np.int16(number)) for number in range(1, count + 1)]
 
 
-def _slice(folder: Path, number: int, study: str, series: str, pixels: "np.ndarray[Any, Any]") -> Path:
+def _image(folder: Path, number: int, study: str, series: str, pixels: "np.ndarray[Any, Any]") -> Path:
+    frames, rows, _columns = pixels.shape
+    sop_class = CTImageStorage if frames == 1 else EnhancedCTImageStorage
     image = Dataset()
-    image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, generate_uid()
+    image.SOPClassUID, image.SOPInstanceUID = sop_class, generate_uid()
     image.StudyInstanceUID, image.SeriesInstanceUID = study, series
     image.PatientName, image.PatientID, image.PatientBirthDate = "Bench^Mark", "BENCH-1", "19700101"
     image.Modality, image.StudyDate, image.StudyTime, image.AccessionNumber = "CT", "20260131", "090000", "B1"
     image.SeriesNumber, image.InstanceNumber, image.BodyPartExamined = 1, number, "CHEST"
     image.StudyDescription, image.SeriesDescription, image.Manufacturer = "Benchmark", "Noise", "Causeway"
-    image.Rows = image.Columns = 512
+    image.Rows = image.Columns = rows
+    if frames > 1:
+        image.NumberOfFrames = frames
     image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
     image.BitsAllocated = image.BitsStored = 16
     image.HighBit, image.PixelRepresentation = 15, 1
@@ -40,7 +49,7 @@ def _slice(folder: Path, number: int, study: str, series: str, pixels: "np.ndarr
     image.PixelData = pixels.tobytes()
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    image.file_meta.MediaStorageSOPClassUID = CTImageStorage
+    image.file_meta.MediaStorageSOPClassUID = sop_class
     image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
     path = folder / f"{number:05d}.dcm"
     image.save_as(path, enforce_file_format=True)
