@@ -1,0 +1,166 @@
+"""Receivers of C-STORE, each as it is shipped: ours, Orthanc, dcmtk's storescp and pynetdicom's."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.streams import documents
+from shared.identity import SiteKey
+from shared.messaging.plan import read_plan
+from shared.messaging.provision import provision_site
+from shared.settings import ServiceSettings
+from tests.support.nats import NatsServer
+from tests.support.ports import free_ports
+from tests.support.processes import ServerProcess
+
+ROOT = Path(__file__).resolve().parents[1]
+_PATIENCE = 120.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """A running receiver. ``settle`` waits until it has nothing left to do of what it acknowledged."""
+
+    name: str
+    port: int
+    pids: Callable[[], list[int]]
+    settle: Callable[[], None]
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far, the kernel's for it included."""
+        return sum(_cpu(pid) for pid in self.pids())
+
+    def memory(self) -> float:
+        """The largest resident size of one of its processes so far, MB."""
+        return max(_status(pid, "VmHWM") for pid in self.pids()) * 1024 / 1e6
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / _TICKS
+
+
+def _status(pid: int, name: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(name)))
+
+
+def _nothing() -> None:
+    """A receiver that leaves nothing for later."""
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def _running(name: str, command: list[str], port: int, folder: Path, **environment: str) -> Iterator[Receiver]:
+    server = ServerProcess(
+        command, log=folder / f"{name}.log", ready=lambda: listens(port), environment=environment, folder=folder
+    )
+    server.start()
+    process = server.process
+    assert process is not None
+    try:
+        yield Receiver(name, port, lambda: [process.pid], _nothing)
+    finally:
+        server.stop()
+
+
+@contextmanager
+def orthanc(folder: Path) -> Iterator[Receiver]:
+    """Debian's Orthanc with its defaults, but large PDUs and no plugins."""
+    folder.mkdir()
+    http, dicom = free_ports(2)
+    configuration = {
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "index"),
+        "Plugins": [],
+        "DicomPort": dicom,
+        "HttpPort": http,
+        "MaximumPduLength": 131072,
+        "RemoteAccessAllowed": False,
+    }
+    (folder / "orthanc.json").write_text(json.dumps(configuration))
+    with _running("orthanc", ["Orthanc", str(folder / "orthanc.json")], dicom, folder, TCP_NODELAY="1") as found:
+        yield found
+
+
+@contextmanager
+def storescp(folder: Path) -> Iterator[Receiver]:
+    """dcmtk's storescp: a process per association, bytes as they come, no sync, no digest, no index."""
+    folder.mkdir()
+    (port,) = free_ports(1)
+    command = ["storescp", "--fork", "+B", "-pdu", "131072", "-od", str(folder), str(port)]
+    with _running("storescp", command, port, folder, TCP_NODELAY="1") as found:
+        yield found
+
+
+@contextmanager
+def pynetdicom(folder: Path) -> Iterator[Receiver]:
+    """pynetdicom's own storescp."""
+    folder.mkdir()
+    (port,) = free_ports(1)
+    command = [
+        sys.executable,
+        "-m",
+        "pynetdicom",
+        "storescp",
+        str(port),
+        "-od",
+        str(folder),
+        "-q",
+        "--max-pdu",
+        "131072",
+    ]
+    with _running("pynetdicom", command, port, folder) as found:
+        yield found
+
+
+@contextmanager
+def causeway(folder: Path, **settings: str) -> Iterator[Receiver]:
+    """dicom_ingest as shipped, on a JetStream server that syncs every message."""
+    folder.mkdir()
+    nats = NatsServer(folder / "nats").start()
+    SiteKey.create(folder / "site.key")
+    asyncio.run(provision_site(ServiceSettings(nats_url=nats.url), read_plan(*documents()), {"target": ["onsite"]}))
+    (port,) = free_ports(1)
+    environment = {
+        "PYTHONPATH": str(ROOT),
+        "CAUSEWAY_NATS_URL": nats.url,
+        "CAUSEWAY_SITE_KEY_FILE": str(folder / "site.key"),
+        "CAUSEWAY_SPOOL_DIR": str(folder / "spool"),
+        "CAUSEWAY_LANDING_URL": f"file://{folder / 'landing'}",
+        "CAUSEWAY_DICOM_PORT": str(port),
+        **{f"CAUSEWAY_{name.upper()}": value for name, value in settings.items()},
+    }
+    command = [sys.executable, "-m", "shared.service", "services.dicom_ingest.app:build"]
+    try:
+        with _running("causeway", command, port, folder, **environment) as found:
+            yield Receiver("causeway", port, found.pids, lambda: _wait_until_empty(folder / "spool"))
+    finally:
+        nats.kill()
+
+
+def _wait_until_empty(spool: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while any(spool.glob("*/*.batch")):
+        if time.monotonic() > deadline:
+            raise TimeoutError("batches stay in the spool")
+        time.sleep(0.05)
+
+
+def missing() -> list[str]:
+    """Programs of the peers that are not installed."""
+    return [program for program in ("Orthanc", "storescp", "dcmsend") if shutil.which(program) is None]
