@@ -68,7 +68,7 @@ async def test_a_wrong_password_is_told(nats_server: NatsServer) -> None:
     nats_server.kill()
     nats_server.configure('authorization { user: "operator", password: "only-for-tests" }')
     nats_server.start()
-    with pytest.raises(BusDown, match="Authorization|reset"):
+    with pytest.raises(BusDown, match=r"Authorization|reset"):
         async with connected(nats_server.url, Access(bus_user="operator", bus_password="wrong")):
             pass
 
