@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 from services.dicom_ingest.adapters import greeting as greetings
 from services.dicom_ingest.adapters import pdus
-from services.dicom_ingest.adapters.greeting import Refusal
+from services.dicom_ingest.adapters.greeting import Refusal, TurnedAway
 from services.dicom_ingest.adapters.pdus import BadPdu, Fragment, PduLimits, PduStream, PeerLost, PeerTooSlow
+from services.dicom_ingest.adapters.peers import Door
+from services.dicom_ingest.adapters.tls_peer import certificate_of
 from services.dicom_ingest.domain import command as dimse
 from services.dicom_ingest.domain.command import Command, InstanceRefused, MalformedCommand
 from services.dicom_ingest.domain.negotiation import VERIFICATION, Decision, accepted, decide
+from services.dicom_ingest.domain.peers import Caller
 from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.ports import How, Incoming, Receiver
 from shared.errors import CausewayError, answer
@@ -29,19 +32,7 @@ class AssociationRules:
     artim: float
     idle: float
     limits: PduLimits
-    called_ae_titles: frozenset[str]
-    calling_ae_titles: frozenset[str]
-
-
-def refusal_of(rules: AssociationRules, *, application_context: str, calling_ae: str, called_ae: str) -> Refusal | None:
-    """Why a greeting is turned down (PS3.8 table 9-21), None when it is not."""
-    if application_context != greetings.APPLICATION_CONTEXT:
-        return greetings.APPLICATION_CONTEXT_NOT_SUPPORTED
-    if rules.called_ae_titles and called_ae not in rules.called_ae_titles:
-        return greetings.CALLED_AE_NOT_RECOGNIZED
-    if rules.calling_ae_titles and calling_ae not in rules.calling_ae_titles:
-        return greetings.CALLING_AE_NOT_RECOGNIZED
-    return None
+    door: Door
 
 
 class Association:
@@ -65,42 +56,41 @@ class Association:
         """Hear the greeting and turn it down."""
         with contextlib.suppress(CausewayError, OSError):
             if self._stream.next(self._rules.limits.header_deadline)[0] == pdus.A_ASSOCIATE_RQ:
-                self._socket.sendall(refusal.encode())
-                self._linger()
+                self._turn_away(refusal)
 
     def serve(self) -> None:
         """Until the peer releases, aborts, disappears, or breaks a rule."""
         try:
             visit = self._welcome()
+        except TurnedAway as turned:
+            self._turn_away(turned.refusal)
         except BadPdu as error:
             self._abort(error.code)
         except (PeerLost, PeerTooSlow, OSError):
             self._abort(0)
         else:
-            if visit is not None:
+            try:
                 self._host(visit)
+            finally:
+                self._rules.door.leave(visit.calling_ae)
 
-    def _welcome(self) -> Visit | None:
-        """Answer the greeting; None when it was turned down."""
+    def _welcome(self) -> Visit:
+        """Answer the greeting; TurnedAway, or the visit of an association that must ``leave`` the door."""
         kind, body = self._stream.next(self._rules.artim)
         if kind != pdus.A_ASSOCIATE_RQ:
             raise BadPdu("no-greeting", 2)
         greeting = greetings.read_greeting(body)
-        refusal = refusal_of(
-            self._rules,
-            application_context=greeting.application_context,
-            calling_ae=greeting.calling_ae,
-            called_ae=greeting.called_ae,
-        )
-        if refusal is not None:
-            self._socket.sendall(refusal.encode())
-            self._linger()
-            return None
-        decisions = tuple(decide(proposal) for proposal in greeting.proposals)
-        self._contexts = dict(accepted(decisions))
-        self._longest_reply = greeting.longest_pdu
-        self._socket.sendall(greetings.welcome(greeting, decisions, self._rules.limits.max_data))
-        return Visit(greeting.calling_ae, greeting.called_ae, self._address)
+        caller = Caller(greeting.calling_ae, greeting.called_ae, self._address, certificate_of(self._socket))
+        peer = self._rules.door.enter(caller, greeting.application_context)
+        try:
+            decisions = tuple(decide(proposal, peer.takes) for proposal in greeting.proposals)
+            self._contexts = dict(accepted(decisions))
+            self._longest_reply = greeting.longest_pdu
+            self._socket.sendall(greetings.welcome(greeting, decisions, self._rules.limits.max_data))
+        except BaseException:
+            self._rules.door.leave(caller.calling_ae)
+            raise
+        return Visit(caller.calling_ae, caller.called_ae, caller.address, peer)
 
     def _host(self, visit: Visit) -> None:
         self._reception.arrive(visit)
@@ -120,7 +110,7 @@ class Association:
 
     def _converse(self, visit: Visit) -> How:
         while True:
-            kind, body = self._stream.next(self._rules.idle)
+            kind, body = self._stream.next(visit.peer.idle or self._rules.idle)
             if kind == pdus.P_DATA_TF:
                 for fragment in pdus.fragments(body):
                     self._take(visit, fragment)
@@ -208,6 +198,11 @@ class Association:
         encoded = dimse.respond(request, status, comment)
         for pdu in pdus.data_pdus(self._request_context, encoded, self._longest_reply):
             self._socket.sendall(pdu)
+
+    def _turn_away(self, refusal: Refusal) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.sendall(refusal.encode())
+            self._linger()
 
     def _abort(self, code: int) -> None:
         with contextlib.suppress(OSError):

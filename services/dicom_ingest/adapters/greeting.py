@@ -50,6 +50,14 @@ CALLING_AE_NOT_RECOGNIZED = Refusal(1, 1, 3)
 APPLICATION_CONTEXT_NOT_SUPPORTED = Refusal(1, 1, 2)
 
 
+class TurnedAway(Exception):
+    """An association is turned down, with this answer."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
 def abort(code: int) -> bytes:
     """An A-ABORT from the service provider (source 2) with a reason of PS3.8 table 9-26."""
     return short_pdu(A_ABORT, bytes((0, 0, 2, code)))

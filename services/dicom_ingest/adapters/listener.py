@@ -16,6 +16,8 @@ from shared.errors import RetryLater
 
 _BACKLOG = 128
 _SWITCH = 0.0002
+#: How often files are looked at when nobody calls, seconds.
+_REFRESH = 2.0
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,9 @@ class Listener:
         acceptor = threading.Thread(target=self._accept, name="dicom-accept", daemon=True)
         acceptor.start()
         try:
-            await asyncio.get_running_loop().create_future()
+            while True:
+                await asyncio.sleep(_REFRESH)
+                await asyncio.to_thread(self._association_rules.door.refresh)
         finally:
             self._stop_listening()
             await asyncio.to_thread(self._drain)

@@ -3,6 +3,7 @@
 from services.dicom_ingest.adapters.association import AssociationRules
 from services.dicom_ingest.adapters.listener import ListenerRules
 from services.dicom_ingest.adapters.pdus import PduLimits
+from services.dicom_ingest.adapters.peers import Door, peers_file
 from services.dicom_ingest.config import Settings
 from services.dicom_ingest.domain.batches import BatchRules
 
@@ -41,6 +42,10 @@ def association_rules(settings: Settings) -> AssociationRules:
             max_associate=settings.max_associate_pdu,
             max_data=settings.max_pdu,
         ),
-        called_ae_titles=settings.dicom_called_aes,
-        calling_ae_titles=settings.dicom_calling_aes,
+        door=Door(
+            registry=peers_file(settings.peers_file),
+            called=settings.dicom_called_aes,
+            calling=settings.dicom_calling_aes,
+            most_per_ae=settings.max_associations_per_ae,
+        ),
     )

@@ -20,13 +20,15 @@ from pynetdicom.presentation import build_context
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AddressInformation
 
-from services.dicom_ingest.adapters.association import Association, AssociationRules, refusal_of
+from services.dicom_ingest.adapters.association import Association, AssociationRules
 from services.dicom_ingest.adapters.capped_socket import CappedSocket
-from services.dicom_ingest.adapters.greeting import Refusal
+from services.dicom_ingest.adapters.greeting import Refusal, TurnedAway
+from services.dicom_ingest.adapters.tls_peer import certificate_of
 from services.dicom_ingest.domain import command as dimse
 from services.dicom_ingest.domain import part10
 from services.dicom_ingest.domain.command import Command, InstanceRefused
 from services.dicom_ingest.domain.negotiation import ACCEPTED, Decision, Proposal, decide, is_identifier
+from services.dicom_ingest.domain.peers import ANYBODY, Caller, Peer
 from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.ports import How, Receiver
 from shared.errors import CausewayError, answer
@@ -53,6 +55,8 @@ class StandardAssociation:
         self._rules = rules
         self._reception = reception
         self.visit: Visit | None = None
+        self.peer: Peer = ANYBODY
+        self._entered: str | None = None
 
     def refuse(self, refusal: Refusal) -> None:
         """Hear the greeting and turn it down."""
@@ -69,22 +73,23 @@ class StandardAssociation:
             reactor.start()
             reactor.join()
         finally:
+            if self._entered is not None:
+                self._rules.door.leave(self._entered)
             if self.visit is not None:
                 self._reception.leave(self.visit, _how(reactor, capped))
 
-    def refusal(self, greeting: Any) -> Refusal | None:
-        """Why an A-ASSOCIATE primitive is turned down, None when it is not."""
-        return refusal_of(
-            self._rules,
-            application_context=str(greeting.application_context_name),
-            calling_ae=greeting.calling_ae_title.strip(),
-            called_ae=greeting.called_ae_title.strip(),
-        )
+    def enter(self, greeting: Any) -> Peer:
+        """Who sent an A-ASSOCIATE primitive; TurnedAway."""
+        calling, called = greeting.calling_ae_title.strip(), greeting.called_ae_title.strip()
+        caller = Caller(calling, called, self._address, certificate_of(self._socket))
+        self.peer = self._rules.door.enter(caller, str(greeting.application_context_name))
+        self._entered = calling
+        return self.peer
 
     def welcome(self, greeting: Any) -> None:
         """The association is established."""
         calling, called = greeting.calling_ae_title.strip(), greeting.called_ae_title.strip()
-        self.visit = Visit(calling, called, self._address)
+        self.visit = Visit(calling, called, self._address, self.peer)
         self._reception.arrive(self.visit)
 
     def store(self, event: evt.Event) -> Dataset:
@@ -174,22 +179,25 @@ class _Negotiation(ACSE):
 
     def _negotiate_as_acceptor(self) -> None:
         host, greeting = self.assoc.host, self.requestor.primitive
-        refusal = host.refusal(greeting)
-        if refusal is not None:
-            self.send_reject(refusal.result, refusal.source, refusal.reason)
+        try:
+            peer = host.enter(greeting)
+        except TurnedAway as turned:
+            self.send_reject(turned.refusal.result, turned.refusal.source, turned.refusal.reason)
             self.assoc.kill()
             return
-        decisions = [_decide(context) for context in greeting.presentation_context_definition_list]
+        if peer.idle is not None:
+            self.assoc.network_timeout = self.assoc.dimse_timeout = peer.idle
+        decisions = [_decide(context, peer) for context in greeting.presentation_context_definition_list]
         self.acceptor.supported_contexts = _supported(decisions)
         super()._negotiate_as_acceptor()
         if self.assoc.is_established:
             host.welcome(greeting)
 
 
-def _decide(context: Any) -> Decision:
+def _decide(context: Any, peer: Peer) -> Decision:
     """Our decision, written into the proposal: pynetdicom then has nothing to choose."""
     proposal = Proposal(context.context_id, str(context.abstract_syntax), tuple(map(str, context.transfer_syntax)))
-    decision = decide(proposal)
+    decision = decide(proposal, peer.takes)
     context.transfer_syntax = [decision.transfer_syntax]
     return decision
 

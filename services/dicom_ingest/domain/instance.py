@@ -80,7 +80,12 @@ def describe(record: Record, read: Read, site_key: SiteKey, issuers: Issuers, me
         pixel_offset=reading.pixel_offset,
         pixel_length=reading.pixel_length,
         pixels=reading.pixels,
-        routing=routing(header, site_key, patient_issuer=issuers.patient, order_issuer=issuers.order),
+        routing=routing(
+            header,
+            site_key,
+            patient_issuer=record.arrival.patient_issuer or issuers.patient,
+            order_issuer=record.arrival.order_issuer or issuers.order,
+        ),
         flags=reading.flags + _uid_flags(record.arrival.sop_instance, text(header, SOP_INSTANCE)),
     )
     return Described(instance, reading.header, reading.reason)

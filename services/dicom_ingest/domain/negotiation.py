@@ -5,7 +5,7 @@ where nothing else is offered.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -83,6 +83,13 @@ def is_storage(abstract_syntax: str) -> bool:
     return "Storage" in uid.name and not uid.name.startswith(_NOT_STORAGE) and uid.type == "SOP Class"
 
 
+@lru_cache(maxsize=4096)
+def is_standard_storage(abstract_syntax: str) -> bool:
+    """Whether this is a storage SOP class of the standard that is known by name (PS3.4 annex B.5, PS3.6 annex A)."""
+    named = UID(abstract_syntax).name not in ("", abstract_syntax)
+    return named and abstract_syntax.startswith(_STANDARD) and is_storage(abstract_syntax)
+
+
 def _rank(position: int, syntax: str) -> tuple[int, int]:
     if syntax in UNCOMPRESSED:
         return 0, UNCOMPRESSED.index(syntax)
@@ -97,10 +104,10 @@ def prefer(transfer_syntaxes: Iterable[str]) -> str | None:
     return min(enumerate(usable), key=lambda numbered: _rank(*numbered), default=(0, None))[1]
 
 
-def decide(proposal: Proposal) -> Decision:
-    """Accept or refuse one proposed presentation context."""
+def decide(proposal: Proposal, takes: Callable[[str], bool] = is_storage) -> Decision:
+    """Accept or refuse one proposed presentation context; ``takes`` tells of a SOP class whether it may be stored."""
     first = proposal.transfer_syntaxes[0] if proposal.transfer_syntaxes else IMPLICIT_LITTLE
-    if proposal.abstract_syntax != VERIFICATION and not is_storage(proposal.abstract_syntax):
+    if proposal.abstract_syntax != VERIFICATION and not takes(proposal.abstract_syntax):
         return Decision(proposal.context_id, proposal.abstract_syntax, ABSTRACT_SYNTAX_NOT_SUPPORTED, first)
     chosen = prefer(proposal.transfer_syntaxes)
     if chosen is None:

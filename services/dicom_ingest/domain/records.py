@@ -62,6 +62,9 @@ class Arrival:
     calling_ae: str
     called_ae: str
     address: str
+    #: Who issues ids where a header names nobody, if the sender is known for it.
+    patient_issuer: str | None = None
+    order_issuer: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,8 @@ def encode_opening(opening: Opening) -> bytes:
 
 def encode_commit(record: Record) -> bytes:
     """The block that makes an instance count: length, digest, and what is known of it."""
-    return _block(_COMMIT, {**vars(record), "arrival": vars(record.arrival)})
+    arrival = {name: value for name, value in vars(record.arrival).items() if value is not None}
+    return _block(_COMMIT, {**vars(record), "arrival": arrival})
 
 
 def encode_closing(count: int) -> bytes:

@@ -4,6 +4,8 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from services.dicom_ingest.domain.peers import ANYBODY, Peer
+
 #: Batches and studies that the end of an association names at most: an event has a largest size.
 MOST_NAMED = 10_000
 
@@ -13,11 +15,13 @@ class Visit:
     """Who called whom, and what came of it. Of many thousand batches and studies the first MOST_NAMED are named.
 
     ``traceparent`` is that of the association's span; ``traced`` tells whether a batch has that trace already.
+    ``peer`` is what the registry knew of the caller when it was let in.
     """
 
     calling_ae: str
     called_ae: str
     address: str
+    peer: Peer = ANYBODY
     association_id: str = field(default_factory=lambda: secrets.token_hex(16))
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     traceparent: str | None = None

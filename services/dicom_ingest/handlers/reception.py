@@ -99,6 +99,8 @@ def _arrival(visit: Visit, command: Command, transfer_syntax: str) -> Arrival:
         calling_ae=visit.calling_ae,
         called_ae=visit.called_ae,
         address=visit.address,
+        patient_issuer=visit.peer.patient_issuer,
+        order_issuer=visit.peer.order_issuer,
     )
 
 

@@ -1,0 +1,96 @@
+"""The door: who comes in by the registry as it is now, and how many of one AE title."""
+
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Protocol
+
+from services.dicom_ingest.adapters.greeting import (
+    APPLICATION_CONTEXT,
+    APPLICATION_CONTEXT_NOT_SUPPORTED,
+    CALLED_AE_NOT_RECOGNIZED,
+    CALLING_AE_NOT_RECOGNIZED,
+    LOCAL_LIMIT_EXCEEDED,
+    Refusal,
+    TurnedAway,
+)
+from services.dicom_ingest.adapters.watched import Watched
+from services.dicom_ingest.domain.peers import ANYBODY, Caller, Peer, Registry, Turned
+from services.dicom_ingest.domain.peers_file import read_peers
+from shared.observability import metrics
+
+
+class CurrentRegistry(Protocol):
+    """The registry; None where everybody may come."""
+
+    def get(self) -> Registry | None:
+        """As it is now."""
+        ...
+
+
+class NoRegistry:
+    """Everybody may come."""
+
+    def get(self) -> None:
+        """None."""
+        return
+
+
+def peers_file(path: Path | None) -> CurrentRegistry:
+    """The registry in a file that is read again when it changes; DocumentRefused, OSError at first."""
+    return NoRegistry() if path is None else Watched("peers", [path], lambda: read_peers(path.read_text(), path.name))
+
+
+class Door:
+    """Lets callers in and out."""
+
+    def __init__(
+        self, *, registry: CurrentRegistry, called: frozenset[str], calling: frozenset[str], most_per_ae: int
+    ) -> None:
+        """``called`` and ``calling`` are AE titles of settings, empty: any; they hold beside the registry."""
+        self._registry = registry
+        self._called, self._calling = called, calling
+        self._most_per_ae = most_per_ae
+        self._present: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def enter(self, caller: Caller, application_context: str = APPLICATION_CONTEXT) -> Peer:
+        """The peer that calls, which must ``leave``; TurnedAway (PS3.8 table 9-21)."""
+        try:
+            if application_context != APPLICATION_CONTEXT:
+                raise TurnedAway(APPLICATION_CONTEXT_NOT_SUPPORTED)
+            peer = self.identify(caller)
+            self._count(caller.calling_ae, peer.associations or self._most_per_ae)
+        except TurnedAway:
+            metrics().count("causeway_associations_total", outcome="rejected")
+            raise
+        return peer
+
+    def identify(self, caller: Caller) -> Peer:
+        """The peer that calls, not let in yet; TurnedAway."""
+        if self._called and caller.called_ae not in self._called:
+            raise TurnedAway(CALLED_AE_NOT_RECOGNIZED)
+        if self._calling and caller.calling_ae not in self._calling:
+            raise TurnedAway(CALLING_AE_NOT_RECOGNIZED)
+        registry = self._registry.get()
+        found = ANYBODY if registry is None else registry.decide(caller)
+        if isinstance(found, Turned):
+            raise TurnedAway(Refusal(1, 1, found.reason))
+        return found
+
+    def leave(self, calling_ae: str) -> None:
+        """An association that was let in is over."""
+        with self._lock:
+            self._present[calling_ae] -= 1
+            if self._present[calling_ae] <= 0:
+                del self._present[calling_ae]
+
+    def refresh(self) -> None:
+        """Take notice of a changed registry although nobody calls."""
+        self._registry.get()
+
+    def _count(self, calling_ae: str, most: int) -> None:
+        with self._lock:
+            if self._present[calling_ae] >= most:
+                raise TurnedAway(LOCAL_LIMIT_EXCEEDED)
+            self._present[calling_ae] += 1
