@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from contracts.freeze import FOLDER, load
+from contracts.streams import consumers
 from shared.messaging.cloudevent import CONTENT_TYPE, EventType, data_schema
 from shared.messaging.names import durable
 
@@ -44,7 +45,7 @@ class Described(Protocol):
 
 @dataclass(frozen=True, order=True)
 class FlowRow:
-    """``service`` consumes or publishes ``subject``; ``each`` is True where every target has a consumer of its own."""
+    """``service`` consumes or publishes ``subject``; ``each`` is True where each target has its own consumer."""
 
     service: str
     direction: str
@@ -69,7 +70,10 @@ def _is_each(row: Row) -> bool:
 
 
 def _consumer(service: str, row: Row) -> str:
-    return durable(service, row.subject, "{target}" if _is_each(row) else None)
+    if not _is_each(row):
+        return durable(service, row.subject)
+    planned = {(each["service"], each["subject"]): each.get("each") for each in consumers()}
+    return durable(service, row.subject, f"{{{planned.get((service, row.subject)) or 'target'}}}")
 
 
 def asyncapi(

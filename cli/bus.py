@@ -15,7 +15,7 @@ from cli.embedded.plan import site_plan
 from cli.lag import lag
 from cli.output import fail
 from cli.site import Access, Site, SiteDown
-from cli.targets import NoTargets, targets_of
+from cli.targets import NoTargets, destinations_of, targets_of
 from shared.messaging import deadletters
 
 T = TypeVar("T")
@@ -84,8 +84,8 @@ def ask(site: Site, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]]) 
 
 
 def parameters_of(site: Site) -> dict[str, list[str]]:
-    """What the per-target consumers of the site are made for; NoTargets."""
-    return {"target": list(targets_of(site))}
+    """What the consumers per target and per destination are made for; NoTargets."""
+    return {"target": list(targets_of(site)), "destination": destinations_of(site)}
 
 
 def parameters(site: Site) -> dict[str, list[str]]:

@@ -64,6 +64,7 @@ def built() -> Iterator[list[Service]]:
     with tempfile.TemporaryDirectory() as folder:
         site, ports = Site(Path(folder)), Ports.from_base(None)
         prepare(site, ports)
+        site.destinations.write_text((ROOT / "examples" / "destinations.yaml").read_text())
         try:
             yield [_build(site, ports, name) for name in SERVICES]
         finally:

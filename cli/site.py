@@ -75,6 +75,11 @@ class Site:
         return self.config / "targets.yaml"
 
     @property
+    def destinations(self) -> Path:
+        """Who gets what arrives (services/forwarding); need not be there."""
+        return self.config / "destinations.yaml"
+
+    @property
     def streams(self) -> Path:
         """What the site sets of streams (``contracts/streams``); need not be there."""
         return self.config / "streams.yaml"

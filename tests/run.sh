@@ -18,6 +18,6 @@ fi
 if [ "$#" -gt 0 ]; then
     exec .venv/bin/python -m pytest "$@"
 fi
-# The whole site has the machine to itself: eight services, three servers and a test would starve a second worker's.
+# The whole site has the machine to itself: nine services, three servers and a test would starve a second worker's.
 .venv/bin/python -m pytest -n 2 --dist loadgroup --ignore tests/e2e
 .venv/bin/python -m pytest tests/e2e

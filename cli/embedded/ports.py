@@ -26,6 +26,7 @@ SERVICES = (
     "replication",
     "verification",
     "catalog",
+    "forwarding",
 )
 
 _WELL_KNOWN = {"dicom": 11112, "mllp": 2575, "http": 8080}

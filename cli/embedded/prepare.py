@@ -5,6 +5,7 @@ import contextlib
 from importlib import resources
 from pathlib import Path
 
+from cli.destinations_file import destination_names
 from cli.embedded.plan import overlaid_plan
 from cli.embedded.ports import CLOUDS, Ports
 from cli.embedded.targets import write_targets
@@ -57,7 +58,8 @@ async def provision(site: Site, ports: Ports) -> None:
     """
     settings = ServiceSettings(nats_url=f"nats://127.0.0.1:{ports.nats}")
     places = load_targets(site.targets)
-    await provision_site(settings, overlaid_plan(site.streams), {"target": list(places)}, wait=_WAIT)
+    parameters = {"target": list(places), "destination": destination_names(site.destinations)}
+    await provision_site(settings, overlaid_plan(site.streams), parameters, wait=_WAIT)
     for place in places.values():
         if place.kind == "filesystem":
             await ensure_bucket(place)

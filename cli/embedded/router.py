@@ -31,6 +31,7 @@ ROUTES = {
     "/api/ledger": "tier_routing",
     "/api/summary": "tier_routing",
     "/api/verify": "verification",
+    "/api/destinations": "forwarding",
 }
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host", "content-length"}

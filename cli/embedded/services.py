@@ -29,6 +29,7 @@ def environment(site: Site, ports: Ports, service: str) -> dict[str, str]:
         "KEYS_URL": f"file://{stores / 'keys'}",
         "SUMMARIES_URL": f"file://{stores / 'summaries'}",
         "TARGETS_FILE": site.targets.resolve(),
+        "DESTINATIONS_FILE": site.destinations.resolve(),
         "POLICY_FILE": site.policy.resolve(),
         "KEK_DIR": site.keks.resolve(),
         "PROJECT_KEY_DIR": site.secrets.resolve() / "projects",

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 import yaml
 
+from cli.destinations_file import destination_names
 from cli.output import fail, say
 from cli.setup import manifests
 from cli.setup import provision as provisioning
@@ -30,6 +31,7 @@ def secrets(
     database: Annotated[str, typer.Option(help="HOST:PORT of PostgreSQL.")] = _DEFAULT.database,
     host: Annotated[Names | None, typer.Option(help="A name or address by which people reach the router.")] = None,
     targets: Annotated[Path | None, typer.Option(help="The site's targets.yaml.")] = None,
+    destinations: Annotated[Path | None, typer.Option(help="The site's destinations.yaml.")] = None,
     key_domain: Annotated[Names | None, typer.Option(help="Make the key-encryption key of this domain.")] = None,
     project: Annotated[Names | None, typer.Option(help="Make the key of this research project.")] = None,
 ) -> None:
@@ -41,6 +43,7 @@ def secrets(
         database=database,
         hosts=(*_DEFAULT.hosts, *(host or ())),
         targets=tuple(load_targets(targets)) if targets else _DEFAULT.targets,
+        destinations=tuple(destination_names(destinations)) if destinations else _DEFAULT.destinations,
         key_domains=tuple(key_domain or ()),
         projects=tuple(project or ()),
     )

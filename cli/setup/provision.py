@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+from cli.destinations_file import destination_names
 from cli.embedded.plan import overlaid_plan
 from shared.messaging.provision import provision_site
 from shared.settings import ServiceSettings
@@ -19,6 +20,8 @@ class Settings(ServiceSettings):
     """Read once, from ``CAUSEWAY_…``."""
 
     targets_file: Path = Path("examples/targets.yaml")
+    #: Who is forwarded to; nobody without the file.
+    destinations_file: Path = Path("examples/destinations.yaml")
     #: What the site sets of streams; without it the file ``streams.yaml`` beside the targets, where there is one.
     streams_file: Path | None = None
     #: Copies of each stream: 1 on one server, 3 in a cluster.
@@ -33,7 +36,8 @@ async def provision(settings: Settings, *, prune: bool = False) -> list[str]:
     plan = overlaid_plan(settings.streams_file or beside, settings.stream_replicas)
     targets = load_targets(settings.targets_file)
     wait = settings.provision_wait
-    changes = await provision_site(settings, plan, {"target": list(targets)}, wait=wait, prune=prune)
+    parameters = {"target": list(targets), "destination": destination_names(settings.destinations_file)}
+    changes = await provision_site(settings, plan, parameters, wait=wait, prune=prune)
     for change in changes:
         if change.how != "kept":
             sys.stdout.write(f"{change.what} {change.name}: {change.how}\n")

@@ -11,9 +11,9 @@ from contracts.streams import FOLDER
 _DOCUMENTS = FOLDER.parent / "asyncapi"
 
 
-def bus_rights(passwords: Mapping[str, str], targets: Sequence[str]) -> str:
+def bus_rights(passwords: Mapping[str, str], targets: Sequence[str], destinations: Sequence[str] = ()) -> str:
     """The server's ``authorization`` block: each service its own subjects and consumers, ``operator`` everything."""
-    granted = permissions(site_plan(), {"target": targets}, published())
+    granted = permissions(site_plan(), {"target": targets, "destination": destinations}, published())
     return authorization(granted, passwords, passwords["operator"])
 
 

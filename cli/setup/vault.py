@@ -15,9 +15,9 @@ from urllib.parse import quote
 from cli.setup.certificates import Authority
 from cli.setup.rights import bus_rights
 
-SERVICES_WITH_SQL = ("catalog", "deid", "hl7_fhir", "tier_routing", "verification")
+SERVICES_WITH_SQL = ("catalog", "deid", "forwarding", "hl7_fhir", "tier_routing", "verification")
 #: Those that read or write copies, and so need the credentials of the targets.
-TARGET_USERS = ("deid", "replication", "verification", "provision", "operator")
+TARGET_USERS = ("deid", "forwarding", "replication", "verification", "provision", "operator")
 SERVICES = (*SERVICES_WITH_SQL, "dicom_ingest", "encryption", "replication")
 #: Whoever asks the services' HTTP endpoints has a token of his own; the log knows him by this name.
 HOLDERS = ("operator", "monitoring")
@@ -38,6 +38,8 @@ class Surroundings:
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
     clouds: tuple[str, ...] = ("cloud-a", "cloud-b")
     targets: tuple[str, ...] = ("onsite", "cloud-a", "cloud-b")
+    #: The systems that are forwarded to.
+    destinations: tuple[str, ...] = ()
     #: Key-encryption keys and project keys to make here. Without them the services make their own, when they need
     #: one, on a volume that outlives them.
     key_domains: tuple[str, ...] = ()
@@ -103,7 +105,7 @@ class Vault:
         self._write(
             "nats",
             {
-                "authorization.conf": bus_rights(passwords, self.around.targets).encode(),
+                "authorization.conf": bus_rights(passwords, self.around.targets, self.around.destinations).encode(),
                 "cluster.conf": f"authorization {json.dumps(login)}\nroutes {json.dumps(routes)}\n".encode(),
             },
         )

@@ -16,6 +16,7 @@ from contracts.events.common import (
     Sections,
 )
 from contracts.events.copy import CopyDamaged, CopyExpired, CopyFailed, CopyRemoved, CopyVerified, CopyWritten
+from contracts.events.forward import ForwardDelivered, ForwardFailed, Undelivered
 from contracts.events.pack import InstancesQuarantined, PackDeidentified, PackPlanned, PackSealed, Withheld
 from contracts.events.study import (
     Evidence,
@@ -43,6 +44,8 @@ EVENTS: tuple[type[Event], ...] = (
     CopyDamaged,
     CopyExpired,
     CopyRemoved,
+    ForwardDelivered,
+    ForwardFailed,
     InstanceConflicted,
     StudyReceived,
     StudyCompleted,
@@ -66,8 +69,6 @@ RESERVED: tuple[str, ...] = (
     "imaging.copy.moved.v1",
     "imaging.commitment.requested.v1",
     "imaging.commitment.decided.v1",
-    "imaging.forward.delivered.v1",
-    "imaging.forward.failed.v1",
     "clinical.report.received.v1",
     "clinical.report.changed.v1",
 )
@@ -95,6 +96,8 @@ __all__ = [
     "Evidence",
     "Fact",
     "Form",
+    "ForwardDelivered",
+    "ForwardFailed",
     "InstanceConflicted",
     "InstancesQuarantined",
     "OrderCancelled",
@@ -114,6 +117,7 @@ __all__ = [
     "StudyCompleted",
     "StudyReceived",
     "StudyRevised",
+    "Undelivered",
     "Waiting",
     "Withheld",
 ]

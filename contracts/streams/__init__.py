@@ -38,9 +38,9 @@ class _ConsumerRow(TypedDict):
 
 
 class ConsumerRow(_ConsumerRow, total=False):
-    """A durable consumer, or with ``each`` one per storage target; ``ack_wait`` is 30 s where it is not given."""
+    """A durable consumer, or one per storage target or destination (``each``); ``ack_wait`` is 30 s if not given."""
 
-    each: Literal["target"]
+    each: Literal["target", "destination"]
     ack_wait: str
 
 

@@ -79,7 +79,7 @@ class Plan:
     def durables(self, parameters: Mapping[str, Sequence[str]]) -> list[Durable]:
         """The durable consumers of a site whose parameters are given, such as ``{"target": ["onsite", "cloud-a"]}``.
 
-        KeyError when a parameter is missing.
+        A parameter that is not given has no value at this site, and makes no consumer.
         """
         return [made for consumer in self.consumers for made in _durables(consumer, parameters)]
 
@@ -89,7 +89,7 @@ class Plan:
 
 
 def _durables(plan: ConsumerPlan, parameters: Mapping[str, Sequence[str]]) -> Iterable[Durable]:
-    values: Sequence[str | None] = parameters[plan.each] if plan.each else [None]
+    values: Sequence[str | None] = parameters.get(plan.each, ()) if plan.each else [None]
     return [Durable(durable(plan.service, plan.subject, value), plan) for value in values]
 
 

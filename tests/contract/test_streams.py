@@ -48,7 +48,11 @@ def test_durable_names_are_unique_and_carry_the_target() -> None:
 def test_consumers_wait_30_seconds_and_only_who_reads_and_writes_targets_is_per_target() -> None:
     """The heartbeat holds a message as long as it takes; a dead process is noticed after the wait."""
     assert {consumer.ack_wait for consumer in PLAN.consumers} == {30}
-    assert {consumer.service for consumer in PLAN.consumers if consumer.each} == {"replication", "verification"}
+    assert {consumer.service for consumer in PLAN.consumers if consumer.each} == {
+        "forwarding",
+        "replication",
+        "verification",
+    }
 
 
 def test_a_site_may_ask_for_replicas_and_room() -> None:
@@ -72,6 +76,8 @@ FOR_INTEGRATORS = {
     "clinical.patient.registered.v1",
     "clinical.patient.updated.v1",
     "imaging.batch.secured.v1",
+    "imaging.forward.delivered.v1",
+    "imaging.forward.failed.v1",
     "imaging.instance.conflicted.v1",
     "imaging.study.archived.v1",
     "imaging.study.completed.v1",

@@ -175,7 +175,7 @@ def test_ports_are_published_on_loopback_alone() -> None:
 def test_only_what_touches_targets_reaches_the_outside() -> None:
     reaching = {name for name, found in CONTAINERS.items() if "outside" in found.get("networks", ())}
     clouds = {"cloud-a", "cloud-b"}
-    assert reaching == clouds | {"provision", "operator", "deid", "replication", "verification"}
+    assert reaching == clouds | {"provision", "operator", "deid", "forwarding", "replication", "verification"}
     assert COMPOSE["networks"]["inside"] == {"internal": True}
 
 

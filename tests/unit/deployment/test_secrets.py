@@ -106,7 +106,7 @@ def test_no_service_sees_a_password_of_another(laid_out: Path) -> None:
 
 def test_only_those_who_touch_targets_hold_their_credentials(laid_out: Path) -> None:
     holders = {path.parent.name for path in laid_out.rglob("cloud-*.json")}
-    assert holders == {"deid", "replication", "verification", "provision", "operator"}
+    assert holders == {"deid", "forwarding", "replication", "verification", "provision", "operator"}
 
 
 def test_keys_are_made_in_the_form_that_their_users_read(laid_out: Path) -> None:

@@ -1,0 +1,1 @@
+"""forwarding: passes what arrived on to the systems that were behind us, bit for bit."""

@@ -1,0 +1,1 @@
+"""Destinations, stores and the ledger as they really are."""

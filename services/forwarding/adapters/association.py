@@ -1,0 +1,169 @@
+"""One association with a destination, on blocking sockets: for worker threads."""
+
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+
+from services.forwarding.adapters import pdus
+from services.forwarding.adapters.pdus import Pair, Pieces
+from services.forwarding.domain.answers import DestinationAway
+from services.forwarding.domain.destinations import Destination, Tls
+
+#: One association proposes at most so many contexts: their ids are the odd numbers of one byte (PS3.8 section 9.3.2.2).
+MAX_CONTEXTS = 128
+VERIFICATION: Pair = ("1.2.840.10008.1.1", "1.2.840.10008.1.2")
+#: Bytes of a PDU or a command set from the destination: answers are short.
+_LONGEST_ANSWER = 1024 * 1024
+_BUFFERS = 512
+
+
+class Association:
+    """Opened on construction for these pairs of SOP class and transfer syntax; every method DestinationAway."""
+
+    def __init__(self, destination: Destination, pairs: Sequence[Pair]) -> None:
+        self._messages = 0
+        self._rest = b""
+        self.is_used = False
+        #: Whether nothing is under way: else it can only be hung up.
+        self.is_clean = True
+        try:
+            self._socket = _connect(destination)
+        except (OSError, ValueError) as error:
+            raise DestinationAway("tls-refused" if isinstance(error, ssl.SSLError) else "not-reachable") from None
+        try:
+            self._associate(destination, pairs)
+        except BaseException:
+            self.close()
+            raise
+
+    def result(self, pair: Pair) -> int | None:
+        """What became of a proposal (PS3.8 table 9-18, 0 is acceptance); None when it was not proposed."""
+        number = self._ids.get(pair)
+        return None if number is None else self._results.get(number, 2)
+
+    def store(self, pair: Pair, sop_instance: str, chunks: Iterator[bytes]) -> int:
+        """The C-STORE status of one data set. Whatever ``chunks`` raises leaves an association that must be closed."""
+        context = self._ids[pair]
+        self._messages = self._messages % 0xFFFF + 1
+        request = pdus.store_request(pair[0], sop_instance, self._messages)
+        first = pdus.command(context, request)
+        for pieces in pdus.fragments(chunks, context, self._room):
+            self.is_clean = False
+            self._send([*first, *pieces])
+            first = []
+        status = self._answer()
+        self.is_used = self.is_clean = True
+        return status
+
+    def release(self) -> None:
+        """End it in order, as far as the peer takes part."""
+        try:
+            self._socket.settimeout(2)
+            self._send([pdus.HEADER.pack(pdus.RELEASE_REQUEST, 4) + bytes(4)])
+            self._pdu()
+        except DestinationAway:
+            pass
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Hang up; ends what waits in another thread as well."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        finally:
+            self._socket.close()
+
+    def _associate(self, destination: Destination, pairs: Sequence[Pair]) -> None:
+        ids = {2 * number + 1: pair for number, pair in enumerate(pairs)}
+        try:
+            asked = pdus.greeting(ids, destination.calling_ae, destination.called_ae)
+        except ValueError:
+            raise DestinationAway("not-proposable") from None
+        self._send([asked])
+        kind, body = self._pdu()
+        if kind == pdus.REJECT:
+            raise DestinationAway("association-rejected")
+        if kind != pdus.ACCEPT:
+            raise DestinationAway("no-dicom")
+        try:
+            self._results, self._room = pdus.accepted(body)
+        except Exception:  # pynetdicom raises what it likes on what is no answer
+            raise DestinationAway("no-dicom") from None
+        if self._room < 2:
+            raise DestinationAway("no-dicom")
+        self._ids = {pair: number for number, pair in ids.items()}
+
+    def _answer(self) -> int:
+        command = b""
+        while True:
+            kind, body = self._pdu()
+            if kind != pdus.DATA or len(body) < 6 or len(command) > _LONGEST_ANSWER:
+                raise DestinationAway("association-aborted" if kind == pdus.ABORT else "no-dicom")
+            command += body[6:]
+            if body[5] & 2:
+                break
+        answered, status = pdus.status(command)
+        if status is None or answered != self._messages:
+            raise DestinationAway("no-dicom")
+        return status
+
+    def _send(self, pieces: Pieces) -> None:
+        try:
+            if isinstance(self._socket, ssl.SSLSocket):
+                self._socket.sendall(b"".join(pieces))
+            else:
+                self._gather([memoryview(piece) for piece in pieces if len(piece)])
+        except OSError:
+            raise DestinationAway("connection-lost") from None
+
+    def _gather(self, views: list[memoryview]) -> None:
+        while views:
+            sent = self._socket.sendmsg(views[:_BUFFERS])
+            while views and sent >= len(views[0]):
+                sent -= len(views.pop(0))
+            if sent:
+                views[0] = views[0][sent:]
+
+    def _pdu(self) -> tuple[int, bytes]:
+        kind, length = pdus.HEADER.unpack(self._exactly(6))
+        if length > _LONGEST_ANSWER:
+            raise DestinationAway("no-dicom")
+        return kind, self._exactly(length)
+
+    def _exactly(self, count: int) -> bytes:
+        while len(self._rest) < count:
+            try:
+                received = self._socket.recv(64 * 1024)
+            except TimeoutError:
+                raise DestinationAway("no-answer") from None
+            except OSError:
+                raise DestinationAway("connection-lost") from None
+            if not received:
+                raise DestinationAway("connection-lost")
+            self._rest += received
+        taken, self._rest = self._rest[:count], self._rest[count:]
+        return taken
+
+
+def _connect(destination: Destination) -> socket.socket:
+    host, port = destination.host or "", destination.port or 0
+    found = socket.create_connection((host, port), timeout=destination.timeout)
+    found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if destination.tls is None:
+        return found
+    try:
+        return tls_context(destination.tls).wrap_socket(found, server_hostname=host)
+    except BaseException:
+        found.close()
+        raise
+
+
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    """TLS 1.2 or later with the certificates of now (PS3.15 section B.12)."""
+    context = ssl.create_default_context(cafile=tls.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls.cert_file:
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+    return context

@@ -1,0 +1,120 @@
+"""The bytes of an association as its requestor writes and reads them (PS3.7 section 9.3.1, PS3.8 section 9.3).
+
+pynetdicom makes and reads the greeting. Its own C-STORE would decode and encode each data set again, or keep all of it
+in a queue (docs/adr/0006).
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
+from pynetdicom.pdu_items import MaximumLengthSubItem
+from pynetdicom.pdu_primitives import (
+    A_ASSOCIATE,
+    ImplementationClassUIDNotification,
+    ImplementationVersionNameNotification,
+    MaximumLengthNotification,
+)
+from pynetdicom.presentation import build_context
+
+IMPLEMENTATION = "2.25.270695996825855179949881587723571202391"
+HEADER = struct.Struct(">BxI")
+ACCEPT, REJECT, DATA, RELEASE_REQUEST, RELEASE_ANSWER, ABORT = 2, 3, 4, 5, 6, 7
+#: Bytes of the longest PDU that we write, whatever the peer would take.
+LONGEST = 256 * 1024
+_APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+_ELEMENT = struct.Struct("<HHI")
+_PDV = struct.Struct(">BxIIBB")
+_COMMAND, _LAST = 1, 2
+
+Pair = tuple[str, str]
+Pieces = list[bytes | memoryview]
+
+
+def greeting(contexts: Mapping[int, Pair], calling: str, called: str) -> bytes:
+    """An A-ASSOCIATE-RQ that proposes one context for each pair of SOP class and transfer syntax."""
+    primitive = A_ASSOCIATE()
+    primitive.application_context_name = _APPLICATION_CONTEXT
+    primitive.calling_ae_title, primitive.called_ae_title = calling, called
+    proposed = []
+    for number, (sop_class, syntax) in contexts.items():
+        context: Any = build_context(sop_class, syntax)
+        context.context_id = number
+        proposed.append(context)
+    primitive.presentation_context_definition_list = proposed
+    longest, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
+    version = ImplementationVersionNameNotification()
+    longest.maximum_length_received = LONGEST
+    implementation.implementation_class_uid = IMPLEMENTATION
+    version.implementation_version_name = "CAUSEWAY_1"
+    primitive.user_information = [longest, implementation, version]
+    return bytes(A_ASSOCIATE_RQ(primitive).encode())
+
+
+def accepted(body: bytes) -> tuple[dict[int, int], int]:
+    """The result of each context, and the longest fragment that may be sent, of the body of an A-ASSOCIATE-AC."""
+    answer = A_ASSOCIATE_AC()
+    answer.decode(HEADER.pack(ACCEPT, len(body)) + body)
+    results = {item.presentation_context_id: item.result for item in answer.presentation_context}
+    items = answer.user_information.user_data if answer.user_information else []
+    longest = next((item.maximum_length_received for item in items if isinstance(item, MaximumLengthSubItem)), 0)
+    return results, (min(longest or LONGEST, LONGEST) - 6) & ~1
+
+
+def store_request(sop_class: str, sop_instance: str, message_id: int) -> bytes:
+    """The command set of a C-STORE-RQ (PS3.7 section 9.3.1.1)."""
+    body = (
+        _element(0x0002, sop_class.encode())
+        + _element(0x0100, struct.pack("<H", 0x0001))
+        + _element(0x0110, struct.pack("<H", message_id))
+        + _element(0x0700, struct.pack("<H", 0))
+        + _element(0x0800, struct.pack("<H", 1))
+        + _element(0x1000, sop_instance.encode())
+    )
+    return _element(0x0000, struct.pack("<I", len(body))) + body
+
+
+def command(context: int, command_set: bytes) -> Pieces:
+    """A command set as one PDU; every peer takes one of this size."""
+    return [_pdv(command_set, context, _COMMAND | _LAST), command_set]
+
+
+def fragments(chunks: Iterable[bytes], context: int, room: int) -> Iterator[Pieces]:
+    """A data set as PDUs of at most ``room`` bytes, about a chunk at a time; what is not the end is full and even."""
+    rest = b""
+    for chunk in chunks:
+        block = memoryview(rest + chunk if rest else chunk)
+        full = max(0, len(block) - 1) // room * room  # something stays for the last one
+        if pieces := _pieces(block[:full], context, room):
+            yield pieces
+        rest = bytes(block[full:])
+    yield [_pdv(rest, context, _LAST), rest]
+
+
+def _pieces(block: memoryview, context: int, room: int) -> Pieces:
+    pieces: Pieces = []
+    for start in range(0, len(block), room):
+        piece = block[start : start + room]
+        pieces += [_pdv(piece, context, 0), piece]
+    return pieces
+
+
+def _pdv(value: bytes | memoryview, context: int, control: int) -> bytes:
+    return _PDV.pack(DATA, len(value) + 6, len(value) + 2, context, control)
+
+
+def _element(element: int, value: bytes) -> bytes:
+    padded = value + b"\0" * (len(value) % 2)
+    return _ELEMENT.pack(0, element, len(padded)) + padded
+
+
+def status(command_set: bytes) -> tuple[int | None, int | None]:
+    """Message ID Being Responded To and Status of a response; None for what it does not have."""
+    at, found = 0, dict[int, int]()
+    while at + 8 <= len(command_set):
+        _, element, length = _ELEMENT.unpack_from(command_set, at)
+        if element in (0x0120, 0x0900):
+            found[element] = int.from_bytes(command_set[at + 8 : at + 8 + length], "little")
+        at += 8 + length
+    return found.get(0x0120), found.get(0x0900)

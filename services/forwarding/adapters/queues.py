@@ -1,0 +1,25 @@
+"""How many batches wait for a destination, as the bus knows it."""
+
+import nats.errors
+import nats.js.errors
+
+from contracts.events import BatchStored
+from shared.errors import RetryLater
+from shared.messaging.bus import Bus
+from shared.messaging.names import durable
+
+
+class Queues:
+    """The durable consumers of the destinations."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def backlog(self, destination: str) -> int | None:
+        """Batches that are not settled, the one in work among them; None when the bus does not answer."""
+        name = durable("forwarding", BatchStored.subject, destination)
+        try:
+            info = await self._bus.jetstream.consumer_info(BatchStored.stream(), name)
+        except (nats.errors.Error, nats.js.errors.APIError, RetryLater, OSError):
+            return None
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)

@@ -1,0 +1,77 @@
+"""What the answer of a destination means for an instance, and for everything behind it in the queue."""
+
+import re
+from dataclasses import dataclass
+
+from shared.errors import RetryLater
+
+#: Reasons of an instance that did not get through.
+SOP_CLASS_REFUSED = "sop-class-refused"
+SYNTAX_REFUSED = "transfer-syntax-refused"
+CONTEXT_REFUSED = "context-refused"
+UID_INVALID = "uid-invalid"
+INPUT_DAMAGED = "input-damaged"
+INPUT_MISSING = "input-missing"
+
+#: PS3.5 section 9.1, with the leading zeros that real devices write.
+_UID = re.compile(r"[0-9][0-9.]{0,63}")
+#: HTTP statuses that speak of one request, not of the service (RFC 9110; PS3.18 section 10.5.3).
+_ABOUT_THE_INSTANCE = {400, 406, 409, 411, 413, 414, 415, 422}
+#: Results of a presentation context (PS3.8 table 9-18).
+_REFUSALS = {3: SOP_CLASS_REFUSED, 4: SYNTAX_REFUSED}
+
+
+class DestinationAway(RetryLater):
+    """A destination does not answer, turns us down, or has no room: everything for it waits, in order."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an instance ended: delivered, perhaps with a warning as ``reason``, or failed for ``reason``."""
+
+    is_delivered: bool
+    reason: str | None = None
+
+
+DELIVERED = Outcome(is_delivered=True)
+
+
+def failed(reason: str) -> Outcome:
+    """Not taken, and not to be tried again by itself."""
+    return Outcome(is_delivered=False, reason=reason)
+
+
+def of_c_store(status: int) -> Outcome:
+    """The outcome of a C-STORE status (PS3.4 section B.2.3, PS3.7 annex C); DestinationAway without resources."""
+    if status == 0x0000:
+        return DELIVERED
+    if status & 0xFF00 == 0xA700:
+        raise DestinationAway("out-of-resources")
+    code = f"status-{status:04x}"
+    if status & 0xF000 == 0xB000 or status in (0x0001, 0x0107, 0x0116):
+        return Outcome(is_delivered=True, reason=code)
+    return failed(code)
+
+
+def of_context(result: int) -> Outcome:
+    """The outcome for instances whose presentation context was refused (PS3.8 table 9-18)."""
+    return failed(_REFUSALS.get(result, CONTEXT_REFUSED))
+
+
+def of_stow(http_status: int, failure: int | None = None, warning: int | None = None) -> Outcome:
+    """The outcome of a STOW-RS answer about one instance, with its Failure or Warning Reason (PS3.18 section 10.5.3).
+
+    DestinationAway for whatever speaks of the service and not of the instance.
+    """
+    if failure is not None:
+        return of_c_store(failure if failure else 0x0110)
+    if http_status in (200, 202):
+        return DELIVERED if warning is None else Outcome(is_delivered=True, reason=f"status-{warning:04x}")
+    if http_status in _ABOUT_THE_INSTANCE:
+        return failed(f"http-{http_status}")
+    raise DestinationAway(f"http-{http_status}")
+
+
+def is_uid(text: str) -> bool:
+    """Whether ``text`` can be proposed as a syntax."""
+    return _UID.fullmatch(text) is not None

@@ -1,0 +1,1 @@
+"""What forwarding does with each event, and what it answers over HTTP."""

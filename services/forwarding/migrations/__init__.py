@@ -1,0 +1,1 @@
+"""The schema of forwarding, version by version."""

@@ -1,0 +1,1 @@
+"""What forwarding needs from outside."""
