@@ -35,10 +35,14 @@ class CappedSocket(AssociationSocket):
         """
         self.socket.settimeout(patience)
         try:
-            if not self.socket.recv(1, socket.MSG_PEEK):
+            first = self.socket.recv(1)
+            if not first:
                 return False
-            header = self.recv(_HEADER.size)
-            self._greeting = header + (self.recv(self._body) if self._body is not None else b"")
+            header = first + self._receive(_HEADER.size - 1, self._limits.header_deadline)
+            if len(header) < _HEADER.size:
+                return False
+            self._body = self._checked(bytearray(header))
+            self._greeting = header + self.recv(self._body)
         except TimeoutError:
             self._abort(0)
             return False

@@ -11,8 +11,12 @@ from typing import Protocol
 
 from services.dicom_ingest.adapters.association import AssociationRules
 from services.dicom_ingest.adapters.greeting import LOCAL_LIMIT_EXCEEDED, Refusal
+from services.dicom_ingest.adapters.tls import TlsPort
 from services.dicom_ingest.ports import Receiver
 from shared.errors import RetryLater
+from shared.observability import logger, metrics
+
+log = logger("dicom_ingest.listener")
 
 _BACKLOG = 128
 _SWITCH = 0.0002
@@ -22,7 +26,10 @@ _REFRESH = 2.0
 
 @dataclass(frozen=True)
 class ListenerRules:
-    """Where to listen and for how many; ``grace`` is how long a stop waits for associations, seconds."""
+    """Where to listen and for how many; ``grace`` is how long a stop waits for associations, seconds.
+
+    ``tls`` secures what arrives at ``tls_port``.
+    """
 
     host: str
     port: int
@@ -30,6 +37,8 @@ class ListenerRules:
     most_per_address: int
     shared_port: bool
     grace: float
+    tls_port: int | None = None
+    tls: TlsPort | None = None
 
 
 class NotListening(RetryLater):
@@ -46,6 +55,12 @@ class Attended(Protocol):
     def refuse(self, refusal: Refusal) -> None:
         """Hear the greeting and turn it down."""
         ...
+
+
+def _code(error: OSError) -> str | None:
+    """OpenSSL's name of what was wrong, such as ``certificate_verify_failed``."""
+    reason = getattr(error, "reason", None)
+    return reason.lower() if isinstance(reason, str) else None
 
 
 class Guests:
@@ -90,46 +105,56 @@ class Listener:
         self._served = Guests(rules.most, rules.most_per_address)
         self._turned_away = Guests(rules.most, rules.most_per_address)
         self._connections: dict[threading.Thread, socket.socket] = {}
-        self._socket: socket.socket | None = None
+        self._sockets: list[socket.socket] = []
 
     def bind(self) -> int:
-        """Take the port and return its number; OSError when it is taken."""
+        """Take the ports and return the number of the plain one; OSError when one is taken."""
+        ports = (self._rules.port, self._rules.tls_port) if self._rules.tls else (self._rules.port,)
+        self._sockets = [self._listen(port) for port in ports if port is not None]
+        return int(self._sockets[0].getsockname()[1])
+
+    def _listen(self, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._rules.host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self._rules.shared_port:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._socket.bind((self._rules.host, self._rules.port))
-        self._socket.listen(_BACKLOG)
-        return int(self._socket.getsockname()[1])
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listening.bind((self._rules.host, port))
+        listening.listen(_BACKLOG)
+        return listening
 
     async def ready(self) -> None:
         """NotListening before the port is taken and after it was given up."""
-        if self._socket is None or self._socket.fileno() < 0:
+        if not self._sockets or any(each.fileno() < 0 for each in self._sockets):
             raise NotListening("dicom-not-listening")
 
     async def run(self) -> None:
         """Serve until cancelled; then let the associations finish what they are at, for a while."""
-        if self._socket is None:
+        if not self._sockets:
             self.bind()
         # An association gives the interpreter up at each read, write and sync; with the default of 5 ms it would wait
         # that long for a thread that renders headers, again and again.
         sys.setswitchinterval(_SWITCH)
-        acceptor = threading.Thread(target=self._accept, name="dicom-accept", daemon=True)
-        acceptor.start()
+        for listening, tls in zip(self._sockets, (None, self._rules.tls), strict=False):
+            threading.Thread(target=self._accept, args=(listening, tls), name="dicom-accept", daemon=True).start()
         try:
             while True:
                 await asyncio.sleep(_REFRESH)
-                await asyncio.to_thread(self._association_rules.door.refresh)
+                await asyncio.to_thread(self._refresh)
         finally:
             self._stop_listening()
             await asyncio.to_thread(self._drain)
 
+    def _refresh(self) -> None:
+        self._association_rules.door.refresh()
+        if self._rules.tls is not None:
+            self._rules.tls.refresh()
+
     def _stop_listening(self) -> None:
-        if self._socket is not None:
+        for listening in self._sockets:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-            self._socket.close()
+                listening.shutdown(socket.SHUT_RDWR)
+            listening.close()
 
     def _drain(self) -> None:
         """Wait for the associations, then cut those that are left."""
@@ -144,37 +169,44 @@ class Listener:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def _accept(self) -> None:
-        listening = self._socket
-        while listening is not None:
+    def _accept(self, listening: socket.socket, tls: TlsPort | None) -> None:
+        while True:
             try:
                 connection, peer = listening.accept()
             except OSError:
                 if listening.fileno() < 0:
                     return
                 continue
-            self._admit(connection, peer[0])
+            self._admit(connection, peer[0], tls)
 
-    def _admit(self, connection: socket.socket, address: str) -> None:
+    def _admit(self, connection: socket.socket, address: str, tls: TlsPort | None) -> None:
         """Serve, turn away with a reason, or close at once when even turning away is too much."""
         for guests, refused in ((self._served, False), (self._turned_away, True)):
             if guests.enter(address):
                 thread = threading.Thread(
-                    target=self._attend, args=(connection, address, guests, refused), name="dicom", daemon=True
+                    target=self._attend, args=(connection, address, guests, refused, tls), name="dicom", daemon=True
                 )
                 self._connections[thread] = connection
                 thread.start()
                 return
         connection.close()
 
-    def _attend(self, connection: socket.socket, address: str, guests: Guests, refused: bool) -> None:
+    def _attend(
+        self, connection: socket.socket, address: str, guests: Guests, refused: bool, tls: TlsPort | None
+    ) -> None:
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if tls is not None:
+                connection = self._connections[threading.current_thread()] = tls.secure(connection)
             association = self._attended(connection, address, self._association_rules, self._reception)
             if refused:
                 association.refuse(LOCAL_LIMIT_EXCEEDED)
             else:
                 association.serve()
+        except OSError as error:
+            # The handshake failed, or the peer was gone before it began.
+            metrics().count("causeway_associations_total", outcome="no-handshake" if tls else "lost")
+            log.warning("connection-failed", error=type(error).__name__, code=_code(error))
         finally:
             connection.close()
             guests.leave(address)

@@ -4,6 +4,7 @@ from services.dicom_ingest.adapters.association import AssociationRules
 from services.dicom_ingest.adapters.listener import ListenerRules
 from services.dicom_ingest.adapters.pdus import PduLimits
 from services.dicom_ingest.adapters.peers import Door, peers_file
+from services.dicom_ingest.adapters.tls import TlsFiles, TlsPort
 from services.dicom_ingest.config import Settings
 from services.dicom_ingest.domain.batches import BatchRules
 
@@ -28,7 +29,17 @@ def listener_rules(settings: Settings) -> ListenerRules:
         most_per_address=settings.max_associations_per_address,
         shared_port=settings.dicom_shared_port,
         grace=settings.drain_grace,
+        tls_port=settings.dicom_tls_port,
+        tls=tls_port(settings),
     )
+
+
+def tls_port(settings: Settings) -> TlsPort | None:
+    """How connections to the second port are secured; None without one."""
+    if settings.dicom_tls_port is None or settings.dicom_tls_cert is None or settings.dicom_tls_key is None:
+        return None
+    files = TlsFiles(settings.dicom_tls_cert, settings.dicom_tls_key, settings.dicom_tls_client_ca)
+    return TlsPort(files, mutual=settings.dicom_tls_mutual, deadline=settings.tls_handshake_deadline)
 
 
 def association_rules(settings: Settings) -> AssociationRules:

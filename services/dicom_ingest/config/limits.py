@@ -22,6 +22,8 @@ class Limits(ServiceSettings):
     artim: float = Field(default=30.0, gt=0)
     pdu_header_deadline: float = Field(default=5.0, gt=0)
     idle_timeout: float = Field(default=60.0, gt=0)
+    #: For a TLS handshake from its first byte to its last.
+    tls_handshake_deadline: float = Field(default=10.0, gt=0)
     #: Bytes per second, counted inside a PDU only.
     min_throughput: int = Field(default=16 * 1024, ge=1)
     drain_grace: float = Field(default=10.0, ge=0)
