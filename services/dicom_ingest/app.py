@@ -12,12 +12,14 @@ from services.dicom_ingest.adapters.receivers import receiver
 from services.dicom_ingest.adapters.room import DiskRoom
 from services.dicom_ingest.adapters.rules import association_rules, batch_rules, listener_rules
 from services.dicom_ingest.adapters.spool import Spool
+from services.dicom_ingest.adapters.stow import part_reader, stow_rules
 from services.dicom_ingest.config import Settings
 from services.dicom_ingest.domain.instance import Issuers
 from services.dicom_ingest.handlers.landed import Landed
 from services.dicom_ingest.handlers.landing import Landing
 from services.dicom_ingest.handlers.reception import Reception
 from services.dicom_ingest.handlers.status import StatusHandlers
+from services.dicom_ingest.handlers.stow import StowHandlers
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.service import On, Service, Task
@@ -49,6 +51,10 @@ def build(settings: Settings | None = None) -> Service:
     )
     attend = receiver(settings.dicom_receiver, spool.directory)
     listener = Listener(listener_rules(settings), association_rules(settings), reception, attend)
+    stow = StowHandlers(reception=reception, rules=stow_rules(settings), read_parts=part_reader(settings))
+    status = StatusHandlers(
+        batches=spool.count_files, waiting_bytes=lambda: outbox.waiting_bytes, storage=settings.spool_storage
+    )
     return Service(
         name="dicom_ingest",
         settings=settings,
@@ -59,13 +65,12 @@ def build(settings: Settings | None = None) -> Service:
         starts=(spool.open, outbox.adopt),
         tasks=(
             Task("dicom", listener.run),
+            Task("stow", stow.run),
             Task("closing", outbox.run_closing),
             Task("landing", outbox.run_landing),
             Task("farewells", farewells.run),
         ),
-        routes=StatusHandlers(
-            batches=spool.count_files, waiting_bytes=lambda: outbox.waiting_bytes, storage=settings.spool_storage
-        ).routes(),
+        routes=(*stow.routes(), *status.routes()),
         checks={"spool": spool.check, "disk": room.ready, "dicom": listener.ready},
         stops=(outbox.stop,),
     )

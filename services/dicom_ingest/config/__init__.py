@@ -7,10 +7,11 @@ from pydantic import model_validator
 from services.dicom_ingest.config.limits import Limits
 from services.dicom_ingest.config.listening import Listening
 from services.dicom_ingest.config.spooling import Spooling
+from services.dicom_ingest.config.stow import Stow
 from shared.http.access import is_loopback
 
 
-class Settings(Spooling, Limits, Listening):
+class Settings(Stow, Spooling, Limits, Listening):
     """All of them."""
 
     #: Who issues patient ids and accession numbers where a header names nobody.

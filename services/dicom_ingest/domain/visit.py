@@ -14,7 +14,8 @@ MOST_NAMED = 10_000
 class Visit:
     """Who called whom, and what came of it. Of many thousand batches and studies the first MOST_NAMED are named.
 
-    ``traceparent`` is that of the association's span; ``traced`` tells whether a batch has that trace already.
+    ``traceparent`` is that of the association's span (before ``arrive`` its parent's, if it has one); ``traced`` tells
+    whether a batch has that trace already. ``only_study`` is the one study that may come, None for any.
     ``peer`` is what the registry knew of the caller when it was let in.
     """
 
@@ -26,6 +27,7 @@ class Visit:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     traceparent: str | None = None
     traced: bool = False
+    only_study: str | None = None
     stored: int = 0
     refused: int = 0
     batches: set[str] = field(default_factory=set)

@@ -10,6 +10,7 @@ from services.dicom_ingest.domain.command import CANNOT_UNDERSTAND, DATA_SET_MIS
 from services.dicom_ingest.domain.negotiation import is_identifier
 from services.dicom_ingest.domain.part10 import file_header
 from services.dicom_ingest.domain.records import Arrival
+from services.dicom_ingest.domain.stow import OTHER_STUDY
 from services.dicom_ingest.domain.study_scan import StudyKey, StudyScan
 from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.ports import Farewells, How, Recording, Room, Spool, SpoolRefused
@@ -46,7 +47,7 @@ class Reception:
 
     def arrive(self, visit: Visit) -> None:
         """An association was accepted: the trace of its batches begins."""
-        span = tracer().start_span("receive association", kind=SpanKind.SERVER)
+        span = tracer().start_span("receive association", context_of(visit.traceparent), SpanKind.SERVER)
         self._spans[visit.association_id] = span
         with use_span(span):
             visit.traceparent = current_traceparent()
@@ -153,6 +154,8 @@ class Incoming:
 
     def _begin(self, key: StudyKey) -> Recording:
         visit = self._visit
+        if visit.only_study not in (None, key.study_uid):
+            raise InstanceRefused("other-study", OTHER_STUDY)
         self._recording = self._spool.record(key, self._arrival, visit.association_id, lambda: batch_trace(visit))
         if key.study_uid:
             visit.note_study(key.study_uid)
