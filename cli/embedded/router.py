@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -34,13 +34,17 @@ ROUTES = {
     "/api/destinations": "forwarding",
 }
 
+#: What is written there goes to another service than what is asked (STOW-RS, PS3.18 section 10.5).
+STORES = {"/dicom-web/studies": "dicom_ingest"}
+
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host", "content-length"}
 _METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"]
 
 
-def service_of(path: str) -> str | None:
+def service_of(path: str, method: str = "GET") -> str | None:
     """The service behind ``path``, None when there is none."""
-    return next((name for prefix, name in ROUTES.items() if path == prefix or path.startswith(prefix + "/")), None)
+    routes = (STORES if method == "POST" else {}) | ROUTES
+    return next((name for prefix, name in routes.items() if path == prefix or path.startswith(prefix + "/")), None)
 
 
 def build(services: dict[str, str]) -> Starlette:
@@ -53,7 +57,7 @@ def build(services: dict[str, str]) -> Starlette:
         await client.aclose()
 
     async def forward(request: Request) -> Response:
-        name = service_of(request.url.path)
+        name = service_of(request.url.path, request.method)
         if name is None:
             return JSONResponse({"error": "nothing here", "paths": sorted(ROUTES)}, status_code=404)
         headers = [(key, value) for key, value in request.headers.items() if key not in _HOP_BY_HOP]
@@ -63,6 +67,8 @@ def build(services: dict[str, str]) -> Starlette:
         try:
             sent = client.build_request(request.method, target, headers=headers, content=body)
             answer = await client.send(sent, stream=True)
+        except ClientDisconnect:
+            return Response(status_code=400)
         except httpx.TransportError:
             return JSONResponse({"error": f"{name} does not answer"}, status_code=503, headers={"Retry-After": "2"})
         return _stream_back(answer)

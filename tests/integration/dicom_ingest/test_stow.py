@@ -1,28 +1,14 @@
 """STOW-RS with dicomweb-client and bare sockets: what is stored, what is answered, and what a broken request leaves."""
 
 import asyncio
-import json
-import os
-import socket
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from dicomweb_client.api import DICOMwebClient
-from pydicom.uid import ExplicitVRLittleEndian
 
-from cli.dicom_files import Outgoing, examine, files_below
 from contracts.events import AssociationEnded
-from services.dicom_ingest.domain.part10 import file_header
-from shared.observability.spans import read_spans
-from tests.integration.dicom_ingest.site import MEMORY_BOUND, IngestSite
-from tests.support.instances import as_file, make_instances, uid
-from tests.support.services import eventually
+from tests.integration.dicom_ingest.site import IngestSite
+from tests.support.instances import as_file, make_instances
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 KIND = 'multipart/related; type="application/dicom"; boundary=next'

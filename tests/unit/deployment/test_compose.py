@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
-from cli.embedded.router import ROUTES, service_of
+from cli.embedded.router import ROUTES, STORES, service_of
 from cli.setup import vault
 from cli.site import Site
 from services.tier_routing.adapters.targets import load_policy
@@ -250,6 +250,15 @@ def backends() -> dict[str, str]:
 def test_the_router_sends_every_path_where_the_embedded_one_does() -> None:
     assert backends() == {path: container(service) for path, service in ROUTES.items()}
     assert service_of("/dicom-web/studies") == "catalog"
+
+
+def test_what_is_stored_goes_to_ingest_before_it_could_go_to_the_catalog() -> None:
+    text = (ROOT / "k8s" / "base" / "router" / "haproxy.cfg").read_text()
+    found = re.findall(r"use_backend (\S+) if METH_POST \{ path -m dir (\S+) \}", text)
+    assert {path: backend for backend, path in found} == {path: container(service) for path, service in STORES.items()}
+    assert text.index("METH_POST") < text.index("use_backend catalog")
+    assert service_of("/dicom-web/studies/1.2.3", "POST") == "dicom_ingest"
+    assert service_of("/fhir/Patient", "POST") == "hl7_fhir"
 
 
 def test_haproxy_accepts_the_routers_configuration(tmp_path: Path) -> None:
