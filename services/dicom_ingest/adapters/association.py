@@ -6,10 +6,14 @@ and knows neither deadlines nor caps (docs/adr/0006-own-association-loop.md).
 
 import contextlib
 import socket
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from services.dicom_ingest.adapters import greeting as greetings
 from services.dicom_ingest.adapters import pdus
+from services.dicom_ingest.adapters.commitment_line import LOOK_EVERY, Line
 from services.dicom_ingest.adapters.greeting import Refusal, TurnedAway
 from services.dicom_ingest.adapters.pdus import BadPdu, Fragment, PduLimits, PduStream, PeerLost, PeerTooSlow
 from services.dicom_ingest.adapters.peers import Door
@@ -23,6 +27,7 @@ from services.dicom_ingest.ports import How, Incoming, Receiver
 from shared.errors import CausewayError, answer
 
 _LINGER = 2.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,37 +56,65 @@ class Association:
         self._request_context = 0
         self._incoming: Incoming | None = None
         self._failure: CausewayError | None = None
+        self._line: Line | None = None
 
     def refuse(self, refusal: Refusal) -> None:
         """Hear the greeting and turn it down."""
-        with contextlib.suppress(CausewayError, OSError):
-            if self._stream.next(self._rules.limits.header_deadline)[0] == pdus.A_ASSOCIATE_RQ:
-                self._turn_away(refusal)
+
+        def turn_away(_fixed: memoryview) -> None:
+            raise TurnedAway(refusal)
+
+        self._hear(self._rules.limits.header_deadline, turn_away)
+
+    def hear_greeting(self) -> memoryview | None:
+        """The body of the A-ASSOCIATE-RQ; None when there is none, or its sender was turned away by its titles."""
+        return self._hear(self._rules.artim, self._look)
 
     def serve(self) -> None:
         """Until the peer releases, aborts, disappears, or breaks a rule."""
+        body = self.hear_greeting()
+        if body is None:
+            return
+        visit = self._answering(lambda: self._welcome(body))
+        if visit is not None:
+            try:
+                self._host(visit)
+            finally:
+                self._rules.door.leave(visit.calling_ae)
+
+    def _hear(self, patience: float, look: Callable[[memoryview], None]) -> memoryview | None:
+        def hear() -> memoryview:
+            body = self._stream.greeting(patience, look)
+            greetings.check_contexts(body)
+            return body
+
+        return self._answering(hear)
+
+    def _answering(self, hear: Callable[[], T]) -> T | None:
+        """What ``hear`` gives; None when the peer was told what was wrong instead."""
         try:
-            visit = self._welcome()
+            return hear()
         except TurnedAway as turned:
             self._turn_away(turned.refusal)
         except BadPdu as error:
             self._abort(error.code)
         except (PeerLost, PeerTooSlow, OSError):
             self._abort(0)
-        else:
-            try:
-                self._host(visit)
-            finally:
-                self._rules.door.leave(visit.calling_ae)
+        return None
 
-    def _welcome(self) -> Visit:
+    def _look(self, fixed: memoryview) -> None:
+        """TurnedAway as soon as the titles tell it, before anything more is read."""
+        self._rules.door.identify(self._caller(*greetings.titles(fixed)))
+
+    def _caller(self, calling_ae: str, called_ae: str) -> Caller:
+        return Caller(calling_ae, called_ae, self._address, certificate_of(self._socket))
+
+    def _welcome(self, body: memoryview) -> Visit:
         """Answer the greeting; TurnedAway, or the visit of an association that must ``leave`` the door."""
-        kind, body = self._stream.next(self._rules.artim)
-        if kind != pdus.A_ASSOCIATE_RQ:
-            raise BadPdu("no-greeting", 2)
         greeting = greetings.read_greeting(body)
-        caller = Caller(greeting.calling_ae, greeting.called_ae, self._address, certificate_of(self._socket))
+        caller = self._caller(greeting.calling_ae, greeting.called_ae)
         peer = self._rules.door.enter(caller, greeting.application_context)
+        self._stream.expect_data()
         try:
             decisions = tuple(decide(proposal, peer.takes) for proposal in greeting.proposals)
             self._contexts = dict(accepted(decisions))
@@ -106,11 +139,13 @@ class Association:
         finally:
             if self._incoming is not None:
                 self._incoming.abandon()
+            if self._line is not None:
+                self._line.close()
             self._reception.leave(visit, how)
 
     def _converse(self, visit: Visit) -> How:
         while True:
-            kind, body = self._stream.next(visit.peer.idle or self._rules.idle)
+            kind, body = self._next(visit.peer.idle or self._rules.idle)
             if kind == pdus.P_DATA_TF:
                 for fragment in pdus.fragments(body):
                     self._take(visit, fragment)
@@ -122,6 +157,19 @@ class Association:
                 return "aborted"
             else:
                 raise BadPdu("unexpected-pdu", 2)
+
+    def _next(self, idle: float) -> tuple[int, memoryview]:
+        """The next PDU; where a commitment was asked for, a report may have to be sent before it comes."""
+        deadline = time.monotonic() + idle
+        while self._line is not None and time.monotonic() < deadline:
+            for pdu in self._line.pdus(self._longest_reply):
+                self._socket.sendall(pdu)
+            try:
+                return self._stream.next(LOOK_EVERY)
+            except PeerTooSlow as slow:
+                if slow.reason != "idle":
+                    raise
+        return self._stream.next(max(0.0, deadline - time.monotonic()))
 
     def _take(self, visit: Visit, fragment: Fragment) -> None:
         if fragment.context_id not in self._contexts:
@@ -145,6 +193,8 @@ class Association:
         if request.has_data_set:
             self._request = request
             self._open(visit, request)
+        elif request.is_response:
+            self._answered(request)
         elif request.field != dimse.C_CANCEL:
             self._reply(request, self._status_without_data(request, fragment.context_id))
 
@@ -156,11 +206,23 @@ class Association:
     def _open(self, visit: Visit, request: Command) -> None:
         context = self._contexts[self._request_context]
         self._failure = None
-        if request.field != dimse.C_STORE:
-            self._failure = InstanceRefused("unrecognized-operation", dimse.UNRECOGNIZED_OPERATION)
-            return
-        with self._failing():
-            self._incoming = self._reception.store(visit, request, context.abstract_syntax, context.transfer_syntax)
+        if not request.is_response:
+            with self._failing():
+                self._incoming = self._begin(visit, request, context)
+
+    def _begin(self, visit: Visit, request: Command, context: Decision) -> Incoming:
+        if request.field == dimse.C_STORE:
+            return self._reception.store(visit, request, context.abstract_syntax, context.transfer_syntax)
+        if request.field != dimse.N_ACTION:
+            raise InstanceRefused("unrecognized-operation", dimse.UNRECOGNIZED_OPERATION)
+        line = self._line or Line(context.context_id, context.transfer_syntax)
+        asked = self._reception.ask(visit, request, context.abstract_syntax, context.transfer_syntax, line)
+        self._line = line
+        return asked
+
+    def _answered(self, response: Command) -> None:
+        if self._line is not None:
+            self._line.answered(response.responded_to, response.status)
 
     def _take_data(self, visit: Visit, fragment: Fragment) -> None:
         """Pass the bytes on; after a failure the rest is heard out and dropped, so that the answer can be given."""
@@ -175,11 +237,15 @@ class Association:
             with self._failing():
                 self._incoming.commit()
         self._incoming = self._request = None
-        if self._failure is None:
+        if request.is_response:
+            self._answered(request)
+        elif self._failure is None:
             self._reply(request, dimse.SUCCESS)
-            return
-        visit.refused += 1
-        told = self._failure
+        else:
+            self._refuse(visit, request, self._failure)
+
+    def _refuse(self, visit: Visit, request: Command, told: CausewayError) -> None:
+        visit.refused += request.field == dimse.C_STORE
         status = told.status if isinstance(told, InstanceRefused) else answer(told).dicom
         self._reply(request, status, told.reason)
 
@@ -201,6 +267,7 @@ class Association:
 
     def _turn_away(self, refusal: Refusal) -> None:
         with contextlib.suppress(OSError):
+            self._socket.settimeout(_LINGER)
             self._socket.sendall(refusal.encode())
             self._linger()
 
@@ -211,5 +278,4 @@ class Association:
 
     def _linger(self) -> None:
         """Let the peer close first, as the standard wants, but not for long."""
-        with contextlib.suppress(CausewayError):
-            self._stream.next(_LINGER)
+        self._stream.drain(_LINGER)

@@ -9,7 +9,7 @@ from typing import Any
 from pynetdicom.transport import AssociationSocket
 
 from services.dicom_ingest.adapters import greeting as greetings
-from services.dicom_ingest.adapters.pdus import BadPdu, PduLimits
+from services.dicom_ingest.adapters.pdus import A_ASSOCIATE_RQ, BadPdu, PduLimits
 
 _HEADER = struct.Struct(">BxI")
 
@@ -21,34 +21,13 @@ class PduRefused(OSError):
 class CappedSocket(AssociationSocket):
     """pynetdicom asks for the six bytes of a header, then for the body that the header tells of."""
 
-    def __init__(self, reactor: Any, connection: socket.socket, limits: PduLimits) -> None:
+    def __init__(self, reactor: Any, connection: socket.socket, limits: PduLimits, greeting: memoryview) -> None:
+        """``greeting`` is the body of the A-ASSOCIATE-RQ, which was read already."""
         super().__init__(reactor, client_socket=connection)
         self._limits = limits
         self._body: int | None = None
-        self._greeting = bytearray()
+        self._greeting = bytearray(_HEADER.pack(A_ASSOCIATE_RQ, len(greeting))) + greeting
         self.has_aborted = False
-
-    def hear_greeting(self, patience: float) -> bool:
-        """Take the first PDU, which must begin within ``patience`` seconds, and keep it for ``recv``; whether it came.
-
-        pynetdicom holds a thread for as long as a greeting may take, even when the peer has gone.
-        """
-        self.socket.settimeout(patience)
-        try:
-            first = self.socket.recv(1)
-            if not first:
-                return False
-            header = first + self._receive(_HEADER.size - 1, self._limits.header_deadline)
-            if len(header) < _HEADER.size:
-                return False
-            self._body = self._checked(bytearray(header))
-            self._greeting = header + self.recv(self._body)
-        except TimeoutError:
-            self._abort(0)
-            return False
-        except OSError:
-            return False
-        return len(self._greeting) > _HEADER.size
 
     @property
     def ready(self) -> bool:

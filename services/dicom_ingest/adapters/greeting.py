@@ -12,11 +12,14 @@ from pynetdicom.pdu_primitives import (
 )
 from pynetdicom.presentation import PresentationContext
 
-from services.dicom_ingest.adapters.pdus import A_ABORT, A_ASSOCIATE_RJ, BadPdu, short_pdu
+from services.dicom_ingest.adapters.pdus import A_ABORT, A_ASSOCIATE_RJ, FIXED_PART, BadPdu, short_pdu
 from services.dicom_ingest.domain import part10
 from services.dicom_ingest.domain.negotiation import Decision, Proposal
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+#: Their ids are the odd numbers of one byte (PS3.8 section 9.3.2.2).
+MAX_CONTEXTS = 128
+_PRESENTATION_CONTEXT = 0x20
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,24 @@ class TurnedAway(Exception):
 def abort(code: int) -> bytes:
     """An A-ABORT from the service provider (source 2) with a reason of PS3.8 table 9-26."""
     return short_pdu(A_ABORT, bytes((0, 0, 2, code)))
+
+
+def titles(fixed: memoryview) -> tuple[str, str]:
+    """Calling and called AE title of the fixed part of an A-ASSOCIATE-RQ (PS3.8 table 9-11); BadPdu when it is cut."""
+    if len(fixed) < FIXED_PART:
+        raise BadPdu("malformed-associate", 6)
+    called, calling = (bytes(fixed[at : at + 16]).decode("ascii", "replace").strip(" \0") for at in (4, 20))
+    return calling, called
+
+
+def check_contexts(body: memoryview) -> None:
+    """BadPdu when more presentation contexts are proposed than there are ids, before they are made objects of."""
+    at, count = FIXED_PART, 0
+    while at + 4 <= len(body):
+        count += body[at] == _PRESENTATION_CONTEXT
+        at += 4 + int.from_bytes(body[at + 2 : at + 4], "big")
+    if count > MAX_CONTEXTS:
+        raise BadPdu("too-many-contexts", 6)
 
 
 def read_greeting(body: memoryview) -> Greeting:

@@ -1,9 +1,10 @@
 """Protocol data units from a socket: every one with a deadline, a length cap and bounded memory (PS3.8 section 9.3)."""
 
+import contextlib
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from shared.errors import CausewayError
@@ -13,6 +14,10 @@ P_DATA_TF, A_RELEASE_RQ, A_RELEASE_RP, A_ABORT = 0x04, 0x05, 0x06, 0x07
 
 _HEADER = struct.Struct(">BxI")
 _PDV = struct.Struct(">IBB")
+#: What a connection gets before anything is known of it, bytes.
+_STRANGERS_BUFFER = 4096
+#: The part of an A-ASSOCIATE-RQ that has one size: version and AE titles (PS3.8 table 9-11), bytes.
+FIXED_PART = 68
 
 
 class PeerLost(CausewayError):
@@ -60,11 +65,43 @@ class PduStream:
     def __init__(self, connection: socket.socket, limits: PduLimits) -> None:
         self._socket = connection
         self._limits = limits
-        self._buffer = bytearray(2 * (limits.max_data + _HEADER.size))
+        self._buffer = bytearray(_STRANGERS_BUFFER)
         self._start = self._end = 0
+
+    def greeting(self, patience: float, look: Callable[[memoryview], None]) -> memoryview:
+        """The body of an A-ASSOCIATE-RQ; ``look`` sees its fixed part first and may raise before the rest is read."""
+        length = self._begin(patience, {A_ASSOCIATE_RQ})[1]
+        deadline = time.monotonic() + self._allowed(length)
+        self._need(min(length, FIXED_PART), deadline, "pdu-body")
+        look(memoryview(self._buffer)[self._start : self._start + min(length, FIXED_PART)])
+        self._need(length, deadline, "pdu-body")
+        self._start += length
+        return memoryview(self._buffer)[self._start - length : self._start]
+
+    def expect_data(self) -> None:
+        """The peer was let in: make room for its P-DATA."""
+        unread = bytes(memoryview(self._buffer)[self._start : self._end])
+        self._buffer = bytearray(2 * (self._limits.max_data + _HEADER.size))
+        self._buffer[: len(unread)] = unread
+        self._start, self._end = 0, len(unread)
+
+    def drain(self, seconds: float) -> None:
+        """Drop what comes until the peer closes, but not for long."""
+        deadline = time.monotonic() + seconds
+        with contextlib.suppress(CausewayError):
+            while True:
+                self._start = self._end = 0
+                self._receive(deadline, "drain")
 
     def next(self, patience: float) -> tuple[int, memoryview]:
         """The kind and body of the next PDU, whose first byte must come within ``patience`` seconds."""
+        kind, length = self._begin(patience)
+        self._need(length, time.monotonic() + self._allowed(length), "pdu-body")
+        self._start += length
+        return kind, memoryview(self._buffer)[self._start - length : self._start]
+
+    def _begin(self, patience: float, kinds: Collection[int] | None = None) -> tuple[int, int]:
+        """Kind and length of the next PDU, of one of these kinds; its body is still to come."""
         if self._start == self._end:
             self._start = self._end = 0
             self._receive(time.monotonic() + patience, "idle")
@@ -72,23 +109,28 @@ class PduStream:
         kind, length = _HEADER.unpack_from(self._buffer, self._start)
         if length > self._limits.cap(kind):
             raise BadPdu("pdu-too-long", 6)
+        if kinds is not None and kind not in kinds:
+            raise BadPdu("unexpected-pdu", 2)
         self._start += _HEADER.size
-        allowed = self._limits.header_deadline + length / self._limits.min_throughput
-        self._need(length, time.monotonic() + allowed, "pdu-body")
-        self._start += length
-        return kind, memoryview(self._buffer)[self._start - length : self._start]
+        return kind, length
+
+    def _allowed(self, length: int) -> float:
+        """Seconds for a body: the least throughput counts inside a PDU only."""
+        return self._limits.header_deadline + length / self._limits.min_throughput
 
     def _need(self, count: int, deadline: float, what: str) -> None:
         if self._end - self._start < count and self._start + count > len(self._buffer):
-            self._make_room(count)
+            self._make_room()
         while self._end - self._start < count:
+            if self._end == len(self._buffer):
+                self._make_room()
             self._receive(deadline, what)
 
-    def _make_room(self, count: int) -> None:
-        """Move what is unread to the front, of a larger buffer where an A-ASSOCIATE needs it."""
+    def _make_room(self) -> None:
+        """Move what is unread to the front, of a buffer twice as large if it is full: by what came, not by a claim."""
         unread = bytes(memoryview(self._buffer)[self._start : self._end])
-        if count > len(self._buffer):
-            self._buffer = bytearray(count + len(self._buffer))
+        if len(unread) == len(self._buffer):
+            self._buffer = bytearray(2 * len(self._buffer))
         self._buffer[: len(unread)] = unread
         self._start, self._end = 0, len(unread)
 
@@ -132,12 +174,12 @@ def fragments(body: memoryview) -> Iterator[Fragment]:
         at = end
 
 
-def data_pdus(context_id: int, command: bytes, longest: int) -> Iterator[bytes]:
-    """``command`` as P-DATA-TF PDUs whose bodies are at most ``longest`` bytes (0: no limit)."""
+def data_pdus(context_id: int, content: bytes, longest: int, *, is_command: bool = True) -> Iterator[bytes]:
+    """A command or a data set as P-DATA-TF PDUs whose bodies are at most ``longest`` bytes (0: no limit)."""
     room = (longest or 1 << 20) - _PDV.size
-    for at in range(0, len(command), room):
-        piece = command[at : at + room]
-        control = 1 | (2 if at + room >= len(command) else 0)
+    for at in range(0, len(content), room):
+        piece = content[at : at + room]
+        control = int(is_command) | (2 if at + room >= len(content) else 0)
         yield _HEADER.pack(P_DATA_TF, len(piece) + _PDV.size) + _PDV.pack(len(piece) + 2, context_id, control) + piece
 
 

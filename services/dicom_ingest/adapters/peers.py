@@ -56,26 +56,22 @@ class Door:
 
     def enter(self, caller: Caller, application_context: str = APPLICATION_CONTEXT) -> Peer:
         """The peer that calls, which must ``leave``; TurnedAway (PS3.8 table 9-21)."""
-        try:
-            if application_context != APPLICATION_CONTEXT:
-                raise TurnedAway(APPLICATION_CONTEXT_NOT_SUPPORTED)
-            peer = self.identify(caller)
-            self._count(caller.calling_ae, peer.associations or self._most_per_ae)
-        except TurnedAway:
-            metrics().count("causeway_associations_total", outcome="rejected")
-            raise
+        if application_context != APPLICATION_CONTEXT:
+            raise _turned(APPLICATION_CONTEXT_NOT_SUPPORTED)
+        peer = self.identify(caller)
+        self._count(caller.calling_ae, peer.associations or self._most_per_ae)
         return peer
 
     def identify(self, caller: Caller) -> Peer:
         """The peer that calls, not let in yet; TurnedAway."""
         if self._called and caller.called_ae not in self._called:
-            raise TurnedAway(CALLED_AE_NOT_RECOGNIZED)
+            raise _turned(CALLED_AE_NOT_RECOGNIZED)
         if self._calling and caller.calling_ae not in self._calling:
-            raise TurnedAway(CALLING_AE_NOT_RECOGNIZED)
+            raise _turned(CALLING_AE_NOT_RECOGNIZED)
         registry = self._registry.get()
         found = ANYBODY if registry is None else registry.decide(caller)
         if isinstance(found, Turned):
-            raise TurnedAway(Refusal(1, 1, found.reason))
+            raise _turned(Refusal(1, 1, found.reason))
         return found
 
     def leave(self, calling_ae: str) -> None:
@@ -92,5 +88,10 @@ class Door:
     def _count(self, calling_ae: str, most: int) -> None:
         with self._lock:
             if self._present[calling_ae] >= most:
-                raise TurnedAway(LOCAL_LIMIT_EXCEEDED)
+                raise _turned(LOCAL_LIMIT_EXCEEDED)
             self._present[calling_ae] += 1
+
+
+def _turned(refusal: Refusal) -> TurnedAway:
+    metrics().count("causeway_associations_total", outcome="rejected")
+    return TurnedAway(refusal)
