@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import deadletters, demo, fetch, hl7, lifecycle, routing, send, streams, studies, trace
+from cli import deadletters, demo, destinations, fetch, hl7, lifecycle, routing, send, streams, studies, trace
 
 app = typer.Typer(
     name="causeway",
@@ -27,6 +27,7 @@ app.command()(streams.replay)
 app.command()(routing.replan)
 app.command()(routing.overdue)
 app.command()(routing.verify)
+app.add_typer(destinations.app, name="destinations")
 app.add_typer(deadletters.app, name="deadletters")
 app.command()(streams.provision)
 app.command("demo")(demo.command)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from nats.js.errors import APIError
 
+from cli import destinations
 from cli.api import Api, ApiError
 from cli.bus import BusDown, bus_overview
 from cli.options import Data, Json, site_of
@@ -17,11 +18,11 @@ from cli.targets import NoTargets
 from cli.waiting import State, Waiting, look
 
 _LOOK_EVERY = 0.3
-_SECTIONS = ("studies", "copies", "consumers", "dead_letters")
+_SECTIONS = ("studies", "copies", "destinations", "consumers", "dead_letters")
 
 
 def status(data: Data = None, as_json: Json = False) -> None:
-    """Show endpoints, processes, studies, copies, the lag of every consumer, and dead letters.
+    """Show endpoints, processes, studies, copies, destinations, the lag of every consumer, and dead letters.
 
     Exit status 1 when one of them could not be asked for; the others are shown all the same.
     """
@@ -34,6 +35,7 @@ def status(data: Data = None, as_json: Json = False) -> None:
     document: dict[str, Any] = {"endpoints": state["endpoints"], "processes": state["processes"]}
     document["studies"] = _or_error(lambda: api.get("/api/studies"))
     document["copies"] = _or_error(lambda: api.get("/api/summary"))
+    document["destinations"] = _or_error(lambda: api.get("/api/destinations"))
     told = _or_error(lambda: asyncio.run(bus_overview(site)))
     document |= dict.fromkeys(("consumers", "dead_letters"), told) if _failed(told) else told
     if as_json:
@@ -78,6 +80,11 @@ def _show_copies(section: dict[str, Any]) -> None:
     table("Copies", ("what", "count"), counts.items())
 
 
+def _show_destinations(section: dict[str, Any]) -> None:
+    if section["destinations"]:
+        table("Destinations", destinations.COLUMNS, [destinations.row_of(one) for one in section["destinations"]])
+
+
 def _show_consumers(section: list[dict[str, Any]]) -> None:
     lags = [lag for lag in section if lag["pending"] or lag["unsettled"] or not lag["exists"]]
     rows = [(lag["consumer"], lag["pending"], lag["unsettled"], "" if lag["exists"] else "MISSING") for lag in lags]
@@ -87,6 +94,7 @@ def _show_consumers(section: list[dict[str, Any]]) -> None:
 _SHOWN: dict[str, Callable[[Any], None]] = {
     "studies": _show_studies,
     "copies": _show_copies,
+    "destinations": _show_destinations,
     "consumers": _show_consumers,
     "dead_letters": lambda count: say(f"dead letters: {count}"),
 }

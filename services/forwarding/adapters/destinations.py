@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from services.forwarding.adapters.dicom import DicomSender
+from services.forwarding.adapters.stow import StowSender
 from services.forwarding.domain.destinations import Destination
 from services.forwarding.domain.destinations_file import parse_destinations
 
@@ -13,6 +14,6 @@ def load_destinations(path: Path) -> Mapping[str, Destination]:
     return parse_destinations(path.read_text() if path.exists() else "")
 
 
-def open_sender(destination: Destination) -> DicomSender:
+def open_sender(destination: Destination) -> DicomSender | StowSender:
     """What sends to ``destination``."""
-    return DicomSender(destination)
+    return DicomSender(destination) if destination.kind == "dicom" else StowSender(destination)

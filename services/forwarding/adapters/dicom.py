@@ -38,6 +38,8 @@ class DicomSender:
 
     async def prepare(self, instances: Sequence[Instance]) -> None:
         self._upcoming = tuple(dict.fromkeys(pair for one in instances if is_proposable(pair := _pair(one))))
+        if self._association and any(self._association.result(pair) for pair in self._upcoming):
+            await self.close()  # what was refused a moment ago may have been allowed since
 
     async def store(self, instance: Instance, source: Source) -> Outcome:
         pair = _pair(instance)

@@ -1,7 +1,10 @@
 """What the answer of a destination means for an instance, and for everything behind it in the queue."""
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from shared.errors import RetryLater
 
@@ -70,6 +73,33 @@ def of_stow(http_status: int, failure: int | None = None, warning: int | None = 
     if http_status in _ABOUT_THE_INSTANCE:
         return failed(f"http-{http_status}")
     raise DestinationAway(f"http-{http_status}")
+
+
+def stow_reasons(text: bytes) -> tuple[int | None, int | None]:
+    """Failure and Warning Reason of the one instance in a store instances response (PS3.18 section 10.5.3.1).
+
+    None for what is not there; 0 for a failure without a reason.
+    """
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return None, None
+    if not isinstance(told, dict):
+        return None, None
+    return _reason(told, "00081198", "00081197", 0), _reason(told, "00081199", "00081196", None)
+
+
+def _reason(told: Mapping[str, Any], sequence: str, attribute: str, default: int | None) -> int | None:
+    items = _values(told.get(sequence))
+    if not items or not isinstance(items[0], dict):
+        return None
+    code = next(iter(_values(items[0].get(attribute))), default)
+    return code if isinstance(code, int) else default
+
+
+def _values(attribute: Any) -> list[Any]:
+    found = attribute.get("Value") if isinstance(attribute, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def is_uid(text: str) -> bool:

@@ -142,7 +142,7 @@ class Forwarding:
             for instance in left:
                 await self._gate.passed()
                 ends[key_of(instance)] = end = await self._store(contents, instance, is_patient=is_patient)
-                recording.add(Result(instance, end))
+                await recording.add(Result(instance, end))
                 await self._is_there(end)
         except DestinationAway as away:
             await self._is_away(away.reason)

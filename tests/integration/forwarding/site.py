@@ -5,7 +5,7 @@ import dataclasses
 import os
 import socket
 import sys
-import time
+import zlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -69,8 +69,6 @@ def dicom_file(seed: int, size: int = 2000) -> File:
     head = bytes(128) + b"DICM" + length + meta
     file = head + dataset
     _, sample = make_file(seed)
-    import zlib
-
     return file, sample.model_copy(
         update={
             "length": len(file),
@@ -78,6 +76,11 @@ def dicom_file(seed: int, size: int = 2000) -> File:
             "dataset_offset": len(head),
             "dataset_sha256": sha256(dataset),
             "file_sha256": sha256(file),
+            "header_sha256": sha256(dataset),
+            "header_length": len(dataset),
+            "pixel_sha256": None,
+            "pixel_offset": None,
+            "pixel_length": None,
             "routing": sample.routing.model_copy(update={"modality": "CT"}),
         }
     )
@@ -90,7 +93,7 @@ class StoreScp:
         self.folder, self.port = folder, port or free_ports(1)[0]
         folder.mkdir(parents=True, exist_ok=True)
         self.server = ServerProcess(
-            ["storescp", "+B", "+xa", "--output-directory", str(folder), *options, str(self.port)],
+            ["storescp", "+B", *(options or ("+xa",)), "--output-directory", str(folder), str(self.port)],
             log=folder.with_suffix(".log"),
             ready=lambda: listens(self.port),
             environment={"TCP_NODELAY": "1"},
@@ -106,6 +109,10 @@ class StoreScp:
                 )
                 found[str(meta.MediaStorageSOPInstanceUID)] = file.read()
         return found
+
+    def log(self) -> str:
+        """What it has said, with ``-v``."""
+        return self.folder.with_suffix(".log").read_text(errors="replace")
 
     def arrived(self) -> list[str]:
         """The UIDs in the order in which the files were written."""
@@ -243,4 +250,4 @@ async def settle(seconds: float = 0.5) -> None:
     await asyncio.sleep(seconds)
 
 
-__all__ = ["ForwardingSite", "StoreScp", "dicom_file", "eventually", "expected", "listens", "settle", "time"]
+__all__ = ["ForwardingSite", "StoreScp", "dicom_file", "eventually", "expected", "listens", "settle"]

@@ -1,0 +1,129 @@
+"""Orthanc as the old PACS, and a STOW-RS service, behind forwarding."""
+
+import json
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from contracts.events import ForwardDelivered, ForwardFailed
+from tests.integration.forwarding.site import ForwardingSite, dicom_file, eventually, listens
+from tests.support.ports import free_ports
+from tests.support.processes import ServerProcess
+
+
+@pytest.fixture
+def orthanc(tmp_path: Path) -> Iterator[tuple[int, str]]:
+    """An empty Orthanc: its DICOM port, and where its REST interface is."""
+    binary = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
+    if binary is None:
+        pytest.skip("no Orthanc: apt-get install orthanc")
+    dicom, http = free_ports(2)
+    folder = tmp_path / "orthanc"
+    folder.mkdir()
+    config = {
+        "StorageDirectory": str(folder),
+        "IndexDirectory": str(folder),
+        "DicomPort": dicom,
+        "HttpPort": http,
+        "DicomCheckCalledAet": False,
+        "Plugins": [],
+    }
+    (tmp_path / "orthanc.json").write_text(json.dumps(config))
+    server = ServerProcess(
+        [binary, str(tmp_path / "orthanc.json")],
+        log=tmp_path / "orthanc.log",
+        ready=lambda: listens(dicom) and listens(http),
+        environment={"TCP_NODELAY": "1"},
+    )
+    server.start(timeout=20)
+    yield dicom, f"http://127.0.0.1:{http}"
+    server.kill()
+
+
+async def test_orthanc_holds_every_instance_once_as_it_was_sent(site: ForwardingSite, orthanc: tuple[int, str]) -> None:
+    """Two batches, the second of which repeats an instance of the first."""
+    port, url = orthanc
+    site.destinations(orthanc={"port": port, "timeout": 20})
+    files = [dicom_file(number, size=50_000) for number in range(6)]
+    async with site.running():
+        await site.store(files[:4])
+        await site.store([files[0], *files[4:]])
+        await site.until(ForwardDelivered, 2)
+    async with httpx.AsyncClient(base_url=url) as client:
+        held = (await client.get("/instances")).json()
+        received = [(await client.get(f"/instances/{one}/file")).content for one in held]
+    assert len(held) == 6
+    for data, one in files:
+        assert sum(content.endswith(data[one.dataset_offset :]) for content in received) == 1
+
+
+class Stow:
+    """A STOW-RS service: keeps what comes, and answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.answers: list[tuple[int, dict[str, Any]]] = []
+        self.requests = 0
+
+    async def store(self, request: Request) -> Response:
+        """Take the one part of a request."""
+        self.requests += 1
+        boundary = request.headers["content-type"].partition("boundary=")[2]
+        body = await request.body()
+        status, told = self.answers.pop(0) if self.answers else (200, {})
+        if status == 200:
+            head, _, rest = body.partition(b"\r\n\r\n")
+            assert b"application/dicom" in head
+            self.parts.append(rest.removesuffix(f"\r\n--{boundary}--\r\n".encode()))
+        return JSONResponse(told, status)
+
+
+@asynccontextmanager
+async def serving(stow: Stow, port: int) -> AsyncIterator[None]:
+    """The service, listening."""
+    import asyncio
+
+    routes = [Route("/dicom-web/studies", stow.store, methods=["POST"])]
+    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=port, log_level="error"))
+    task = asyncio.create_task(server.serve())
+    await eventually(lambda: server.started)
+    yield
+    server.should_exit = True
+    await task
+
+
+def response(sequence: str, attribute: str, code: int) -> dict[str, Any]:
+    """A store instances response with one reason (PS3.18 section 10.5.3.1)."""
+    return {sequence: {"vr": "SQ", "Value": [{attribute: {"vr": "US", "Value": [code]}}]}}
+
+
+async def test_a_stow_service_has_every_file_whatever_it_said_first(site: ForwardingSite) -> None:
+    """503 and A700 are waited for, a warning is a delivery, C000 a failure that only that instance has."""
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}/dicom-web"
+    site.destinations(vna={"kind": "stow", "url": url, "timeout": 5})
+    files = [dicom_file(number, size=1_500_000) for number in range(4)]
+    stow = Stow()
+    stow.answers = [
+        (503, {}),
+        (409, response("00081198", "00081197", 0xA700)),
+        (200, response("00081199", "00081196", 0xB000)),
+        (409, response("00081198", "00081197", 0xC000)),
+    ]
+    async with site.running(), serving(stow, port):
+        await site.store(files)
+        (told,) = await site.until(ForwardDelivered, 1)
+        (failed,) = await site.until(ForwardFailed, 1)
+    assert (told.instances, told.warnings, stow.requests) == (3, 1, 6)
+    assert [(one.sop_instance_uid, one.reason) for one in failed.undelivered] == [("2.25.2", "status-c000")]
+    assert stow.parts == [data for number, (data, _) in enumerate(files) if number != 1]

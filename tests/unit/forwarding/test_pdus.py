@@ -1,0 +1,66 @@
+"""PDUs of a requestor, checked by pynetdicom."""
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.pdu import A_ASSOCIATE_RQ, P_DATA_TF
+
+from services.forwarding.adapters import pdus
+
+
+def decoded(stream: bytes) -> list[tuple[int, int, bytes]]:
+    """(context, control, value) of each PDV of a stream of P-DATA-TF PDUs."""
+    found = []
+    while stream:
+        length = int.from_bytes(stream[2:6], "big")
+        pdu = P_DATA_TF()
+        pdu.decode(stream[: 6 + length])
+        for item in pdu.presentation_data_value_items:
+            data = item.presentation_data_value
+            found.append((item.presentation_context_id, data[0], data[1:]))
+        stream = stream[6 + length :]
+    return found
+
+
+@given(size=st.integers(0, 4000), room=st.integers(1, 500).map(lambda n: 2 * n), cut=st.integers(1, 1500))
+def test_fragments_are_full_and_even_and_the_last_one_says_so(size: int, room: int, cut: int) -> None:
+    data = Random(size).randbytes(size)
+    chunks = [data[at : at + cut] for at in range(0, size, cut)]
+    found = decoded(b"".join(b"".join(pieces) for pieces in pdus.fragments(chunks, 3, room)))
+    assert b"".join(value for _, _, value in found) == data
+    assert {context for context, _, _ in found} == {3}
+    assert [control for _, control, _ in found] == [0] * (len(found) - 1) + [2]
+    assert all(len(value) == room for _, _, value in found[:-1])
+    assert len(found[-1][2]) <= room
+
+
+def test_a_request_is_what_pynetdicom_reads() -> None:
+    command = pdus.store_request("1.2.840.10008.5.1.4.1.1.2", "2.25.77", 9)
+    message = C_STORE_RQ()
+    ((context, control, value),) = decoded(b"".join(pdus.command(5, command)))
+    assert (context, control) == (5, 3)
+    from io import BytesIO
+
+    from pynetdicom.dsutils import decode
+
+    message.command_set = decode(BytesIO(value), True, True)
+    told = message.command_set
+    assert (told.AffectedSOPClassUID, told.AffectedSOPInstanceUID) == ("1.2.840.10008.5.1.4.1.1.2", "2.25.77")
+    assert (told.CommandField, told.MessageID, told.CommandDataSetType) == (1, 9, 1)
+    assert told.CommandGroupLength == len(value) - 12
+
+
+def test_a_greeting_proposes_each_pair_in_a_context_of_its_own() -> None:
+    pairs = {1: ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"), 3: ("1.2.3.4", "1.2.840.10008.1.2.4.90")}
+    read = A_ASSOCIATE_RQ()
+    read.decode(pdus.greeting(pairs, "CAUSEWAY", "OLDPACS"))
+    found = {one.context_id: (one.abstract_syntax, one.transfer_syntax[0]) for one in read.presentation_context}
+    assert found == pairs
+    assert (read.calling_ae_title.strip(), read.called_ae_title.strip()) == ("CAUSEWAY", "OLDPACS")
+
+
+def test_a_status_is_found_wherever_it_stands() -> None:
+    assert pdus.status(bytes.fromhex("00002001020000000700" + "00000009020000000007"[:16] + "00a7")) == (7, 0xA700)
+    assert pdus.status(b"\0" * 7) == (None, None)
