@@ -46,9 +46,7 @@ def build(settings: Settings | None = None) -> Service:
     outbox = Outbox(spool=spool, land=landing.land, crash=crash, workers=settings.landing_workers)
     farewells = FarewellFiles(spool.directory, landing.association_ended)
     room = DiskRoom(settings.spool_dir, settings.disk_reserve, settings.disk_factor, lambda: outbox.waiting_bytes)
-    reception = Reception(
-        spool=spool, room=room, farewells=farewells, site_key=site_key, max_instance=settings.max_instance
-    )
+    reception = Reception(spool=spool, room=room, farewells=farewells, site_key=site_key, largest=settings.largest)
     attend = receiver(settings.dicom_receiver, spool.directory)
     listener = Listener(listener_rules(settings), association_rules(settings), reception, attend)
     stow = StowHandlers(reception=reception, rules=stow_rules(settings), read_parts=part_reader(settings))

@@ -2,6 +2,7 @@
 
 from services.dicom_ingest.adapters.association import AssociationRules
 from services.dicom_ingest.adapters.listener import ListenerRules
+from services.dicom_ingest.adapters.pacing import Paces
 from services.dicom_ingest.adapters.pdus import PduLimits
 from services.dicom_ingest.adapters.peers import Door, peers_file
 from services.dicom_ingest.adapters.tls import TlsFiles, TlsPort
@@ -59,4 +60,5 @@ def association_rules(settings: Settings) -> AssociationRules:
             calling=settings.dicom_calling_aes,
             most_per_ae=settings.max_associations_per_ae,
         ),
+        paces=Paces(),
     )

@@ -29,5 +29,10 @@ class Limits(ServiceSettings):
     drain_grace: float = Field(default=10.0, ge=0)
 
     #: The largest data set, and the largest by SOP class: ``{"1.2.840.10008.5.1.4.1.1.2": 1073741824}``.
-    max_instance: int = Field(default=4096 * _MIB, ge=1)
+    #: Native pixels alone may have 4 GiB less two bytes (PS3.5 section 7.1.1), encapsulated ones more.
+    max_instance: int = Field(default=16 * 1024 * _MIB, ge=1)
     max_instance_by_class: dict[str, int] = Field(default_factory=dict)
+
+    def largest(self, sop_class: str) -> int:
+        """The largest data set that is taken of a SOP class, bytes."""
+        return self.max_instance_by_class.get(sop_class, self.max_instance)

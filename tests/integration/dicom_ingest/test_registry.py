@@ -127,3 +127,21 @@ async def test_ids_of_a_peer_are_those_of_its_issuers(site: IngestSite) -> None:
         study[0].SOPInstanceUID: (key.patient_token("THERE", "P1"), key.accession_token("THEIR_RIS", "A1")),
         study[1].SOPInstanceUID: (key.patient_token("HERE", "P1"), key.accession_token("OUR_RIS", "A1")),
     }
+
+
+async def test_a_peer_with_a_rate_is_slowed_and_loses_nothing(site: IngestSite) -> None:
+    site.start(peers_file=registry(site, "{ae_title: CT1, addresses: 127.0.0.1, rate: {instances: 4}}"))
+    association = call(site.port, "CT1")
+    began = time.monotonic()
+    assert [association.send_c_store(image).Status for image in make_instances(8)] == [0] * 8
+    assert 0.8 < time.monotonic() - began < 5
+    association.release()
+
+
+async def test_a_class_may_have_a_size_of_its_own(site: IngestSite) -> None:
+    site.start(max_instance_by_class=f'{{"{CTImageStorage}": 10000}}')
+    association = call(site.port, "CT1")
+    small, large = *make_instances(1, rows=16), *make_instances(1, rows=128)
+    assert association.send_c_store(large).Status == 0xA700
+    assert association.send_c_store(small).Status == 0
+    association.release()

@@ -1,0 +1,49 @@
+"""A peer that is too fast waits; nothing of what it sends is lost."""
+
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+
+from services.dicom_ingest.adapters.pacing import Pace, Paces
+from services.dicom_ingest.domain.peers import ANYBODY, Peer, Rate
+
+
+@dataclass
+class Taken:
+    """An instance that remembers what it was given."""
+
+    data: bytes = b""
+    ends: list[str] = field(default_factory=list)
+
+    def write(self, chunk: memoryview) -> None:
+        self.data += bytes(chunk)
+
+    def commit(self) -> None:
+        self.ends.append("commit")
+
+    def abandon(self) -> None:
+        self.ends.append("abandon")
+
+
+def test_a_burst_of_a_second_is_free_and_what_is_beyond_waits() -> None:
+    now = [100.0]
+    pace = Pace(10, clock=lambda: now[0])
+    assert [round(pace.take(5), 3) for _ in range(4)] == [0, 0, 0.5, 1.0]
+    now[0] += 60
+    assert [pace.take(10), round(pace.take(1), 3)] == [0, 0.1]
+
+
+def test_a_peer_waits_over_all_its_associations_after_bytes_and_after_instances() -> None:
+    waited: list[float] = []
+    paces = Paces(sleep=waited.append)
+    peer = Peer("CT1", (ip_network("10.0.0.1"),), rate=Rate(instances=1, size=100))
+    for taken in (Taken(), Taken()):
+        incoming = paces.keep(peer, taken)
+        incoming.write(memoryview(bytes(200)))
+        incoming.commit()
+        assert (taken.data, taken.ends) == (bytes(200), ["commit"])
+    assert [round(seconds) for seconds in waited] == [1, 3, 1]
+
+
+def test_who_has_no_rate_is_not_touched() -> None:
+    taken = Taken()
+    assert Paces().keep(ANYBODY, taken) is taken
