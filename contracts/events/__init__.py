@@ -3,6 +3,7 @@
 from contracts.events.base import Event, Fact
 from contracts.events.batch import AssociationEnded, BatchArchived, BatchOverdue, BatchSecured, BatchStored, Waiting
 from contracts.events.clinical import OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated
+from contracts.events.commitment import CommitmentDecided, CommitmentRequested, Outcome, Referenced
 from contracts.events.common import (
     PART_SIZE,
     Batch,
@@ -44,6 +45,8 @@ EVENTS: tuple[type[Event], ...] = (
     CopyDamaged,
     CopyExpired,
     CopyRemoved,
+    CommitmentRequested,
+    CommitmentDecided,
     ForwardDelivered,
     ForwardFailed,
     InstanceConflicted,
@@ -67,8 +70,6 @@ RESERVED: tuple[str, ...] = (
     "imaging.instance.erased.v1",
     "imaging.study.coerced.v1",
     "imaging.copy.moved.v1",
-    "imaging.commitment.requested.v1",
-    "imaging.commitment.decided.v1",
     "clinical.report.received.v1",
     "clinical.report.changed.v1",
 )
@@ -85,6 +86,8 @@ __all__ = [
     "BatchSecured",
     "BatchStored",
     "Blob",
+    "CommitmentDecided",
+    "CommitmentRequested",
     "CopyDamaged",
     "CopyExpired",
     "CopyFailed",
@@ -103,6 +106,7 @@ __all__ = [
     "OrderCancelled",
     "OrderChanged",
     "OrderPlaced",
+    "Outcome",
     "PackDeidentified",
     "PackPlanned",
     "PackSealed",
@@ -111,6 +115,7 @@ __all__ = [
     "PatientUpdated",
     "PlannedCopy",
     "ProvenCopy",
+    "Referenced",
     "Sealed",
     "Sections",
     "StudyArchived",

@@ -1,26 +1,11 @@
 """tier_routing: the flow."""
 
-from contracts.events import (
-    AssociationEnded,
-    BatchArchived,
-    BatchOverdue,
-    BatchSecured,
-    BatchStored,
-    CopyDamaged,
-    CopyExpired,
-    CopyFailed,
-    CopyRemoved,
-    CopyVerified,
-    CopyWritten,
-    InstanceConflicted,
-    InstancesQuarantined,
-    OrderCancelled,
-    OrderChanged,
-    OrderPlaced,
-    PackDeidentified,
-    PackPlanned,
-    PackSealed,
-)
+from contracts.events.batch import AssociationEnded, BatchArchived, BatchOverdue, BatchSecured, BatchStored
+from contracts.events.clinical import OrderCancelled, OrderChanged, OrderPlaced
+from contracts.events.commitment import CommitmentDecided, CommitmentRequested
+from contracts.events.copy import CopyDamaged, CopyExpired, CopyFailed, CopyRemoved, CopyVerified, CopyWritten
+from contracts.events.pack import InstancesQuarantined, PackDeidentified, PackPlanned, PackSealed
+from contracts.events.study import InstanceConflicted
 from services.tier_routing.adapters.clock import now
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.adapters.manifests import LandingManifests
@@ -60,14 +45,19 @@ def build(settings: Settings | None = None) -> Service:
         bus=bus,
         consumes=(
             On(BatchStored, on.batch_stored),
+            On(CommitmentRequested, on.commitment_requested),
             *(On(event, on.heard) for event in (*facts, CopyRemoved, AssociationEnded, *orders)),
             OnDeadLetter(on.dead_letter),
         ),
-        publishes=(PackPlanned, BatchSecured, BatchArchived, BatchOverdue, InstanceConflicted, CopyExpired),
+        publishes=(
+            *(PackPlanned, BatchSecured, BatchArchived, BatchOverdue, InstanceConflicted, CopyExpired),
+            CommitmentDecided,
+        ),
         stores=("database",),
         tasks=(
             Task("outbox", out.relay),
             Task("pack-timer", timers.close_packs),
+            Task("commitments", timers.decide_commitments),
             Task("sweep", timers.sweep),
             Task("retention", timers.end_retention),
         ),

@@ -116,6 +116,7 @@ METRICS: dict[str, Metric] = {
     "causeway_sql_seconds": Metric("histogram", "Seconds of a transaction.", ("mode",), _SECONDS),
     "causeway_instances_total": Metric("counter", "DICOM instances by outcome.", ("outcome",)),
     "causeway_instance_bytes_total": Metric("counter", "Bytes of instances taken in."),
+    "causeway_commitments_total": Metric("counter", "Reports of storage commitment by outcome.", ("outcome",)),
     "causeway_open_associations": Metric("gauge", "Open DICOM associations."),
     "causeway_associations_total": Metric("counter", "DICOM associations by outcome.", ("outcome",)),
     "causeway_reloads_total": Metric("counter", "Files read again after a change, by outcome.", ("kind", "outcome")),

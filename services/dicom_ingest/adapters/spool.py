@@ -23,6 +23,8 @@ from services.dicom_ingest.domain.study_scan import StudyKey
 from services.dicom_ingest.ports.spool import BeginTrace, SpoolRefused
 
 LOCK = "lock"
+#: The folder beside the incarnations that belongs to all of them.
+COMMITMENTS = "commitments"
 #: Abandoned bytes that are not kept on the disk until a batch has filled up.
 _MUCH = 16 * 1024 * 1024
 
@@ -85,7 +87,7 @@ class Spool:
     def orphans(self) -> Iterator[tuple[Path, int]]:
         """Directories that a dead incarnation left, each with its lock, now ours."""
         for directory in sorted(self.root.iterdir()):
-            if directory == self.directory or not directory.is_dir():
+            if directory == self.directory or directory.name == COMMITMENTS or not directory.is_dir():
                 continue
             handle = take_lock(directory)
             if handle is not None:

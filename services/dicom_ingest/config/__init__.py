@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from services.dicom_ingest.config.commitment import Commitments
 from services.dicom_ingest.config.limits import Limits
 from services.dicom_ingest.config.listening import Listening
 from services.dicom_ingest.config.spooling import Spooling
@@ -11,7 +12,7 @@ from services.dicom_ingest.config.stow import Stow
 from shared.http.access import is_loopback
 
 
-class Settings(Stow, Spooling, Limits, Listening):
+class Settings(Commitments, Stow, Spooling, Limits, Listening):
     """All of them."""
 
     #: Who issues patient ids and accession numbers where a header names nobody.

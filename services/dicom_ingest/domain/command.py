@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from shared.errors import Unprocessable
 
 C_STORE, C_ECHO, C_CANCEL = 0x0001, 0x0030, 0x0FFF
+N_EVENT_REPORT, N_ACTION = 0x0100, 0x0130
 RESPONSE = 0x8000
 NO_DATA_SET = 0x0101
 
@@ -23,7 +24,8 @@ _ELEMENT = struct.Struct("<HHI")
 _US = struct.Struct("<H")
 _SOP_CLASS, _FIELD, _MESSAGE_ID, _RESPONDED_ID = 0x0002, 0x0100, 0x0110, 0x0120
 _DATA_SET_TYPE, _STATUS, _COMMENT, _SOP_INSTANCE = 0x0800, 0x0900, 0x0902, 0x1000
-_REQUESTED_SOP_CLASS = 0x0003
+_REQUESTED_SOP_CLASS, _REQUESTED_SOP_INSTANCE = 0x0003, 0x1001
+_EVENT_TYPE, _ACTION_TYPE = 0x1002, 0x1008
 
 
 class MalformedCommand(Unprocessable):
@@ -43,13 +45,21 @@ class InstanceRefused(Unprocessable):
 
 @dataclass(frozen=True)
 class Command:
-    """A request as received; the UIDs are empty where the command has none."""
+    """A request or response as received; UIDs are empty and numbers 0 where the command has none."""
 
     field: int
     message_id: int
     sop_class: str
     sop_instance: str
     has_data_set: bool
+    action: int = 0
+    responded_to: int = 0
+    status: int = 0
+
+    @property
+    def is_response(self) -> bool:
+        """Whether this answers a request of ours."""
+        return bool(self.field & RESPONSE) and self.field != C_CANCEL
 
 
 def _elements(encoded: bytes) -> dict[int, bytes]:
@@ -75,8 +85,11 @@ def parse(encoded: bytes) -> Command:
             field=_US.unpack(elements[_FIELD])[0],
             message_id=_US.unpack(elements.get(_MESSAGE_ID, b"\0\0"))[0],
             sop_class=_uid(elements.get(_SOP_CLASS) or elements.get(_REQUESTED_SOP_CLASS, b"")),
-            sop_instance=_uid(elements.get(_SOP_INSTANCE, b"")),
+            sop_instance=_uid(elements.get(_SOP_INSTANCE) or elements.get(_REQUESTED_SOP_INSTANCE, b"")),
             has_data_set=_US.unpack(elements[_DATA_SET_TYPE])[0] != NO_DATA_SET,
+            action=_US.unpack(elements.get(_ACTION_TYPE, b"\0\0"))[0],
+            responded_to=_US.unpack(elements.get(_RESPONDED_ID, b"\0\0"))[0],
+            status=_US.unpack(elements.get(_STATUS, b"\0\0"))[0],
         )
     except (KeyError, struct.error, UnicodeDecodeError):
         raise MalformedCommand from None
@@ -85,6 +98,17 @@ def parse(encoded: bytes) -> Command:
 def _element(element: int, value: bytes, padding: bytes = b"\0") -> bytes:
     padded = value + padding * (len(value) % 2)
     return _ELEMENT.pack(0, element, len(padded)) + padded
+
+
+def event_report(message_id: int, sop_class: str, sop_instance: str, event_type: int) -> bytes:
+    """The command set of an N-EVENT-REPORT request with event information (PS3.7 section 10.3.1)."""
+    body = _element(_SOP_CLASS, sop_class.encode())
+    body += _element(_FIELD, _US.pack(N_EVENT_REPORT))
+    body += _element(_MESSAGE_ID, _US.pack(message_id))
+    body += _element(_DATA_SET_TYPE, _US.pack(0x0001))
+    body += _element(_SOP_INSTANCE, sop_instance.encode())
+    body += _element(_EVENT_TYPE, _US.pack(event_type))
+    return _element(0x0000, struct.pack("<I", len(body))) + body
 
 
 def respond(request: Command, status: int, comment: str = "") -> bytes:

@@ -12,6 +12,8 @@ from functools import lru_cache
 from pydicom.uid import UID
 
 VERIFICATION = "1.2.840.10008.1.1"
+#: Storage Commitment Push Model (PS3.4 annex J).
+COMMITMENT = "1.2.840.10008.1.20.1"
 
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
@@ -20,6 +22,9 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 
 #: Uncompressed pixels, the first is preferred to the second and so on.
 UNCOMPRESSED = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG, "1.2.840.10008.1.2.1.98", DEFLATED)
+
+#: What small data sets are read and written in: neither compressed nor deflated.
+PLAIN = (EXPLICIT_LITTLE, IMPLICIT_LITTLE, EXPLICIT_BIG)
 
 _JPEG = "1.2.840.10008.1.2.4."
 #: Reversible compression (PS3.5 annex A.4); among these the sender's own order decides.
@@ -107,9 +112,11 @@ def prefer(transfer_syntaxes: Iterable[str]) -> str | None:
 def decide(proposal: Proposal, takes: Callable[[str], bool] = is_storage) -> Decision:
     """Accept or refuse one proposed presentation context; ``takes`` tells of a SOP class whether it may be stored."""
     first = proposal.transfer_syntaxes[0] if proposal.transfer_syntaxes else IMPLICIT_LITTLE
-    if proposal.abstract_syntax != VERIFICATION and not takes(proposal.abstract_syntax):
+    is_service = proposal.abstract_syntax in (VERIFICATION, COMMITMENT)
+    if not is_service and not takes(proposal.abstract_syntax):
         return Decision(proposal.context_id, proposal.abstract_syntax, ABSTRACT_SYNTAX_NOT_SUPPORTED, first)
-    chosen = prefer(proposal.transfer_syntaxes)
+    usable = [uid for uid in proposal.transfer_syntaxes if proposal.abstract_syntax != COMMITMENT or uid in PLAIN]
+    chosen = prefer(usable)
     if chosen is None:
         return Decision(proposal.context_id, proposal.abstract_syntax, TRANSFER_SYNTAXES_NOT_SUPPORTED, first)
     return Decision(proposal.context_id, proposal.abstract_syntax, ACCEPTED, chosen)

@@ -4,6 +4,7 @@ from typing import Literal, Protocol
 
 from services.dicom_ingest.domain.command import Command
 from services.dicom_ingest.domain.visit import Visit
+from services.dicom_ingest.ports.commitment import Line
 
 How = Literal["released", "aborted", "lost"]
 
@@ -33,6 +34,10 @@ class Receiver(Protocol):
 
     def store(self, visit: Visit, command: Command, abstract_syntax: str, transfer_syntax: str) -> Incoming:
         """Begin to take an instance; InstanceRefused, SpoolRefused."""
+        ...
+
+    def ask(self, visit: Visit, command: Command, abstract_syntax: str, transfer_syntax: str, line: Line) -> Incoming:
+        """Begin to take a request for commitment; ``line`` is its association. InstanceRefused."""
         ...
 
     def leave(self, visit: Visit, how: How) -> None:

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Row, delete, or_, select
 
 from contracts.events import BatchStored
 from contracts.formats.manifest import Manifest
-from services.tier_routing.adapters import desk, packs, settling, tables
+from services.tier_routing.adapters import commitment, desk, packs, settling, tables
+from services.tier_routing.adapters.commitment_tables import brought
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.domain import identity
 from services.tier_routing.domain.identity import Arrived, Claim, Known
@@ -36,6 +37,7 @@ def take_in(connection: Connection, at: Desk, arrived: Arrived) -> bool:
     else:
         packs.put(connection, at, row, decision, arrived.now)
     connection.execute(delete(tables.announced).where(tables.announced.c.batch_id == event.batch.batch_id))
+    commitment.arrived(connection, (each.name for each in claims), arrived.now)
     return True
 
 
@@ -85,13 +87,16 @@ def _claim(
 ) -> Known:
     """Claim what nobody has claimed, and tell what was known of the rest and of the names."""
     table = tables.claims
-    rows = [{"identity": each.identity, "name": each.name, "batch": number} for each in claims]
+    rows = [
+        {"identity": each.identity, "name": each.name, "batch": number, "sop_class": each.sop_class} for each in claims
+    ]
     desk.insert_new(connection, table, rows)
     identities, names = [each.identity for each in claims], [each.name for each in claims]
     held = table.join(tables.batches, tables.batches.c.number == table.c.batch)
     others = select(table.c.identity, table.c.name, tables.batches.c.batch_id).select_from(held)
     foreign = others.where(table.c.batch != number).order_by(table.c.batch.desc())
     owned = connection.execute(foreign.where(table.c.identity.in_(identities))).all()
+    desk.insert_new(connection, brought, [{"identity": row.identity, "batch": number} for row in owned])
     versions = connection.execute(foreign.where(table.c.name.in_(names), table.c.identity.not_in(identities))).all()
     return Known(
         owners={row.identity: row.batch_id for row in owned},

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, or_, select
 
 from contracts.events import BatchArchived, BatchSecured, CopyExpired, ProvenCopy
-from services.tier_routing.adapters import packs, tables, views
+from services.tier_routing.adapters import commitment, packs, tables, views
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.domain.ledger import Verdict, evaluate
 from services.tier_routing.domain.policy import EITHER, committed
@@ -61,6 +61,7 @@ def _tell_batch(
     if enough and batch.secured_plan != plan:
         _mark(connection, batch, secured=batch.secured or now, secured_plan=plan)
         _tell_secured(connection, at, batch, plan, verdicts)
+        commitment.secured(connection, batch.number, now)
     if all(verdict.archived for verdict in verdicts) and batch.archived_plan != plan:
         _mark(connection, batch, archived=batch.archived or now, archived_plan=plan)
         _tell_archived(connection, at, batch, plan, verdicts)

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection
 
 from contracts.events import (
     AssociationEnded,
+    CommitmentRequested,
     CopyDamaged,
     CopyFailed,
     CopyRemoved,
@@ -23,15 +24,13 @@ from contracts.events import (
     PackDeidentified,
     PackSealed,
 )
-from services.tier_routing.adapters import facts, intake, packs, reading, replanning, settling, sweeping
+from services.tier_routing.adapters import commitment, facts, intake, packs, reading, replanning, settling, sweeping
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.domain.given_up import GivenUp
 from services.tier_routing.domain.identity import Arrived
 from services.tier_routing.ports import Selection
 from shared.errors import CausewayError
 from shared.sql.database import Database
-
-T = TypeVar("T")
 
 log = structlog.get_logger("causeway.ledger")
 
@@ -68,6 +67,10 @@ class SqlLedger:
         else:
             _HEARD[type(event)](connection, self._desk, event, told)
 
+    async def ask(self, request: CommitmentRequested, now: datetime, traceparent: str | None) -> bool:
+        """Enter a request for storage commitment; False when it was there."""
+        return await self._database.run(lambda c: commitment.ask(c, request, now, traceparent))
+
     async def give_up(self, letter: GivenUp) -> None:
         """Take in a dead letter."""
         await self._database.run(lambda connection: facts.hear_dead_letter(connection, letter))
@@ -83,6 +86,11 @@ class SqlLedger:
         late = await self._database.read(lambda connection: sweeping.due(connection, limits, now))
         told = await self._each(late, lambda c, number: sweeping.sweep_pack(c, self._desk, number, now))
         return told + await self._database.run(lambda c: sweeping.tell_lost(c, self._desk, now))
+
+    async def decide_commitments(self, now: datetime) -> int:
+        """Look at the requests for storage commitment that may be decided; how many were."""
+        due = await self._database.read(lambda connection: commitment.due(connection, now))
+        return await self._each(due, lambda c, number: commitment.look(c, self._desk, number, now))
 
     async def end_retention(self, now: datetime) -> int:
         """Let go of the copies whose retention is over; of how many packs."""
@@ -112,6 +120,10 @@ class SqlLedger:
     async def summary(self, now: datetime) -> dict[str, Any]:
         """How much of what is here."""
         return await self._database.read(lambda c: reading.summary(c, self._desk.policy.overdue, now))
+
+    async def commitments(self) -> dict[str, Any]:
+        """The requests for storage commitment."""
+        return await self._database.read(commitment.listing)
 
     def _selected(self, connection: Connection, selection: Selection) -> list[int]:
         if selection.everything:

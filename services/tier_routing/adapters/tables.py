@@ -53,6 +53,8 @@ claims = Table(
     Column("identity", LargeBinary(16), primary_key=True),
     Column("name", LargeBinary(16), nullable=False, index=True),
     Column("batch", _NUMBER, nullable=False),
+    # 8 bytes that stand for the SOP Class UID; null where an older version of this code claimed.
+    Column("sop_class", LargeBinary(8)),
 )
 
 studies = Table(

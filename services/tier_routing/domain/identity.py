@@ -26,10 +26,14 @@ class Arrived:
 
 @dataclass(frozen=True, order=True)
 class Claim:
-    """An instance's identity: 16 bytes for all that it is, 16 bytes for its name (SOP Instance UID) alone."""
+    """An instance's identity: 16 bytes for all that it is, 16 bytes for its name (SOP Instance UID) alone.
+
+    Its SOP class (``class_hash``) is said beside and tells no claim from another.
+    """
 
     identity: bytes
     name: bytes
+    sop_class: bytes | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,18 @@ def uid_hash(uid: str) -> bytes:
     return _hash(uid)
 
 
+def class_hash(sop_class: str) -> bytes:
+    """8 bytes that stand for a SOP Class UID."""
+    return _hash(sop_class)[:8]
+
+
 def claim_of(instance: Instance) -> Claim:
     """The claim of an instance: its identity is (SOP Instance UID, data set digest, transfer syntax)."""
-    return Claim(identity=_hash(*instance.identity), name=_hash(instance.sop_instance_uid))
+    return Claim(
+        identity=_hash(*instance.identity),
+        name=_hash(instance.sop_instance_uid),
+        sop_class=class_hash(instance.sop_class_uid),
+    )
 
 
 def claims_of(instances: Iterable[Instance]) -> tuple[Claim, ...]:

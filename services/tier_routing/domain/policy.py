@@ -45,6 +45,15 @@ class OverdueLimits:
 
 
 @dataclass(frozen=True)
+class CommitmentLimits:
+    """After how long a request for storage commitment fails an instance that is not here, or of which it is disputed
+    which version is meant (``wait``), and one that is here but not secured (``secured``)."""
+
+    wait: timedelta = timedelta(minutes=15)
+    secured: timedelta = timedelta(days=3)
+
+
+@dataclass(frozen=True)
 class Decision:
     """What policy says about a batch: the rule that spoke, the copies, and the targets whose proof secures it.
 
@@ -87,6 +96,7 @@ class Policy:
     digest: str
     pack: PackTimings = field(default_factory=PackTimings)
     overdue: OverdueLimits = field(default_factory=OverdueLimits)
+    commitment: CommitmentLimits = field(default_factory=CommitmentLimits)
 
     def decide(self, *arrivals: Arrival) -> Decision:
         """The first rule, in the order of the file, that any instance of these batches matches speaks for all."""

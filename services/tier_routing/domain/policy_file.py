@@ -9,6 +9,7 @@ from contracts.events import PlannedCopy
 from services.tier_routing.domain.matching import Age, Match
 from services.tier_routing.domain.policy import (
     EITHER,
+    CommitmentLimits,
     Offer,
     OverdueLimits,
     PackTimings,
@@ -20,7 +21,7 @@ from services.tier_routing.domain.policy import (
 )
 from shared.yaml_lines import DocumentRefused, LineReader, Node, SequenceNode, compose, line_of
 
-_KEYS = ("format", "pack", "overdue", "jurisdictions", "commit_after", "rules", "default")
+_KEYS = ("format", "pack", "overdue", "commitment", "jurisdictions", "commit_after", "rules", "default")
 _FORMAT = "causeway.policy/1"
 _LISTS = ("modality", "body_part", "station_name", "source_ae", "order_priority")
 _DEFAULT_DOMAIN = "clinical"
@@ -62,8 +63,9 @@ class _PolicyReader(LineReader):
         placed = self._rules(keys)
         pack = self._pack(keys["pack"]) if "pack" in keys else PackTimings()
         overdue = self._overdue(keys["overdue"]) if "overdue" in keys else OverdueLimits()
+        limits = self._commitment(keys["commitment"]) if "commitment" in keys else CommitmentLimits()
         rules = tuple(place.rule for place in placed)
-        return Policy(rules=rules, digest=_digest(rules), pack=pack, overdue=overdue)
+        return Policy(rules=rules, digest=_digest(rules), pack=pack, overdue=overdue, commitment=limits)
 
     def _read_common(self, keys: Mapping[str, Node]) -> None:
         if "jurisdictions" in keys:
@@ -90,6 +92,13 @@ class _PolicyReader(LineReader):
         limits = OverdueLimits(**{key: self.duration(value, f"'{key}'") for key, value in keys.items()})
         if limits.repeat > limits.longest:
             self.refuse(node, "'repeat' is longer than 'longest'")
+        return limits
+
+    def _commitment(self, node: Node) -> CommitmentLimits:
+        keys = self.mapping(node, "'commitment'", ("wait", "secured"))
+        limits = CommitmentLimits(**{key: self.duration(value, f"'{key}'") for key, value in keys.items()})
+        if limits.wait > limits.secured:
+            self.refuse(node, "'wait' is longer than 'secured'")
         return limits
 
     def _rules(self, keys: Mapping[str, Node]) -> list[_Placed]:

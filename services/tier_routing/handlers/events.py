@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from contracts.events import BatchStored
+from contracts.events import BatchStored, CommitmentRequested
 from services.tier_routing.domain.given_up import given_up
 from services.tier_routing.domain.identity import Arrived
 from services.tier_routing.ports import Ledger, Manifests
@@ -35,6 +35,13 @@ class EventHandlers:
         )
         if not await self._ledger.take_in(arrived):
             log.info("batch-known", batch_id=event.batch.batch_id, study_ref=event.study_ref)
+
+    async def commitment_requested(self, received: Received[CommitmentRequested]) -> None:
+        """Enter a request for storage commitment; it is decided when its instances are secured, or late."""
+        request = received.data
+        traceparent = current_traceparent() or received.traceparent
+        if not await self._ledger.ask(request, self._clock(), traceparent):
+            log.info("commitment-known", ref=request.commitment_id)
 
     async def heard(self, received: Received[Any]) -> None:
         """Take in a fact about an association, an order, a pack or a copy."""

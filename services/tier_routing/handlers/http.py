@@ -29,6 +29,7 @@ class HttpHandlers:
         return (
             Route("/api/overdue", self.overdue),
             Route("/api/summary", self.summary),
+            Route("/api/commitments", self.commitments),
             Route("/api/ledger/{of}", self.ledger),
             Route("/api/replan", self.replan, methods=["POST"]),
         )
@@ -42,6 +43,12 @@ class HttpHandlers:
     async def summary(self, request: Request) -> Response:
         """Counts of batches, packs and copies."""
         return JSONResponse(await self._questions.summary(self._clock()))
+
+    async def commitments(self, request: Request) -> Response:
+        """The requests for storage commitment: how many, and which wait."""
+        found = await self._questions.commitments()
+        self._access(request, "commitments", count=len(found["waiting"]))
+        return JSONResponse(found)
 
     async def ledger(self, request: Request) -> Response:
         """The packs of a batch (by its id) or of a study (by its UID): plan, proofs and history."""

@@ -30,6 +30,10 @@ class Timers:
         """Find what is overdue and start it again, for ever."""
         await self._for_ever("overdue-found", self._clockwork.sweep, self._sweep_every)
 
+    async def decide_commitments(self) -> None:
+        """Decide on requests for storage commitment, for ever."""
+        await self._for_ever("commitments-decided", self._clockwork.decide_commitments, self._pack_every)
+
     async def end_retention(self) -> None:
         """Let go of what is past its retention, for ever."""
         await self._for_ever("retention-ended", self._clockwork.end_retention, self._sweep_every)

@@ -77,8 +77,15 @@ def test_private_and_future_classes_are_taken(sop_class: str) -> None:
 )
 def test_other_services_and_other_uids_are_not_storage(uid: str) -> None:
     assert not is_storage(uid)
-    if uid != str(Verification):
+    if uid not in (str(Verification), str(StorageCommitmentPushModel)):
         assert decide(Proposal(1, uid, (IMPLICIT,))).result == ABSTRACT_SYNTAX_NOT_SUPPORTED
+
+
+def test_storage_commitment_is_accepted_in_what_is_read_without_inflating() -> None:
+    proposal = Proposal(1, str(StorageCommitmentPushModel), (DEFLATED, RLE, IMPLICIT))
+    assert decide(proposal).transfer_syntax == IMPLICIT
+    only = Proposal(1, str(StorageCommitmentPushModel), (DEFLATED, RLE))
+    assert decide(only).result == TRANSFER_SYNTAXES_NOT_SUPPORTED
 
 
 def test_verification_is_accepted() -> None:

@@ -94,13 +94,13 @@ def test_others_are_rejected_or_strangers() -> None:
         (registry("{ae_title: A, addresses: '::1'}").peers[0], {CT, PRIVATE, UNKNOWN}),
         (registry("{ae_title: A, addresses: '::1', sop_classes: standard}").peers[0], {CT}),
         (
-            registry(f"{{ae_title: A, addresses: '::1', sop_classes: [{PRIVATE}, 1.2.840.10008.1.20.1]}}").peers[0],
+            registry(f"{{ae_title: A, addresses: '::1', sop_classes: [{PRIVATE}, 1.2.840.10008.1.20.2]}}").peers[0],
             {PRIVATE},
         ),
     ],
 )
 def test_private_and_unknown_classes_are_taken_of_registered_peers_only(peer: Peer, taken: set[str]) -> None:
-    asked = (CT, PRIVATE, UNKNOWN, "1.2.840.10008.1.20.1", "1.2.840.10008.5.1.4.1.2.1.1")
+    asked = (CT, PRIVATE, UNKNOWN, "1.2.840.10008.1.20.2", "1.2.840.10008.5.1.4.1.2.1.1")
     assert {uid for uid in asked if decide(Proposal(1, uid, ("1.2.840.10008.1.2",)), peer.takes).result == 0} == taken
 
 

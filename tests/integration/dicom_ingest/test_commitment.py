@@ -1,0 +1,131 @@
+"""Storage commitment between real peers: N-ACTION in, an event, a decision, N-EVENT-REPORT out (PS3.4 annex J)."""
+
+import asyncio
+import queue
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydicom import Dataset
+from pydicom.uid import generate_uid
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import CTImageStorage, StorageCommitmentPushModel
+
+from contracts.events import CommitmentDecided, CommitmentRequested, Outcome
+from tests.integration.dicom_ingest.site import RECEIVERS, IngestSite
+from tests.support.services import publisher
+
+WELL_KNOWN = "1.2.840.10008.1.20.1.1"
+both = pytest.mark.parametrize("site", RECEIVERS, indirect=True)
+
+
+class Modality:
+    """Asks for commitment, and hears of it on whatever association it is told."""
+
+    def __init__(self, site: IngestSite, port: int = 0) -> None:
+        self.site, self.port = site, port
+        self.reports: queue.Queue[tuple[int, Dataset]] = queue.Queue()
+        self.status = 0x0000
+
+    def heard(self, event: evt.Event) -> tuple[int, None]:
+        self.reports.put((event.event_type, event.event_information))
+        return self.status, None
+
+    @contextmanager
+    def association(self, *more: Any) -> Iterator[Any]:
+        entity = AE("CT1")
+        for context in (StorageCommitmentPushModel, *more):
+            entity.add_requested_context(context)
+        handlers = [(evt.EVT_N_EVENT_REPORT, self.heard)]
+        association = entity.associate("127.0.0.1", self.site.port, ae_title="CAUSEWAY", evt_handlers=handlers)
+        assert association.is_established
+        yield association
+        association.release()
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        entity = AE("CT1")
+        entity.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
+        server = entity.start_server(
+            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self.heard)]
+        )
+        yield
+        server.shutdown()
+
+    def ask(self, *uids: str, transaction: str, association: Any = None) -> int:
+        if association is None:
+            with self.association() as own:
+                return ask(own, *uids, transaction=transaction)
+        return ask(association, *uids, transaction=transaction)
+
+    async def report(self, timeout: float = 10) -> tuple[int, Dataset]:
+        return await asyncio.to_thread(self.reports.get, timeout=timeout)
+
+
+def action(*uids: str, transaction: str) -> Dataset:
+    asked = Dataset()
+    asked.TransactionUID = transaction
+    asked.ReferencedSOPSequence = []
+    for uid in uids:
+        item = Dataset()
+        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = CTImageStorage, uid
+        asked.ReferencedSOPSequence.append(item)
+    return asked
+
+
+def ask(association: Any, *uids: str, transaction: str, action_type: int = 1, instance: str = WELL_KNOWN) -> int:
+    status, _ = association.send_n_action(
+        action(*uids, transaction=transaction), action_type, StorageCommitmentPushModel, instance
+    )
+    return int(status.Status)
+
+
+async def requested(site: IngestSite, count: int = 1) -> list[CommitmentRequested]:
+    deadline = time.monotonic() + 10
+    while len(found := await site.events(CommitmentRequested)) < count:
+        assert time.monotonic() < deadline, site.log()[-2000:]
+        await asyncio.sleep(0.1)
+    return found
+
+
+async def decide(site: IngestSite, request: CommitmentRequested, **reasons: int) -> None:
+    """Tell what was decided: everything is committed but what has a reason, by the number of the instance."""
+    uids = [uid for each in request.referenced for uid in each.sop_instance_uids]
+    outcomes = [Outcome(sop_class_uid=CTImageStorage, reason=None, sop_instance_uids=tuple(uids[len(reasons) :]))]
+    for uid, reason in zip(uids, reasons.values(), strict=False):
+        outcomes.append(Outcome(sop_class_uid=CTImageStorage, reason=reason, sop_instance_uids=(uid,)))
+    values = request.model_dump(include={"commitment_id", "transaction_uid", "calling_ae", "called_ae", "requested"})
+    event = CommitmentDecided(
+        **values, outcomes=tuple(each for each in outcomes if each.sop_instance_uids), decided=datetime.now(UTC)
+    )
+    async with publisher(site.nats) as bus:
+        await bus.publish(event, id=f"decided-{request.commitment_id}")
+
+
+def named(items: Any) -> list[str]:
+    return [item.ReferencedSOPInstanceUID for item in items]
+
+
+@both
+async def test_a_request_is_told_and_reported_on_the_association_it_came_on(site: IngestSite) -> None:
+    site.start()
+    modality, uid, transaction = Modality(site), generate_uid(), generate_uid()
+    with modality.association() as association:
+        assert await asyncio.to_thread(ask, association, uid, transaction=transaction) == 0
+        (request,) = await requested(site)
+        assert (request.transaction_uid, request.calling_ae, request.called_ae) == (transaction, "CT1", "CAUSEWAY")
+        (referenced,) = request.referenced
+        assert (referenced.sop_class_uid, referenced.stored, referenced.sop_instance_uids) == (
+            CTImageStorage,
+            True,
+            (uid,),
+        )
+        await decide(site, request)
+        event_type, report = await modality.report()
+        assert (event_type, report.TransactionUID, named(report.ReferencedSOPSequence)) == (1, transaction, [uid])
+        assert "FailedSOPSequence" not in report
+        assert await asyncio.to_thread(ask, association, uid, transaction=generate_uid()) == 0, "it goes on"
+    assert uid not in site.log()
