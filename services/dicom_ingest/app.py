@@ -3,7 +3,9 @@
 import time
 
 from contracts.events import AssociationEnded, BatchArchived, BatchOverdue, BatchStored
+from contracts.events.commitment import CommitmentDecided, CommitmentRequested
 from services.dicom_ingest.adapters.archives import Archives
+from services.dicom_ingest.adapters.commitment_calls import reach
 from services.dicom_ingest.adapters.crash import CrashPoints
 from services.dicom_ingest.adapters.farewells import FarewellFiles
 from services.dicom_ingest.adapters.listener import Listener
@@ -15,6 +17,7 @@ from services.dicom_ingest.adapters.spool import Spool
 from services.dicom_ingest.adapters.stow import part_reader, stow_rules
 from services.dicom_ingest.config import Settings
 from services.dicom_ingest.domain.instance import Issuers
+from services.dicom_ingest.handlers.commitment_desk import CommitmentDesk
 from services.dicom_ingest.handlers.landed import Landed
 from services.dicom_ingest.handlers.landing import Landing
 from services.dicom_ingest.handlers.reception import Reception
@@ -30,9 +33,8 @@ def build(settings: Settings | None = None) -> Service:
     """The service, ready to run."""
     settings = settings or Settings()
     site_key, bus = SiteKey.load(settings.site_key_file), Bus(settings, "dicom_ingest")
-    crash = CrashPoints(settings.crash_at)
+    crash, store = CrashPoints(settings.crash_at), open_store(settings.landing_url)
     spool = Spool(settings.spool_dir, batch_rules(settings), crash, time.monotonic)
-    store = open_store(settings.landing_url)
     landing = Landing(
         store=store,
         put_file=Archives(store).put,
@@ -45,20 +47,20 @@ def build(settings: Settings | None = None) -> Service:
     landed = Landed(store=store, bus=bus, site_key=site_key)
     outbox = Outbox(spool=spool, land=landing.land, crash=crash, workers=settings.landing_workers)
     farewells = FarewellFiles(spool.directory, landing.association_ended)
-    room = DiskRoom(settings.spool_dir, settings.disk_reserve, settings.disk_factor, lambda: outbox.waiting_bytes)
+    room = DiskRoom(settings.spool_dir, settings.disk_reserve, settings.disk_factor, outbox.waiting)
     reception = Reception(spool=spool, room=room, farewells=farewells, site_key=site_key, largest=settings.largest)
+    desk = CommitmentDesk(reception=reception, bus=bus, reach=reach(settings), site_key=site_key)
+    decided = On(CommitmentDecided, desk.decided)
     attend = receiver(settings.dicom_receiver, spool.directory)
-    listener = Listener(listener_rules(settings), association_rules(settings), reception, attend)
+    listener = Listener(listener_rules(settings), association_rules(settings), desk, attend)
     stow = StowHandlers(reception=reception, rules=stow_rules(settings), read_parts=part_reader(settings))
-    status = StatusHandlers(
-        batches=spool.count_files, waiting_bytes=lambda: outbox.waiting_bytes, storage=settings.spool_storage
-    )
+    status = StatusHandlers(batches=spool.count_files, waiting_bytes=outbox.waiting, storage=settings.spool_storage)
     return Service(
         name="dicom_ingest",
         settings=settings,
         bus=bus,
-        consumes=(On(BatchArchived, landed.batch_archived), On(BatchOverdue, landed.batch_overdue)),
-        publishes=(BatchStored, AssociationEnded),
+        consumes=(On(BatchArchived, landed.batch_archived), On(BatchOverdue, landed.batch_overdue), decided),
+        publishes=(BatchStored, AssociationEnded, CommitmentRequested),
         stores=("spool", "landing"),
         starts=(spool.open, outbox.adopt),
         tasks=(
@@ -67,6 +69,7 @@ def build(settings: Settings | None = None) -> Service:
             Task("closing", outbox.run_closing),
             Task("landing", outbox.run_landing),
             Task("farewells", farewells.run),
+            Task("commitments", desk.run),
         ),
         routes=(*stow.routes(), *status.routes()),
         checks={"spool": spool.check, "disk": room.ready, "dicom": listener.ready},

@@ -6,12 +6,14 @@ and knows neither deadlines nor caps (docs/adr/0006-own-association-loop.md).
 
 import contextlib
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from services.dicom_ingest.adapters import greeting as greetings
 from services.dicom_ingest.adapters import pdus
+from services.dicom_ingest.adapters.commitment_line import LOOK_EVERY, Line
 from services.dicom_ingest.adapters.greeting import Refusal, TurnedAway
 from services.dicom_ingest.adapters.pacing import Paces
 from services.dicom_ingest.adapters.pdus import BadPdu, Fragment, PduLimits, PduStream, PeerLost, PeerTooSlow
@@ -56,6 +58,7 @@ class Association:
         self._request_context = 0
         self._incoming: Incoming | None = None
         self._failure: CausewayError | None = None
+        self._line: Line | None = None
 
     def refuse(self, refusal: Refusal) -> None:
         """Hear the greeting and turn it down."""
@@ -138,11 +141,13 @@ class Association:
         finally:
             if self._incoming is not None:
                 self._incoming.abandon()
+            if self._line is not None:
+                self._line.close()
             self._reception.leave(visit, how)
 
     def _converse(self, visit: Visit) -> How:
         while True:
-            kind, body = self._stream.next(visit.peer.idle or self._rules.idle)
+            kind, body = self._next(visit.peer.idle or self._rules.idle)
             if kind == pdus.P_DATA_TF:
                 for fragment in pdus.fragments(body):
                     self._take(visit, fragment)
@@ -154,6 +159,19 @@ class Association:
                 return "aborted"
             else:
                 raise BadPdu("unexpected-pdu", 2)
+
+    def _next(self, idle: float) -> tuple[int, memoryview]:
+        """The next PDU; where a commitment was asked for, a report may have to be sent before it comes."""
+        deadline = time.monotonic() + idle
+        while self._line is not None and time.monotonic() < deadline:
+            for pdu in self._line.pdus(self._longest_reply):
+                self._socket.sendall(pdu)
+            try:
+                return self._stream.next(LOOK_EVERY)
+            except PeerTooSlow as slow:
+                if slow.reason != "idle":
+                    raise
+        return self._stream.next(max(0.0, deadline - time.monotonic()))
 
     def _take(self, visit: Visit, fragment: Fragment) -> None:
         if fragment.context_id not in self._contexts:
@@ -177,6 +195,8 @@ class Association:
         if request.has_data_set:
             self._request = request
             self._open(visit, request)
+        elif request.is_response:
+            self._answered(request)
         elif request.field != dimse.C_CANCEL:
             self._reply(request, self._status_without_data(request, fragment.context_id))
 
@@ -188,12 +208,24 @@ class Association:
     def _open(self, visit: Visit, request: Command) -> None:
         context = self._contexts[self._request_context]
         self._failure = None
-        if request.field != dimse.C_STORE:
-            self._failure = InstanceRefused("unrecognized-operation", dimse.UNRECOGNIZED_OPERATION)
-            return
-        with self._failing():
-            incoming = self._reception.store(visit, request, context.abstract_syntax, context.transfer_syntax)
-            self._incoming = self._rules.paces.keep(visit.peer, incoming)
+        if not request.is_response:
+            with self._failing():
+                self._incoming = self._begin(visit, request, context)
+
+    def _begin(self, visit: Visit, request: Command, context: Decision) -> Incoming:
+        if request.field == dimse.C_STORE:
+            stored = self._reception.store(visit, request, context.abstract_syntax, context.transfer_syntax)
+            return self._rules.paces.keep(visit.peer, stored)
+        if request.field != dimse.N_ACTION:
+            raise InstanceRefused("unrecognized-operation", dimse.UNRECOGNIZED_OPERATION)
+        line = self._line or Line(context.context_id, context.transfer_syntax)
+        asked = self._reception.ask(visit, request, context.abstract_syntax, context.transfer_syntax, line)
+        self._line = line
+        return asked
+
+    def _answered(self, response: Command) -> None:
+        if self._line is not None:
+            self._line.answered(response.responded_to, response.status)
 
     def _take_data(self, visit: Visit, fragment: Fragment) -> None:
         """Pass the bytes on; after a failure the rest is heard out and dropped, so that the answer can be given."""
@@ -208,11 +240,15 @@ class Association:
             with self._failing():
                 self._incoming.commit()
         self._incoming = self._request = None
-        if self._failure is None:
+        if request.is_response:
+            self._answered(request)
+        elif self._failure is None:
             self._reply(request, dimse.SUCCESS)
-            return
-        visit.refused += 1
-        told = self._failure
+        else:
+            self._refuse(visit, request, self._failure)
+
+    def _refuse(self, visit: Visit, request: Command, told: CausewayError) -> None:
+        visit.refused += request.field == dimse.C_STORE
         status = told.status if isinstance(told, InstanceRefused) else answer(told).dicom
         self._reply(request, status, told.reason)
 

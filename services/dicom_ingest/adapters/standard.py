@@ -6,7 +6,9 @@ choice of transfer syntaxes (PS3.8 sections 7 and 9.3).
 
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +17,21 @@ from pynetdicom import AE, _config, evt
 from pynetdicom.acse import ACSE
 from pynetdicom.association import MODE_ACCEPTOR
 from pynetdicom.association import Association as Reactor
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT
 from pynetdicom.presentation import build_context
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AddressInformation
 
 from services.dicom_ingest.adapters.association import Association, AssociationRules
 from services.dicom_ingest.adapters.capped_socket import CappedSocket
+from services.dicom_ingest.adapters.commitment_line import Line
 from services.dicom_ingest.adapters.greeting import Refusal, TurnedAway
 from services.dicom_ingest.adapters.tls_peer import certificate_of
 from services.dicom_ingest.domain import command as dimse
 from services.dicom_ingest.domain import part10
 from services.dicom_ingest.domain.command import Command, InstanceRefused
-from services.dicom_ingest.domain.negotiation import ACCEPTED, Decision, Proposal, decide, is_identifier
+from services.dicom_ingest.domain.commitment import WELL_KNOWN_INSTANCE
+from services.dicom_ingest.domain.negotiation import ACCEPTED, COMMITMENT, Decision, Proposal, decide, is_identifier
 from services.dicom_ingest.domain.peers import ANYBODY, Caller, Peer
 from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.ports import How, Receiver
@@ -77,6 +81,8 @@ class StandardAssociation:
         finally:
             if self._entered is not None:
                 self._rules.door.leave(self._entered)
+            if reactor.line is not None:
+                reactor.line.close()
             if self.visit is not None:
                 self._reception.leave(self.visit, _how(reactor, capped))
 
@@ -114,6 +120,25 @@ class StandardAssociation:
             response.Status = error.status if isinstance(error, InstanceRefused) else answer(error).dicom
             response.ErrorComment = error.reason
         return response
+
+    def ask(self, event: evt.Event) -> tuple[int, None]:
+        """Make a request for commitment durable and answer."""
+        request, context = event.request, event.context
+        sop_class, sop_instance = str(request.RequestedSOPClassUID), str(request.RequestedSOPInstanceUID)
+        command = Command(dimse.N_ACTION, request.MessageID, sop_class, sop_instance, True, request.ActionTypeID)
+        try:
+            if self.visit is None:
+                raise InstanceRefused("no-association", dimse.CANNOT_UNDERSTAND)
+            line = event.assoc.line or Line(context.context_id, str(context.transfer_syntax), event.assoc.report)
+            incoming = self._reception.ask(
+                self.visit, command, str(context.abstract_syntax), str(context.transfer_syntax), line
+            )
+            event.assoc.line = line
+            incoming.write(memoryview(request.ActionInformation.getvalue() if request.ActionInformation else b""))
+            incoming.commit()
+        except CausewayError as error:
+            return (error.status if isinstance(error, InstanceRefused) else answer(error).dicom), None
+        return dimse.SUCCESS, None
 
     def _take(self, command: Command, abstract_syntax: str, transfer_syntax: str, path: Path) -> None:
         if self.visit is None:
@@ -168,11 +193,35 @@ class _Reactor(Reactor):
         self.acceptor.implementation_version_name = entity.implementation_version_name
         self.acceptor.address_info = self.requestor.address_info = AddressInformation("127.0.0.1", 0)
         self._server = None
+        self.line: Line | None = None
+        self._send, self._sending = self.dimse.send_msg, threading.Lock()
+        self.dimse.send_msg = self._send_whole
         self.bind(evt.EVT_C_STORE, host.store)
+        self.bind(evt.EVT_N_ACTION, host.ask)
+
+    def report(self) -> None:
+        """Send what the line has to tell, on the thread that tells it."""
+        line = self.line
+        if line is None:
+            return
+        for report in line.take():
+            request = N_EVENT_REPORT()
+            request.MessageID, request.EventTypeID = report.message_id, report.event_type
+            request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = COMMITMENT, WELL_KNOWN_INSTANCE
+            request.EventInformation = BytesIO(report.information)
+            self.dimse.send_msg(request, line.context_id)
+
+    def _send_whole(self, primitive: Any, context_id: int) -> None:
+        """The fragments of two messages must not mingle (PS3.8 annex E)."""
+        with self._sending:
+            self._send(primitive, context_id)
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
         context = self._accepted_cx.get(context_id)
-        if isinstance(msg, C_STORE) and context is not None and msg.is_valid_request:
+        if isinstance(msg, N_EVENT_REPORT) and msg.MessageIDBeingRespondedTo is not None:
+            if self.line is not None:
+                self.line.answered(msg.MessageIDBeingRespondedTo, msg.Status or 0)
+        elif isinstance(msg, C_STORE) and context is not None and msg.is_valid_request:
             StorageServiceClass(self).SCP(msg, context)
         else:
             super()._serve_request(msg, context_id)
