@@ -30,6 +30,7 @@ from shared.storage.port import (
     check_range,
     check_value,
     digest,
+    digest_of_file,
 )
 
 _READ = 4 * CHUNK  # one hop to a thread moves this much of a stream
@@ -107,7 +108,7 @@ class FilesystemStore:
         check_value(key, data, sha256)
         path = self._root / key
         if os.path.lexists(path):
-            self._compare(key, data)
+            self._compare(key, digest(data), len(data))
             return
         self._ensure(self._staging)
         self._sweep()
@@ -116,7 +117,7 @@ class FilesystemStore:
             _write(staged, data, sha256)
             self._link(staged, path)
         except (FileExistsError, NotADirectoryError):
-            self._compare(key, data)
+            self._compare(key, digest(data), len(data))
         finally:
             staged.unlink(missing_ok=True)
 
@@ -126,7 +127,7 @@ class FilesystemStore:
         try:
             self._link(path, self._root / key)
         except FileExistsError:
-            self._compare(key, path.read_bytes())
+            self._compare(key, digest_of_file(path), path.stat().st_size)
         except OSError as error:
             if error.errno not in _NO_LINK:
                 raise
@@ -162,11 +163,11 @@ class FilesystemStore:
             self._durable.clear()
         self._durable.add(folder)
 
-    def _compare(self, key: str, data: Bytes) -> None:
+    def _compare(self, key: str, sha256: str, size: int) -> None:
         """Quiet when the same bytes lie at ``key``; durable too, whoever wrote them and died before the last fsync."""
         path = self._root / key
         with contextlib.suppress(*_ABSENT):
-            if path.stat().st_size == len(data) and digest(path.read_bytes()) == digest(data):
+            if path.stat().st_size == size and digest_of_file(path) == sha256:
                 _sync_folder(path.parent)
                 return
         raise BlobExists(key)

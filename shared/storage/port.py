@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from shared.storage.errors import BadKey, BlobCorrupt, BlobTooLarge
@@ -101,3 +102,9 @@ def check_value(key: str, data: Bytes, sha256: str | None) -> None:
 def digest(data: Bytes) -> str:
     """SHA-256 in lower-case hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def digest_of_file(path: Path) -> str:
+    """SHA-256 of a file in lower-case hexadecimal; it is never in memory as a whole. OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

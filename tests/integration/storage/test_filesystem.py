@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,18 @@ async def test_a_flipped_byte_is_other_bytes(root):
     (root / "a").write_bytes(b"goud")
     with pytest.raises(BlobExists):
         await store.put("a", b"good")
+
+
+async def test_a_repeat_is_compared_without_a_second_value_in_memory(root):
+    """Two runs of one plan put the same 64 MiB, and memory is counted in such parts."""
+    store, value = FilesystemStore(root), bytes(32 * 1024 * 1024)
+    await store.put("a", value)
+    tracemalloc.start()
+    try:
+        await store.put("a", value)
+        assert tracemalloc.get_traced_memory()[1] < 4 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
 
 
 async def test_removes_emptied_folders(root):
