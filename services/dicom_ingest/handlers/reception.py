@@ -1,5 +1,6 @@
 """Arrivals over DICOM: an association, an instance, the association's end. Called on the association's own thread."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from opentelemetry.context import Context
@@ -37,12 +38,15 @@ def batch_trace(visit: Visit) -> str | None:
 class Reception:
     """Makes instances durable before they are acknowledged."""
 
-    def __init__(self, *, spool: Spool, room: Room, farewells: Farewells, site_key: SiteKey, max_instance: int) -> None:
+    def __init__(
+        self, *, spool: Spool, room: Room, farewells: Farewells, site_key: SiteKey, largest: Callable[[str], int]
+    ) -> None:
+        """``largest`` is the largest data set that is taken of a SOP class, bytes."""
         self._spool = spool
         self._room = room
         self._farewells = farewells
         self._site_key = site_key
-        self._max_instance = max_instance
+        self._largest = largest
         self._spans: dict[str, Span] = {}
 
     def arrive(self, visit: Visit) -> None:
@@ -60,7 +64,7 @@ class Reception:
             raise InstanceRefused("other-sop-class", DATA_SET_MISMATCH)
         self._room.check()
         arrival = _arrival(visit, command, transfer_syntax)
-        return Incoming(self._spool, self._room, visit, arrival, self._max_instance)
+        return Incoming(self._spool, self._room, visit, arrival, self._largest(command.sop_class))
 
     def leave(self, visit: Visit, how: How) -> None:
         """The association is over; one that only said hello is nobody's news."""

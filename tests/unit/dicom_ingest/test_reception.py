@@ -23,7 +23,7 @@ class Hall:
     def __init__(self, max_instance: int = 1 << 30) -> None:
         self.spool, self.room, self.farewells = FakeSpool(), FakeRoom(), FakeFarewells()
         self.reception = Reception(
-            spool=self.spool, room=self.room, farewells=self.farewells, site_key=KEY, max_instance=max_instance
+            spool=self.spool, room=self.room, farewells=self.farewells, site_key=KEY, largest=lambda _: max_instance
         )
         self.visit = Visit("CT1", "CW", "10.0.0.1")
         self.reception.arrive(self.visit)

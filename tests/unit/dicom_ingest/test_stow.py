@@ -58,7 +58,7 @@ def hall() -> tuple[Reception, FakeSpool, FakeRoom]:
     """A reception with fakes."""
     spool, room = FakeSpool(), FakeRoom()
     reception = Reception(
-        spool=spool, room=room, farewells=FakeFarewells(), site_key=SiteKey(bytes(32)), max_instance=1 << 20
+        spool=spool, room=room, farewells=FakeFarewells(), site_key=SiteKey(bytes(32)), largest=lambda _: 1 << 20
     )
     return reception, spool, room
 
