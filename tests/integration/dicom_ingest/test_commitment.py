@@ -16,6 +16,8 @@ from pynetdicom.sop_class import CTImageStorage, StorageCommitmentPushModel
 
 from contracts.events import CommitmentDecided, CommitmentRequested, Outcome
 from tests.integration.dicom_ingest.site import RECEIVERS, IngestSite
+from tests.support.instances import make_instances
+from tests.support.ports import free_ports
 from tests.support.services import publisher
 
 WELL_KNOWN = "1.2.840.10008.1.20.1.1"
@@ -102,7 +104,7 @@ async def decide(site: IngestSite, request: CommitmentRequested, **reasons: int)
         **values, outcomes=tuple(each for each in outcomes if each.sop_instance_uids), decided=datetime.now(UTC)
     )
     async with publisher(site.nats) as bus:
-        await bus.publish(event, id=f"decided-{request.commitment_id}")
+        await bus.publish(event, id=f"decided-{request.commitment_id}-{time.monotonic()}")
 
 
 def named(items: Any) -> list[str]:
@@ -129,3 +131,106 @@ async def test_a_request_is_told_and_reported_on_the_association_it_came_on(site
         assert "FailedSOPSequence" not in report
         assert await asyncio.to_thread(ask, association, uid, transaction=generate_uid()) == 0, "it goes on"
     assert uid not in site.log()
+
+
+@both
+async def test_two_thousand_instances_are_asked_for_and_reported_whole(site: IngestSite) -> None:
+    site.start()
+    modality, uids = Modality(site), [generate_uid() for _ in range(2000)]
+    with modality.association() as association:
+        assert await asyncio.to_thread(ask, association, *uids, transaction=generate_uid()) == 0
+        (request,) = await requested(site)
+        await decide(site, request, first=0x0112, second=0x0213)
+        event_type, report = await modality.report()
+    assert event_type == 2
+    assert named(report.ReferencedSOPSequence) == uids[2:]
+    assert named(report.FailedSOPSequence) == uids[:2]
+    assert [item.FailureReason for item in report.FailedSOPSequence] == [0x0112, 0x0213]
+
+
+@both
+async def test_what_is_no_request_for_commitment_is_refused_with_the_reason(site: IngestSite) -> None:
+    site.start()
+    uid, transaction = generate_uid(), generate_uid()
+    with Modality(site).association(CTImageStorage) as association:
+        assert ask(association, uid, transaction=transaction, action_type=2) == 0x0123
+        assert ask(association, uid, transaction=transaction, instance="1.2.3") == 0x0112
+        assert ask(association, transaction=transaction) == 0x0115, "no instance"
+        assert ask(association, uid, transaction="") == 0x0115, "no transaction"
+        assert association.send_c_store(make_instances(1)[0]).Status == 0, "instances come on the same association"
+        assert ask(association, uid, transaction=transaction) == 0
+    (request,) = await requested(site)
+    assert request.transaction_uid == transaction
+
+
+async def test_a_peer_that_hung_up_is_called_again_and_again_and_a_restart_forgets_nothing(site: IngestSite) -> None:
+    (port,) = free_ports(1)
+    settings = {"commitment_callbacks": f"CT1=127.0.0.1:{port}"}
+    site.start(**settings)
+    modality, uid, transaction = Modality(site, port), generate_uid(), generate_uid()
+    assert await asyncio.to_thread(modality.ask, uid, transaction=transaction) == 0
+    (request,) = await requested(site)
+    await decide(site, request)
+    deadline = time.monotonic() + 10
+    while not (vain := site.logged("commitment-not-reported")):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    assert vain[0]["reason"] == "peer-not-reached"
+    assert site.process is not None
+    site.process.kill()
+    with modality.listening():
+        site.start(**settings)
+        event_type, report = await modality.report()
+        assert (event_type, report.TransactionUID, named(report.ReferencedSOPSequence)) == (1, transaction, [uid])
+        await until(lambda: [*site.spool.glob("commitments/*.reported")])
+        await decide(site, request)
+        assert await asyncio.to_thread(modality.ask, uid, transaction=transaction) == 0
+        await modality.report()
+    assert len(await site.events(CommitmentRequested)) == 1, "what was answered is not asked for again"
+
+
+async def test_a_request_that_was_acknowledged_is_told_after_a_kill(site: IngestSite) -> None:
+    site.start()
+    folder = site.spool / "commitments"
+    transaction = generate_uid()
+    assert await asyncio.to_thread(Modality(site).ask, generate_uid(), transaction=transaction) == 0
+    assert site.process is not None
+    site.process.kill()
+    site.start()
+    (request,) = await requested(site)
+    site.process.kill()
+    asked = folder / f"{request.commitment_id}.asked"
+    asked.write_text(f"\n{request.model_dump_json()}")
+    site.start()
+    await until(lambda: not asked.exists())
+    assert len(await site.events(CommitmentRequested)) == 1, "the id is the same, so the stream has it once"
+
+
+async def test_a_peer_that_fails_for_the_moment_is_told_again(site: IngestSite) -> None:
+    site.start()
+    modality = Modality(site)
+    modality.status = 0x0110
+    with modality.association() as association:
+        assert await asyncio.to_thread(ask, association, generate_uid(), transaction=generate_uid()) == 0
+        (request,) = await requested(site)
+        await decide(site, request)
+        await modality.report()
+        modality.status = 0x0000
+        await modality.report()
+        await until(lambda: [*site.spool.glob("commitments/*.reported")])
+
+
+async def test_a_peer_that_is_never_reached_is_shown(site: IngestSite) -> None:
+    site.start(commitment_report_days=1 / 86_400)
+    assert await asyncio.to_thread(Modality(site).ask, generate_uid(), transaction=generate_uid()) == 0
+    (request,) = await requested(site)
+    await decide(site, request)
+    await until(lambda: site.logged("commitment-undelivered"))
+    assert [path.stem for path in site.spool.glob("commitments/*.undelivered")] == [request.commitment_id]
+
+
+async def until(reached: Any, timeout: float = 10) -> None:
+    deadline = time.monotonic() + timeout
+    while not reached():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
