@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from cli.setup.certificates import Authority
 from contracts.events import ForwardDelivered, ForwardFailed
-from tests.integration.forwarding.site import ForwardingSite, dicom_file, eventually, listens
+from tests.integration.forwarding.site import ForwardingSite, StoreScp, dicom_file, eventually, expected, listens
 from tests.support.ports import free_ports
 from tests.support.processes import ServerProcess
 
@@ -127,3 +128,29 @@ async def test_a_stow_service_has_every_file_whatever_it_said_first(site: Forwar
     assert (told.instances, told.warnings, stow.requests) == (3, 1, 6)
     assert [(one.sop_instance_uid, one.reason) for one in failed.undelivered] == [("2.25.2", "status-c000")]
     assert stow.parts == [data for number, (data, _) in enumerate(files) if number != 1]
+
+
+async def test_a_pacs_behind_tls_is_believed_by_its_certificate(
+    site: ForwardingSite, storescp: Callable[..., StoreScp], tmp_path: Path
+) -> None:
+    """One whose authority is not ours gets nothing, and is waited for."""
+    authority = Authority.create("hospital")
+    certificate, key = authority.issue("pacs", ("localhost", "127.0.0.1"))
+    for name, content in (("pacs.crt", certificate), ("pacs.key", key), ("ca.crt", authority.certificate)):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "other.crt").write_bytes(Authority.create("another").certificate)
+    pacs = storescp("pacs", None, "+xa", "-ic", "+tls", str(tmp_path / "pacs.key"), str(tmp_path / "pacs.crt"))
+    tls = {"ca_file": str(tmp_path / "ca.crt")}
+    strange = {"ca_file": str(tmp_path / "other.crt")}
+    site.destinations(pacs={"port": pacs.port, "tls": tls}, strange={"port": pacs.port, "tls": strange})
+    files = [dicom_file(number, size=200_000) for number in range(3)]
+    async with site.running():
+        await site.store(files)
+        await site.until(ForwardDelivered, 1)
+        await eventually(lambda: refuses(site))
+    assert pacs.data_sets() == expected(files)
+
+
+async def refuses(site: ForwardingSite) -> bool:
+    """Whether the connection to the other one was broken off by us."""
+    return bool((await site.row("strange"))["away"] == "tls-refused")
