@@ -15,6 +15,7 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom.uid import ExplicitVRLittleEndian
 
 from cli.dicom_files import Outgoing, examine, files_below
+from cli.embedded.router import build as build_router
 from contracts.events import AssociationEnded
 from services.dicom_ingest.domain.part10 import file_header
 from shared.observability.spans import read_spans
@@ -61,6 +62,13 @@ def files(count: int, **attributes: Any) -> list[bytes]:
     return [as_file(image) for image in make_instances(count, **attributes)]
 
 
+async def farewell(site: IngestSite) -> AssociationEnded:
+    """What is told of the end of the only request."""
+    await eventually(lambda: site.events(AssociationEnded))
+    (ended,) = await site.events(AssociationEnded)
+    return ended
+
+
 async def test_what_a_dicomweb_client_stores_lands_as_it_was_sent(site: IngestSite) -> None:
     images = make_instances(3)
     for image in images:
@@ -78,7 +86,7 @@ async def test_what_a_dicomweb_client_stores_lands_as_it_was_sent(site: IngestSi
     assert arrived == [data_set_of(as_file(image)) for image in images]
     assert batch.manifest.source is not None
     assert (batch.manifest.source.calling_ae, batch.manifest.source.called_ae) == ("loopback", "STOW-RS")
-    (ended,) = await site.events(AssociationEnded)
+    ended = await farewell(site)
     assert (ended.how, ended.stored, ended.refused) == ("released", 3, 0)
 
 
@@ -150,7 +158,26 @@ async def test_a_client_that_goes_away_leaves_what_was_committed_and_nothing_els
     await site.spool_is_empty()
     (batch,) = await site.landed(1)
     assert [batch.dataset(each) for each in batch.manifest.instances] == [data_set_of(one)]
-    (ended,) = await site.events(AssociationEnded)
+    ended = await farewell(site)
+    assert (ended.how, ended.stored, ended.refused) == ("lost", 1, 1)
+
+
+async def test_a_service_that_ends_waits_for_requests_and_then_cuts_them(site: IngestSite) -> None:
+    site.start(drain_grace=1)
+    one, two = files(2)
+    body = multipart(one, two)
+    with socket.create_connection(("127.0.0.1", site.http_port)) as client:
+        head = f"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nContent-Type: {KIND}\r\nContent-Length: {len(body)}"
+        client.sendall(head.encode() + b"\r\n\r\n" + body[: -len(two) // 2])
+        time.sleep(0.5)
+        begun = time.monotonic()
+        assert site.process is not None
+        site.process.stop()
+        assert 1 <= time.monotonic() - begun < 15
+    site.start()
+    (batch,) = await site.landed(1)
+    assert [batch.dataset(each) for each in batch.manifest.instances] == [data_set_of(one)]
+    ended = await farewell(site)
     assert (ended.how, ended.stored, ended.refused) == ("lost", 1, 1)
 
 
@@ -177,6 +204,28 @@ async def test_slow_clients_are_cut_and_hold_up_nobody(site: IngestSite) -> None
     assert post(site, multipart(one)).status_code == 200
     for client in slow:
         client.close()
+
+
+async def test_a_router_hands_requests_on_with_the_token_whose_holder_is_the_sender(site: IngestSite) -> None:
+    tokens = site.folder / "tokens"
+    tokens.write_text("scanner 0123456789abcdef01234567\n")
+    tokens.chmod(0o600)
+    site.start(http_token_file=tokens)
+    (one,) = files(1)
+    services = {"dicom_ingest": f"http://127.0.0.1:{site.http_port}", "catalog": "http://127.0.0.1:1"}
+    transport = httpx.ASGITransport(build_router(services))
+    async with httpx.AsyncClient(transport=transport, base_url="http://causeway", headers=PARTS) as client:
+        assert (await client.post("/dicom-web/studies", content=multipart(one))).status_code == 401
+        client.headers["Authorization"] = "Bearer 0123456789abcdef01234567"
+        answer = await client.post("/dicom-web/studies", content=multipart(one))
+        assert (answer.status_code, len(stored(answer))) == (200, 1)
+        assert answer.json()["00081190"]["Value"][0].startswith("http://causeway/dicom-web/studies/")
+        assert (await client.get("/dicom-web/studies")).status_code == 503, "the catalog's, which is not there"
+    (batch,) = await site.landed(1)
+    assert batch.manifest.source is not None
+    assert batch.manifest.source.calling_ae == "scanner"
+    assert [line["who"] for line in site.logged("store-request")] == ["scanner"]
+    assert len(site.logged("access-denied")) == 1
 
 
 def large_body(size: int) -> Iterator[bytes]:
