@@ -24,6 +24,9 @@ _DELIMITER = 8
 CUT_SHORT = "cut-short"
 #: The header breaks the standard; pydicom could read it.
 IRREGULAR_HEADER = "irregular-header"
+#: It begins like a program or a document and not like a data set.
+FOREIGN_MAGIC = "foreign-magic"
+_MAGICS = (b"MZ", b"\x7fELF", b"%PDF", b"%!")
 
 Header = dict[str, dict[str, Any]]
 #: ``load(offset, count)`` gives bytes of the data set, fewer at its end.
@@ -59,13 +62,14 @@ def read_header(load: Load, size: int, transfer_syntax: str, memory: Memory | No
 def _irregular(load: Load, size: int, transfer_syntax: str, error: Exception) -> Reading:
     """What a lenient reader makes of it; the pixels of such a data set are not told from its header."""
     reason = error.reason if isinstance(error, Malformed) else UNREADABLE
+    magic = (FOREIGN_MAGIC,) if bytes(load(0, min(size, 4))).startswith(_MAGICS) else ()
     try:
         if is_deflated(transfer_syntax) or reason.startswith("too-"):
             raise Malformed(reason)
         header = read_leniently(load(0, min(size, LENIENT_LIMIT)), transfer_syntax)
     except Malformed:
-        return Reading(None, reason, size, flags=(OPAQUE_HEADER,))
-    return Reading(header, None, size, flags=(IRREGULAR_HEADER,))
+        return Reading(None, reason, size, flags=(OPAQUE_HEADER, *magic))
+    return Reading(header, None, size, flags=(IRREGULAR_HEADER, *magic))
 
 
 def _inflated(deflated: bytes, size: int) -> bytes:

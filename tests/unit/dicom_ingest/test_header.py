@@ -136,6 +136,13 @@ def test_pixels_that_end_before_their_length_are_flagged() -> None:
     assert (reading.flags, reading.pixel_length, reading.pixels) == (("cut-short",), 3, None)
 
 
+@pytest.mark.parametrize("begins", [b"MZ\x90\0", b"\x7fELF", b"%PDF-1.7", b"%!PS"])
+def test_what_begins_like_a_program_or_a_document_is_stored_and_flagged(begins: bytes) -> None:
+    assert "foreign-magic" in read(begins + bytes(200), EXPLICIT).flags
+    (image,) = make_instances(1)
+    assert read(encode(image, EXPLICIT), EXPLICIT).flags == ()
+
+
 def test_a_value_of_many_gigabytes_is_skipped_not_read() -> None:
     head = element(0x00080060, b"CS", b"CT") + element(0x7FE00010, b"OW", b"", 0xF0000000)
     asked: list[int] = []
