@@ -1,4 +1,4 @@
-"""``causeway overdue``, ``replan`` and ``verify``: what is late, new plans, and proofs on demand."""
+"""``causeway overdue``, ``commitments``, ``replan`` and ``verify``: what is late, new plans, and proofs on demand."""
 
 from typing import Annotated
 
@@ -31,6 +31,20 @@ def overdue(data: Data = None, as_json: Json = False) -> None:
         for batch in found
     ]
     table("Overdue", ("study_ref", "batch", "waits for", "since", "run"), rows)
+
+
+def commitments(data: Data = None, as_json: Json = False) -> None:
+    """List requests for storage commitment that wait for their instances."""
+    try:
+        found = Api.of(site_of(data)).get("/api/commitments")
+    except ApiError as error:
+        fail(str(error))
+    if as_json:
+        emit_json(found)
+        return
+    rows = [(one["commitment_id"], one["instances"], one["since"]) for one in found["waiting"]]
+    table("Storage commitment", ("request", "instances", "since"), rows)
+    say(f"{found['decided']} of {found['requests']} decided, {found['failed_instances']} instances failed")
 
 
 def _waits(waiting: list[dict[str, str]]) -> str:

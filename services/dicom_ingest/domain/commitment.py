@@ -31,7 +31,7 @@ LONGEST_REQUEST = 4 * 1024 * 1024
 PROCESSING_FAILURE, NO_SUCH_INSTANCE, INVALID_ARGUMENT = 0x0110, 0x0112, 0x0115
 NO_SUCH_CLASS, NO_SUCH_ACTION, RESOURCE_LIMITATION = 0x0118, 0x0123, 0x0213
 
-_TRANSACTION, _REFERENCED = 0x00081195, 0x00081199
+_TRANSACTION, _REFERENCED, _CLASS, _INSTANCE = 0x00081195, 0x00081199, 0x00081150, 0x00081155
 _ITEM_TAGS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 
 
@@ -91,12 +91,13 @@ def _parse(data_set: bytes, transfer_syntax: str) -> Dataset:
 
 
 def _asked(found: Dataset) -> Asked:
-    named = ((str(item.ReferencedSOPClassUID), str(item.ReferencedSOPInstanceUID)) for item in _items(found))
-    return Asked(str(found.TransactionUID), tuple(dict.fromkeys(named)))
+    named = ((_uid(item, _CLASS), _uid(item, _INSTANCE)) for item in found[_REFERENCED].value)
+    return Asked(_uid(found, _TRANSACTION), tuple(dict.fromkeys(named)))
 
 
-def _items(found: Dataset) -> list[Dataset]:
-    return list(found.ReferencedSOPSequence)
+def _uid(found: Dataset, tag: int) -> str:
+    """As it was sent: pydicom's own conversion would warn, and print what it warns of."""
+    return bytes(found.get_item(tag).value or b"").rstrip(b"\0 ").decode("ascii")
 
 
 def _uids(asked: Asked) -> list[str]:
