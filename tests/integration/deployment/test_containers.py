@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
@@ -55,8 +56,9 @@ def archived(document: dict[str, Any]) -> bool:
     return bool(document["studies"]) and all(study["state"] == "archived" for study in document["studies"])
 
 
-def test_a_study_goes_from_c_store_to_proven_copies_in_both_clouds(site: Containers) -> None:
-    """Every service with its own login on the bus and in the database, its own secrets and no more."""
+@pytest.fixture(scope="module")
+def sent(site: Containers) -> list[Dataset]:
+    """The instances of an archived study."""
     instances = make_instances(5, study_uid=STUDY, seed=1)
     sender = AE(ae_title="CT")
     sender.add_requested_context(CTImageStorage)
@@ -65,7 +67,12 @@ def test_a_study_goes_from_c_store_to_proven_copies_in_both_clouds(site: Contain
     assert {association.send_c_store(instance).Status for instance in instances} == {0}
     association.release()
     wait_for(site, "/api/studies", archived)
-    where = wait_for(site, f"/api/where/{instances[0].SOPInstanceUID}", bool)
+    return instances
+
+
+def test_a_study_goes_from_c_store_to_proven_copies_in_both_clouds(site: Containers, sent: list[Dataset]) -> None:
+    """Every service with its own login on the bus and in the database, its own secrets and no more."""
+    where = wait_for(site, f"/api/where/{sent[0].SOPInstanceUID}", bool)
     (version,) = where["versions"]
     proven = {(copy["target"], copy["form"]) for copy in version["copies"] if copy["proven"]}
     assert proven == {
@@ -106,6 +113,7 @@ def test_provisioning_again_changes_nothing(site: Containers) -> None:
     assert site.ask("catalog", "/readyz").status_code == 200
 
 
+@pytest.mark.usefixtures("sent")
 def test_the_operators_command_works_on_it(site: Containers, tmp_path: Path) -> None:
     if not site.has_router:
         pytest.skip("no haproxy here")

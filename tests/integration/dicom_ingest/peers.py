@@ -1,7 +1,7 @@
 """Peers that break the rules, and pynetdicom as a well-behaved one."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pynetdicom import AE
@@ -44,7 +44,16 @@ def associate(port: int, called: str = "CAUSEWAY", **contexts: list[str]) -> Ass
     entity.add_requested_context(Verification)
     entity.add_requested_context(CTImageStorage, EXPLICIT)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
-    return entity.associate("127.0.0.1", port, ae_title=called)
+    return with_verdict(lambda: entity.associate("127.0.0.1", port, ae_title=called))
+
+
+def with_verdict(call: Callable[[], Association]) -> Association:
+    """An association that was answered: under load pynetdicom sometimes gives up before it has asked."""
+    for _ in range(3):
+        association = call()
+        if association.is_established or association.is_rejected or association.is_aborted:
+            break
+    return association
 
 
 def echoes(port: int) -> bool:

@@ -10,7 +10,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import CTImageStorage, Verification
 
-from tests.integration.dicom_ingest.peers import EXPLICIT
+from tests.integration.dicom_ingest.peers import EXPLICIT, with_verdict
 from tests.integration.dicom_ingest.site import RECEIVERS, IngestSite
 from tests.support.instances import make_instances
 
@@ -25,7 +25,7 @@ def call(port: int, ae_title: str, called: str = "CAUSEWAY") -> Association:
     for sop_class in (Verification, CTImageStorage, PRIVATE):
         entity.add_requested_context(sop_class, EXPLICIT)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
-    return entity.associate("127.0.0.1", port, ae_title=called)
+    return with_verdict(lambda: entity.associate("127.0.0.1", port, ae_title=called))
 
 
 def rejection(association: Association) -> tuple[int, int, int]:
