@@ -18,7 +18,7 @@ fi
 if [ "$#" -gt 0 ]; then
     exec .venv/bin/python -m pytest "$@"
 fi
-# Most of these wait for servers: more of them than there are processors.
-.venv/bin/python -m pytest -n 4 --dist loadgroup --ignore tests/e2e
+# Most of these wait for servers: one more at a time than there are processors.
+.venv/bin/python -m pytest -n 3 --dist loadgroup --ignore tests/e2e
 # The whole site has the machine to itself: nine services, three servers and a test would starve a second worker's.
 .venv/bin/python -m pytest tests/e2e
