@@ -11,6 +11,8 @@ from services.dicom_ingest.domain.records import Journal, NoRecord, Read, Record
 
 _CHUNK = 1024 * 1024
 DAMAGED = ".damaged"
+#: A data set that the standard receiver was still taking: nothing of it was acknowledged.
+RECEIVING = ".dcm"
 
 
 class SpooledBatch:
@@ -109,9 +111,9 @@ def may_hold(path: Path, study_uid: str) -> bool:
 
 
 def tidy(directory: Path) -> None:
-    """Remove what a process left that died while it closed or removed a batch."""
-    for draft in directory.glob(f"*{DRAFT}"):
-        draft.unlink(missing_ok=True)
+    """Remove what a process left that died while it received an instance, or closed or removed a batch."""
+    for unfinished in (*directory.glob(f"*{DRAFT}"), *directory.glob(f"*{RECEIVING}")):
+        unfinished.unlink(missing_ok=True)
     for closed in directory.glob(f"*{CLOSED}"):
         if not closed.with_suffix(BATCH).exists():
             closed.unlink(missing_ok=True)

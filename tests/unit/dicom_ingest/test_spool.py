@@ -11,7 +11,7 @@ import pytest
 
 from services.dicom_ingest.adapters.crash import CrashPoints
 from services.dicom_ingest.adapters.spool import Spool, release
-from services.dicom_ingest.adapters.spooled import SpooledBatch, adopt
+from services.dicom_ingest.adapters.spooled import SpooledBatch, adopt, tidy
 from services.dicom_ingest.domain.batches import BatchRules
 from services.dicom_ingest.domain.part10 import file_header
 from services.dicom_ingest.domain.records import JOURNAL_AT, Arrival
@@ -269,6 +269,14 @@ async def test_a_batch_whose_journal_cannot_be_read_is_kept_for_a_person(
     assert not path.exists()
     with path.with_suffix(".damaged").open("rb") as kept:
         assert b"acknowledged" * 1000 in kept.read(20_000)
+
+
+async def test_what_a_dead_process_was_still_receiving_is_removed(spool: Spool) -> None:
+    store(spool, b"acknowledged")
+    (spool.directory / "tmpx.dcm").write_bytes(b"half a data set, in plain")
+    tidy(spool.directory)
+    assert not list(spool.directory.glob("*.dcm"))
+    assert spool.count_files() == 1
 
 
 async def test_the_batches_of_one_study_are_counted_wherever_they_are(spool: Spool) -> None:
