@@ -79,6 +79,7 @@ class StandardAssociation:
             reactor.start()
             reactor.join()
         finally:
+            _forget_unfinished(reactor)
             if self._entered is not None:
                 self._rules.door.leave(self._entered)
             if reactor.line is not None:
@@ -153,6 +154,13 @@ class StandardAssociation:
         except BaseException:
             incoming.abandon()
             raise
+
+
+def _forget_unfinished(reactor: Reactor) -> None:
+    """pynetdicom removes the file of an instance that it handed over, not that of one that was cut off."""
+    path = getattr(reactor.dimse.message, "_data_set_path", None)
+    if path is not None:
+        Path(path).unlink(missing_ok=True)
 
 
 def _data_set(path: Path) -> Iterator[memoryview]:

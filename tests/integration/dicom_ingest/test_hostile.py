@@ -3,10 +3,13 @@
 import socket
 import time
 from contextlib import ExitStack
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from pynetdicom import AE
+from pynetdicom.dimse_messages import C_STORE_RQ
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import CTImageStorage, PatientRootQueryRetrieveInformationModelFind
 
 from tests.integration.dicom_ingest.peers import EXPLICIT, associate, connected, echoes, pdu, received
@@ -84,6 +87,16 @@ async def test_an_association_cut_in_the_middle_of_an_instance_leaves_nothing(si
     site.start()
     (image,) = make_instances(1, rows=512)
     association = associate(site.port)
+    request = C_STORE()
+    request.MessageID, request.Priority = 1, 2
+    request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
+    request.DataSet = BytesIO(bytes(100_000))
+    message = C_STORE_RQ()
+    message.primitive_to_message(request)
+    (context,) = (one for one in association.accepted_contexts if one.abstract_syntax == CTImageStorage)
+    for fragment in list(message.encode_msg(context.context_id, 16_382))[:3]:
+        association.dul.send_pdu(fragment)
+    time.sleep(0.5)
     connection: socket.socket = association.dul.socket.socket
     connection.shutdown(socket.SHUT_WR)
     association.abort()
@@ -92,6 +105,10 @@ async def test_an_association_cut_in_the_middle_of_an_instance_leaves_nothing(si
     association.release()
     (landed,) = await site.landed(1)
     assert landed.event.batch.instances == 1
+    deadline = time.monotonic() + 10
+    while left := list(site.spool.rglob("*.dcm")):
+        assert time.monotonic() < deadline, f"plain bytes of what was never acknowledged: {len(left)}"
+        time.sleep(0.1)
 
 
 async def test_an_unknown_called_title_is_rejected_for_good_where_titles_are_set(site: IngestSite) -> None:
