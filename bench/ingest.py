@@ -2,22 +2,24 @@
 
 dcmtk's dcmsend sends the same files to each in turn, over TCP_NODELAY. Ours runs as it does on a site: it digests,
 syncs each instance before it answers, and lands batches and tells the bus of them meanwhile; storescp does none of it.
+What the disk allows is measured beside them: the same bytes, written and synced one by one by threads that do no more.
 """
 
 import os
-import shutil
 import sys
 import tempfile
+import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import receivers
 from bench.receivers import Receiver
 from bench.senders import dcmsend
-from bench.support import median, result, series, table
+from bench.support import median, result, series, small, table
 
 ROUNDS = 3
 ASSOCIATIONS = (1, 4, 16)
@@ -25,6 +27,8 @@ ASSOCIATIONS = (1, 4, 16)
 STUDY = 1635
 #: Instances of the long run, and how many of them are sent between two looks at the clock.
 LONG, PORTION = 200_000, 10_000
+#: Seconds between two receivers: what a disk allows for a while is to be there for each of them.
+_REST = 2.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def main() -> int:
                     _turn(folder, load, associations, number, taking, rates, costs)
             _turn(folder, SHAPE, 1, number, running[:2], rates, costs)
         memory = running[0].memory()
-        tenths = _long_run(folder, running[0])
+        tenths = _long_run(running[0])
     _show(rates, costs, memory, tenths)
     return 0
 
@@ -77,32 +81,63 @@ def _turn(
 ) -> None:
     """One round: each receiver takes the same new files, in an order that changes."""
     order = running[number % len(running) :] + running[: number % len(running)]
-    with _new(folder, load, hash((load.name, associations, number)) % 2**31) as files:
+    with _new(load.write, hash((load.name, associations, number)) % 2**31) as files:
         for receiver in order:
-            os.sync()  # nobody is to pay for what another has left to be written
+            _settle_disk(folder)
             before = receiver.cpu()
             rates[load.name, associations, receiver.name].append(
                 len(files) / dcmsend(files, receiver.port, associations)
             )
             receiver.settle()
             costs[load.name, associations, receiver.name].append((receiver.cpu() - before) / len(files))
+        _settle_disk(folder)
+        rates[load.name, associations, "disk"].append(_disk(folder, files, associations))
+
+
+def _disk(folder: Path, files: list[Path], associations: int) -> float:
+    """The disk's own limit: instances/s when threads do nothing but write them, each synced before the next."""
+    contents = [path.read_bytes() for path in files]
+
+    def write(number: int) -> None:
+        handle = os.open(folder / f"limit-{number}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        at = 0
+        for content in contents[number::associations]:
+            at += os.pwrite(handle, content, at)
+            os.fdatasync(handle)
+        os.close(handle)
+
+    with ThreadPoolExecutor(associations) as pool:
+        begun = time.perf_counter()
+        list(pool.map(write, range(associations)))
+        taken = time.perf_counter() - begun
+    for number in range(associations):
+        (folder / f"limit-{number}").unlink()
+    return len(files) / taken
+
+
+def _settle_disk(folder: Path) -> None:
+    """Nobody is to pay for what another has left to be written, or left in the kernel's memory."""
+    os.sync()
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(handle)
+    time.sleep(_REST)
 
 
 @contextmanager
-def _new(folder: Path, load: Load, seed: int) -> Iterator[list[Path]]:
-    files = folder / f"files-{seed}"
-    files.mkdir()
-    try:
-        yield load.write(files, seed)
-    finally:
-        shutil.rmtree(files)
+def _new(write: Callable[[Path, int], list[Path]], seed: int) -> Iterator[list[Path]]:
+    """Files in memory where that can be: reading them is the sender's matter, and the disk is the receivers'."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as files:
+        yield write(Path(files), seed)
 
 
-def _long_run(folder: Path, ours: Receiver) -> list[float]:
+def _long_run(ours: Receiver) -> list[float]:
     """Instances/s in each tenth of a long run of small instances, over four associations."""
     rates = []
     for number in range(LONG // PORTION):
-        with _new(folder, Load("small", PORTION, 16), number) as files:
+        with _new(lambda folder, seed: small(folder, PORTION, seed), number) as files:
             rates.append(PORTION / dcmsend(files, ours.port, 4))
     per_tenth = len(rates) // 10
     return [median(rates[at : at + per_tenth]) for at in range(0, len(rates), per_tenth)]
@@ -112,7 +147,7 @@ def _show(rates: Figures, costs: Figures, memory: float, tenths: list[float]) ->
     """Tables, then the ratios."""
     print(f"\nC-STORE from dcmsend, medians of {ROUNDS} rounds: instances/s, and CPU ms per instance of the receiver\n")
     rows = [
-        (load, associations, receiver, median(found), 1000 * median(costs[load, associations, receiver]))
+        (load, associations, receiver, median(found), 1000 * median(costs.get((load, associations, receiver), [0.0])))
         for (load, associations, receiver), found in rates.items()
     ]
     table(("instances", "associations", "receiver", "instances/s", "CPU ms"), rows)
@@ -124,6 +159,7 @@ def _show(rates: Figures, costs: Figures, memory: float, tenths: list[float]) ->
 
     ratios = {f"orthanc_{count}": ratio(rates, CT, count, "orthanc") for count in ASSOCIATIONS}
     ratios["storescp_1"] = ratio(rates, CT, 1, "storescp")
+    ratios |= {f"disk_{count}": ratio(rates, CT, count, "disk") for count in ASSOCIATIONS}
     ratios["orthanc_1635"] = ratio(rates, SHAPE, 1, "orthanc")
     ratios["cpu_vs_pynetdicom"] = ratio(costs, CT, 1, "pynetdicom")
     ratios["last_tenth"] = tenths[-1] / tenths[0]

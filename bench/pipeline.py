@@ -17,6 +17,7 @@ from typing import Any
 import obstore
 from obstore.store import S3Store
 
+from bench.processes import cpu_seconds, peak_mb
 from bench.support import MB, ct_series, median, result, table
 from cli import lifecycle, send
 from cli.api import Api, ApiError
@@ -50,7 +51,7 @@ def main() -> int:
         lifecycle.start(site, base)
         try:
             rounds = [_round(site, base, Path(folder), number) for number in range(ROUNDS)]
-            memory, spent = peak_memory(site), cpu_seconds(site)
+            memory, spent = peak_memory(site), {name: cpu_seconds(pid) for name, pid in _processes(site).items()}
         finally:
             lifecycle.end(site)
     limits, ours = [one[0] for one in rounds], [one[1] for one in rounds]
@@ -159,24 +160,12 @@ def _proven_instances(site: Site) -> int:
 
 
 def peak_memory(site: Site) -> dict[str, float]:
-    """The largest resident size of each process so far, MB."""
-    return {name: _status(pid, "VmHWM") * 1024 / MB for name, pid in _processes(site).items()}
-
-
-def cpu_seconds(site: Site) -> dict[str, float]:
-    """The processor time of each process so far, its own and the kernel's for it."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    stats = {name: Path(f"/proc/{pid}/stat").read_text() for name, pid in _processes(site).items()}
-    return {name: sum(map(int, stat.rpartition(")")[2].split()[11:13])) / ticks for name, stat in stats.items()}
+    """The largest resident size of each service and server so far, MB."""
+    return {name: peak_mb(pid) for name, pid in _processes(site).items()}
 
 
 def _processes(site: Site) -> dict[str, int]:
     return {name: process["pid"] for name, process in site.state()["processes"].items() if process["pid"]}
-
-
-def _status(pid: int, field: str) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(field)))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 import socket
 import sys
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.processes import cpu_seconds, peak_mb
 from contracts.streams import documents
 from shared.identity import SiteKey
 from shared.messaging.plan import read_plan
@@ -23,7 +23,6 @@ from tests.support.processes import ServerProcess
 
 ROOT = Path(__file__).resolve().parents[1]
 _PATIENCE = 120.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -32,26 +31,16 @@ class Receiver:
 
     name: str
     port: int
-    pids: Callable[[], list[int]]
+    pid: int
     settle: Callable[[], None]
 
     def cpu(self) -> float:
         """Seconds of processor time so far, the kernel's for it included."""
-        return sum(_cpu(pid) for pid in self.pids())
+        return cpu_seconds(self.pid)
 
     def memory(self) -> float:
-        """The largest resident size of one of its processes so far, MB."""
-        return max(_status(pid, "VmHWM") for pid in self.pids()) * 1024 / 1e6
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / _TICKS
-
-
-def _status(pid: int, name: str) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(name)))
+        """The largest resident sizes of its processes so far, together, MB."""
+        return peak_mb(self.pid)
 
 
 def _nothing() -> None:
@@ -73,7 +62,7 @@ def _running(name: str, command: list[str], port: int, folder: Path, **environme
     process = server.process
     assert process is not None
     try:
-        yield Receiver(name, port, lambda: [process.pid], _nothing)
+        yield Receiver(name, port, process.pid, _nothing)
     finally:
         server.stop()
 
@@ -148,7 +137,7 @@ def causeway(folder: Path, **settings: str) -> Iterator[Receiver]:
     command = [sys.executable, "-m", "shared.service", "services.dicom_ingest.app:build"]
     try:
         with _running("causeway", command, port, folder, **environment) as found:
-            yield Receiver("causeway", port, found.pids, lambda: _wait_until_empty(folder / "spool"))
+            yield Receiver("causeway", port, found.pid, lambda: _wait_until_empty(folder / "spool"))
     finally:
         nats.kill()
 

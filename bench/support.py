@@ -9,10 +9,63 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 MB = 1_000_000
+_ACQUISITION: dict[str, Any] = {
+    "SpecificCharacterSet": "ISO_IR 100",
+    "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+    "SeriesDate": "20260131",
+    "AcquisitionDate": "20260131",
+    "ContentDate": "20260131",
+    "SeriesTime": "090010",
+    "InstitutionName": "Bench Hospital",
+    "ReferringPhysicianName": "Refer^Ring",
+    "PerformingPhysicianName": "Per^Forming",
+    "OperatorsName": "Op^Erator",
+    "StationName": "CT1",
+    "ManufacturerModelName": "Bench 1",
+    "DeviceSerialNumber": "4711",
+    "SoftwareVersions": "1.0",
+    "PatientSex": "O",
+    "PatientAge": "056Y",
+    "PatientSize": "1.75",
+    "PatientWeight": "75",
+    "ContrastBolusAgent": "None",
+    "ScanOptions": "HELICAL MODE",
+    "SliceThickness": "1",
+    "KVP": "120",
+    "DataCollectionDiameter": "500",
+    "ProtocolName": "Chest",
+    "ReconstructionDiameter": "360",
+    "DistanceSourceToDetector": "949.147",
+    "DistanceSourceToPatient": "541",
+    "GantryDetectorTilt": "0",
+    "TableHeight": "151.5",
+    "RotationDirection": "CW",
+    "ExposureTime": "800",
+    "XRayTubeCurrent": "260",
+    "Exposure": "208",
+    "FilterType": "BODY FILTER",
+    "GeneratorPower": "31200",
+    "FocalSpots": "1.2",
+    "ConvolutionKernel": "STANDARD",
+    "PatientPosition": "FFS",
+    "FrameOfReferenceUID": "1.2.826.0.1.3680043.8.498.1",
+    "PositionReferenceIndicator": "SN",
+    "ImagesInAcquisition": "320",
+    "RescaleIntercept": "-1024",
+    "RescaleSlope": "1",
+    "RescaleType": "HU",
+    "StudyID": "1",
+    "RequestedProcedureDescription": "CT Chest",
+    "PerformedProcedureStepStartDate": "20260131",
+    "PerformedProcedureStepStartTime": "090000",
+    "PerformedProcedureStepID": "1",
+    "PerformedProcedureStepDescription": "CT Chest",
+}
 
 
 def ct_series(folder: Path, count: int, seed: int) -> list[Path]:
@@ -26,6 +79,19 @@ def series(folder: Path, count: int, seed: int, *, rows: int, frames: int) -> li
     study, name = generate_uid(), generate_uid()
     noise = random.integers(-1000, 2000, size=(frames, rows, rows), dtype=np.int16)
     return [_image(folder, number, study, name, noise + np.int16(number)) for number in range(1, count + 1)]
+
+
+def small(folder: Path, count: int, seed: int) -> list[Path]:
+    """``count`` CT images of 16 × 16 pixels of one new study, alike but for their SOP Instance UIDs: soon written."""
+    (first,) = series(folder, 1, seed, rows=16, frames=1)
+    content, uid = first.read_bytes(), str(dcmread(first, stop_before_pixels=True).SOPInstanceUID).encode()
+    return [_another(folder, content, uid, number) for number in range(1, count + 1)]
+
+
+def _another(folder: Path, content: bytes, uid: bytes, number: int) -> Path:
+    path = folder / f"{number:05d}.dcm"
+    path.write_bytes(content.replace(uid, uid[:-7] + b"%07d" % number))
+    return path
 
 
 def _image(folder: Path, number: int, study: str, series: str, pixels: "np.ndarray[Any, Any]") -> Path:
@@ -46,6 +112,7 @@ def _image(folder: Path, number: int, study: str, series: str, pixels: "np.ndarr
     image.HighBit, image.PixelRepresentation = 15, 1
     image.PixelSpacing, image.ImagePositionPatient = [1, 1], [0, 0, number]
     image.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    _describe_acquisition(image, number)
     image.PixelData = pixels.tobytes()
     image.file_meta = FileMetaDataset()
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -54,6 +121,25 @@ def _image(folder: Path, number: int, study: str, series: str, pixels: "np.ndarr
     path = folder / f"{number:05d}.dcm"
     image.save_as(path, enforce_file_format=True)
     return path
+
+
+def _describe_acquisition(image: Dataset, number: int) -> None:
+    """What a scanner says besides, so that a header is as long as theirs are: some hundred elements."""
+    for keyword, value in _ACQUISITION.items():
+        setattr(image, keyword, value)
+    image.SliceLocation = image.AcquisitionNumber = number
+    image.ContentTime = image.AcquisitionTime = f"0901{number % 60:02d}.{number:06d}"
+    image.WindowCenter, image.WindowWidth = [40, 300], [400, 1500]
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "24627-2", "LN", "CT Chest"
+    image.ProcedureCodeSequence = [code]
+    for name in ("ReferencedStudySequence", "ReferencedImageSequence", "ReferencedPerformedProcedureStepSequence"):
+        reference = Dataset()
+        reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = CTImageStorage, image.StudyInstanceUID
+        setattr(image, name, [reference])
+    block = image.private_block(0x0019, "CAUSEWAY BENCH", create=True)
+    for element in range(30):
+        block.add_new(element, "DS", f"{number}.{element}")
 
 
 def median(values: Iterable[float]) -> float:

@@ -1,0 +1,110 @@
+"""What a legitimate sender keeps of its rate while somebody attacks, for both receivers.
+
+dcmtk's dcmsend sends the same study over one association, with an attack and without, in turns. An attack that stores
+objects does so at the pace that tests/support/attackers.py tells; slow senders are 300 connections from ten addresses.
+"""
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from contextlib import nullcontext
+from pathlib import Path
+
+from bench.senders import dcmsend
+from bench.support import MB, ct_series, median, result, table
+from contracts.events import BatchStored
+from tests.integration.dicom_ingest.site import RECEIVERS, IngestSite
+from tests.support.attackers import ATTACKS, Tally, attacked
+from tests.support.nats import NatsServer
+
+ROUNDS, SLICES = 3, 400
+#: Seconds that an attack has been going on before the sender begins.
+_WARM_UP = 0.5
+_PATIENCE = 300.0
+
+#: Instances/s by (receiver, attack, whether it goes on), a value for each round.
+Rates = dict[tuple[str, str, bool], list[float]]
+
+
+def main() -> int:
+    """Attack each receiver in each way; exit 1 when something acknowledged is missing."""
+    if shutil.which("dcmsend") is None:
+        print("not installed: dcmsend (Debian: dcmtk)", file=sys.stderr)
+        return 1
+    rates: Rates = defaultdict(list)
+    rows: list[tuple[str, str, float, float, float, float, int, int, str]] = []
+    with tempfile.TemporaryDirectory(dir=os.environ.get("CAUSEWAY_BENCH_DIR")) as name:
+        files = ct_series(Path(name), SLICES, seed=1)
+        for receiver in RECEIVERS:
+            for attack in ATTACKS:
+                rows.append(_trial(Path(name) / f"{receiver}-{attack}", receiver, attack, files, rates))
+    print(f"\n{SLICES} CT slices of 525 kB from dcmsend, instances/s, medians of {ROUNDS} rounds\n")
+    table(
+        ("receiver", "attack", "alone", "attacked", "ratio", "peak MB", "acknowledged", "landed", "attacker's answers"),
+        [(*row[:4], f"{row[4]:.2f}", *row[5:]) for row in rows],
+    )
+    kept = {(row[0], row[1]): row[4] for row in rows}
+    ratios = {attack: kept["fast", attack] for attack in ATTACKS}
+    ratios |= {f"{attack}_standard": kept["standard", attack] for attack in ATTACKS}
+    figures = {f"{row[0]}/{row[1]}": dict(zip(_FIGURES, row[2:], strict=True)) for row in rows}
+    result("attacks", ratios, figures)
+    return 0 if all(row[6] == row[7] for row in rows) else 1
+
+
+_FIGURES = ("alone_per_s", "attacked_per_s", "ratio", "peak_mb", "acknowledged", "landed", "answers")
+
+
+def _trial(
+    folder: Path, receiver: str, attack: str, files: list[Path], rates: Rates
+) -> tuple[str, str, float, float, float, float, int, int, str]:
+    """One row: alternating rounds against a service of its own."""
+    folder.mkdir()
+    nats = NatsServer(folder / "nats").start()
+    site = IngestSite(folder, nats, receiver, cold=True)
+    asyncio.run(site.provision())
+    site.start(batch_quiet=1.0, batch_quiet_after_end=0.25)
+    answers: Counter[str] = Counter()
+    acknowledged = 0
+    try:
+        for number in range(2 * ROUNDS):
+            # With and without, then without and with: what drifts spares neither.
+            goes_on = number % 4 in (0, 3)
+            tally = Tally()
+            with attacked(ATTACKS[attack], site.port) if goes_on else nullcontext(tally) as tally:
+                time.sleep(_WARM_UP)
+                rates[receiver, attack, goes_on].append(len(files) / dcmsend(files, site.port, 1))
+            answers += tally.answers
+            acknowledged += len(files) + tally.stored
+            _settle(site, acknowledged)
+        landed, peak = _landed(site), site.peak_bytes() / MB
+    finally:
+        if site.process is not None:
+            site.process.stop()
+        nats.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+    alone, attacked_rates = (rates[receiver, attack, goes_on] for goes_on in (False, True))
+    ratio = median(each / other for each, other in zip(attacked_rates, alone, strict=True))
+    told = " ".join(f"{count} {name}" for name, count in answers.most_common())
+    return receiver, attack, median(alone), median(attacked_rates), ratio, peak, acknowledged, landed, told
+
+
+def _landed(site: IngestSite) -> int:
+    """Instances in the landing store, by the events that told of them."""
+    return sum(event.batch.instances for event in asyncio.run(site.events(BatchStored)))
+
+
+def _settle(site: IngestSite, acknowledged: int) -> None:
+    """Wait until everything acknowledged has landed, so that no round pays for the one before."""
+    deadline = time.monotonic() + _PATIENCE
+    while any(site.spool.glob("*/*.batch")) or _landed(site) < acknowledged:
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
