@@ -2,26 +2,26 @@
 
 import time
 
-from contracts.events import AssociationEnded, BatchArchived, BatchOverdue, BatchStored
+from contracts.events import AssociationEnded, BatchArchived, BatchOverdue, BatchStored, StepReported
 from contracts.events.commitment import CommitmentDecided, CommitmentRequested
+from services.dicom_ingest.adapters import rules
 from services.dicom_ingest.adapters.archives import Archives
 from services.dicom_ingest.adapters.commitment_calls import reach
 from services.dicom_ingest.adapters.crash import CrashPoints
+from services.dicom_ingest.adapters.describers import Describers
 from services.dicom_ingest.adapters.farewells import FarewellFiles
 from services.dicom_ingest.adapters.listener import Listener
 from services.dicom_ingest.adapters.outbox import Outbox
 from services.dicom_ingest.adapters.receivers import receiver
-from services.dicom_ingest.adapters.room import DiskRoom
-from services.dicom_ingest.adapters.rules import association_rules, batch_rules, listener_rules
 from services.dicom_ingest.adapters.spool import Spool
 from services.dicom_ingest.adapters.stow import part_reader, stow_rules
 from services.dicom_ingest.config import Settings
-from services.dicom_ingest.domain.instance import Issuers
 from services.dicom_ingest.handlers.commitment_desk import CommitmentDesk
 from services.dicom_ingest.handlers.landed import Landed
 from services.dicom_ingest.handlers.landing import Landing
 from services.dicom_ingest.handlers.reception import Reception
 from services.dicom_ingest.handlers.status import StatusHandlers
+from services.dicom_ingest.handlers.steps import Steps
 from services.dicom_ingest.handlers.stow import StowHandlers
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
@@ -34,33 +34,35 @@ def build(settings: Settings | None = None) -> Service:
     settings = settings or Settings()
     site_key, bus = SiteKey.load(settings.site_key_file), Bus(settings, "dicom_ingest")
     crash, store = CrashPoints(settings.crash_at), open_store(settings.landing_url)
-    spool = Spool(settings.spool_dir, batch_rules(settings), crash, time.monotonic)
+    spool = Spool(settings.spool_dir, rules.batch_rules(settings), crash, time.monotonic)
+    describers = Describers(rules.describer_rules(settings))
     landing = Landing(
         store=store,
         put_file=Archives(store).put,
         bus=bus,
         site_key=site_key,
-        issuers=Issuers(settings.patient_issuer, settings.order_issuer),
+        describer=describers,
         scratch=spool.directory,
         passed=crash.passed,
     )
-    landed = Landed(store=store, bus=bus, site_key=site_key)
     outbox = Outbox(spool=spool, land=landing.land, crash=crash, workers=settings.landing_workers)
     farewells = FarewellFiles(spool.directory, landing.association_ended)
-    room = DiskRoom(settings.spool_dir, settings.disk_reserve, settings.disk_factor, outbox.waiting)
+    landed, room = Landed(store=store, bus=bus, site_key=site_key), rules.disk_room(settings, outbox)
     reception = Reception(spool=spool, room=room, farewells=farewells, site_key=site_key, largest=settings.largest)
-    desk = CommitmentDesk(reception=reception, bus=bus, reach=reach(settings), site_key=site_key)
+    steps = Steps(*rules.step_reports(settings), store=store, bus=bus, site_key=site_key)
+    desk = CommitmentDesk(reception=reception, bus=bus, reach=reach(settings), site_key=site_key, steps=steps)
     decided = On(CommitmentDecided, desk.decided)
-    attend = receiver(settings.dicom_receiver, spool.directory)
-    listener = Listener(listener_rules(settings), association_rules(settings), desk, attend)
-    stow = StowHandlers(reception=reception, rules=stow_rules(settings), read_parts=part_reader(settings))
+    attend, associations = receiver(settings, spool.directory, room), rules.association_rules(settings)
+    listener = Listener(rules.listener_rules(settings), associations, desk, attend)
+    senders, read_parts = rules.http_door(associations), part_reader(settings)
+    stow = StowHandlers(reception=reception, rules=stow_rules(settings), read_parts=read_parts, senders=senders)
     status = StatusHandlers(batches=spool.count_files, waiting_bytes=outbox.waiting, storage=settings.spool_storage)
     return Service(
         name="dicom_ingest",
         settings=settings,
         bus=bus,
         consumes=(On(BatchArchived, landed.batch_archived), On(BatchOverdue, landed.batch_overdue), decided),
-        publishes=(BatchStored, AssociationEnded, CommitmentRequested),
+        publishes=(BatchStored, AssociationEnded, CommitmentRequested, StepReported),
         stores=("spool", "landing"),
         starts=(spool.open, outbox.adopt),
         tasks=(
@@ -70,8 +72,9 @@ def build(settings: Settings | None = None) -> Service:
             Task("landing", outbox.run_landing),
             Task("farewells", farewells.run),
             Task("commitments", desk.run),
+            Task("steps", steps.run),
         ),
         routes=(*stow.routes(), *status.routes()),
         checks={"spool": spool.check, "disk": room.ready, "dicom": listener.ready},
-        stops=(outbox.stop,),
+        stops=(outbox.stop, describers.close),
     )

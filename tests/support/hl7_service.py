@@ -2,7 +2,6 @@
 
 import json
 import socket
-import sys
 from pathlib import Path
 
 import httpx
@@ -13,7 +12,7 @@ from shared.messaging.plan import read_plan
 from shared.messaging.provision import provision
 from tests.support.nats import NatsServer
 from tests.support.ports import free_ports
-from tests.support.processes import ServerProcess
+from tests.support.processes import ServiceProcess
 
 PLAN = read_plan({"streams": [{"name": "CLINICAL", "subjects": ["clinical.>"], "duplicate_window": "2h"}]})
 
@@ -39,11 +38,12 @@ class Hl7Service:
             "order_issuer": "SITE",
             **settings,
         }
-        self.server = ServerProcess(
-            [sys.executable, "-m", "shared.service", "services.hl7_fhir.app:build"],
+        self.server = ServiceProcess(
+            "services.hl7_fhir.app:build",
             log=self.log,
             ready=self._listens,
             environment={f"CAUSEWAY_{name.upper()}": value for name, value in values.items()},
+            folder=folder,
         )
 
     def _listens(self) -> bool:

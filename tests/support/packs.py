@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from random import Random
 
+from blake3 import blake3
+
 from contracts.events import Batch, Blob, PackDeidentified, PackPlanned, PlannedCopy
 from contracts.formats import archive, headers
 from contracts.formats.manifest import Instance, Manifest, place, write_manifest
@@ -34,11 +36,11 @@ def make_file(seed: int, header_length: int = 300, pixel_length: int = 2000) -> 
         series_uid="2.25.2000",
         transfer_syntax="1.2.840.10008.1.2.1",
         dataset_offset=len(meta),
+        meta_sha256=sha256(meta),
         dataset_sha256=sha256(dataset),
-        file_sha256=sha256(meta + dataset),
         header_sha256=sha256(header),
         header_length=header_length,
-        pixel_sha256=sha256(pixels) if pixel_length else None,
+        pixel_blake3=blake3(pixels).hexdigest() if pixel_length else None,
         pixel_offset=header_length + len(element) if pixel_length else None,
         pixel_length=pixel_length or None,
     )

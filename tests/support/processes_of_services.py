@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.messaging.bus import Bus
+from shared.messaging.standing import stand_aside
 from shared.service import On, Service, Task
 from shared.settings import ServiceSettings
 from tests.support.services import Noted
@@ -35,6 +36,23 @@ def build_slow() -> Service:
         _note("started", str(event.data.number))
         if event.deliveries == 1:
             await asyncio.sleep(30)
+        _note("done", str(event.data.number))
+
+    return _service(consumes=(On(Noted, handle),))
+
+
+def build_waiting() -> Service:
+    """Of what is delivered again the first waits for what never comes, and says so; all others are done then."""
+    waiting: list[int] = []
+
+    async def handle(event: Any) -> None:
+        _note("started", str(event.data.number))
+        if event.deliveries > 1 and not waiting:
+            waiting.append(event.data.number)
+            await stand_aside()
+            await asyncio.Event().wait()
+        if event.deliveries == 1:
+            await asyncio.Event().wait()
         _note("done", str(event.data.number))
 
     return _service(consumes=(On(Noted, handle),))

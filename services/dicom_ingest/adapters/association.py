@@ -14,15 +14,16 @@ from typing import TypeVar
 from services.dicom_ingest.adapters import greeting as greetings
 from services.dicom_ingest.adapters import pdus
 from services.dicom_ingest.adapters.commitment_line import LOOK_EVERY, Line
-from services.dicom_ingest.adapters.greeting import Refusal, TurnedAway
+from services.dicom_ingest.adapters.greeting import Greeting, Refusal, TurnedAway
 from services.dicom_ingest.adapters.pacing import Paces
 from services.dicom_ingest.adapters.pdus import BadPdu, Fragment, PduLimits, PduStream, PeerLost, PeerTooSlow
 from services.dicom_ingest.adapters.peers import Door
 from services.dicom_ingest.adapters.tls_peer import certificate_of
 from services.dicom_ingest.domain import command as dimse
 from services.dicom_ingest.domain.command import Command, InstanceRefused, MalformedCommand
-from services.dicom_ingest.domain.negotiation import VERIFICATION, Decision, accepted, decide
+from services.dicom_ingest.domain.negotiation import SERVICES, STEPS, VERIFICATION, Decision, accepted, decide
 from services.dicom_ingest.domain.peers import Caller
+from services.dicom_ingest.domain.step import MISSING_ATTRIBUTE, named
 from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.ports import How, Incoming, Receiver
 from shared.errors import CausewayError, answer
@@ -33,13 +34,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class AssociationRules:
-    """How long a peer may be silent (seconds), how large its PDUs may be, and who may call."""
+    """How long a peer may be silent (seconds), how large its PDUs may be, who may call, for what beside storage."""
 
     artim: float
     idle: float
     limits: PduLimits
     door: Door
     paces: Paces
+    services: frozenset[str] = SERVICES
 
 
 class Association:
@@ -59,6 +61,7 @@ class Association:
         self._incoming: Incoming | None = None
         self._failure: CausewayError | None = None
         self._line: Line | None = None
+        self.greeted: Callable[[], object] = bool  # nobody minds, unless told otherwise
 
     def refuse(self, refusal: Refusal) -> None:
         """Hear the greeting and turn it down."""
@@ -68,27 +71,30 @@ class Association:
 
         self._hear(self._rules.limits.header_deadline, turn_away)
 
-    def hear_greeting(self) -> memoryview | None:
-        """The body of the A-ASSOCIATE-RQ; None when there is none, or its sender was turned away by its titles."""
-        return self._hear(self._rules.artim, self._look)
+    def hear_greeting(self) -> Greeting | None:
+        """The A-ASSOCIATE-RQ; None when there is none, or its sender was turned away by its titles."""
+        greeting = self._hear(self._rules.artim, self._look)
+        if greeting is not None:
+            self.greeted()
+        return greeting
 
     def serve(self) -> None:
         """Until the peer releases, aborts, disappears, or breaks a rule."""
-        body = self.hear_greeting()
-        if body is None:
+        greeting = self.hear_greeting()
+        if greeting is None:
             return
-        visit = self._answering(lambda: self._welcome(body))
+        visit = self._answering(lambda: self._welcome(greeting))
         if visit is not None:
             try:
                 self._host(visit)
             finally:
                 self._rules.door.leave(visit.calling_ae)
 
-    def _hear(self, patience: float, look: Callable[[memoryview], None]) -> memoryview | None:
-        def hear() -> memoryview:
+    def _hear(self, patience: float, look: Callable[[memoryview], None]) -> Greeting | None:
+        def hear() -> Greeting:
             body = self._stream.greeting(patience, look)
             greetings.check_contexts(body)
-            return body
+            return greetings.read_greeting(body)
 
         return self._answering(hear)
 
@@ -111,14 +117,13 @@ class Association:
     def _caller(self, calling_ae: str, called_ae: str) -> Caller:
         return Caller(calling_ae, called_ae, self._address, certificate_of(self._socket))
 
-    def _welcome(self, body: memoryview) -> Visit:
+    def _welcome(self, greeting: Greeting) -> Visit:
         """Answer the greeting; TurnedAway, or the visit of an association that must ``leave`` the door."""
-        greeting = greetings.read_greeting(body)
         caller = self._caller(greeting.calling_ae, greeting.called_ae)
         peer = self._rules.door.enter(caller, greeting.application_context)
         self._stream.expect_data()
         try:
-            decisions = tuple(decide(proposal, peer.takes) for proposal in greeting.proposals)
+            decisions = tuple(decide(proposal, peer.takes, self._rules.services) for proposal in greeting.proposals)
             self._contexts = dict(accepted(decisions))
             self._longest_reply = greeting.longest_pdu
             self._socket.sendall(greetings.welcome(greeting, decisions, self._rules.limits.max_data))
@@ -189,7 +194,7 @@ class Association:
         self._command += fragment.data
         if not fragment.is_last:
             return
-        request = dimse.parse(bytes(self._command))
+        request = named(dimse.parse(bytes(self._command)))
         self._command.clear()
         self._request_context = fragment.context_id
         if request.has_data_set:
@@ -203,19 +208,25 @@ class Association:
     def _status_without_data(self, request: Command, context_id: int) -> int:
         if request.field == dimse.C_ECHO and self._contexts[context_id].abstract_syntax == VERIFICATION:
             return dimse.SUCCESS
+        if request.field in (dimse.N_CREATE, dimse.N_SET) and self._contexts[context_id].abstract_syntax == STEPS:
+            return MISSING_ATTRIBUTE
         return dimse.CANNOT_UNDERSTAND if request.field == dimse.C_STORE else dimse.UNRECOGNIZED_OPERATION
 
     def _open(self, visit: Visit, request: Command) -> None:
         context = self._contexts[self._request_context]
         self._failure = None
         if not request.is_response:
-            with self._failing():
+            try:
                 self._incoming = self._begin(visit, request, context)
+            except CausewayError as error:
+                self._fail(error)
 
     def _begin(self, visit: Visit, request: Command, context: Decision) -> Incoming:
         if request.field == dimse.C_STORE:
             stored = self._reception.store(visit, request, context.abstract_syntax, context.transfer_syntax)
             return self._rules.paces.keep(visit.peer, stored)
+        if request.field in (dimse.N_CREATE, dimse.N_SET):
+            return self._reception.report(visit, request, context.abstract_syntax, context.transfer_syntax)
         if request.field != dimse.N_ACTION:
             raise InstanceRefused("unrecognized-operation", dimse.UNRECOGNIZED_OPERATION)
         line = self._line or Line(context.context_id, context.transfer_syntax)
@@ -230,15 +241,19 @@ class Association:
     def _take_data(self, visit: Visit, fragment: Fragment) -> None:
         """Pass the bytes on; after a failure the rest is heard out and dropped, so that the answer can be given."""
         if self._incoming is not None:
-            with self._failing():
+            try:
                 self._incoming.write(fragment.data)
+            except CausewayError as error:
+                self._fail(error)
         if fragment.is_last and self._request is not None:
             self._finish(visit, self._request)
 
     def _finish(self, visit: Visit, request: Command) -> None:
         if self._incoming is not None:
-            with self._failing():
+            try:
                 self._incoming.commit()
+            except CausewayError as error:
+                self._fail(error)
         self._incoming = self._request = None
         if request.is_response:
             self._answered(request)
@@ -249,22 +264,20 @@ class Association:
 
     def _refuse(self, visit: Visit, request: Command, told: CausewayError) -> None:
         visit.refused += request.field == dimse.C_STORE
-        status = told.status if isinstance(told, InstanceRefused) else answer(told).dicom
-        self._reply(request, status, told.reason)
+        if isinstance(told, InstanceRefused):
+            self._reply(request, told.status, told.comment, told.error_id)
+        else:
+            self._reply(request, answer(told).dicom, told.reason)
 
-    @contextlib.contextmanager
-    def _failing(self):  # type: ignore[no-untyped-def]
+    def _fail(self, error: CausewayError) -> None:
         """Remember a refusal until the data set is through."""
-        try:
-            yield
-        except CausewayError as error:
-            self._failure = error
-            if self._incoming is not None:
-                self._incoming.abandon()
-            self._incoming = None
+        self._failure = error
+        if self._incoming is not None:
+            self._incoming.abandon()
+        self._incoming = None
 
-    def _reply(self, request: Command, status: int, comment: str = "") -> None:
-        encoded = dimse.respond(request, status, comment)
+    def _reply(self, request: Command, status: int, comment: str = "", error_id: int = 0) -> None:
+        encoded = dimse.respond(request, status, comment, error_id)
         for pdu in pdus.data_pdus(self._request_context, encoded, self._longest_reply):
             self._socket.sendall(pdu)
 

@@ -1,11 +1,12 @@
 """One open batch of the spool on disk: every committed record of it is durable."""
 
-import hashlib
 import os
-import zlib
 from pathlib import Path
 
+from isal.isal_zlib import crc32
+
 from services.dicom_ingest.adapters.crash import CrashPoints
+from services.dicom_ingest.adapters.holes import punch
 from services.dicom_ingest.domain import records
 from services.dicom_ingest.domain.records import Arrival, Opening, Record
 
@@ -37,13 +38,20 @@ def write_all(handle: int, offset: int, *pieces: Bytes) -> int:
 
 
 def write_closed(path: Path, journal: bytes, count: int) -> None:
-    """Fix the membership of the batch file ``path`` durably: its journal, closed, in a file of its own beside it."""
+    """Fix the membership of the batch file ``path`` durably: its journal, closed, in a file of its own beside it.
+
+    OSError when the disk refuses: then it may be tried again.
+    """
     draft = path.with_suffix(DRAFT)
-    with draft.open("wb") as file:
-        file.write(journal + records.encode_closing(count))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path.with_suffix(CLOSED))
+    try:
+        with draft.open("wb") as file:
+            file.write(journal + records.encode_closing(count))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path.with_suffix(CLOSED))
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
 
 
@@ -51,7 +59,7 @@ class BatchFile:
     """The writing end. One recording at a time; ``end`` is where the next one begins."""
 
     def __init__(self, path: Path, opening: Opening, crash: CrashPoints) -> None:
-        """Create ``path`` with its opening; OSError when the disk refuses."""
+        """Create ``path`` with its opening; OSError when the disk refuses, and then it is not there."""
         self.path = path
         self.opening = opening
         self.crash = crash
@@ -59,8 +67,12 @@ class BatchFile:
         self.end = 0
         self._journal = bytearray(records.encode_opening(opening))
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        self.write_at(records.JOURNAL_AT, self._journal)
-        sync_directory(path.parent)
+        try:
+            self.write_at(records.JOURNAL_AT, self._journal)
+            sync_directory(path.parent)
+        except OSError:
+            self.discard()
+            raise
 
     @property
     def count(self) -> int:
@@ -89,11 +101,15 @@ class BatchFile:
         self.end = record.offset + record.length
 
     def forget(self) -> None:
-        """Take back what a failed commit may have left in the journal."""
+        """Take back what a failed commit may have left in the journal, and the room of what was not committed.
+
+        On a full disk that room may be all there is to close this batch with.
+        """
         os.ftruncate(self._handle, records.JOURNAL_AT + len(self._journal))
+        punch(self._handle, self.end, records.JOURNAL_AT)
 
     def close(self) -> None:
-        """Fix the membership, durably; nothing is added after this."""
+        """Fix the membership, durably; nothing is added after this. OSError when the disk refuses; try again."""
         self.crash.passed("batch.closing")
         write_closed(self.path, bytes(self._journal), self.count)
         os.close(self._handle)
@@ -111,10 +127,9 @@ class FileRecording:
     def __init__(self, batch: BatchFile, arrival: Arrival, file_header: bytes) -> None:
         self._batch = batch
         self._arrival = arrival
-        self._digest = hashlib.sha256()
-        self._crc32 = zlib.crc32(file_header)
-        self._offset = batch.end + records.ENTRY_HEADER
-        self._at = batch.write_at(self._offset, file_header)
+        self._crc32 = 0
+        self._offset = self._at = batch.end + records.ENTRY_HEADER
+        self._first = file_header
 
     @property
     def size(self) -> int:
@@ -123,10 +138,10 @@ class FileRecording:
 
     def write(self, *chunks: Bytes) -> None:
         """Append bytes of the data set."""
-        for chunk in chunks:
-            self._digest.update(chunk)
-            self._crc32 = zlib.crc32(chunk, self._crc32)
-        self._at = self._batch.write_at(self._at, *chunks)
+        pieces, self._first = (self._first, *chunks), b""
+        for piece in pieces:
+            self._crc32 = crc32(piece, self._crc32)
+        self._at = self._batch.write_at(self._at, *pieces)
 
     def move(self, batch: BatchFile) -> None:
         """Go on in ``batch``, which is empty, taking along what was written."""
@@ -137,4 +152,6 @@ class FileRecording:
 
     def commit(self) -> None:
         """Return when the record is durable; OSError when the disk refuses, and then it is not there."""
-        self._batch.commit(Record(self._arrival, self._offset, self.size, self._crc32, self._digest.digest()))
+        if self._first:
+            self.write()
+        self._batch.commit(Record(self._arrival, self._offset, self.size, self._crc32))

@@ -9,9 +9,10 @@ from typing import Any
 from pynetdicom.transport import AssociationSocket
 
 from services.dicom_ingest.adapters import greeting as greetings
-from services.dicom_ingest.adapters.pdus import A_ASSOCIATE_RQ, BadPdu, PduLimits
+from services.dicom_ingest.adapters.pdus import A_ABORT, A_ASSOCIATE_RQ, BadPdu, PduLimits
 
 _HEADER = struct.Struct(">BxI")
+A_ASSOCIATE_AC = b"\x02"
 
 
 class PduRefused(OSError):
@@ -26,13 +27,19 @@ class CappedSocket(AssociationSocket):
         super().__init__(reactor, client_socket=connection)
         self._limits = limits
         self._body: int | None = None
-        self._greeting = bytearray(_HEADER.pack(A_ASSOCIATE_RQ, len(greeting))) + greeting
-        self.has_aborted = False
+        self._asked = greeting
+        self._greeting = bytearray(_HEADER.pack(A_ASSOCIATE_RQ, len(greeting))) + greetings.plain(greeting)
+        self.was_aborted = False
 
     @property
     def ready(self) -> bool:
         """Whether something can be read without waiting."""
         return bool(self._greeting) or bool(super().ready)
+
+    def send(self, bytestream: bytes) -> None:
+        """Send a PDU; the answer to the greeting has the titles that came, which pynetdicom does not know."""
+        is_accept = bytestream[:1] == A_ASSOCIATE_AC
+        super().send(greetings.echoing(bytestream, self._asked) if is_accept else bytestream)
 
     def recv(self, nr_bytes: int) -> bytearray:
         """All of ``nr_bytes``, or what came before the peer closed; PduRefused beyond a cap or a deadline."""
@@ -49,6 +56,7 @@ class CappedSocket(AssociationSocket):
 
     def _checked(self, header: bytearray) -> int:
         kind, length = _HEADER.unpack(header)
+        self.was_aborted |= kind == A_ABORT
         try:
             if length > self._limits.cap(kind):
                 raise BadPdu("pdu-too-long", 6)
@@ -74,7 +82,6 @@ class CappedSocket(AssociationSocket):
         return received
 
     def _abort(self, code: int) -> None:
-        self.has_aborted = True
         with contextlib.suppress(OSError):
             self.socket.settimeout(1.0)
             self.socket.sendall(greetings.abort(code))

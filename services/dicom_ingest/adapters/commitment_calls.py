@@ -31,15 +31,18 @@ def reach(settings: Settings) -> Reach:
 
     return Reach(
         requests=CommitmentFiles(settings.spool_dir),
-        calls=DicomCalls(lambda: tls_context(settings)),
+        calls=DicomCalls(lambda ca: tls_context(settings, ca)),
         callback=callback,
         give_up_after=settings.commitment_report_days * _DAY,
     )
 
 
-def tls_context(settings: Settings) -> ssl.SSLContext:
-    """TLS as a client, with the certificate that we also serve with (PS3.15 section B.12); OSError."""
-    authority = settings.dicom_tls_client_ca
+def tls_context(settings: Settings, ca: str | None) -> ssl.SSLContext:
+    """TLS as a client, with the certificate that we also serve with (PS3.15 section B.12); OSError.
+
+    A peer's certificate is signed by the authority in ``ca``, else by that of clients, else by one the system knows.
+    """
+    authority = ca or settings.dicom_tls_client_ca
     context = ssl.create_default_context(cafile=str(authority) if authority else None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if settings.dicom_tls_cert is not None:
@@ -48,9 +51,9 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
 
 
 class DicomCalls:
-    """Calls peers; ``tls`` makes the context for those that want it."""
+    """Calls peers; ``tls`` makes the context for those that want it, from the file of an authority if they have one."""
 
-    def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(self, tls: Callable[[str | None], ssl.SSLContext]) -> None:
         self._tls = tls
 
     def report(self, decision: CommitmentDecided, callback: CallBack) -> int:
@@ -79,7 +82,7 @@ class DicomCalls:
         if not callback.tls:
             return None
         try:
-            return self._tls(), callback.host
+            return self._tls(callback.ca), callback.host
         except OSError:
             raise NotReported("no-certificate") from None
 

@@ -34,6 +34,8 @@ class FarewellFiles:
             draft.write_text(f"{traceparent or ''}\n{event.model_dump_json()}")
             draft.rename(path)
         except OSError:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
             log.warning("farewell-lost", association_id=event.association_id)
         self._wake()
 

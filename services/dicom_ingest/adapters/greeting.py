@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
-from pynetdicom.pdu_items import MaximumLengthSubItem
+from pynetdicom.pdu_items import AsynchronousOperationsWindowSubItem, MaximumLengthSubItem
 from pynetdicom.pdu_primitives import (
     A_ASSOCIATE,
+    AsynchronousOperationsWindowNegotiation,
     ImplementationClassUIDNotification,
     ImplementationVersionNameNotification,
     MaximumLengthNotification,
@@ -20,6 +21,12 @@ APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 #: Their ids are the odd numbers of one byte (PS3.8 section 9.3.2.2).
 MAX_CONTEXTS = 128
 _PRESENTATION_CONTEXT = 0x20
+#: The least that a P-DATA-TF holds: the head of a value, and one byte of it (PS3.8 section 9.3.5.1).
+SHORTEST_DATA = 7
+#: Where called and calling AE title lie in the body of an A-ASSOCIATE (PS3.8 tables 9-11 and 9-17), 16 bytes each.
+_TITLES = slice(4, 36)
+#: PS3.5 table 6.2-1, AE: the default repertoire without backslash and control characters.
+_TITLE_BYTES = bytes(byte if 0x20 <= byte < 0x7F and byte != 0x5C else 0x3F for byte in range(256))
 
 
 @dataclass(frozen=True)
@@ -30,8 +37,10 @@ class Greeting:
     called_ae: str
     application_context: str
     longest_pdu: int
+    asks_for_window: bool
     proposals: tuple[Proposal, ...]
     request: A_ASSOCIATE_RQ
+    body: memoryview
 
 
 @dataclass(frozen=True)
@@ -70,8 +79,25 @@ def titles(fixed: memoryview) -> tuple[str, str]:
     """Calling and called AE title of the fixed part of an A-ASSOCIATE-RQ (PS3.8 table 9-11); BadPdu when it is cut."""
     if len(fixed) < FIXED_PART:
         raise BadPdu("malformed-associate", 6)
-    called, calling = (bytes(fixed[at : at + 16]).decode("ascii", "replace").strip(" \0") for at in (4, 20))
+    called, calling = (_title(bytes(fixed[at : at + 16])) for at in (4, 20))
     return calling, called
+
+
+def _title(field: bytes) -> str:
+    """Without its padding, which is spaces, or zeros of those who know no better; what no title may have is ``?``."""
+    return field.split(b"\0", 1)[0].translate(_TITLE_BYTES).decode("ascii").strip()
+
+
+def plain(body: memoryview) -> bytes:
+    """The body of an A-ASSOCIATE-RQ with its titles as ``titles`` reads them: pynetdicom takes no other characters."""
+    calling, called = titles(body[:FIXED_PART])
+    fields = called.encode().ljust(16) + calling.encode().ljust(16)
+    return bytes(body[: _TITLES.start]) + fields + bytes(body[_TITLES.stop :])
+
+
+def echoing(accept: bytes, body: memoryview) -> bytes:
+    """An A-ASSOCIATE-AC PDU with the titles of the request as they came (PS3.8 table 9-17), bytes 11 to 42."""
+    return accept[: 6 + _TITLES.start] + bytes(body[_TITLES]) + accept[6 + _TITLES.stop :]
 
 
 def check_contexts(body: memoryview) -> None:
@@ -87,23 +113,44 @@ def check_contexts(body: memoryview) -> None:
 def read_greeting(body: memoryview) -> Greeting:
     """Decode an A-ASSOCIATE-RQ; ``BadPdu`` when it cannot be decoded, whatever pynetdicom stumbles over."""
     request = A_ASSOCIATE_RQ()
+    calling_ae, called_ae = titles(body[:FIXED_PART])
     try:
-        request.decode(bytes((1, 0)) + len(body).to_bytes(4, "big") + bytes(body))
-        return Greeting(
-            calling_ae=request.calling_ae_title.strip(),
-            called_ae=request.called_ae_title.strip(),
-            application_context=str(request.application_context_name or ""),
-            longest_pdu=_longest_pdu(request),
-            proposals=_proposals(request),
-            request=request,
+        request.decode(bytes((1, 0)) + len(body).to_bytes(4, "big") + plain(body))
+        request.to_primitive()
+        return _possible(
+            Greeting(
+                calling_ae=calling_ae,
+                called_ae=called_ae,
+                application_context=str(request.application_context_name or ""),
+                longest_pdu=_longest_pdu(request),
+                asks_for_window=any(isinstance(item, AsynchronousOperationsWindowSubItem) for item in _told(request)),
+                proposals=_proposals(request),
+                request=request,
+                body=body,
+            )
         )
     except Exception:
         raise BadPdu("malformed-associate", 6) from None
 
 
+def _possible(greeting: Greeting) -> Greeting:
+    """The greeting; ValueError when nobody can be answered who says that."""
+    ids = {proposal.context_id for proposal in greeting.proposals}
+    if len(ids) < len(greeting.proposals) or not all(number % 2 for number in ids):
+        raise ValueError
+    if 0 < greeting.longest_pdu < SHORTEST_DATA:
+        raise ValueError
+    return greeting
+
+
+def _told(request: A_ASSOCIATE_RQ) -> list[object]:
+    """The items of user information (PS3.7 annex D.3)."""
+    return list(request.user_information.user_data) if request.user_information else []
+
+
 def _longest_pdu(request: A_ASSOCIATE_RQ) -> int:
-    items = request.user_information.user_data if request.user_information else []
-    return next((item.maximum_length_received for item in items if isinstance(item, MaximumLengthSubItem)), 0)
+    longest = (item.maximum_length_received for item in _told(request) if isinstance(item, MaximumLengthSubItem))
+    return next(longest, 0)
 
 
 def _proposals(request: A_ASSOCIATE_RQ) -> tuple[Proposal, ...]:
@@ -126,7 +173,16 @@ def welcome(greeting: Greeting, decisions: tuple[Decision, ...], max_pdu: int) -
     answer.result, answer.result_source = 0x00, 0x01
     answer.presentation_context_definition_results_list = [_result(decision) for decision in decisions]
     answer.user_information = _user_information(max_pdu)
-    return bytes(A_ASSOCIATE_AC(answer).encode())
+    if greeting.asks_for_window:
+        answer.user_information.append(one_at_a_time())
+    return echoing(bytes(A_ASSOCIATE_AC(answer).encode()), greeting.body)
+
+
+def one_at_a_time() -> AsynchronousOperationsWindowNegotiation:
+    """The answer to whoever proposes a window of operations (PS3.7 section D.3.3.3): one, either way."""
+    window = AsynchronousOperationsWindowNegotiation()
+    window.maximum_number_operations_invoked = window.maximum_number_operations_performed = 1
+    return window
 
 
 def _result(decision: Decision) -> PresentationContext:

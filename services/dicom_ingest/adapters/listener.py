@@ -11,6 +11,7 @@ from typing import Protocol
 
 from services.dicom_ingest.adapters.association import AssociationRules
 from services.dicom_ingest.adapters.greeting import LOCAL_LIMIT_EXCEEDED, Refusal
+from services.dicom_ingest.adapters.guests import Guests, Place
 from services.dicom_ingest.adapters.tls import TlsPort
 from services.dicom_ingest.ports import Receiver
 from shared.errors import RetryLater
@@ -46,7 +47,12 @@ class NotListening(RetryLater):
 
 
 class Attended(Protocol):
-    """One connection, served or turned away on the thread that calls."""
+    """One connection, served or turned away on the thread that calls.
+
+    ``greeted`` is called when the peer has said who it is; before that it may have to give way to another.
+    """
+
+    greeted: Callable[[], object]
 
     def serve(self) -> None:
         """Serve the peer until one of both ends it."""
@@ -61,31 +67,6 @@ def _code(error: OSError) -> str | None:
     """OpenSSL's name of what was wrong, such as ``certificate_verify_failed``."""
     reason = getattr(error, "reason", None)
     return reason.lower() if isinstance(reason, str) else None
-
-
-class Guests:
-    """Counts connections, all of them and by address."""
-
-    def __init__(self, most: int, most_per_address: int) -> None:
-        self._most, self._most_per_address = most, most_per_address
-        self._present: dict[str, int] = {}
-        self._lock = threading.Lock()
-
-    def enter(self, address: str) -> bool:
-        """Whether one more may be served; if so it must ``leave``."""
-        with self._lock:
-            here = self._present.get(address, 0)
-            if sum(self._present.values()) >= self._most or here >= self._most_per_address:
-                return False
-            self._present[address] = here + 1
-            return True
-
-    def leave(self, address: str) -> None:
-        """A connection is over."""
-        with self._lock:
-            self._present[address] -= 1
-            if not self._present[address]:
-                del self._present[address]
 
 
 #: Makes what attends to a connection from an address.
@@ -182,23 +163,25 @@ class Listener:
     def _admit(self, connection: socket.socket, address: str, tls: TlsPort | None) -> None:
         """Serve, turn away with a reason, or close at once when even turning away is too much."""
         for guests, refused in ((self._served, False), (self._turned_away, True)):
-            if guests.enter(address):
+            place = guests.enter(address)
+            if place is not None:
+                place.connection = None if tls else connection
                 thread = threading.Thread(
-                    target=self._attend, args=(connection, address, guests, refused, tls), name="dicom", daemon=True
+                    target=self._attend, args=(connection, place, refused, tls), name="dicom", daemon=True
                 )
                 self._connections[thread] = connection
                 thread.start()
                 return
         connection.close()
 
-    def _attend(
-        self, connection: socket.socket, address: str, guests: Guests, refused: bool, tls: TlsPort | None
-    ) -> None:
+    def _attend(self, connection: socket.socket, place: Place, refused: bool, tls: TlsPort | None) -> None:
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls is not None:
                 connection = self._connections[threading.current_thread()] = tls.secure(connection)
-            association = self._attended(connection, address, self._association_rules, self._reception)
+                place.connection = connection
+            association = self._attended(connection, place.address, self._association_rules, self._reception)
+            association.greeted = place.greeted
             if refused:
                 association.refuse(LOCAL_LIMIT_EXCEEDED)
             else:
@@ -209,5 +192,5 @@ class Listener:
             log.warning("connection-failed", error=type(error).__name__, code=_code(error))
         finally:
             connection.close()
-            guests.leave(address)
+            place.leave()
             self._connections.pop(threading.current_thread(), None)

@@ -1,6 +1,7 @@
 """The spool as an outbox: closes batches when it is time, and keeps trying until each is landed and told."""
 
 import asyncio
+import errno
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 from services.dicom_ingest.adapters.batch_file import BATCH
 from services.dicom_ingest.adapters.crash import CrashPoints
 from services.dicom_ingest.adapters.farewells import ENDED
-from services.dicom_ingest.adapters.spool import OpenBatch, Spool, release
+from services.dicom_ingest.adapters.spool import OpenBatch, Spool, refusal, release
 from services.dicom_ingest.adapters.spooled import DAMAGED, SpooledBatch, adopt, tidy
 from services.dicom_ingest.domain.instance import RecordDamaged
 from shared.errors import RetryLater
@@ -21,6 +22,9 @@ from shared.observability import logger, metrics
 _LOOK, _IDLE_LOOK = 0.05, 0.2
 _FIRST_DELAY, _LONGEST_DELAY = 0.25, 15.0
 _STUCK_DELAY = 60.0
+#: How long a batch waits that the spool's disk has no room for, seconds.
+_FULL_DELAY = 1.0
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 #: How long a landed batch is counted as still needing room to be sealed, seconds.
 _SEALING = 300.0
 #: A larger batch has the memory for a part of 64 MiB to itself, bytes.
@@ -59,7 +63,11 @@ class Outbox:
         """Bytes in the spool, and those that left it so lately that they may not be sealed yet."""
         while self._landed and self._landed[0][0] < time.monotonic() - _SEALING:
             self._landed.popleft()
-        return self._waiting + self._spool.open_bytes + sum(size for _when, size in list(self._landed))
+        return self.behind() + sum(size for _when, size in list(self._landed))
+
+    def behind(self) -> int:
+        """Bytes in the spool, as it is when asked."""
+        return self._waiting + self._spool.open_bytes
 
     def waiting(self) -> int:
         """``waiting_bytes`` as it is when asked."""
@@ -96,8 +104,9 @@ class Outbox:
             await in_thread(batch.file.close)
             self._enqueue(Waiting(batch.file.path, batch.file.end))
         except OSError:
-            # What is committed stays on the disk, and the next process adopts it.
-            log.error("batch-not-closed", batch_id=batch.batch_id)
+            # What is committed stays on the disk; if it never takes more, the next process adopts it.
+            log.warning("batch-not-closed", batch_id=batch.batch_id, delay=_FULL_DELAY)
+            self._spool.put_back(batch, _FULL_DELAY)
 
     def _enqueue(self, waiting: Waiting) -> None:
         self._waiting += waiting.size
@@ -109,11 +118,10 @@ class Outbox:
             try:
                 async with self._large if waiting.size > _LARGE else nullcontext():
                     await self._deliver(waiting)
-            except Exception:
+            except Exception as error:
                 # One batch that nobody can land holds up no other; it stays on the disk and is tried again.
-                log.exception("batch-stuck")
-                metrics().count("causeway_batches_total", outcome="stuck")
-                asyncio.get_running_loop().call_later(_STUCK_DELAY, self._closed.put_nowait, waiting)
+                delay = _tell(waiting, error)
+                asyncio.get_running_loop().call_later(delay, self._closed.put_nowait, waiting)
 
     async def _deliver(self, waiting: Waiting) -> None:
         batch = await in_thread(adopt if waiting.inherited else SpooledBatch, waiting.path)
@@ -177,3 +185,13 @@ class Outbox:
         if handle is not None and not any(directory.glob("*.*")):
             del self._orphanages[directory]
             release(directory, handle)
+
+
+def _tell(waiting: Waiting, error: Exception) -> float:
+    """Say why a batch was not landed; when to try again, seconds from now."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        log.warning("batch-waits", batch_id=waiting.path.stem, reason=refusal(error), delay=_FULL_DELAY)
+        return _FULL_DELAY
+    log.error("batch-stuck", exc_info=error)
+    metrics().count("causeway_batches_total", outcome="stuck")
+    return _STUCK_DELAY

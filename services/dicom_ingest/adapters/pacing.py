@@ -42,6 +42,13 @@ class Paces:
             return incoming
         return _PacedIncoming(incoming, *self._paces_of(peer), self._sleep)
 
+    def pause(self, peer: Peer, size: int, instances: int) -> float:
+        """Seconds that the peer is too fast by after so many bytes and instances more, for who waits in its own way."""
+        if peer.rate == Rate():
+            return 0.0
+        taken = zip(self._paces_of(peer), (instances, size), strict=True)
+        return max(pace.take(amount) if pace is not None and amount else 0.0 for pace, amount in taken)
+
     def _paces_of(self, peer: Peer) -> tuple[Pace | None, Pace | None]:
         with self._lock:
             if peer not in self._paces:

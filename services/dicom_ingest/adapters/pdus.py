@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+from services.dicom_ingest.adapters.deadlines import Deadlines, Late
 from shared.errors import CausewayError
 
 A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ = 0x01, 0x02, 0x03
@@ -16,6 +17,8 @@ _HEADER = struct.Struct(">BxI")
 _PDV = struct.Struct(">IBB")
 #: What a connection gets before anything is known of it, bytes.
 _STRANGERS_BUFFER = 4096
+#: No more than this is taken before it is known what comes: of a long PDU it would have to be moved, bytes.
+_AHEAD = 16 * 1024
 #: The part of an A-ASSOCIATE-RQ that has one size: version and AE titles (PS3.8 table 9-11), bytes.
 FIXED_PART = 68
 
@@ -63,7 +66,8 @@ class PduStream:
     """Reads PDUs; a body is a view into one buffer and is valid until the next is asked for."""
 
     def __init__(self, connection: socket.socket, limits: PduLimits) -> None:
-        self._socket = connection
+        # Half of the shortest deadline there is: most waits need no other timeout.
+        self._deadlines = Deadlines(connection, limits.header_deadline / 2)
         self._limits = limits
         self._buffer = bytearray(_STRANGERS_BUFFER)
         self._start = self._end = 0
@@ -124,7 +128,7 @@ class PduStream:
         while self._end - self._start < count:
             if self._end == len(self._buffer):
                 self._make_room()
-            self._receive(deadline, what)
+            self._receive(deadline, what, self._start + count)
 
     def _make_room(self) -> None:
         """Move what is unread to the front, of a buffer twice as large if it is full: by what came, not by a claim."""
@@ -134,14 +138,12 @@ class PduStream:
         self._buffer[: len(unread)] = unread
         self._start, self._end = 0, len(unread)
 
-    def _receive(self, deadline: float, what: str) -> None:
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            raise PeerTooSlow(what)
+    def _receive(self, deadline: float, what: str, until: int | None = None) -> None:
+        """Take what there is, but little, or all up to where ``until`` is in the buffer, as far as there is room."""
+        room = memoryview(self._buffer)[self._end : until or self._end + _AHEAD]
         try:
-            self._socket.settimeout(remaining)
-            count = self._socket.recv_into(memoryview(self._buffer)[self._end :])
-        except TimeoutError:
+            count = self._deadlines.receive(room, deadline, whole=until is not None)
+        except Late:
             raise PeerTooSlow(what) from None
         except OSError:
             raise PeerLost from None

@@ -48,7 +48,7 @@ class Door:
         self, *, registry: CurrentRegistry, called: frozenset[str], calling: frozenset[str], most_per_ae: int
     ) -> None:
         """``called`` and ``calling`` are AE titles of settings, empty: any; they hold beside the registry."""
-        self._registry = registry
+        self.registry = registry
         self._called, self._calling = called, calling
         self._most_per_ae = most_per_ae
         self._present: Counter[str] = Counter()
@@ -64,11 +64,11 @@ class Door:
 
     def identify(self, caller: Caller) -> Peer:
         """The peer that calls, not let in yet; TurnedAway."""
-        if self._called and caller.called_ae not in self._called:
+        if not caller.called_ae or (self._called and caller.called_ae not in self._called):
             raise _turned(CALLED_AE_NOT_RECOGNIZED)
-        if self._calling and caller.calling_ae not in self._calling:
+        if not caller.calling_ae or (self._calling and caller.calling_ae not in self._calling):
             raise _turned(CALLING_AE_NOT_RECOGNIZED)
-        registry = self._registry.get()
+        registry = self.registry.get()
         found = ANYBODY if registry is None else registry.decide(caller)
         if isinstance(found, Turned):
             raise _turned(Refusal(1, 1, found.reason))
@@ -83,7 +83,7 @@ class Door:
 
     def refresh(self) -> None:
         """Take notice of a changed registry although nobody calls."""
-        self._registry.get()
+        self.registry.get()
 
     def _count(self, calling_ae: str, most: int) -> None:
         with self._lock:

@@ -23,8 +23,8 @@ from services.dicom_ingest.domain.study_scan import StudyKey
 from services.dicom_ingest.ports.spool import BeginTrace, SpoolRefused
 
 LOCK = "lock"
-#: The folder beside the incarnations that belongs to all of them.
-COMMITMENTS = "commitments"
+#: The folders beside the incarnations that belong to all of them.
+COMMITMENTS, STEPS = "commitments", "steps"
 #: Abandoned bytes that are not kept on the disk until a batch has filled up.
 _MUCH = 16 * 1024 * 1024
 
@@ -51,12 +51,13 @@ def take_lock(directory: Path) -> int | None:
         handle = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except FileNotFoundError:
         return None
-    try:
+    with suppress(BlockingIOError):
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle
+        # Who held it may have removed it before it let go.
+        if os.fstat(handle).st_nlink:
+            return handle
+    os.close(handle)
+    return None
 
 
 class Spool:
@@ -75,8 +76,10 @@ class Spool:
 
     async def open(self) -> None:
         """Make this incarnation's directory and lock it."""
-        self.directory.mkdir(parents=True, mode=0o700)
-        self._held = take_lock(self.directory)
+        while self._held is None:
+            # Another process that starts may take an unlocked directory for a dead one's, and remove it.
+            self.directory.mkdir(parents=True, mode=0o700, exist_ok=True)
+            self._held = take_lock(self.directory)
         sync_directory(self.root)
 
     async def check(self) -> None:
@@ -87,7 +90,7 @@ class Spool:
     def orphans(self) -> Iterator[tuple[Path, int]]:
         """Directories that a dead incarnation left, each with its lock, now ours."""
         for directory in sorted(self.root.iterdir()):
-            if directory == self.directory or directory.name == COMMITMENTS or not directory.is_dir():
+            if directory == self.directory or directory.name in (COMMITMENTS, STEPS) or not directory.is_dir():
                 continue
             handle = take_lock(directory)
             if handle is not None:
@@ -98,6 +101,9 @@ class Spool:
         with self._lock:
             found = next((each for each in self._open if batches.may_join(each.state, key, source, self._rules)), None)
             if found is not None:
+                if visitor in found.state.visitors:
+                    # It asks for more: it has the answer to what it stored before.
+                    self._crash.passed("record.answered")
                 return self._claim(found, visitor)
         return self._open_another(key, source, visitor, trace)
 
@@ -139,6 +145,13 @@ class Spool:
             state.last, state.ended = self._clock(), None
             state.size, state.instances = batch.file.end, batch.file.count
 
+    def put_back(self, batch: OpenBatch, seconds: float) -> None:
+        """Have a batch that could not be closed taken again after so many seconds; it takes no more instances."""
+        with self._lock:
+            batch.state.finished = True
+            batch.state.last = self._clock() + seconds
+            self._open.append(batch)
+
     def visitor_left(self, visitor: str) -> None:
         """Tell the batches that an association is over."""
         with self._lock:
@@ -168,8 +181,13 @@ class Spool:
 
         With a study only those that may hold some of it: one whose study could not be read may be anybody's.
         """
-        found = self.root.glob(f"*/*{BATCH}")
-        return sum(study_uid is None or may_hold(path, study_uid) for path in found)
+        found = 0
+        for directory in self.root.iterdir():
+            # One that was adopted goes when it is empty.
+            with suppress(FileNotFoundError, NotADirectoryError):
+                batches_of = [path for path in directory.iterdir() if path.suffix == BATCH]
+                found += sum(study_uid is None or may_hold(path, study_uid) for path in batches_of)
+        return found
 
     @property
     def open_batches(self) -> int:
@@ -192,18 +210,29 @@ def release(directory: Path, handle: int) -> None:
     """Give a directory's lock back, and remove the directory when no batch is left in it."""
     if not any(each.name != LOCK for each in directory.iterdir()):
         (directory / LOCK).unlink(missing_ok=True)
-        directory.rmdir()
+        # Another process may be looking for orphans, and leaves it in its turn.
+        with suppress(OSError):
+            directory.rmdir()
     os.close(handle)
 
 
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Tell the sender to try later when the disk says no; nothing of the error's text goes on."""
-    try:
-        yield
-    except OSError as error:
-        code = errno.errorcode.get(error.errno or 0, "unknown").lower()
-        raise SpoolRefused(f"spool-{code}") from None
+class _Refusing:
+    """Tells the sender to try later when the disk says no; nothing of the error's text goes on."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, OSError):
+            raise SpoolRefused(refusal(error)) from None
+
+
+_REFUSING = _Refusing()
+
+
+def refusal(error: OSError) -> str:
+    """A code for what the disk said."""
+    return f"spool-{errno.errorcode.get(error.errno or 0, 'unknown').lower()}"
 
 
 class SpoolRecording:
@@ -213,7 +242,7 @@ class SpoolRecording:
         self._spool = spool
         self._visitor, self._trace = visitor, trace
         self._broken = False
-        with _refusing():
+        with _REFUSING:
             source = (arrival.calling_ae, arrival.called_ae)
             self._batch = spool.take(key, source, visitor, trace)
             with self._given_back_on_error():
@@ -227,7 +256,7 @@ class SpoolRecording:
 
     def write(self, *chunks: bytes | memoryview) -> None:
         """Append bytes of the data set, in a batch of its own once they outgrow the shared one."""
-        with _refusing():
+        with _REFUSING:
             self._broken = True
             if self._spool.outgrown(self._batch, self._recording.size + sum(map(len, chunks))):
                 self._move()
@@ -246,14 +275,18 @@ class SpoolRecording:
 
     def commit(self) -> None:
         """Return when the instance is durable and its batch free for others."""
-        with _refusing(), self._given_back_on_error():
+        with _REFUSING, self._given_back_on_error():
             self._recording.commit()
         self._spool.give_back(self._batch)
 
     def abandon(self) -> None:
         """Leave nothing of the instance."""
         # What it wrote is overwritten by the next, or cut off when the batch is closed.
-        self._spool.give_back(self._batch, finished=self._broken or self._recording.size > _MUCH)
+        finished = self._broken or self._recording.size > _MUCH
+        if finished:
+            with suppress(OSError):
+                self._batch.file.forget()
+        self._spool.give_back(self._batch, finished=finished)
 
     @contextmanager
     def _given_back_on_error(self) -> Iterator[None]:

@@ -1,9 +1,11 @@
 """The reading end of a batch: what was committed, and nothing of what was not."""
 
-import hashlib
 import os
 from contextlib import suppress
+from itertools import compress
 from pathlib import Path
+
+from isal.isal_zlib import crc32
 
 from services.dicom_ingest.adapters.batch_file import BATCH, CLOSED, DRAFT, write_all, write_closed
 from services.dicom_ingest.domain import records
@@ -24,22 +26,39 @@ class SpooledBatch:
         ``verify`` sets aside what the disk has damaged since: it was acknowledged, so the file is kept for a person,
         and the other instances go on.
         """
-        journal = _closed_journal(path)
+        journal = closed_journal(path)
         self.path = path
         self.opening = journal.opening
         self._handle = os.open(path, os.O_RDWR)
-        intact = [record for record in journal.records if not verify or is_intact(self.read, record)]
-        self.damaged = len(journal.records) - len(intact)
-        self.records = tuple(intact)
+        try:
+            self._take(journal, verify=verify)
+        except BaseException:
+            self.release()
+            raise
+
+    def _take(self, journal: Journal, *, verify: bool) -> None:
+        intact = [not verify or is_intact(self.read, record) for record in journal.records]
+        self.left_out = tuple(number for number, well in enumerate(intact) if not well)
+        self.records = tuple(compress(journal.records, intact))
         self._finish(journal.records)
 
+    @property
+    def damaged(self) -> int:
+        """How many instances the disk has damaged."""
+        return len(self.left_out)
+
     def _finish(self, committed: tuple[Record, ...]) -> None:
-        """Make the file end as an archive ends; nothing of the journal stays in it."""
-        last = committed[-1]
-        end = write_all(self._handle, last.offset + last.length, records.archive_tail(committed))
-        os.ftruncate(self._handle, end)
+        """Make the file end as an archive ends; nothing of the journal stays in it.
+
+        What it leaves is the room for the archive's end. A finished file may be somebody's already: only its end is
+        written again, as it is.
+        """
+        start, tail = committed[-1].offset + committed[-1].length, records.archive_tail(committed)
+        self.size = start + len(tail)
+        if os.fstat(self._handle).st_size > self.size:
+            os.ftruncate(self._handle, start)
+        write_all(self._handle, start, tail)
         os.fdatasync(self._handle)
-        self.size = end
 
     @property
     def archive(self) -> Path | None:
@@ -70,15 +89,16 @@ class SpooledBatch:
 
 
 def is_intact(read: Read, record: Record) -> bool:
-    """Whether a data set is what was received."""
-    digest, at, end = hashlib.sha256(), record.dataset_at, record.offset + record.length
+    """Whether a file is what was received."""
+    checksum, at, end = 0, record.offset, record.offset + record.length
     while at < end and (chunk := read(at, min(_CHUNK, end - at))):
-        digest.update(chunk)
+        checksum = crc32(chunk, checksum)
         at += len(chunk)
-    return digest.digest() == record.dataset_sha256
+    return at == end and checksum == record.crc32
 
 
-def _closed_journal(path: Path) -> Journal:
+def closed_journal(path: Path) -> Journal:
+    """What was fixed when the batch file ``path`` was closed; NoRecord when it was not."""
     try:
         told = path.with_suffix(CLOSED).read_bytes()
     except FileNotFoundError:
@@ -100,7 +120,7 @@ def _open_journal(path: Path) -> Journal:
 
 def may_hold(path: Path, study_uid: str) -> bool:
     """Whether a batch file may hold instances of this study; one that is gone by now holds none."""
-    for journal in (_closed_journal, _open_journal):
+    for journal in (closed_journal, _open_journal):
         with suppress(NoRecord):
             try:
                 opening = journal(path).opening

@@ -5,19 +5,19 @@ choice of transfer syntaxes (PS3.8 sections 7 and 9.3).
 """
 
 import socket
-import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, _config, dimse_messages, evt
 from pynetdicom.acse import ACSE
 from pynetdicom.association import MODE_ACCEPTOR
 from pynetdicom.association import Association as Reactor
 from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT
+from pynetdicom.fsm import InvalidEventError
 from pynetdicom.presentation import build_context
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AddressInformation
@@ -25,7 +25,10 @@ from pynetdicom.transport import AddressInformation
 from services.dicom_ingest.adapters.association import Association, AssociationRules
 from services.dicom_ingest.adapters.capped_socket import CappedSocket
 from services.dicom_ingest.adapters.commitment_line import Line
+from services.dicom_ingest.adapters.gathering import Gathering
 from services.dicom_ingest.adapters.greeting import Refusal, TurnedAway
+from services.dicom_ingest.adapters.receiving import ReceivingFile
+from services.dicom_ingest.adapters.standard_steps import is_report, respond
 from services.dicom_ingest.adapters.tls_peer import certificate_of
 from services.dicom_ingest.domain import command as dimse
 from services.dicom_ingest.domain import part10
@@ -34,20 +37,16 @@ from services.dicom_ingest.domain.commitment import WELL_KNOWN_INSTANCE
 from services.dicom_ingest.domain.negotiation import ACCEPTED, COMMITMENT, Decision, Proposal, decide, is_identifier
 from services.dicom_ingest.domain.peers import ANYBODY, Caller, Peer
 from services.dicom_ingest.domain.visit import Visit
-from services.dicom_ingest.ports import How, Receiver
+from services.dicom_ingest.ports import How, Incoming, Receiver, Room
 from shared.errors import CausewayError, answer
 
-_CHUNK = 256 * 1024
-#: The preamble, the prefix and the group length element of a Part 10 file (PS3.10 section 7.1), bytes.
-_META = 128 + 4 + 12
 
-
-def configure(folder: Path) -> None:
+def configure(folder: Path, room: Room, largest: Callable[[str], int]) -> None:
     """Have pynetdicom write each data set to a file in ``folder`` as it comes, and take the UIDs that we take."""
     _config.STORE_RECV_CHUNKED_DATASET = True
     _config.VALIDATORS["UI"] = lambda uid: (is_identifier(uid), "no identifier")
-    # The only way to say where: plain bytes stay on the spool's disk, and go with the directory of a dead process.
-    tempfile.tempdir = str(folder)
+    # Plain bytes stay on the spool's disk, and go with the directory of a dead process.
+    dimse_messages.NamedTemporaryFile = lambda **_options: ReceivingFile(folder, room, largest)
 
 
 class StandardAssociation:
@@ -58,9 +57,11 @@ class StandardAssociation:
         self._address = address
         self._rules = rules
         self._reception = reception
+        self.services = rules.services
         self.visit: Visit | None = None
         self.peer: Peer = ANYBODY
         self._entered: str | None = None
+        self.greeted: Callable[[], object] = bool
 
     def refuse(self, refusal: Refusal) -> None:
         """Hear the greeting and turn it down."""
@@ -69,11 +70,13 @@ class StandardAssociation:
     def serve(self) -> None:
         """Until the peer releases, aborts, disappears, or breaks a rule."""
         # pynetdicom would hold a reactor for as long as a greeting may take, even when the peer has gone.
-        greeting = Association(self._socket, self._address, self._rules, self._reception).hear_greeting()
+        hearing = Association(self._socket, self._address, self._rules, self._reception)
+        hearing.greeted = self.greeted
+        greeting = hearing.hear_greeting()
         if greeting is None:
             return
         reactor = _Reactor(_application_entity(self._rules), self)
-        capped = CappedSocket(reactor, self._socket, self._rules.limits, greeting)
+        capped = CappedSocket(reactor, self._socket, self._rules.limits, greeting.body)
         reactor.set_socket(capped)
         try:
             reactor.start()
@@ -114,7 +117,7 @@ class StandardAssociation:
         response = Dataset()
         response.Status = dimse.SUCCESS
         try:
-            self._take(command, str(context.abstract_syntax), str(context.transfer_syntax), event.dataset_path)
+            self._take(command, str(context.abstract_syntax), str(context.transfer_syntax), request._dataset_file)
         except CausewayError as error:
             if self.visit is not None:
                 self.visit.refused += 1
@@ -141,14 +144,20 @@ class StandardAssociation:
             return (error.status if isinstance(error, InstanceRefused) else answer(error).dicom), None
         return dimse.SUCCESS, None
 
-    def _take(self, command: Command, abstract_syntax: str, transfer_syntax: str, path: Path) -> None:
+    def begin_report(self, command: Command, abstract_syntax: str, transfer_syntax: str) -> Incoming:
+        """Begin to take a report on a procedure step."""
+        if self.visit is None:
+            raise InstanceRefused("no-association", dimse.CANNOT_UNDERSTAND)
+        return self._reception.report(self.visit, command, abstract_syntax, transfer_syntax)
+
+    def _take(self, command: Command, abstract_syntax: str, transfer_syntax: str, file: ReceivingFile) -> None:
         if self.visit is None:
             raise InstanceRefused("no-association", dimse.CANNOT_UNDERSTAND)
         incoming = self._rules.paces.keep(
             self.peer, self._reception.store(self.visit, command, abstract_syntax, transfer_syntax)
         )
         try:
-            for chunk in _data_set(path):
+            for chunk in file.data_set():
                 incoming.write(chunk)
             incoming.commit()
         except BaseException:
@@ -158,17 +167,9 @@ class StandardAssociation:
 
 def _forget_unfinished(reactor: Reactor) -> None:
     """pynetdicom removes the file of an instance that it handed over, not that of one that was cut off."""
-    path = getattr(reactor.dimse.message, "_data_set_path", None)
-    if path is not None:
-        Path(path).unlink(missing_ok=True)
-
-
-def _data_set(path: Path) -> Iterator[memoryview]:
-    """The bytes behind the file meta information of a Part 10 file."""
-    with path.open("rb") as file:
-        file.seek(_META + int.from_bytes(file.read(_META)[-4:], "little"))
-        while chunk := file.read(_CHUNK):
-            yield memoryview(chunk)
+    file = getattr(reactor.dimse.message, "_data_set_file", None)
+    if file is not None:
+        file.close()
 
 
 def _application_entity(rules: AssociationRules) -> AE:
@@ -185,7 +186,7 @@ def _application_entity(rules: AssociationRules) -> AE:
 def _how(reactor: Reactor, capped: CappedSocket) -> How:
     if reactor.is_released:
         return "released"
-    return "aborted" if reactor.is_aborted and not capped.has_aborted else "lost"
+    return "aborted" if capped.was_aborted else "lost"
 
 
 class _Reactor(Reactor):
@@ -206,6 +207,9 @@ class _Reactor(Reactor):
         self.dimse.send_msg = self._send_whole
         self.bind(evt.EVT_C_STORE, host.store)
         self.bind(evt.EVT_N_ACTION, host.ask)
+        self.bind(evt.EVT_ASYNC_OPS, lambda event: (1, 1))
+        self.dimse.receive_primitive = Gathering(self).take
+        self._run_provider, self.dul.run = self.dul.run, self._run_to_the_end
 
     def report(self) -> None:
         """Send what the line has to tell, on the thread that tells it."""
@@ -219,6 +223,14 @@ class _Reactor(Reactor):
             request.EventInformation = BytesIO(report.information)
             self.dimse.send_msg(request, line.context_id)
 
+    def _run_to_the_end(self) -> None:
+        """Where pynetdicom's machine has no state for what happens, such as an answer after an abort, it is over."""
+        try:
+            self._run_provider()
+        except InvalidEventError:
+            self.is_aborted, self.is_established = True, False
+            self._kill = self.dul._kill_thread = True
+
     def _send_whole(self, primitive: Any, context_id: int) -> None:
         """The fragments of two messages must not mingle (PS3.8 annex E)."""
         with self._sending:
@@ -229,10 +241,22 @@ class _Reactor(Reactor):
         if isinstance(msg, N_EVENT_REPORT) and msg.MessageIDBeingRespondedTo is not None:
             if self.line is not None:
                 self.line.answered(msg.MessageIDBeingRespondedTo, msg.Status or 0)
-        elif isinstance(msg, C_STORE) and context is not None and msg.is_valid_request:
-            StorageServiceClass(self).SCP(msg, context)
+        elif is_report(msg, context):
+            self.dimse.send_msg(respond(msg, context, self.host.begin_report), context_id)
+        elif isinstance(msg, C_STORE) and context is not None and msg.MessageIDBeingRespondedTo is None:
+            self._serve_store(msg, context)
         else:
             super()._serve_request(msg, context_id)
+
+    def _serve_store(self, request: C_STORE, context: Any) -> None:
+        """pynetdicom leaves a request without an answer that lacks something."""
+        request.Priority = request.Priority or 0
+        if request.is_valid_request:
+            StorageServiceClass(self).SCP(request, context)
+            return
+        response = C_STORE()
+        response.MessageIDBeingRespondedTo, response.Status = request.MessageID, dimse.CANNOT_UNDERSTAND
+        self.dimse.send_msg(response, context.context_id)
 
 
 class _Negotiation(ACSE):
@@ -248,17 +272,18 @@ class _Negotiation(ACSE):
             return
         if peer.idle is not None:
             self.assoc.network_timeout = self.assoc.dimse_timeout = peer.idle
-        decisions = [_decide(context, peer) for context in greeting.presentation_context_definition_list]
+        decisions = [_decide(context, peer, host.services) for context in greeting.presentation_context_definition_list]
         self.acceptor.supported_contexts = _supported(decisions)
         super()._negotiate_as_acceptor()
         if self.assoc.is_established:
             host.welcome(greeting)
 
 
-def _decide(context: Any, peer: Peer) -> Decision:
-    """Our decision, written into the proposal: pynetdicom then has nothing to choose."""
+def _decide(context: Any, peer: Peer, services: frozenset[str]) -> Decision:
+    """Our decision, written into the proposal: pynetdicom then has nothing to choose, and stumbles over nothing."""
+    context.abstract_syntax = context.abstract_syntax or ""
     proposal = Proposal(context.context_id, str(context.abstract_syntax), tuple(map(str, context.transfer_syntax)))
-    decision = decide(proposal, peer.takes)
+    decision = decide(proposal, peer.takes, services)
     context.transfer_syntax = [decision.transfer_syntax]
     return decision
 

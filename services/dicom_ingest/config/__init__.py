@@ -8,11 +8,12 @@ from services.dicom_ingest.config.commitment import Commitments
 from services.dicom_ingest.config.limits import Limits
 from services.dicom_ingest.config.listening import Listening
 from services.dicom_ingest.config.spooling import Spooling
+from services.dicom_ingest.config.steps import StepSettings
 from services.dicom_ingest.config.stow import Stow
 from shared.http.access import is_loopback
 
 
-class Settings(Commitments, Stow, Spooling, Limits, Listening):
+class Settings(StepSettings, Commitments, Stow, Spooling, Limits, Listening):
     """All of them."""
 
     #: Who issues patient ids and accession numbers where a header names nobody.

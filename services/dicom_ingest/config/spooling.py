@@ -20,6 +20,11 @@ class Spooling(ServiceSettings):
     landing_url: str = "file:///var/lib/causeway/landing"
     #: Batches that are brought to the landing store at a time; of those over 4 MiB, one.
     landing_workers: int = Field(default=4, ge=1, le=16)
+    #: Processes that read what arrived, and what each of them may map, bytes.
+    landing_processes: int = Field(default=1, ge=1, le=16)
+    landing_memory: int = Field(default=1024 * _MIB, ge=256 * _MIB)
+    #: While more than this waits to be landed, bytes, each answer is delayed by up to 20 ms.
+    landing_backlog: int = Field(default=4096 * _MIB, ge=64 * _MIB)
 
     batch_bytes: int = Field(default=64 * _MIB, ge=_MIB, le=64 * _MIB)
     batch_instances: int = Field(default=512, ge=1)

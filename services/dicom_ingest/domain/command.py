@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from shared.errors import Unprocessable
 
 C_STORE, C_ECHO, C_CANCEL = 0x0001, 0x0030, 0x0FFF
-N_EVENT_REPORT, N_ACTION = 0x0100, 0x0130
+N_EVENT_REPORT, N_SET, N_ACTION, N_CREATE = 0x0100, 0x0120, 0x0130, 0x0140
 RESPONSE = 0x8000
 NO_DATA_SET = 0x0101
 
@@ -23,7 +23,7 @@ MAX_COMMAND = 16 * 1024
 _ELEMENT = struct.Struct("<HHI")
 _US = struct.Struct("<H")
 _SOP_CLASS, _FIELD, _MESSAGE_ID, _RESPONDED_ID = 0x0002, 0x0100, 0x0110, 0x0120
-_DATA_SET_TYPE, _STATUS, _COMMENT, _SOP_INSTANCE = 0x0800, 0x0900, 0x0902, 0x1000
+_DATA_SET_TYPE, _STATUS, _COMMENT, _ERROR_ID, _SOP_INSTANCE = 0x0800, 0x0900, 0x0902, 0x0903, 0x1000
 _REQUESTED_SOP_CLASS, _REQUESTED_SOP_INSTANCE = 0x0003, 0x1001
 _EVENT_TYPE, _ACTION_TYPE = 0x1002, 0x1008
 
@@ -36,11 +36,16 @@ class MalformedCommand(Unprocessable):
 
 
 class InstanceRefused(Unprocessable):
-    """This instance will never be taken; ``status`` is the C-STORE status (PS3.4 annex B.2.3)."""
+    """This instance will never be taken; ``status`` is the C-STORE status (PS3.4 annex B.2.3).
 
-    def __init__(self, reason: str, status: int) -> None:
+    ``error_id`` and ``comment`` go into the answer where a service knows better ones than 0 and the reason.
+    """
+
+    def __init__(self, reason: str, status: int, *, error_id: int = 0, comment: str = "") -> None:
         super().__init__(reason)
         self.status = status
+        self.error_id = error_id
+        self.comment = comment or reason
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def parse(encoded: bytes) -> Command:
     """Read a request's command set; ``MalformedCommand`` when it is none."""
     elements = _elements(encoded)
     try:
-        return Command(
+        command = Command(
             field=_US.unpack(elements[_FIELD])[0],
             message_id=_US.unpack(elements.get(_MESSAGE_ID, b"\0\0"))[0],
             sop_class=_uid(elements.get(_SOP_CLASS) or elements.get(_REQUESTED_SOP_CLASS, b"")),
@@ -93,6 +98,10 @@ def parse(encoded: bytes) -> Command:
         )
     except (KeyError, struct.error, UnicodeDecodeError):
         raise MalformedCommand from None
+    if not command.field & RESPONSE and command.field != C_CANCEL and _MESSAGE_ID not in elements:
+        # Nothing could be answered to it.
+        raise MalformedCommand
+    return command
 
 
 def _element(element: int, value: bytes, padding: bytes = b"\0") -> bytes:
@@ -111,8 +120,11 @@ def event_report(message_id: int, sop_class: str, sop_instance: str, event_type:
     return _element(0x0000, struct.pack("<I", len(body))) + body
 
 
-def respond(request: Command, status: int, comment: str = "") -> bytes:
-    """The response to ``request``; ``comment`` is at most 64 characters of our own words, never of the input."""
+def respond(request: Command, status: int, comment: str = "", error_id: int = 0) -> bytes:
+    """The response to ``request``; ``comment`` is at most 64 characters of our own words, never of the input.
+
+    An ``error_id`` of 0 is left out (PS3.7 annex C.4).
+    """
     body = b""
     if request.sop_class:
         body += _element(_SOP_CLASS, request.sop_class.encode())
@@ -122,6 +134,8 @@ def respond(request: Command, status: int, comment: str = "") -> bytes:
     body += _element(_STATUS, _US.pack(status))
     if comment:
         body += _element(_COMMENT, comment.encode()[:64], b" ")
+    if error_id:
+        body += _element(_ERROR_ID, _US.pack(error_id))
     if request.sop_instance:
         body += _element(_SOP_INSTANCE, request.sop_instance.encode())
     return _element(0x0000, struct.pack("<I", len(body))) + body

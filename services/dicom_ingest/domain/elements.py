@@ -5,7 +5,8 @@ costs a seek, not memory.
 """
 
 import struct
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,35 +14,42 @@ from typing import NamedTuple
 from pydicom.datadict import dictionary_VR
 
 from services.dicom_ingest.domain.negotiation import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE
+from services.dicom_ingest.domain.passing import Passing
+from services.dicom_ingest.domain.vrs import ITEM, ITEM_END, LONG_VRS, PIXEL_DATA, SEQUENCE_END, SHORT_VRS
+from services.dicom_ingest.domain.vrs import UNDEFINED as UNDEFINED
 from services.dicom_ingest.domain.window import CutShort, Malformed, Window
 
-UNDEFINED = 0xFFFFFFFF
-PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
-_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-#: VRs with a length of four bytes, and of two (PS3.5 section 7.1.2).
-_LONG = {name.encode(): name for name in ("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV")}
-_SHORT = {
-    name.encode(): name
-    for name in (
-        *("AE", "AS", "AT", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO"),
-        *("LT", "PN", "SH", "SL", "SS", "ST", "TM", "UI", "UL", "US"),
-    )
-}
+#: Values that are longer are left out of headers like bulk data, bytes: one of them is not to crowd out all others.
+LONGEST_TOLD = 16 * 1024
+#: What an element costs beside its value, bytes; more than there ever is to tell.
+_HEAD, _ANY = 8, 1 << 62
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one data set may ask of us."""
+    """What one data set may ask of us: nested sequences, elements and items that are read.
+
+    A sequence of more than ``told`` bytes, bulk data apart, is passed over, and without a length it has at most
+    ``passed`` elements and items: 10,000 frames with all their functional groups have 1.1 million. So many fragments
+    may pixels have, too.
+    """
 
     depth: int = 32
     elements: int = 200_000
     items: int = 100_000
+    told: int = 256 * 1024
+    passed: int = 2_500_000
+
+
+class _TooLong(Exception):
+    """A sequence has more to tell than what is told of one."""
 
 
 class Element(NamedTuple):
     """Where one element lies: offset and length of its value in bytes; ``items`` of a sequence that was entered.
 
-    ``end`` is where the next element begins; ``length`` is UNDEFINED for encapsulated pixels and such sequences.
+    ``end`` is where the next element begins; ``length`` is UNDEFINED for encapsulated pixels and such sequences, which
+    have no ``items`` when they were passed over.
     """
 
     tag: int
@@ -98,8 +106,10 @@ class Walk:
         self._window = window
         self._encoding = encoding
         self._bounds = bounds
-        self._elements = self._items = 0
+        self._elements = self._items = self._fragments = 0
+        self._left = _ANY
         self.pixel_data: PixelData | None = None
+        self.has_left_out = False
         self._head = struct.Struct(encoding.order + "HH2sH")
         self._tag_length = struct.Struct(encoding.order + "HHI")
         self._long = struct.Struct(encoding.order + "I")
@@ -108,7 +118,7 @@ class Walk:
         """The top-level elements from ``at`` up to Pixel Data or the end; Malformed where it is no data set.
 
         A sequence of defined length is not entered (``enter`` does). Afterwards ``pixel_data`` tells where the Pixel
-        Data element begins, and its value and length.
+        Data element begins, and its value and length, and ``has_left_out`` whether a sequence was too long to enter.
         """
         read = self._implicit if self._encoding.implicit else self._explicit
         size, most = self._window.size, self._bounds.elements
@@ -118,7 +128,7 @@ class Walk:
                 self.pixel_data = PixelData(at, offset, length)
                 return
             if length == UNDEFINED:
-                element = self._undefined(at, tag, vr, offset, 0, self._encoding.implicit)
+                element = self._unmeasured(at, tag, vr, offset)
             else:
                 element = Element(tag, vr, offset, length, offset + length)
             at = element.end
@@ -134,7 +144,11 @@ class Walk:
         if element.items is not None:
             return element
         implicit = self._encoding.implicit or self._was_unknown(element.offset - 12)
-        return self._sequence(element.tag, element.offset, element.length, 0, implicit)
+        found = None
+        if element.length != UNDEFINED:
+            found = self._as_told(lambda: self._sequence(element.tag, element.offset, element.length, 0, implicit))
+        self.has_left_out |= found is None
+        return found or element
 
     def fragments(self, offset: int) -> Iterator[tuple[int, int]]:
         """Offset and length of each item value of encapsulated pixels whose value begins at ``offset``.
@@ -145,16 +159,38 @@ class Walk:
             group, element, length = self._tag_length.unpack_from(*self._look(offset, 8))
             tag = group << 16 | element
             offset += 8
-            if tag == _SEQUENCE_END:
+            if tag == SEQUENCE_END:
                 yield offset, 0
                 return
-            self._count_item()
-            if tag != _ITEM or length == UNDEFINED:
+            self._fragments += 1
+            if self._fragments > self._bounds.passed:
+                raise Malformed("too-many-items")
+            if tag != ITEM or length == UNDEFINED:
                 raise Malformed("bad-fragment")
             if offset + length > self._window.size:
                 raise CutShort
             yield offset, length
             offset += length
+
+    def _unmeasured(self, at: int, tag: int, vr: str, offset: int) -> Element:
+        """An element of the top level without a length: read as far as it is told, else passed over."""
+        found = self._as_told(lambda: self._undefined(at, tag, vr, offset, 0, self._encoding.implicit))
+        if found is not None:
+            return found
+        implicit = self._encoding.implicit or self._was_unknown(at)
+        end = Passing(self._window, self._encoding.order, self._bounds.passed).end(offset, implicit=implicit)
+        return Element(tag, "SQ", offset, UNDEFINED, end)
+
+    def _as_told(self, read: Callable[[], Element]) -> Element | None:
+        """What is read, None when it has more to tell than is told of a sequence."""
+        counted, self._left = (self._elements, self._items), self._bounds.told
+        try:
+            return read()
+        except _TooLong:
+            self._elements, self._items = counted
+            return None
+        finally:
+            self._left = _ANY
 
     def _look(self, offset: int, count: int) -> tuple[bytes | bytearray | memoryview, int]:
         index = self._window.at(offset, count)
@@ -165,6 +201,7 @@ class Walk:
         if self._elements > self._bounds.elements:
             raise Malformed("too-many-elements")
         tag, vr, offset, length = self._implicit(at) if implicit else self._explicit(at)
+        self._tell(_HEAD if length > LONGEST_TOLD or vr == "SQ" else _HEAD + length)
         if length == UNDEFINED:
             return self._undefined(at, tag, vr, offset, depth, implicit)
         if vr == "SQ":
@@ -177,7 +214,7 @@ class Walk:
         """An element that ends at a delimiter: a sequence, or encapsulated pixels."""
         if vr == "SQ" or implicit or vr == "UN":
             return self._sequence(tag, offset, UNDEFINED, depth, implicit or self._was_unknown(at))
-        *_, (end, _length) = self.fragments(offset)
+        ((end, _length),) = deque(self.fragments(offset), maxlen=1)
         return Element(tag, vr, offset, UNDEFINED, end)
 
     def _explicit(self, at: int) -> tuple[int, str, int, int]:
@@ -186,10 +223,10 @@ class Walk:
         if index < 0 or index + 8 > window.held:
             index = window.at(at, 8)
         group, element, vr, length = self._head.unpack_from(window.block, index)
-        name = _SHORT.get(vr)
+        name = SHORT_VRS.get(vr)
         if name is not None:
             return group << 16 | element, name, at + 8, length
-        name = _LONG.get(vr)
+        name = LONG_VRS.get(vr)
         if name is None or group == 0xFFFE:
             raise Malformed("unknown-vr")
         (length,) = self._long.unpack_from(*self._look(at + 8, 4))
@@ -226,10 +263,11 @@ class Walk:
         """The item at ``at`` and where it ends; None for the delimiter of the sequence."""
         group, element, length = self._tag_length.unpack_from(*self._look(at, 8))
         tag, at = group << 16 | element, at + 8
-        if tag == _SEQUENCE_END:
+        if tag == SEQUENCE_END:
             return None, at
+        self._tell(8)
         self._count_item()
-        if tag != _ITEM:
+        if tag != ITEM:
             raise Malformed("bad-item")
         end = None if length == UNDEFINED else at + length
         members = []
@@ -245,7 +283,13 @@ class Walk:
 
     def _is_item_end(self, at: int) -> bool:
         group, element, _length = self._tag_length.unpack_from(*self._look(at, 8))
-        return (group << 16 | element) == _ITEM_END
+        return (group << 16 | element) == ITEM_END
+
+    def _tell(self, size: int) -> None:
+        """So many bytes more of what a sequence has to tell."""
+        self._left -= size
+        if self._left < 0:
+            raise _TooLong
 
     def _count_item(self) -> None:
         self._items += 1

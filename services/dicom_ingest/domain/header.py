@@ -1,22 +1,24 @@
 """Everything the manifest and headers.jsonl say of an instance that is read from its data set."""
 
 import math
-import zlib
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from contracts.formats.headers import UNREADABLE
 from contracts.formats.manifest import FRAGMENT_LIMIT, INDEX_OMITTED, OPAQUE_HEADER, Fragments, Frames, NativeFrames
-from services.dicom_ingest.domain.elements import UNDEFINED, Bounds, Encoding, PixelData, Walk, is_deflated
+from services.dicom_ingest.domain.abridging import abridge
+from services.dicom_ingest.domain.elements import Bounds, Encoding, PixelData, Walk, is_deflated
+from services.dicom_ingest.domain.inflating import inflate
 from services.dicom_ingest.domain.json_model import Memory, Renderer
 from services.dicom_ingest.domain.lenient import LENIENT_LIMIT, read_leniently
+from services.dicom_ingest.domain.vrs import UNDEFINED
 from services.dicom_ingest.domain.window import CutShort, Malformed, Window
 
-#: What a deflated data set may grow to, bytes, and how many times its size.
-MAX_INFLATED = 64 * 1024 * 1024
-MAX_RATIO = 200
-
+#: A header of so many bytes fits into a line whatever is in it.
+_SURELY_SHORT = 32 * 1024
 #: Bytes of a sequence delimitation item.
 _DELIMITER = 8
 
@@ -24,6 +26,10 @@ _DELIMITER = 8
 CUT_SHORT = "cut-short"
 #: The header breaks the standard; pydicom could read it.
 IRREGULAR_HEADER = "irregular-header"
+#: Sequences or other values are left out of the header, because it would be too long.
+ABRIDGED_HEADER = "abridged-header"
+#: What is deflated is a bomb, or at least beyond our bounds.
+TOO_LARGE_INFLATED, INFLATES_TOO_FAR = "too-large-inflated", "inflates-too-far"
 #: It begins like a program or a document and not like a data set.
 FOREIGN_MAGIC = "foreign-magic"
 _MAGICS = (b"MZ", b"\x7fELF", b"%PDF", b"%!")
@@ -45,18 +51,37 @@ class Reading:
     pixels: Frames | None = None
     flags: tuple[str, ...] = ()
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the header could not be read, or not as the standard says."""
+        return self.header is None or IRREGULAR_HEADER in self.flags
+
 
 def read_header(load: Load, size: int, transfer_syntax: str, memory: Memory | None = None) -> Reading:
     """Read a data set of ``size`` bytes; never raises for what is in it. ``memory`` is that of a whole batch."""
     memory = memory or Memory()
     try:
         if is_deflated(transfer_syntax):
-            inflated = _inflated(load(0, min(size, MAX_INFLATED)), size)
-            plain = _read(Window.over(inflated), transfer_syntax, memory)
-            return Reading(plain.header, plain.reason, size, flags=plain.flags)
+            return _deflated(load, size, transfer_syntax, memory)
         return _read(Window(load, size), transfer_syntax, memory)
     except (Malformed, LookupError, ValueError, RecursionError) as error:
         return _irregular(load, size, transfer_syntax, error)
+
+
+def _deflated(load: Load, size: int, transfer_syntax: str, memory: Memory) -> Reading:
+    """Of what inflates too far only the beginning is read; where that is the whole header, it is told."""
+    inflated = inflate(load, size)
+    try:
+        plain = _read(inflated.window, transfer_syntax, memory)
+    except CutShort:
+        is_cut = inflated.is_whole and inflated.is_kept
+        raise Malformed("data-set-cut-short" if is_cut else TOO_LARGE_INFLATED) from None
+    if inflated.is_whole:
+        return Reading(plain.header, plain.reason, size, flags=plain.flags)
+    if plain.pixel_offset is None:
+        raise Malformed(TOO_LARGE_INFLATED)
+    flags = tuple(flag for flag in plain.flags if flag != CUT_SHORT)
+    return Reading(plain.header, None, size, flags=(*flags, INFLATES_TOO_FAR))
 
 
 def _irregular(load: Load, size: int, transfer_syntax: str, error: Exception) -> Reading:
@@ -69,25 +94,21 @@ def _irregular(load: Load, size: int, transfer_syntax: str, error: Exception) ->
         header = read_leniently(load(0, min(size, LENIENT_LIMIT)), transfer_syntax)
     except Malformed:
         return Reading(None, reason, size, flags=(OPAQUE_HEADER, *magic))
-    return Reading(header, None, size, flags=(IRREGULAR_HEADER, *magic))
-
-
-def _inflated(deflated: bytes, size: int) -> bytes:
-    """PS3.5 section A.5: RFC 1951 without a wrapper. Malformed when it is broken or a bomb."""
-    limit = min(MAX_INFLATED, MAX_RATIO * size + 4096)
-    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        plain = inflate.decompress(deflated, limit)
-    except zlib.error:
-        raise Malformed("bad-deflate") from None
-    if not inflate.eof:
-        raise Malformed("too-large-inflated" if len(plain) >= limit else "data-set-cut-short")
-    return plain
+    header, is_shorter = abridge(header)
+    return Reading(header, None, size, flags=(IRREGULAR_HEADER, *((ABRIDGED_HEADER,) if is_shorter else ()), *magic))
 
 
 def _read(window: Window, transfer_syntax: str, memory: Memory) -> Reading:
     walk = Walk(window, Encoding.of(transfer_syntax), Bounds())
     header = Renderer(window, transfer_syntax, walk.enter, memory).render(walk.header())
+    reading = _with_pixels(walk, window, header)
+    header, is_shorter = abridge(header) if reading.header_length > _SURELY_SHORT else (header, False)
+    if not (is_shorter or walk.has_left_out):
+        return reading
+    return replace(reading, header=header, flags=(*reading.flags, ABRIDGED_HEADER))
+
+
+def _with_pixels(walk: Walk, window: Window, header: Header) -> Reading:
     found = walk.pixel_data
     if found is None:
         return Reading(header, None, window.size)
@@ -101,15 +122,17 @@ def _read(window: Window, transfer_syntax: str, memory: Memory) -> Reading:
 
 def _encapsulated(walk: Walk, window: Window, header: Header, found: PixelData) -> Reading:
     """The pixels' bytes are all items with their tags, and not the delimiter (PS3.5 section A.4)."""
+    items = walk.fragments(found.offset)
     try:
-        *fragments, (end, _nothing) = walk.fragments(found.offset)
+        # The offset table, as many fragments as are told of, the delimiter; and one more that shows whether there is.
+        first = list(islice(items, FRAGMENT_LIMIT + 3))
+        ((end, _nothing),) = deque(items, maxlen=1) or first[-1:]
     except CutShort:
         return Reading(header, None, found.at, found.offset, window.size - found.offset, None, (CUT_SHORT,))
-    frames = fragments[1:]
     length = end - _DELIMITER - found.offset
-    if len(frames) > FRAGMENT_LIMIT:
+    if len(first) > FRAGMENT_LIMIT + 2:
         return Reading(header, None, found.at, found.offset, length, None, (INDEX_OMITTED,))
-    return Reading(header, None, found.at, found.offset, length, Fragments(fragments=tuple(frames)))
+    return Reading(header, None, found.at, found.offset, length, Fragments(fragments=tuple(first[1:-1])))
 
 
 def _native(header: Header, found: PixelData, length: int) -> NativeFrames | None:

@@ -9,12 +9,10 @@ from typing import Any
 from pydicom import charset
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
-from services.dicom_ingest.domain.elements import Element
+from services.dicom_ingest.domain.elements import LONGEST_TOLD, Element
 from services.dicom_ingest.domain.negotiation import EXPLICIT_BIG
 from services.dicom_ingest.domain.window import Window
 
-#: Values that are longer are left out like bulk data, bytes: one of them is not to crowd out all others.
-MAX_VALUE = 16 * 1024
 SPECIFIC_CHARACTER_SET = 0x00080005
 _PIXEL_REPRESENTATION = 0x00280103
 
@@ -89,7 +87,7 @@ class Renderer:
 
     def _told(self, element: Element, encodings: tuple[str, ...]) -> dict[str, Any]:
         vr, length = element.vr, element.length
-        if not length or length > MAX_VALUE or vr in _BULK:
+        if not length or length > LONGEST_TOLD or vr in _BULK:
             told = self._sequence(element, encodings) if vr == "SQ" else None
             return told or {"vr": self._resolved(vr)}
         value = self._window.read(element.offset, length)
@@ -97,8 +95,10 @@ class Renderer:
         return self._memory.get(key) or self._memory.keep(key, length, self._render(element, value, encodings))
 
     def _sequence(self, element: Element, encodings: tuple[str, ...]) -> dict[str, Any]:
-        items = self._enter(element).items or ()
+        items, is_signed = self._enter(element).items or (), self._is_signed
         told = [self.render(item, encodings) for item in items]
+        # What an item says of its pixels is not said of what contains it.
+        self._is_signed = is_signed
         return {"vr": "SQ", "Value": told} if told else {"vr": "SQ"}
 
     def _render(self, element: Element, value: bytes, encodings: tuple[str, ...]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Renderer:
     def _character_sets(self, element: Element, inherited: tuple[str, ...]) -> tuple[str, ...]:
         if not element.length:
             return inherited
-        told = self._window.read(element.offset, min(element.length, MAX_VALUE)).decode("ascii", "replace")
+        told = self._window.read(element.offset, min(element.length, LONGEST_TOLD)).decode("ascii", "replace")
         return _encodings(tuple(part.strip(_PADDING) for part in told.split("\\")))
 
     def _resolved(self, vr: str) -> str:
@@ -136,12 +136,12 @@ class Renderer:
         if vr == "AT":
             return [f"{group:04X}{element:04X}" for group, element in form.iter_unpack(value)]
         numbers = [number for (number,) in form.iter_unpack(value)]
-        return [_finite(number) for number in numbers] if vr in ("FL", "FD") else numbers
+        return [finite(number) for number in numbers] if vr in ("FL", "FD") else numbers
 
 
-def _finite(number: float) -> float | str:
+def finite(number: float) -> float | str:
     """JSON knows no NaN and no infinity: PS3.18 section F.2.3 tells them as strings."""
-    return number if math.isfinite(number) else str(number)
+    return number if math.isfinite(number) else str(number).replace("nan", "NaN")
 
 
 def _several(text: str, number: Callable[[str], int | float] | None) -> list[Any] | None:
@@ -154,7 +154,7 @@ def _several(text: str, number: Callable[[str], int | float] | None) -> list[Any
 def _number(part: str, number: Callable[[str], int | float]) -> int | float | str | None:
     """The number; the text as it is where it is none."""
     try:
-        return _finite(number(part)) if part else None
+        return finite(number(part)) if part else None
     except ValueError:
         return part
 

@@ -9,7 +9,9 @@ from pydicom.dataelem import DataElement
 from pydicom.filereader import read_dataset
 from pydicom.tag import BaseTag
 
-from services.dicom_ingest.domain.elements import PIXEL_DATA, Encoding
+from services.dicom_ingest.domain.elements import Encoding
+from services.dicom_ingest.domain.json_model import finite
+from services.dicom_ingest.domain.vrs import PIXEL_DATA
 from services.dicom_ingest.domain.window import Malformed
 
 #: No more of an irregular data set is looked at, bytes.
@@ -48,4 +50,13 @@ def _render(dataset: Dataset) -> dict[str, dict[str, Any]]:
 
 def _element(element: DataElement) -> dict[str, Any]:
     told: dict[str, Any] = element.to_json_dict(lambda _: "", _MAX_VALUE)
-    return {name: value for name, value in told.items() if name in ("vr", "Value")}
+    return {name: _known(value) for name, value in told.items() if name in ("vr", "Value")}
+
+
+def _known(value: Any) -> Any:
+    """The same, with text for numbers that JSON does not know."""
+    if isinstance(value, float):
+        return finite(value)
+    if isinstance(value, list):
+        return [_known(each) for each in value]
+    return {name: _known(each) for name, each in value.items()} if isinstance(value, dict) else value

@@ -5,7 +5,7 @@ where nothing else is offered.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +14,11 @@ from pydicom.uid import UID
 VERIFICATION = "1.2.840.10008.1.1"
 #: Storage Commitment Push Model (PS3.4 annex J).
 COMMITMENT = "1.2.840.10008.1.20.1"
+#: Modality Performed Procedure Step (PS3.4 annex F).
+STEPS = "1.2.840.10008.3.1.2.3.3"
+
+#: The services beside storage that are always offered.
+SERVICES = frozenset({VERIFICATION, COMMITMENT})
 
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
@@ -109,13 +114,19 @@ def prefer(transfer_syntaxes: Iterable[str]) -> str | None:
     return min(enumerate(usable), key=lambda numbered: _rank(*numbered), default=(0, None))[1]
 
 
-def decide(proposal: Proposal, takes: Callable[[str], bool] = is_storage) -> Decision:
-    """Accept or refuse one proposed presentation context; ``takes`` tells of a SOP class whether it may be stored."""
+def decide(
+    proposal: Proposal, takes: Callable[[str], bool] = is_storage, services: Container[str] = SERVICES
+) -> Decision:
+    """Accept or refuse one proposed presentation context.
+
+    ``takes`` tells of a SOP class whether it may be stored, ``services`` which other SOP classes are offered.
+    """
     first = proposal.transfer_syntaxes[0] if proposal.transfer_syntaxes else IMPLICIT_LITTLE
-    is_service = proposal.abstract_syntax in (VERIFICATION, COMMITMENT)
+    is_service = proposal.abstract_syntax in services
     if not is_service and not takes(proposal.abstract_syntax):
         return Decision(proposal.context_id, proposal.abstract_syntax, ABSTRACT_SYNTAX_NOT_SUPPORTED, first)
-    usable = [uid for uid in proposal.transfer_syntaxes if proposal.abstract_syntax != COMMITMENT or uid in PLAIN]
+    is_small = proposal.abstract_syntax in (COMMITMENT, STEPS)
+    usable = [uid for uid in proposal.transfer_syntaxes if not is_small or uid in PLAIN]
     chosen = prefer(usable)
     if chosen is None:
         return Decision(proposal.context_id, proposal.abstract_syntax, TRANSFER_SYNTAXES_NOT_SUPPORTED, first)

@@ -1,6 +1,7 @@
 """What stands before a received data set to make it a DICOM file (PS3.10 section 7.1)."""
 
 import struct
+from functools import lru_cache
 
 IMPLEMENTATION_CLASS_UID = "2.25.270695996825855179949881587723571202391"
 IMPLEMENTATION_VERSION = "CAUSEWAY_1"
@@ -11,6 +12,7 @@ def _element(element: int, vr: bytes, value: bytes, padding: bytes = b"\0") -> b
     return struct.pack("<HH2sH", 0x0002, element, vr, len(padded)) + padded
 
 
+@lru_cache(maxsize=256)
 def file_header(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
     """Preamble, prefix and File Meta Information: a pure function of the three, without source or time."""
     meta = (

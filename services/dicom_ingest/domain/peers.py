@@ -58,13 +58,16 @@ class CallBack:
     port: int
     ae_title: str
     tls: bool = False
+    #: A PEM file of who signs its certificate, where that is not who signs those of all others.
+    ca: str | None = None
 
 
 @dataclass(frozen=True)
 class Peer:
     """One registered device. ``idle`` is seconds, ``associations`` how many it may have at a time.
 
-    ``sop_classes`` is ``any`` (private and unknown ones too), ``standard``, or the UIDs that are taken.
+    ``sop_classes`` is ``any`` (private and unknown ones too), ``standard``, or the UIDs that are taken. ``quiet`` is
+    how long it may pause within a study, seconds. ``holder`` is whose token it shows over HTTP, where it may.
     """
 
     ae_title: str
@@ -75,15 +78,22 @@ class Peer:
     rate: Rate = Rate()
     associations: int | None = None
     idle: float | None = None
+    quiet: float | None = None
     patient_issuer: str | None = None
     order_issuer: str | None = None
     call_back: CallBack | None = None
+    holder: str | None = None
 
     def is_it(self, caller: "Caller") -> bool:
-        """Whether the caller is this peer and not only calls itself so."""
-        address = _address(caller.address)
-        at_home = not self.addresses or any(address in network for network in self.addresses if address)
-        return at_home and (self.certificate is None or self.certificate.admits(caller.certificate))
+        """Whether the caller is this peer and not only calls itself so: an AE title alone proves nothing."""
+        proven = bool(self.addresses) or self.certificate is not None
+        shown = self.certificate is None or self.certificate.admits(caller.certificate)
+        return proven and shown and self.is_at(caller.address)
+
+    def is_at(self, address: str) -> bool:
+        """Whether it may call from this address."""
+        found = _address(address)
+        return not self.addresses or any(found in network for network in self.addresses if found)
 
     def takes(self, sop_class: str) -> bool:
         """Whether instances of a SOP class are taken of it."""
@@ -126,7 +136,7 @@ class Registry:
     _by_title: dict[str, tuple[Peer, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        for peer in self.peers:
+        for peer in filter(lambda peer: peer.ae_title, self.peers):
             self._by_title[peer.ae_title] = (*self._by_title.get(peer.ae_title, ()), peer)
 
     def decide(self, caller: Caller) -> Peer | Turned:
@@ -139,6 +149,13 @@ class Registry:
             return CALLING_UNKNOWN
         called = (peer for peer in found if not peer.called or caller.called_ae in peer.called)
         return next(called, CALLED_UNKNOWN)
+
+    def decide_http(self, holder: str, address: str) -> Peer | None:
+        """The peer that sends over HTTP, known by whose token it shows; None when it is turned away."""
+        registered = [peer for peer in self.peers if peer.holder == holder]
+        if not registered:
+            return STRANGER if self.unknown == "accept" else None
+        return next((peer for peer in registered if peer.is_at(address)), None)
 
     def find(self, ae_title: str) -> Iterable[Peer]:
         """The peers that have an AE title."""

@@ -11,7 +11,8 @@ from shared.yaml_lines import DocumentRefused, LineReader, Node, ScalarNode, com
 
 _FORMAT = "causeway.peers/1"
 _KEYS = ("ae_title", "addresses", "certificate", "called", "sop_classes", "rate", "associations", "idle")
-_LATER_KEYS = ("patient_issuer", "order_issuer", "call_back")
+_LATER_KEYS = ("quiet", "patient_issuer", "order_issuer", "call_back", "token")
+_PROOFS = {"addresses", "certificate", "token"}
 #: PS3.5 table 6.2-1, AE: at most 16 characters of the default repertoire, no backslash.
 _AE_TITLE = re.compile(r"[ -\[\]-~]{1,16}")
 _DIGEST = re.compile(r"(sha256:)?([0-9A-F]{2}:?){31}[0-9A-F]{2}", re.IGNORECASE)
@@ -49,9 +50,11 @@ class _PeersReader(LineReader):
         return Registry(tuple(map(self._peer, nodes)), unknown)
 
     def _peer(self, node: Node) -> Peer:
-        keys = self.mapping(node, "a peer", (*_KEYS, *_LATER_KEYS), required=("ae_title",))
-        if not {"addresses", "certificate"} & {*keys}:
-            self.refuse(node, "a peer has 'addresses', a 'certificate' or both: an AE title alone proves nothing")
+        keys = self.mapping(node, "a peer", (*_KEYS, *_LATER_KEYS))
+        if not {"ae_title", "token"} & {*keys}:
+            self.refuse(node, "a peer has no 'ae_title'")
+        if not _PROOFS & {*keys}:
+            self.refuse(node, "a peer has 'addresses', a 'certificate' or a 'token': an AE title alone proves nothing")
         title = self._title(keys["ae_title"], "'ae_title'") if "ae_title" in keys else ""
         readers: dict[str, Callable[[Node], Any]] = {
             "addresses": self._addresses,
@@ -61,11 +64,13 @@ class _PeersReader(LineReader):
             "rate": self._rate,
             "associations": lambda node: self.count(node, "'associations'"),
             "idle": lambda node: self.duration(node, "'idle'").total_seconds(),
+            "quiet": lambda node: self.duration(node, "'quiet'").total_seconds(),
             "patient_issuer": lambda node: self.text(node, "'patient_issuer'"),
             "order_issuer": lambda node: self.text(node, "'order_issuer'"),
             "call_back": lambda node: self._call_back(node, title),
         }
-        return Peer(ae_title=title, **{key: readers[key](value) for key, value in keys.items() if key in readers})
+        told = {key: readers[key](value) for key, value in keys.items() if key in readers}
+        return Peer(ae_title=title, holder=self.text(keys["token"], "'token'") if "token" in keys else None, **told)
 
     def _choice(self, node: Node | None, what: str, choices: tuple[str, ...]) -> str:
         if node is None:
@@ -140,7 +145,7 @@ class _PeersReader(LineReader):
         )
 
     def _call_back(self, node: Node, title: str) -> CallBack:
-        keys = self.mapping(node, "'call_back'", ("host", "port", "ae_title", "tls"), required=("host", "port"))
+        keys = self.mapping(node, "'call_back'", ("host", "port", "ae_title", "tls", "ca"), required=("host", "port"))
         port = self.count(keys["port"], "'port'") if "port" in keys else 1
         if port > 65535:
             self.refuse(keys["port"], "'port' must be at most 65535")
@@ -149,4 +154,5 @@ class _PeersReader(LineReader):
             port=port,
             ae_title=self._title(keys["ae_title"], "'ae_title'") if "ae_title" in keys else title,
             tls=self._choice(keys.get("tls"), "'tls'", ("true", "false")) == "true",
+            ca=self.text(keys["ca"], "'ca'") if "ca" in keys else None,
         )

@@ -6,13 +6,14 @@ opening, then one commit for each instance; one sync makes an instance and its c
 the journal into a file of its own, and the archive is finished in the place where it lies.
 """
 
-import json
 import struct
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from contracts.formats.zip_records import central_record, end_records, local_header, local_header_size
 from shared.errors import Unprocessable
@@ -65,6 +66,8 @@ class Arrival:
     #: Who issues ids where a header names nobody, if the sender is known for it.
     patient_issuer: str | None = None
     order_issuer: str | None = None
+    #: How long the sender may pause within a study, seconds, if it is known.
+    quiet: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,6 @@ class Record:
     offset: int
     length: int
     crc32: int
-    dataset_sha256: bytes
 
     @property
     def dataset_at(self) -> int:
@@ -99,12 +101,8 @@ class Journal:
 
 
 def _block(kind: bytes, told: dict[str, Any]) -> bytes:
-    payload = json.dumps(told, default=_simple, separators=(",", ":")).encode()
+    payload = to_json(told)
     return _BLOCK.pack(kind, len(payload), zlib.crc32(payload)) + payload
-
-
-def _simple(value: object) -> str:
-    return value.hex() if isinstance(value, bytes) else value.isoformat()  # type: ignore[attr-defined]
 
 
 def encode_opening(opening: Opening) -> bytes:
@@ -113,7 +111,7 @@ def encode_opening(opening: Opening) -> bytes:
 
 
 def encode_commit(record: Record) -> bytes:
-    """The block that makes an instance count: length, digest, and what is known of it."""
+    """The block that makes an instance count: length, checksum, and what is known of it."""
     arrival = {name: value for name, value in vars(record.arrival).items() if value is not None}
     return _block(_COMMIT, {**vars(record), "arrival": arrival})
 
@@ -149,7 +147,7 @@ def _decode(read: Read, at: int) -> tuple[bytes, dict[str, Any], int]:
     payload = read(at + _BLOCK.size, length) if length <= _MAX_PAYLOAD else b""
     if kind not in (_OPENING, _COMMIT, _CLOSING) or len(payload) != length or zlib.crc32(payload) != crc:
         raise NoRecord
-    return kind, json.loads(payload), at + _BLOCK.size + length
+    return kind, from_json(payload), at + _BLOCK.size + length
 
 
 def _record(told: dict[str, Any]) -> Record:
@@ -159,7 +157,6 @@ def _record(told: dict[str, Any]) -> Record:
         offset=told["offset"],
         length=told["length"],
         crc32=told["crc32"],
-        dataset_sha256=bytes.fromhex(told["dataset_sha256"]),
     )
 
 

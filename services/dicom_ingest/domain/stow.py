@@ -1,7 +1,7 @@
 """What came of a store request, part by part, and the HTTP status that says so (PS3.18 section 10.5.3)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from services.dicom_ingest.domain.command import (
@@ -10,7 +10,7 @@ from services.dicom_ingest.domain.command import (
     OUT_OF_RESOURCES,
     InstanceRefused,
 )
-from services.dicom_ingest.domain.negotiation import is_storage, prefer
+from services.dicom_ingest.domain.negotiation import prefer
 from services.dicom_ingest.domain.part10_meta import FileMeta
 from shared.errors import CausewayError, RetryLater, Unprocessable
 
@@ -66,9 +66,9 @@ class Outcome:
     kind: int = 200
 
 
-def check_supported(meta: FileMeta) -> None:
-    """InstanceRefused for what C-STORE would not negotiate either (PS3.4 annex B)."""
-    if not is_storage(meta.sop_class):
+def check_supported(meta: FileMeta, takes: Callable[[str], bool]) -> None:
+    """InstanceRefused for what C-STORE would not negotiate either (PS3.4 annex B); ``takes`` tells of a SOP class."""
+    if not takes(meta.sop_class):
         raise InstanceRefused("no-storage-class", NO_SUCH_SOP_CLASS)
     if prefer([meta.transfer_syntax]) is None:
         raise InstanceRefused("transfer-syntax", TRANSFER_SYNTAX_NOT_SUPPORTED)

@@ -16,7 +16,8 @@ class Visit:
 
     ``traceparent`` is that of the association's span (before ``arrive`` its parent's, if it has one); ``traced`` tells
     whether a batch has that trace already. ``only_study`` is the one study that may come, None for any.
-    ``peer`` is what the registry knew of the caller when it was let in.
+    ``batches`` gives for each what its study reference is of. ``peer`` is what the registry knew of the caller when
+    it was let in.
     """
 
     calling_ae: str
@@ -30,7 +31,7 @@ class Visit:
     only_study: str | None = None
     stored: int = 0
     refused: int = 0
-    batches: set[str] = field(default_factory=set)
+    batches: dict[str, str] = field(default_factory=dict)
     studies: set[str] = field(default_factory=set)
 
     def note_study(self, study_uid: str) -> None:
@@ -38,8 +39,8 @@ class Visit:
         if len(self.studies) < MOST_NAMED:
             self.studies.add(study_uid)
 
-    def note_stored(self, batch_id: str) -> None:
-        """An instance is durable in this batch."""
+    def note_stored(self, batch_id: str, study: str) -> None:
+        """An instance is durable in this batch, whose study (or what stands for it) is ``study``."""
         self.stored += 1
         if len(self.batches) < MOST_NAMED:
-            self.batches.add(batch_id)
+            self.batches[batch_id] = study

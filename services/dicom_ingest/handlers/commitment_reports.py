@@ -66,7 +66,8 @@ class CommitmentReports:
                         self._running[name] = group.create_task(self._report(name))
                 await in_thread(self._requests.forget, _KEPT)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._commitment.news.wait(), self._rules.look_every)
+                    async with asyncio.timeout(self._rules.look_every):
+                        await self._commitment.news.wait()
 
     async def _tell_bus(self) -> None:
         try:

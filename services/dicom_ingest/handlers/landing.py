@@ -10,14 +10,10 @@ from typing import IO
 
 from contracts.events import AssociationEnded, Batch, BatchStored, Blob
 from contracts.formats.archive import iterate
-from contracts.formats.manifest import Instance, Manifest, Source, place, write_manifest
+from contracts.formats.manifest import Instance, read_manifest
 from services.dicom_ingest.domain.chunks import Chunks
-from services.dicom_ingest.domain.instance import Issuers, describe, without_study
-from services.dicom_ingest.domain.json_model import Memory
-from services.dicom_ingest.domain.records import Opening, Record
-from services.dicom_ingest.ports import Publisher, SpooledBatch
+from services.dicom_ingest.ports import Describer, Publisher, SpooledBatch
 from shared.identity import SiteKey
-from shared.messaging.threads import in_thread
 from shared.messaging.tracing import context_of
 from shared.observability import tracer
 from shared.storage import BlobExists, BlobMissing, BlobStore, put_parts, read_parts
@@ -54,7 +50,7 @@ class Landing:
         store: BlobStore,
         bus: Publisher,
         site_key: SiteKey,
-        issuers: Issuers,
+        describer: Describer,
         scratch: Path,
         put_file: PutFile,
         passed: Callable[[str], None],
@@ -63,7 +59,7 @@ class Landing:
         self._store = store
         self._bus = bus
         self._site_key = site_key
-        self._issuers = issuers
+        self._describer = describer
         self._scratch = scratch
         self._put_file = put_file
         self._passed = passed
@@ -82,16 +78,18 @@ class Landing:
             tracer().start_as_current_span("land batch", context_of(opening.traceparent)) as span,
             tempfile.SpooledTemporaryFile(max_size=_HEADERS_IN_MEMORY, dir=str(self._scratch)) as headers,
         ):
-            manifest = await in_thread(self._describe, batch, headers)
-            span.set_attributes({"batch_id": opening.batch_id, "instances": len(manifest.instances)})
+            described = await self._describer.describe(batch, headers)
+            span.set_attributes({"batch_id": opening.batch_id, "instances": len(batch.records)})
             event = BatchStored(
-                batch=await self._put(batch, manifest, headers),
-                study_uid=manifest.study_uid,
-                study_ref=manifest.study_ref or "",
+                batch=await self._put(batch, described.manifest, headers),
+                study_uid=described.study_uid,
+                study_ref=described.study_ref,
                 opened=opening.opened,
                 closed=max(record.arrival.received for record in batch.records),
+                quiet=max((record.arrival.quiet for record in batch.records if record.arrival.quiet), default=None),
             )
             await self._keep(event)
+            self._passed("landing.event")
             await self._bus.publish(event, id=stored_event_id(self._site_key, opening.batch_id))
 
     async def _is_released(self, batch_id: str) -> bool:
@@ -112,60 +110,38 @@ class Landing:
         event_id = self._site_key.event_id(AssociationEnded.subject, event.association_id)
         await self._bus.publish(event, id=event_id, traceparent=traceparent)
 
-    def _describe(self, batch: SpooledBatch, headers: IO[bytes]) -> Manifest:
-        """The batch's manifest; its headers are written to ``headers`` on the way."""
-        instances: list[Instance] = []
-        memory = Memory()
-        for number, record in enumerate(batch.records, start=1):
-            described = describe(record, batch.read, self._site_key, self._issuers, memory)
-            headers.write(described.line(f"{number:06d}.dcm"))
-            instances.append(described.instance)
-        headers.seek(0)
-        return self._manifest(batch.opening, batch.records, instances)
-
-    def _manifest(self, opening: Opening, records: tuple[Record, ...], instances: list[Instance]) -> Manifest:
-        study_uid = opening.study_uid if opening.shared else instances[0].study_uid
-        first = records[0].arrival
-        return Manifest(
-            form="identified",
-            id=opening.batch_id,
-            study_uid=study_uid,
-            study_ref=self._site_key.study_ref(study_uid or without_study(first)),
-            source=Source(calling_ae=first.calling_ae, called_ae=first.called_ae, address=first.address),
-            received=first.received,
-            instances=tuple(place(instances)),
-        )
-
-    async def _put(self, batch: SpooledBatch, manifest: Manifest, headers: IO[bytes]) -> Batch:
+    async def _put(self, batch: SpooledBatch, manifest: bytes, headers: IO[bytes]) -> Batch:
         folder = landing_folder(self._site_key, batch.opening.batch_id)
+        headers.seek(0)
         archive, lines = await asyncio.gather(
             self._archive(f"{folder}/instances", batch, manifest),
             self._blob(f"{folder}/headers", Chunks(iter(lambda: headers.read(_CHUNK), b""), hashlib.sha256())),
         )
         self._passed("landing.archive")
         # The manifest is last: where it lies, all of the batch does.
-        told = await self._blob(f"{folder}/manifest", Chunks([write_manifest(manifest)], hashlib.sha256()))
+        told = await self._blob(f"{folder}/manifest", Chunks([manifest], hashlib.sha256()))
         self._passed("landing.manifest")
         return Batch(
             batch_id=batch.opening.batch_id,
             manifest=told,
             headers=lines,
             archive=archive,
-            instances=len(manifest.instances),
+            instances=len(batch.records),
             size=archive.size,
         )
 
-    async def _archive(self, key: str, batch: SpooledBatch, manifest: Manifest) -> Blob:
+    async def _archive(self, key: str, batch: SpooledBatch, manifest: bytes) -> Blob:
         if batch.archive is not None:
             return Blob(store="landing", key=key, size=await self._put_file(key, batch.archive))
-        by_entry = dict(zip((each.entry for each in manifest.instances), batch.records, strict=True))
+        instances = read_manifest([manifest]).instances
+        by_entry = dict(zip((each.entry for each in instances), batch.records, strict=True))
 
         def open_file(instance: Instance) -> Iterable[bytes]:
             record = by_entry[instance.entry]
             for at in range(0, record.length, _CHUNK):
                 yield batch.read(record.offset + at, min(_CHUNK, record.length - at))
 
-        return await self._blob(key, Chunks(iterate(manifest.instances, open_file)))
+        return await self._blob(key, Chunks(iterate(instances, open_file)))
 
     async def _blob(self, key: str, chunks: Chunks) -> Blob:
         """Store a value. What an older version of this code put there of the same batch is as good, and stays."""

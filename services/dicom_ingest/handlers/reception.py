@@ -7,8 +7,15 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, get_current_span, use_span
 
 from contracts.events import AssociationEnded
-from services.dicom_ingest.domain.command import CANNOT_UNDERSTAND, DATA_SET_MISMATCH, Command, InstanceRefused
-from services.dicom_ingest.domain.negotiation import is_identifier
+from services.dicom_ingest.domain.command import (
+    CANNOT_UNDERSTAND,
+    DATA_SET_MISMATCH,
+    NO_SUCH_SOP_CLASS,
+    Command,
+    InstanceRefused,
+)
+from services.dicom_ingest.domain.instance import without_study
+from services.dicom_ingest.domain.negotiation import is_identifier, is_storage
 from services.dicom_ingest.domain.part10 import file_header
 from services.dicom_ingest.domain.records import Arrival
 from services.dicom_ingest.domain.stow import OTHER_STUDY
@@ -62,6 +69,9 @@ class Reception:
             raise InstanceRefused("no-sop-uid", CANNOT_UNDERSTAND)
         if command.sop_class != abstract_syntax:
             raise InstanceRefused("other-sop-class", DATA_SET_MISMATCH)
+        if not is_storage(abstract_syntax):
+            # The context was accepted for another service.
+            raise InstanceRefused("no-storage-class", NO_SUCH_SOP_CLASS)
         self._room.check()
         arrival = _arrival(visit, command, transfer_syntax)
         return Incoming(self._spool, self._room, visit, arrival, self._largest(command.sop_class))
@@ -87,8 +97,9 @@ class Reception:
             how=how,
             stored=visit.stored,
             refused=visit.refused,
-            batches=tuple(sorted(visit.batches)),
+            batches=tuple(visit.batches),
             study_refs=tuple(sorted(map(self._site_key.study_ref, visit.studies))),
+            batch_study_refs=tuple(map(self._site_key.study_ref, visit.batches.values())),
             started=visit.started,
             ended=datetime.now(UTC),
         )
@@ -106,6 +117,7 @@ def _arrival(visit: Visit, command: Command, transfer_syntax: str) -> Arrival:
         address=visit.address,
         patient_issuer=visit.peer.patient_issuer,
         order_issuer=visit.peer.order_issuer,
+        quiet=visit.peer.quiet,
     )
 
 
@@ -122,6 +134,7 @@ class Incoming:
         self._scan = StudyScan(arrival.transfer_syntax)
         self._held: list[bytes] = []
         self._recording: Recording | None = None
+        self._study = ""
 
     def write(self, chunk: memoryview) -> None:
         """Take the next bytes of the data set; SpoolRefused."""
@@ -130,25 +143,27 @@ class Incoming:
             raise SpoolRefused("instance-too-large")
         if self._size // _LOOK_AGAIN > before // _LOOK_AGAIN:
             self._room.check()
+        key = self._scan.feed(chunk)
         if self._recording is not None:
             self._recording.write(chunk)
-            return
-        key = self._scan.feed(chunk)
-        if key is None:
+        elif key is None:
             self._held.append(bytes(chunk))
         else:
             self._begin(key).write(*self._held, chunk)
             self._held.clear()
 
     def commit(self) -> None:
-        """Return when the instance is durable; SpoolRefused."""
+        """Return when the instance is durable; SpoolRefused, or InstanceRefused when the end of it is missing."""
+        if self._scan.is_cut:
+            raise InstanceRefused("data-set-cut-short", CANNOT_UNDERSTAND)
         if self._recording is None:
             key = self._scan.feed(b"", last=True)
             self._begin(key or StudyKey(None)).write(*self._held)
         recording, self._recording = self._recording, None
         if recording is not None:
             recording.commit()
-            self._visit.note_stored(recording.batch_id)
+            self._visit.note_stored(recording.batch_id, self._study)
+            self._room.brake()
 
     def abandon(self) -> None:
         """The instance will not be finished: leave nothing of it."""
@@ -161,6 +176,7 @@ class Incoming:
         if visit.only_study not in (None, key.study_uid):
             raise InstanceRefused("other-study", OTHER_STUDY)
         self._recording = self._spool.record(key, self._arrival, visit.association_id, lambda: batch_trace(visit))
+        self._study = key.study_uid or without_study(self._arrival)
         if key.study_uid:
             visit.note_study(key.study_uid)
         return self._recording

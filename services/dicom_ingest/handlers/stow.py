@@ -24,6 +24,7 @@ from services.dicom_ingest.handlers.stow_parts import OneFile, StoreRequest
 from services.dicom_ingest.handlers.stow_response import Early
 from services.dicom_ingest.ports import How
 from services.dicom_ingest.ports.parts import BodyReader, PartSink
+from services.dicom_ingest.ports.senders import Senders
 from shared.observability import logger
 
 #: What stands for the called AE title of an association.
@@ -39,12 +40,18 @@ class StowHandlers:
     """Store requests. They are heard while ``run`` is awaited."""
 
     def __init__(
-        self, *, reception: Reception, rules: StowRules, read_parts: Callable[[str, PartSink], BodyReader]
+        self,
+        *,
+        reception: Reception,
+        rules: StowRules,
+        read_parts: Callable[[str, PartSink], BodyReader],
+        senders: Senders,
     ) -> None:
         """``read_parts`` makes the reader of a body with this boundary."""
         self._reception = reception
         self._rules = rules
         self._read_parts = read_parts
+        self._senders = senders
         self._present: set[asyncio.Task[object] | None] = set()
         self._threads: ThreadPoolExecutor | None = None
 
@@ -82,6 +89,7 @@ class StowHandlers:
             body = read_body(request.headers)
             visit = self._visit(request)
             threads = self._admit(request)
+            visit.peer = self._senders.enter(visit.calling_ae, visit.address)
         except RequestRefused as error:
             return self._refuse(request, error)
         task = asyncio.current_task()
@@ -92,6 +100,7 @@ class StowHandlers:
             fault = await self._hear(request, stored, reader, threads)
         finally:
             self._present.discard(task)
+            self._senders.leave(visit.calling_ae)
         return self._answer(request, stored, fault, kind)
 
     def _visit(self, request: Request) -> Visit:
@@ -115,12 +124,16 @@ class StowHandlers:
     ) -> RequestRefused | None:
         """Take the body to its end; why that was not possible, None when it was."""
         on_thread = partial(asyncio.get_running_loop().run_in_executor, threads)
-        body = Body(request, Pace(self._rules.idle, self._rules.min_throughput), self._rules.max_request)
+        visit, rules = stored.visit, self._rules
+        body = Body(request, Pace(visit.peer.idle or rules.idle, rules.min_throughput), rules.max_request)
         how: How = "lost"
         await on_thread(stored.enter)
         try:
-            while chunk := await body.next(progress=stored.visit.stored):
+            while chunk := await body.next(progress=visit.stored):
+                before = visit.stored
                 await on_thread(stored.feed, reader, chunk)
+                # Not on the thread: who is slowed down takes it from nobody.
+                await asyncio.sleep(self._senders.pause(visit.peer, len(chunk), visit.stored - before))
             await on_thread(stored.feed, reader, b"")
             how = "released"
         except RequestRefused as error:

@@ -64,7 +64,7 @@ class PartIncoming:
         self._incoming.write(chunk)
 
     def _open(self, meta: FileMeta) -> Incoming:
-        check_supported(meta)
+        check_supported(meta, self._visit.peer.takes)
         command = Command(C_STORE, 0, meta.sop_class, meta.sop_instance, has_data_set=True)
         return self._reception.store(self._visit, command, meta.sop_class, meta.transfer_syntax)
 

@@ -40,6 +40,10 @@ class Receiver(Protocol):
         """Begin to take a request for commitment; ``line`` is its association. InstanceRefused."""
         ...
 
+    def report(self, visit: Visit, command: Command, abstract_syntax: str, transfer_syntax: str) -> Incoming:
+        """Begin to take a report on a performed procedure step; InstanceRefused."""
+        ...
+
     def leave(self, visit: Visit, how: How) -> None:
         """The association is over."""
         ...

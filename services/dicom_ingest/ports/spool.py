@@ -54,3 +54,7 @@ class Room(Protocol):
     def check(self) -> None:
         """SpoolRefused while what is free is needed for what is already here."""
         ...
+
+    def brake(self) -> None:
+        """Wait a little before an answer while more arrives than can be landed."""
+        ...

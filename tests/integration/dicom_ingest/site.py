@@ -3,13 +3,14 @@
 import asyncio
 import json
 import os
-import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.processes import family, peak_mb
 from contracts.events import BatchStored, Blob, Event
 from contracts.formats.headers import Header, read_headers
 from contracts.formats.manifest import Instance, Manifest, read_manifest
@@ -21,13 +22,12 @@ from shared.messaging.provision import provision
 from shared.storage import FilesystemStore, read_parts
 from tests.support.nats import NatsServer
 from tests.support.ports import free_ports
-from tests.support.processes import ServerProcess
+from tests.support.processes import ServerProcess, ServiceProcess
 
 #: Both receivers, for tests of what either must do.
 RECEIVERS = ("fast", "standard")
 #: What the service may hold, bytes.
 MEMORY_BOUND = 250_000_000
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,14 @@ class Landed:
 class IngestSite:
     """Folders, key, bus and one process of the service at a time."""
 
-    def __init__(self, folder: Path, nats: NatsServer, receiver: str = "fast") -> None:
+    def __init__(self, folder: Path, nats: NatsServer, receiver: str = "fast", *, cold: bool = False) -> None:
         self.folder, self.nats, self.receiver = folder, nats, receiver
         self.site_key = SiteKey.create(folder / "site.key")
         self.landing = FilesystemStore(folder / "landing")
         self.spool = folder / "spool"
         self.port, self.http_port = free_ports(2)
         self.process: ServerProcess | None = None
+        self._cold = cold
         self._seen: list[tuple[str, bytes]] = []
 
     def environment(self, **others: Any) -> dict[str, str]:
@@ -80,12 +81,13 @@ class IngestSite:
 
     def start(self, **settings: Any) -> ServerProcess:
         """Start the service and wait until its port answers."""
-        self.process = ServerProcess(
-            [sys.executable, "-m", "shared.service", "services.dicom_ingest.app:build"],
+        self.process = ServiceProcess(
+            "services.dicom_ingest.app:build",
             log=self.folder / "ingest.log",
             ready=self._listens,
-            environment=self.environment(**settings) | {"PYTHONPATH": str(ROOT)},
+            environment=self.environment(**settings),
             folder=self.folder,
+            cold=self._cold,
         )
         self.process.start(timeout=30)
         return self.process
@@ -109,6 +111,11 @@ class IngestSite:
                 message = await jetstream.get_msg(kind.stream(), sequence)
                 self._seen.append((message.subject or "", message.data or b""))
         return [decode(data, kind).data for subject, data in self._seen if subject == kind.subject]
+
+    @property
+    def told(self) -> list[bytes]:
+        """What ``events`` has read of the stream, of every kind."""
+        return [data for _subject, data in self._seen]
 
     async def landed(self, instances: int, timeout: float = 30) -> list[Landed]:
         """What is in the stored batches once they hold so many instances."""
@@ -138,15 +145,27 @@ class IngestSite:
     async def spool_is_empty(self, timeout: float = 20) -> None:
         """Return when no batch is left in the spool."""
         deadline = time.monotonic() + timeout
-        while left := list(self.spool.glob("*/*.batch")):
+        while left := self.spooled(".batch"):
             assert time.monotonic() < deadline, left
             await asyncio.sleep(0.1)
 
-    def peak_bytes(self) -> int:
-        """The largest memory that the process ever held."""
+    def spooled(self, suffix: str = "") -> list[Path]:
+        """Files of the spool's incarnations, which may vanish meanwhile."""
+        found: list[Path] = []
+        for directory in self.spool.glob("*-*"):
+            with suppress(FileNotFoundError):
+                found += [path for path in directory.iterdir() if path.name.endswith(suffix)]
+        return found
+
+    @property
+    def pids(self) -> list[int]:
+        """The service's process, and those that it started."""
         assert self.process is not None and self.process.process is not None
-        status = Path(f"/proc/{self.process.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+        return family(self.process.process.pid)
+
+    def peak_bytes(self) -> int:
+        """The largest memory that the processes ever held, together."""
+        return int(peak_mb(self.pids[0]) * 1_000_000)
 
     def log(self) -> str:
         """What the process has logged."""

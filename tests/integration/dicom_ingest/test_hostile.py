@@ -3,6 +3,7 @@
 import socket
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -12,14 +13,17 @@ from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.sop_class import CTImageStorage, PatientRootQueryRetrieveInformationModelFind
 
+from cli.dicom_files import Outgoing, examine
+from cli.scu import Sender
 from tests.integration.dicom_ingest.peers import EXPLICIT, associate, connected, echoes, pdu, received
-from tests.integration.dicom_ingest.site import RECEIVERS, IngestSite
-from tests.support.instances import make_instances
+from tests.integration.dicom_ingest.site import RECEIVERS, IngestSite, write_files
+from tests.support.instances import as_file, make_instances
 
 pytestmark = pytest.mark.parametrize("site", RECEIVERS, indirect=True)
 
 IMPATIENT = {"pdu_header_deadline": 0.5, "artim": 1.0, "idle_timeout": 1.0}
 ABORT = b"\x07\x00\x00\x00\x00\x04"
+REJECTED = b"\x03\x00\x00\x00\x00\x04"
 
 
 def resident_bytes(site: IngestSite) -> int:
@@ -76,10 +80,13 @@ async def test_one_address_too_many_is_rejected_for_now_and_welcome_later(site: 
 
 async def test_garbage_and_units_out_of_turn_are_aborted(site: IngestSite) -> None:
     site.start(**IMPATIENT)
-    for sent in (b"GET / HTTP/1.1\r\n\r\n", pdu(1, b"\0" * 100), pdu(4, b"\0\0\0\2\1\3"), pdu(5, bytes(4))):
+    for sent in (b"GET / HTTP/1.1\r\n\r\n", pdu(4, b"\0\0\0\2\1\3"), pdu(5, bytes(4))):
         with connected(site.port) as connection:
             connection.sendall(sent)
             assert received(connection)[:6] in (b"", ABORT)
+    with connected(site.port) as connection:
+        connection.sendall(pdu(1, bytes(100)))  # a greeting of nobody to nobody
+        assert received(connection)[:6] == REJECTED
     assert echoes(site.port)
 
 
@@ -109,6 +116,25 @@ async def test_an_association_cut_in_the_middle_of_an_instance_leaves_nothing(si
     while left := list(site.spool.rglob("*.dcm")):
         assert time.monotonic() < deadline, f"plain bytes of what was never acknowledged: {len(left)}"
         time.sleep(0.1)
+
+
+async def test_a_data_set_that_says_it_is_longer_than_what_came_is_refused_and_others_stored(
+    site: IngestSite, tmp_path: Path
+) -> None:
+    site.start()
+    cut, whole = (examine(path) for path in write_files(tmp_path, map(as_file, make_instances(2, rows=256))))
+    assert isinstance(cut, Outgoing) and isinstance(whole, Outgoing)
+    sender = Sender("127.0.0.1", site.port, [(whole.sop_class, whole.transfer_syntax)], "PEER", "CAUSEWAY", 20)
+    # Most of the pixels are there, only their end is missing; then one that ends within the patient's name.
+    name = cut.path.read_bytes().index(b"\x10\0\x10\0PN") - cut.offset
+    for length in (cut.length - 1000, name + 10):
+        answer = sender.store(replace(cut, length=length))
+        assert (answer.code, answer.comment) == (0xC000, "data-set-cut-short")
+    assert sender.store(whole).code == 0
+    sender.release()
+    (landed,) = await site.landed(1)
+    assert [each.sop_instance_uid for each in landed.manifest.instances] == [whole.sop_instance]
+    await site.spool_is_empty()
 
 
 async def test_an_unknown_called_title_is_rejected_for_good_where_titles_are_set(site: IngestSite) -> None:

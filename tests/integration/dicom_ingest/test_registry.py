@@ -16,6 +16,7 @@ from tests.support.instances import make_instances
 
 pytestmark = pytest.mark.parametrize("site", RECEIVERS, indirect=True)
 
+MIB = 1024 * 1024
 PRIVATE = "1.3.12.2.1107.5.9.1"
 
 
@@ -136,6 +137,21 @@ async def test_a_peer_with_a_rate_is_slowed_and_loses_nothing(site: IngestSite) 
     assert [association.send_c_store(image).Status for image in make_instances(8)] == [0] * 8
     assert 0.8 < time.monotonic() - began < 5
     association.release()
+
+
+async def test_of_an_instance_that_is_too_large_no_more_is_written_than_may_be(site: IngestSite) -> None:
+    site.start(max_instance=MIB)
+    association = call(site.port, "CT1")
+    before = written(site)
+    assert association.send_c_store(make_instances(1, rows=4096)[0]).Status == 0xA700
+    assert written(site) - before < 4 * MIB
+    association.release()
+
+
+def written(site: IngestSite) -> int:
+    """Bytes that the service has written so far, of files and to peers."""
+    lines = [line for pid in site.pids for line in Path(f"/proc/{pid}/io").read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("wchar"))
 
 
 async def test_a_class_may_have_a_size_of_its_own(site: IngestSite) -> None:

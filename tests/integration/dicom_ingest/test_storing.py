@@ -25,7 +25,7 @@ async def test_a_study_sent_by_dcmtk_lies_in_the_landing_store_as_it_was_sent(si
         dataset = landed.dataset(instance)
         assert sent.read_bytes().endswith(dataset)
         assert instance.dataset_sha256 == sha256(dataset).hexdigest()
-        assert instance.file_sha256 == sha256(landed.file(instance)).hexdigest()
+        assert instance.meta_sha256 == sha256(landed.file(instance)[: instance.dataset_offset]).hexdigest()
         pixels = dataset[instance.pixel_offset : instance.pixel_offset + instance.pixel_length]
         assert pixels == slices[files.index(sent)].PixelData
     assert [header.header["00080018"]["Value"][0] for header in landed.headers] == [
@@ -34,3 +34,4 @@ async def test_a_study_sent_by_dcmtk_lies_in_the_landing_store_as_it_was_sent(si
     await site.spool_is_empty()
     (ended,) = await site.events(AssociationEnded)
     assert (ended.how, ended.stored, ended.batches) == ("released", 5, (landed.event.batch.batch_id,))
+    assert ended.batch_study_refs == ended.study_refs == (landed.event.study_ref,)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.sop_class import CTImageStorage, Verification
 
-from tests.integration.dicom_ingest.peers import EXPLICIT, associate, echoes, received
+from tests.integration.dicom_ingest.peers import EXPLICIT, associate, echoes, received, with_verdict
 from tests.integration.dicom_ingest.site import RECEIVERS, IngestSite, dcmtk, write_files
 from tests.support.certificates import Authority, Issued
 from tests.support.instances import as_file, make_instances
@@ -154,7 +155,7 @@ async def test_a_peer_is_known_by_its_certificate_and_not_by_its_title(secured: 
         (other, "MR2", True),
         (secured.client, "MR2", False),
     ):
-        association = secured.associate(shown, ae_title)
+        association = with_verdict(partial(secured.associate, shown, ae_title))
         assert (association.is_established, association.is_rejected) == (is_let_in, not is_let_in)
     assert not echoes(secured.site.port)
 

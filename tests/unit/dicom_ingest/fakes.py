@@ -3,14 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
+from pathlib import Path
+from typing import IO
 from zlib import crc32
 
 from contracts.events import AssociationEnded, Event
+from contracts.formats.manifest import write_manifest
+from services.dicom_ingest.domain.description import describe_batch
+from services.dicom_ingest.domain.instance import Issuers
 from services.dicom_ingest.domain.part10 import file_header
 from services.dicom_ingest.domain.records import ENTRY_HEADER, Arrival, Opening, Record
 from services.dicom_ingest.domain.study_scan import StudyKey
-from services.dicom_ingest.ports import SpoolRefused
+from services.dicom_ingest.ports import Description, SpooledBatch, SpoolRefused
+from shared.identity import SiteKey
 
 
 @dataclass
@@ -56,10 +61,14 @@ class FakeRoom:
     """A disk that a test fills."""
 
     is_low: bool = False
+    brakes: int = 0
 
     def check(self) -> None:
         if self.is_low:
             raise SpoolRefused("disk-low")
+
+    def brake(self) -> None:
+        self.brakes += 1
 
 
 @dataclass
@@ -83,10 +92,26 @@ class FakeBus:
         return len(self.published)
 
 
+@dataclass
+class HereDescriber:
+    """Describes in this process."""
+
+    site_key: SiteKey
+    issuers: Issuers = Issuers("", "")  # noqa: RUF009 - it is frozen
+
+    async def describe(self, batch: SpooledBatch, headers: IO[bytes]) -> Description:
+        manifest = describe_batch(
+            batch.opening, batch.records, batch.read, headers.write, site_key=self.site_key, issuers=self.issuers
+        )
+        return Description(write_manifest(manifest), manifest.study_uid, manifest.study_ref or "")
+
+
 class FakeSpooledBatch:
     """A closed batch of these data sets, in memory: no file that is an archive."""
 
     archive = None
+    path = Path("nowhere")
+    left_out = ()
 
     def __init__(self, *datasets: bytes, transfer_syntax: str = "1.2.840.10008.1.2.1", study_uid: str | None) -> None:
         self.opening = Opening("cd" * 16, datetime(2026, 1, 1, tzinfo=UTC), study_uid, True, None)
@@ -101,7 +126,7 @@ class FakeSpooledBatch:
         )
         file, offset = header + data, len(self._content) + ENTRY_HEADER
         self._content += bytes(ENTRY_HEADER) + file
-        return Record(arrival, offset, len(file), crc32(file), sha256(data).digest())
+        return Record(arrival, offset, len(file), crc32(file))
 
     def read(self, offset: int, count: int) -> bytes:
         return self._content[offset : offset + count]

@@ -118,7 +118,7 @@ def test_a_deflated_data_set_is_read_and_is_all_header() -> None:
         ("too-deep", element(0x00082112, b"SQ", b"\xfe\xff\x00\xe0\xff\xff\xff\xff", 0xFFFFFFFF) * 40, EXPLICIT),
         (
             "too-many-items",
-            element(0x00082112, b"SQ", b"\xfe\xff\x00\xe0\0\0\0\0" * 100_001),
+            element(0x00082112, b"SQ", b"\xfe\xff\x00\xe0\0\0\0\0" * 25_001) * 4,
             EXPLICIT,
         ),
         ("header-unreadable", b"\x08\x00\x05\x00XX" + b"\xff" * 10, EXPLICIT),
@@ -191,7 +191,7 @@ def test_names_are_decoded_by_their_character_set(charset: str, name: bytes, gro
 
 def test_numbers_that_json_does_not_know_are_told_as_text() -> None:
     data = element(0x00189309, b"FD", struct.pack("<dd", float("nan"), float("inf")))
-    assert read(data, EXPLICIT).header["00189309"]["Value"] == ["nan", "inf"]
+    assert read(data, EXPLICIT).header["00189309"]["Value"] == ["NaN", "inf"]
 
 
 @settings(max_examples=300, deadline=None)

@@ -8,13 +8,14 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
+from blake3 import blake3
 from pydicom import Dataset
 
 from contracts.events import BatchArchived, BatchOverdue, BatchStored, Waiting
 from contracts.formats.headers import read_headers
 from contracts.formats.manifest import Manifest, read_manifest
 from services.dicom_ingest.adapters.archives import Archives
-from services.dicom_ingest.domain.instance import Issuers, RecordDamaged
+from services.dicom_ingest.domain.instance import RecordDamaged
 from services.dicom_ingest.handlers.landed import Landed
 from services.dicom_ingest.handlers.landing import Landing, landing_folder
 from shared.identity import SiteKey
@@ -22,7 +23,7 @@ from shared.messaging.cloudevent import Received
 from shared.storage import MemoryStore, read_parts
 from tests.support.instances import CANARY, make_instances
 from tests.unit.dicom_ingest.data_sets import encode
-from tests.unit.dicom_ingest.fakes import FakeBus, FakeSpooledBatch
+from tests.unit.dicom_ingest.fakes import FakeBus, FakeSpooledBatch, HereDescriber
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 STUDY = "1.2.3.4"
@@ -43,7 +44,7 @@ class Site:
             store=self.store,
             bus=self.bus,
             site_key=KEY,
-            issuers=Issuers("", ""),
+            describer=HereDescriber(KEY),
             scratch=folder,
             put_file=Archives(self.store).put,
             passed=lambda step: None,
@@ -77,10 +78,11 @@ async def test_the_archive_is_a_zip_of_the_files_at_the_manifests_offsets(site: 
     for instance, sent in zip(manifest.instances, data, strict=True):
         file = archive[instance.offset : instance.offset + instance.length]
         assert file[instance.dataset_offset :] == sent
-        assert (instance.crc32, instance.file_sha256) == (crc32(file), sha256(file).hexdigest())
+        assert instance.crc32 == crc32(file)
+        assert instance.meta_sha256 == sha256(file[: instance.dataset_offset]).hexdigest()
         assert instance.header_sha256 == sha256(sent[: instance.header_length]).hexdigest()
         start = instance.pixel_offset or 0
-        assert instance.pixel_sha256 == sha256(sent[start : start + (instance.pixel_length or 0)]).hexdigest()
+        assert instance.pixel_blake3 == blake3(sent[start : start + (instance.pixel_length or 0)]).hexdigest()
         assert instance.dataset_sha256 == sha256(sent).hexdigest()
 
 

@@ -41,13 +41,15 @@ def call(known: Registry, ae: str = "CT1", *, called: str = "CAUSEWAY", at: str 
 
 def test_the_example_says_what_its_comments_say() -> None:
     known = read_peers(EXAMPLE.read_text())
-    ct, mr, remote = known.peers
+    ct, mr, remote, gateway = known.peers
     assert known.unknown == "reject"
     assert ct == Peer("CT1", (ip_network("10.20.1.17"), ip_network("10.20.2.0/24")), called=frozenset({"CAUSEWAY"}))
     assert (mr.rate, mr.associations, mr.idle, mr.sop_classes) == (Rate(200, 50 * 1024**2), 8, 600, "standard")
+    assert (mr.quiet, remote.holder) == (900, "telerad")
+    assert gateway == Peer("", sop_classes="standard", rate=Rate(50), associations=2, holder="research-gateway")
     assert mr.certificate is not None and mr.certificate.subject == SUBJECT and mr.certificate.sha256 == {DIGEST}
     assert (remote.patient_issuer, remote.order_issuer) == ("OTHER_HOSPITAL", "OTHER_HOSPITAL_RIS")
-    assert remote.call_back == CallBack("192.0.2.3", 2762, "TELERAD_SCU", True)
+    assert remote.call_back == CallBack("192.0.2.3", 2762, "TELERAD_SCU", True, "/etc/causeway/telerad-ca.pem")
 
 
 @pytest.mark.parametrize("address", ["10.0.0.5", "::ffff:10.0.0.5", "10.0.0.250"])

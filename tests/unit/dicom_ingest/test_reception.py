@@ -3,6 +3,7 @@
 import pytest
 
 from services.dicom_ingest.domain.command import C_STORE, Command, InstanceRefused
+from services.dicom_ingest.domain.negotiation import COMMITMENT, VERIFICATION
 from services.dicom_ingest.domain.study_scan import UNKNOWN_STUDY, StudyKey
 from services.dicom_ingest.domain.visit import MOST_NAMED, Visit
 from services.dicom_ingest.handlers.reception import Reception
@@ -69,6 +70,14 @@ def test_an_instance_without_proper_uids_or_of_another_class_is_refused(command:
     assert "etc" not in str(refused.value)
 
 
+@pytest.mark.parametrize("service", [VERIFICATION, COMMITMENT])
+def test_nothing_is_stored_in_a_context_of_another_service(service: str) -> None:
+    hall = Hall()
+    with pytest.raises(InstanceRefused, match="no-storage-class") as refused:
+        hall.reception.store(hall.visit, Command(C_STORE, 1, service, "1.2.3", True), service, EXPLICIT)
+    assert refused.value.status == 0x0122
+
+
 def test_a_low_disk_refuses_before_anything_is_written_and_recovers_alone() -> None:
     hall = Hall()
     hall.room.is_low = True
@@ -77,6 +86,7 @@ def test_a_low_disk_refuses_before_anything_is_written_and_recovers_alone() -> N
     hall.room.is_low = False
     hall.store(DATA)
     assert len(hall.spool.committed) == 1
+    assert hall.room.brakes == 1
 
 
 def test_a_large_instance_does_not_eat_the_reserve_of_the_disk() -> None:
@@ -93,7 +103,7 @@ def test_a_large_instance_does_not_eat_the_reserve_of_the_disk() -> None:
 def test_the_end_of_an_endless_association_names_no_more_than_an_event_holds() -> None:
     visit = Visit("CT1", "CW", "10.0.0.1")
     for number in range(MOST_NAMED + 5):
-        visit.note_stored(f"{number:032x}")
+        visit.note_stored(f"{number:032x}", f"1.2.{number}")
         visit.note_study(f"1.2.{number}")
     assert (visit.stored, len(visit.batches), len(visit.studies)) == (MOST_NAMED + 5, MOST_NAMED, MOST_NAMED)
 
