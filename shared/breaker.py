@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from shared.errors import RetryLater
+from shared.messaging.standing import stand_aside
 from shared.observability import logger, metrics
 
 log = logger("causeway.breaker")
@@ -80,6 +81,8 @@ class Breaker:
                 return result
 
     async def _until_closed(self) -> None:
+        if self._is_open:
+            await stand_aside()
         async with self._asking:
             while self._is_open:
                 await self._rest()
@@ -90,7 +93,8 @@ class Breaker:
         pause = self._pause * random.uniform(0.75, 1.0)  # noqa: S311
         self._pause = min(2 * self._pause, self._longest)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._interrupted.wait(), pause)
+            async with asyncio.timeout(pause):
+                await self._interrupted.wait()
             raise Interrupted
 
     async def _ask(self) -> None:

@@ -15,6 +15,8 @@ class Settings(ServiceSettings):
     destinations_file: Path = Path("examples/destinations.yaml")
     #: Where what arrived lies as received.
     landing_url: str = "file:///var/lib/causeway/landing"
+    #: Where the catalogue tells which instances a study has.
+    summaries_url: str = "file:///var/lib/causeway/summaries"
 
     #: For batches whose landing archive is released: proven copies, study keys, key-encryption keys.
     targets_file: Path = Path("examples/targets.yaml")
@@ -26,3 +28,8 @@ class Settings(ServiceSettings):
     breaker_longest: float = Field(default=60.0, gt=0)
     #: Seconds after which a decision of an operator that another process heard is noticed.
     look_every: float = Field(default=1.0, gt=0)
+
+    #: Bytes that the process may map that decompresses for a destination, and seconds of CPU that it has for one
+    #: instance.
+    decompress_memory: int = Field(default=768 * 1024**2, ge=512 * 1024**2)
+    decompress_seconds: int = Field(default=600, ge=1)

@@ -6,8 +6,8 @@ of a delivery that is not the last is recorded here (a key-value bucket on the b
 ended with the process.
 
 Such a message is a *suspect*. Suspects of one process run one at a time and are recorded before they start, so that a
-poisonous one is told from those that merely died with it. A suspect that still runs after ``HANDOVER`` lets the next
-one start and is counted on a longer list: it is more likely waiting than killing.
+poisonous one is told from those that merely died with it. A suspect that says that it waits (standing.py), or still
+runs after ``HANDOVER``, lets the next one start and is counted on a longer list: it waits more likely than it kills.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import nats.errors
 import nats.js.errors
@@ -23,6 +24,7 @@ from nats.js.kv import KeyValue
 
 from shared.errors import RetryLater, Unprocessable
 from shared.messaging.bus import Bus, BusAway
+from shared.messaging.standing import GIVE_UP_TURN
 from shared.observability import logger
 
 #: The key-value bucket; the provisioner makes it.
@@ -134,9 +136,11 @@ class Attempts:
         try:
             record = await self._start(key)
             handover = asyncio.create_task(self._hand_over(key, record, turn))
+            token = GIVE_UP_TURN.set(partial(self._survive, key, record, turn))
             try:
                 yield
             finally:
+                GIVE_UP_TURN.reset(token)
                 handover.cancel()
         finally:
             turn.end()
@@ -151,6 +155,11 @@ class Attempts:
 
     async def _hand_over(self, key: str, record: Record, turn: "_Turn") -> None:
         await asyncio.sleep(HANDOVER)
+        await self._survive(key, record, turn)
+
+    async def _survive(self, key: str, record: Record, turn: "_Turn") -> None:
+        if turn.is_over:
+            return
         with suppress(BusAway):
             await self._write(key, replace(record, started=record.started - 1, survived=record.survived + 1))
         turn.end()
@@ -179,6 +188,10 @@ class _Turn:
 
     def __init__(self, lock: asyncio.Lock) -> None:
         self._lock: asyncio.Lock | None = lock
+
+    @property
+    def is_over(self) -> bool:
+        return self._lock is None
 
     def end(self) -> None:
         if self._lock is not None:

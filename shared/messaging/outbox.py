@@ -125,8 +125,10 @@ class Outbox:
             self._woken.clear()
             with suppress(RetryLater):
                 await self._drain(looks)
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes together with what it waits for.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._look_every)
+                async with asyncio.timeout(self._look_every):
+                    await self._woken.wait()
 
     async def waiting(self) -> int:
         """How many rows wait."""

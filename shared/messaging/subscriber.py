@@ -52,6 +52,7 @@ class Slot:
         self._inbox: Subscription | None = None
         self._is_stale = False
         self._is_waiting = False
+        self._is_asked = False
         bus.on_reconnect(self._wake)
 
     async def pull(self) -> Msg | None:
@@ -65,7 +66,7 @@ class Slot:
             await self._open()
         expires = json.dumps({"batch": 1, "expires": int(PULL_EXPIRES * 1e9)}).encode()
         await self._bus.client.publish(self._request, expires, reply=self._address)
-        self._is_waiting = True
+        self._is_waiting = self._is_asked = True
         try:
             answer = await asyncio.wait_for(self._arrived.get(), PULL_EXPIRES + PULL_PATIENCE)
         except TimeoutError:
@@ -76,20 +77,33 @@ class Slot:
             # The request may still stand at the server: only a new inbox makes sure that it brings nothing unasked.
             await self.close()
             return None
+        self._is_asked = False
         return self._judged(answer)
 
     async def close(self) -> None:
         """Stop listening, and give back what came unasked."""
         if self._inbox is not None:
-            with suppress(nats.errors.Error, OSError):
-                await self._inbox.unsubscribe()
-            self._inbox = None
-        self._is_stale = False
+            inbox, self._inbox = self._inbox, None
+            await self._leave(inbox)
+        self._is_stale = self._is_asked = False
         while not self._arrived.empty():
             left = self._arrived.get_nowait()
             if left is not None and _status(left) is None:
                 with suppress(nats.errors.Error, OSError):
                     await left.nak()
+
+    async def _leave(self, inbox: Subscription) -> None:
+        """What answers a request that stands may be on its way: unheard, it would wait for its ack to time out."""
+        try:
+            if self._is_asked and self._bus.connected:
+                async with asyncio.timeout(PULL_PATIENCE):
+                    await inbox.drain()
+            else:
+                await inbox.unsubscribe()
+        except (nats.errors.Error, OSError, TimeoutError):
+            # nats-py closes it and keeps it then, and would ask for it again after a reconnection.
+            inbox._stop_processing()
+            inbox._conn._remove_sub(inbox._id)
 
     async def _open(self) -> None:
         self._address = self._bus.client.new_inbox()

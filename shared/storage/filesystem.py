@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from shared.storage.errors import BlobExists, BlobMissing, BlobTooLarge, StoreFull, StoreRefused, StoreUnavailable
+from shared.storage.files import StagedFile, kept_digest, pread, sync_folder
 from shared.storage.port import (
     CHUNK,
     MAX_BLOB,
@@ -37,7 +38,6 @@ _READ = 4 * CHUNK  # one hop to a thread moves this much of a stream
 _PAGE = 512  # names listed in one hop
 _LEFTOVER_AGE = 3600.0  # seconds: no put of 64 MiB takes that long
 _TRIES = 64  # of a put whose folder others keep removing
-_ATTRIBUTE = "user.sha256"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP}
@@ -68,6 +68,19 @@ class FilesystemStore:
         """
         return await self._in_thread(self._link_file, check_key(key), path)
 
+    async def put_pieces(self, key: str, pieces: AsyncIterator[Bytes]) -> int:
+        """``put`` of a value that is never in memory as a whole, and its size in bytes; errors as ``put``."""
+        check_key(key)
+        staged = await self._in_thread(self._stage)
+        try:
+            async for piece in pieces:
+                if staged.size + len(piece) > MAX_BLOB:
+                    raise BlobTooLarge(key)
+                await self._in_thread(staged.append, piece)
+            return await self._in_thread(self._name, key, staged)
+        finally:
+            await self._in_thread(staged.discard)
+
     async def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         check_range(start, length)
         return await self._in_thread(self._get, check_key(key), start, length)
@@ -78,7 +91,7 @@ class FilesystemStore:
         try:
             end = start + length if length is not None else None
             while piece := await self._in_thread(
-                _pread, handle, start, _READ if end is None else min(_READ, end - start)
+                pread, handle, start, _READ if end is None else min(_READ, end - start)
             ):
                 start += len(piece)
                 for chunk in range(0, len(piece), CHUNK):
@@ -110,16 +123,30 @@ class FilesystemStore:
         if os.path.lexists(path):
             self._compare(key, digest(data), len(data))
             return
-        self._ensure(self._staging)
-        self._sweep()
-        staged = self._staging / uuid.uuid4().hex
+        staged = self._stage()
         try:
-            _write(staged, data, sha256)
-            self._link(staged, path)
+            staged.append(data)
+            if sha256 is not None:
+                staged.keep_digest(sha256)
+            staged.sync()
+            self._link(staged.path, path)
         except (FileExistsError, NotADirectoryError):
             self._compare(key, digest(data), len(data))
         finally:
-            staged.unlink(missing_ok=True)
+            staged.discard()
+
+    def _stage(self) -> StagedFile:
+        self._ensure(self._staging)
+        self._sweep()
+        return StagedFile(self._staging / uuid.uuid4().hex)
+
+    def _name(self, key: str, staged: StagedFile) -> int:
+        staged.sync()
+        try:
+            self._link(staged.path, self._root / key)
+        except (FileExistsError, NotADirectoryError):
+            self._compare(key, digest_of_file(staged.path), staged.size)
+        return staged.size
 
     def _link_file(self, key: str, path: Path) -> bool:
         if path.stat().st_size > MAX_BLOB:
@@ -144,7 +171,7 @@ class FilesystemStore:
                 self._durable.clear()
                 continue
             with contextlib.suppress(FileNotFoundError):  # deleted again already, and its folder with it
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
             return
         raise StoreUnavailable("folder-vanishes")
 
@@ -157,18 +184,28 @@ class FilesystemStore:
         missing = itertools.takewhile(lambda step: step != self._root, (folder, *folder.parents))
         for step in reversed(list(missing)):
             if step not in self._durable:
-                step.mkdir(exist_ok=True, mode=0o700)
-                _sync_folder(step.parent)
+                self._make(step)
+                sync_folder(step.parent)
         if len(self._durable) > 4096:
             self._durable.clear()
         self._durable.add(folder)
+
+    @staticmethod
+    def _make(folder: Path) -> None:
+        """FileExistsError when a value has the name; FileNotFoundError when the folder vanished while it was made."""
+        try:
+            folder.mkdir(exist_ok=True, mode=0o700)
+        except FileExistsError:
+            if folder.is_file():
+                raise
+            raise FileNotFoundError(folder) from None
 
     def _compare(self, key: str, sha256: str, size: int) -> None:
         """Quiet when the same bytes lie at ``key``; durable too, whoever wrote them and died before the last fsync."""
         path = self._root / key
         with contextlib.suppress(*_ABSENT):
             if path.stat().st_size == size and digest_of_file(path) == sha256:
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
                 return
         raise BlobExists(key)
 
@@ -187,7 +224,7 @@ class FilesystemStore:
         handle = self._open(key)
         try:
             rest = max(0, os.fstat(handle).st_size - start)
-            return _pread(handle, start, rest if length is None else min(length, rest))
+            return pread(handle, start, rest if length is None else min(length, rest))
         finally:
             os.close(handle)
 
@@ -205,13 +242,13 @@ class FilesystemStore:
             found = path.stat()
             if not stat.S_ISREG(found.st_mode):
                 raise BlobMissing(key)
-            return BlobStat(key, found.st_size, _kept_digest(path))
+            return BlobStat(key, found.st_size, kept_digest(path))
 
     def _delete(self, key: str) -> None:
         path = self._root / key
         with contextlib.suppress(*_ABSENT):
             path.unlink()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             self._prune(path.parent)
 
     def _prune(self, folder: Path) -> None:
@@ -233,50 +270,6 @@ class FilesystemStore:
                 with contextlib.suppress(FileNotFoundError):
                     size = entry.stat(follow_symlinks=False).st_size
                     yield BlobStat(Path(entry.path).relative_to(self._root).as_posix(), size)
-
-
-def _write(path: Path, data: Bytes, sha256: str | None) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(handle, rest) :]
-        if sha256 is not None and hasattr(os, "setxattr"):
-            with contextlib.suppress(OSError):
-                os.setxattr(handle, _ATTRIBUTE, sha256.encode())
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _kept_digest(path: Path) -> str | None:
-    if not hasattr(os, "getxattr"):
-        return None
-    try:
-        return os.getxattr(path, _ATTRIBUTE).decode()
-    except OSError:
-        return None
-
-
-def _pread(handle: int, start: int, length: int) -> bytes:
-    """``length`` bytes from ``start``, fewer only at the end of the file."""
-    piece = os.pread(handle, length, start)
-    if len(piece) in (0, length):
-        return piece
-    pieces = [piece]
-    while piece:
-        start, length = start + len(piece), length - len(piece)
-        piece = os.pread(handle, length, start)
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -4,17 +4,21 @@ An empty value is one empty part. What a caller knows of a value is its key and 
 """
 
 import asyncio
+import contextlib
 import io
 import mmap
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import BinaryIO
 
 from shared.storage.errors import StoreUnavailable
-from shared.storage.port import CHUNK, MAX_BLOB, BlobStore
+from shared.storage.filesystem import FilesystemStore
+from shared.storage.port import CHUNK, MAX_BLOB, BlobStore, Bytes
 
 PART_SIZE = MAX_BLOB
+#: A value up to here is put at once; of a longer one so much is read at a time, bytes.
+_PIECE = CHUNK
 
 Source = BinaryIO | Path | bytes | AsyncIterator[bytes]
 
@@ -42,8 +46,12 @@ def part_ranges(size: int, start: int = 0, length: int | None = None) -> Iterato
 async def put_parts(store: BlobStore, key: str, source: Source) -> int:
     """Store all of ``source`` under ``key``, durable on return, and give its size in bytes.
 
-    A repeat with the same bytes is quiet, BlobExists with others; one part is in memory at a time.
+    A repeat with the same bytes is quiet, BlobExists with others. One part is in memory at a time; where the store is a
+    folder, only a piece of it.
     """
+    if isinstance(store, FilesystemStore):
+        async with contextlib.aclosing(_pieces(source)) as pieces:
+            return await _put_pieces(store, key, pieces)
     size = number = 0
     async for part in _parts(source):
         number += 1
@@ -121,6 +129,61 @@ class _RawParts(io.RawIOBase):
         buffer[:length] = data
         self._position += length
         return length
+
+
+async def _put_pieces(store: FilesystemStore, key: str, pieces: AsyncGenerator[Bytes, None]) -> int:
+    """A small value at once, any other as it comes."""
+    head = bytearray()
+    async for piece in pieces:
+        head += piece
+        if len(head) > _PIECE:
+            break
+    else:
+        await store.put(part_key(key, 1), head)
+        return len(head)
+    size, number, left = 0, 0, _Left(head, pieces)
+    while await left.is_some():
+        number += 1
+        size += await store.put_pieces(part_key(key, number), left.part())
+    return size
+
+
+class _Left:
+    """What is left of a value."""
+
+    def __init__(self, head: Bytes, pieces: AsyncGenerator[Bytes, None]) -> None:
+        self._piece, self._pieces = memoryview(head), pieces
+
+    async def is_some(self) -> bool:
+        """Whether there is more of it."""
+        while not self._piece:
+            piece = await anext(self._pieces, None)
+            if piece is None:
+                return False
+            self._piece = memoryview(piece)
+        return True
+
+    async def part(self) -> AsyncIterator[Bytes]:
+        """The next PART_SIZE bytes, or all."""
+        room = PART_SIZE
+        while room and await self.is_some():
+            taken, self._piece = self._piece[:room], self._piece[room:]
+            room -= len(taken)
+            yield taken
+
+
+async def _pieces(source: Source) -> AsyncGenerator[Bytes, None]:
+    if isinstance(source, AsyncIterator):
+        async for chunk in source:
+            yield chunk
+    elif isinstance(source, Path):
+        with await asyncio.to_thread(source.open, "rb", 0) as opened:
+            while piece := await asyncio.to_thread(opened.read, _PIECE):
+                yield piece
+    else:
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        while piece := await asyncio.to_thread(file.read, _PIECE):
+            yield piece
 
 
 async def _parts(source: Source) -> AsyncIterator[memoryview]:

@@ -4,17 +4,16 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 
-from services.forwarding.adapters import pdus
-from services.forwarding.adapters.pdus import Pair, Pieces
 from services.forwarding.domain.answers import DestinationAway
 from services.forwarding.domain.destinations import Destination, Tls
+from shared import dimse
+from shared.dimse import Pair, Pieces, Response
 
 #: One association proposes at most so many contexts: their ids are the odd numbers of one byte (PS3.8 section 9.3.2.2).
 MAX_CONTEXTS = 128
 VERIFICATION: Pair = ("1.2.840.10008.1.1", "1.2.840.10008.1.2")
 #: Bytes of a PDU or a command set from the destination: answers are short.
 _LONGEST_ANSWER = 1024 * 1024
-_BUFFERS = 512
 
 
 class Association:
@@ -44,22 +43,33 @@ class Association:
     def store(self, pair: Pair, sop_instance: str, chunks: Iterator[bytes]) -> int:
         """The C-STORE status of one data set. Whatever ``chunks`` raises leaves an association that must be closed."""
         context = self._ids[pair]
-        self._messages = self._messages % 0xFFFF + 1
-        request = pdus.store_request(pair[0], sop_instance, self._messages)
-        first = pdus.command(context, request)
-        for pieces in pdus.fragments(chunks, context, self._room):
+        request = dimse.store_request(pair[0], sop_instance, self._next_message())
+        first = dimse.command(context, request)
+        for pieces in dimse.fragments(chunks, context, self._room):
             self.is_clean = False
             self._send([*first, *pieces])
             first = []
-        status = self._answer()
+        status = self._answer().status or 0
         self.is_used = self.is_clean = True
         return status
+
+    def notify(self, pair: Pair, operation: str, sop_instance: str, data_set: bytes) -> Response:
+        """The answer to an N-CREATE (``create``) or N-SET (``set``)."""
+        context = self._ids[pair]
+        request = dimse.notice_request(operation, pair[0], sop_instance, self._next_message())
+        self.is_clean = False
+        self._send(dimse.command(context, request))
+        for pieces in dimse.fragments([data_set], context, self._room):
+            self._send(pieces)
+        told = self._answer()
+        self.is_used = self.is_clean = True
+        return told
 
     def release(self) -> None:
         """End it in order, as far as the peer takes part."""
         try:
             self._socket.settimeout(2)
-            self._send([pdus.HEADER.pack(pdus.RELEASE_REQUEST, 4) + bytes(4)])
+            self._send([dimse.HEADER.pack(dimse.RELEASE_REQUEST, 4) + bytes(4)])
             self._pdu()
         except DestinationAway:
             pass
@@ -78,56 +88,56 @@ class Association:
     def _associate(self, destination: Destination, pairs: Sequence[Pair]) -> None:
         ids = {2 * number + 1: pair for number, pair in enumerate(pairs)}
         try:
-            asked = pdus.greeting(ids, destination.calling_ae, destination.called_ae)
+            asked = dimse.greeting(ids, destination.calling_ae, destination.called_ae)
         except ValueError:
             raise DestinationAway("not-proposable") from None
         self._send([asked])
         kind, body = self._pdu()
-        if kind == pdus.REJECT:
+        if kind == dimse.REJECT:
             raise DestinationAway("association-rejected")
-        if kind != pdus.ACCEPT:
+        if kind != dimse.ACCEPT:
             raise DestinationAway("no-dicom")
         try:
-            self._results, self._room = pdus.accepted(body)
+            self._results, self._room = dimse.accepted(body)
         except Exception:  # pynetdicom raises what it likes on what is no answer
             raise DestinationAway("no-dicom") from None
         if self._room < 2:
             raise DestinationAway("no-dicom")
         self._ids = {pair: number for number, pair in ids.items()}
 
-    def _answer(self) -> int:
-        command = b""
+    def _next_message(self) -> int:
+        self._messages = self._messages % 0xFFFF + 1
+        return self._messages
+
+    def _answer(self) -> Response:
+        """The response to the last message; a data set that comes with it is heard out and dropped."""
+        command, told, heard = b"", None, 0
         while True:
             kind, body = self._pdu()
-            if kind != pdus.DATA or len(body) < 6 or len(command) > _LONGEST_ANSWER:
-                raise DestinationAway("association-aborted" if kind == pdus.ABORT else "no-dicom")
-            command += body[6:]
-            if body[5] & 2:
-                break
-        answered, status = pdus.status(command)
-        if status is None or answered != self._messages:
+            heard += len(body)
+            if kind != dimse.DATA or len(body) < 6 or heard > _LONGEST_ANSWER:
+                raise DestinationAway("association-aborted" if kind == dimse.ABORT else "no-dicom")
+            for control, fragment in dimse.values(body):
+                command += fragment if control & 1 else b""
+                if control & 3 == 3:
+                    told = self._judged(command)
+                if told is not None and (control & 3 == 2 or not told.has_data_set):
+                    return told
+
+    def _judged(self, command: bytes) -> Response:
+        told = dimse.response(command)
+        if told.status is None or told.message_id != self._messages:
             raise DestinationAway("no-dicom")
-        return status
+        return told
 
     def _send(self, pieces: Pieces) -> None:
         try:
-            if isinstance(self._socket, ssl.SSLSocket):
-                self._socket.sendall(b"".join(pieces))
-            else:
-                self._gather([memoryview(piece) for piece in pieces if len(piece)])
+            dimse.send(self._socket, pieces)
         except OSError:
             raise DestinationAway("connection-lost") from None
 
-    def _gather(self, views: list[memoryview]) -> None:
-        while views:
-            sent = self._socket.sendmsg(views[:_BUFFERS])
-            while views and sent >= len(views[0]):
-                sent -= len(views.pop(0))
-            if sent:
-                views[0] = views[0][sent:]
-
     def _pdu(self) -> tuple[int, bytes]:
-        kind, length = pdus.HEADER.unpack(self._exactly(6))
+        kind, length = dimse.HEADER.unpack(self._exactly(6))
         if length > _LONGEST_ANSWER:
             raise DestinationAway("no-dicom")
         return kind, self._exactly(length)

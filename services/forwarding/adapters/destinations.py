@@ -3,17 +3,21 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from services.forwarding.adapters.decoders import Bounds, Decoder
+from services.forwarding.adapters.decompressing import DecompressingSender
 from services.forwarding.adapters.dicom import DicomSender
 from services.forwarding.adapters.stow import StowSender
 from services.forwarding.domain.destinations import Destination
 from services.forwarding.domain.destinations_file import parse_destinations
+from services.forwarding.ports.destination import Sender
 
 
 def load_destinations(path: Path) -> Mapping[str, Destination]:
-    """The destinations by name, none without the file; DestinationsRefused."""
+    """The destinations by name, none without the file; DocumentRefused."""
     return parse_destinations(path.read_text() if path.exists() else "")
 
 
-def open_sender(destination: Destination) -> DicomSender | StowSender:
-    """What sends to ``destination``."""
-    return DicomSender(destination) if destination.kind == "dicom" else StowSender(destination)
+def open_sender(destination: Destination, bounds: Bounds) -> Sender:
+    """What sends to ``destination``, and decompresses within ``bounds`` where that is allowed."""
+    sender = DicomSender(destination) if destination.kind == "dicom" else StowSender(destination)
+    return DecompressingSender(sender, Decoder(bounds)) if destination.decompress else sender

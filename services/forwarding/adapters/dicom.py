@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 
 from contracts.formats.manifest import Instance
 from services.forwarding.adapters.association import MAX_CONTEXTS, VERIFICATION, Association
-from services.forwarding.adapters.pdus import Pair
 from services.forwarding.domain.answers import (
     UID_INVALID,
+    BrokenOff,
     DestinationAway,
     Outcome,
     failed,
@@ -17,6 +17,7 @@ from services.forwarding.domain.answers import (
 )
 from services.forwarding.domain.destinations import Destination
 from services.forwarding.ports.content import Source
+from shared.dimse import Pair
 from shared.errors import CausewayError
 from shared.messaging.threads import in_thread
 from shared.storage.ahead import read_ahead
@@ -84,7 +85,10 @@ class DicomSender:
 
     async def _send(self, association: Association, pair: Pair, instance: Instance, source: Source) -> int:
         chunks = read_ahead(source(instance.dataset_offset), asyncio.get_running_loop())
-        return await in_thread(association.store, pair, instance.sop_instance_uid, chunks)
+        try:
+            return await in_thread(association.store, pair, instance.sop_instance_uid, chunks)
+        except DestinationAway as away:
+            raise BrokenOff(away.reason) from None
 
     async def _opened(self, pair: Pair) -> Association:
         """The association that is open, or another one where this pair was not proposed on it."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from contracts.events import Batch, ProvenCopy
+from contracts.formats.digests import FileDigests
 from contracts.formats.errors import FormatError
 from contracts.formats.keys import KeyEncryptionKeys, StudyKeyRecord
 from contracts.formats.manifest import Instance, read_manifest
@@ -149,17 +150,17 @@ def _sealed(reader: PackReader, instance: Instance) -> Source:
 
 async def _checked(chunks: AsyncIterator[bytes], instance: Instance, start: int) -> AsyncIterator[bytes]:
     """The chunks, the last one only when all of them together are what was received."""
-    digest, held = hashlib.sha256(), b""
+    digests, held = FileDigests(instance, start), b""
     try:
         async for chunk in chunks:
             if held:
                 yield held
             held = chunk
-            await in_thread(digest.update, chunk) if len(chunk) > _LARGE else digest.update(chunk)
+            await in_thread(digests.update, chunk) if len(chunk) > _LARGE else digests.update(chunk)
     except BlobMissing:
         raise InputMissing from None
     except FormatError:
         raise InputDamaged from None
-    if digest.hexdigest() != (instance.dataset_sha256 if start else instance.file_sha256):
+    if not digests.match():
         raise InputDamaged
     yield held

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select, update
 from contracts.events import BatchStored, Event
 from contracts.formats.manifest import Instance
 from services.forwarding.adapters import tables
+from services.forwarding.adapters.standing import DestinationRow
 from services.forwarding.adapters.upsert import upsert
 from services.forwarding.domain.answers import Outcome
 from services.forwarding.domain.forwards import Order, Result, event_id, key_of
@@ -22,12 +23,11 @@ _AT_ONCE = 500
 CLAIM = 120.0
 
 
-class DestinationLedger:
+class DestinationLedger(DestinationRow):
     """The rows of one destination."""
 
     def __init__(self, name: str, database: Database, outbox: Outbox, site_key: SiteKey) -> None:
-        self._name = name
-        self._database = database
+        super().__init__(name, database)
         self._outbox = outbox
         self._site_key = site_key
 
@@ -59,16 +59,6 @@ class DestinationLedger:
                 self._outbox.add(connection, fact, id=event_id(self._site_key, fact))
 
         await self._database.run(work)
-
-    async def stands(self, **values: Any) -> None:
-        """Note where the queue stands: columns of ``tables.destination``."""
-        row = {"name": self._name, **values}
-        await self._database.run(lambda connection: upsert(connection, tables.destination, [row]))
-
-    async def is_held(self) -> bool | None:
-        """What an operator decided; None when nobody did."""
-        query = select(tables.destination.c.held).where(tables.destination.c.name == self._name)
-        return await self._database.read(lambda connection: connection.execute(query).scalar_one_or_none())
 
     async def ask_again(self) -> int:
         """Have every failed instance tried again; how many there are."""
@@ -135,6 +125,4 @@ class DestinationLedger:
         table = tables.batch.c
         sums = select(func.coalesce(func.sum(table.delivered), 0), func.coalesce(func.sum(table.failed), 0))
         delivered, failed = connection.execute(sums.where(table.destination == self._name)).one()
-        mine = select(tables.destination).where(tables.destination.c.name == self._name)
-        row = connection.execute(mine).mappings().first()
-        return {**(row or {}), "delivered": int(delivered), "failed": int(failed)}
+        return {**self.own_row(connection), "delivered": int(delivered), "failed": int(failed)}

@@ -8,7 +8,7 @@ import httpx
 
 from contracts.formats.manifest import Instance
 from services.forwarding.adapters.association import tls_context
-from services.forwarding.domain.answers import DestinationAway, Outcome, of_stow, stow_reasons
+from services.forwarding.domain.answers import BrokenOff, DestinationAway, Outcome, of_stow, stow_reasons
 from services.forwarding.domain.destinations import Destination
 from services.forwarding.ports.content import Source
 
@@ -39,10 +39,12 @@ class StowSender:
         try:
             async with self._opened().stream("POST", self._url, content=body, headers=headers) as answer:
                 told = await _text(answer)
-        except httpx.TimeoutException:
-            raise DestinationAway("no-answer") from None
-        except (httpx.HTTPError, ssl.SSLError):
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, ssl.SSLError):
             raise DestinationAway("not-reachable") from None
+        except httpx.TimeoutException:
+            raise BrokenOff("no-answer") from None
+        except httpx.HTTPError:
+            raise BrokenOff("connection-lost") from None
         return of_stow(answer.status_code, *stow_reasons(told))
 
     async def probe(self) -> None:

@@ -1,6 +1,6 @@
-"""The tables of forwarding (migrations/0001_initial.py)."""
+"""The tables of forwarding (migrations/)."""
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, MetaData, String, Table, Text
 
 from shared.messaging.outbox import outbox_table
 
@@ -57,4 +57,24 @@ archived = Table(
     metadata,
     Column("batch_id", _ID, primary_key=True),
     Column("document", Text, nullable=False),
+)
+
+#: One row for each notice to a RIS from its first attempt on: ``position`` is its fact's in the stream, ``delivered``
+#: NULL while it has not ended. ``asked`` and ``claimed_until`` are as in ``batch``.
+notice = Table(
+    "notice",
+    metadata,
+    Column("destination", _NAME, primary_key=True),
+    Column("notice", _ID, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("ref", _ID, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("sop_instance_uid", String(128)),
+    Column("delivered", Boolean),
+    Column("reason", String(64)),
+    Column("asked", Boolean, nullable=False),
+    Column("claimed_until", Float, nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("document", Text, nullable=False),
+    Index("notice_asked", "destination", "asked", "position"),
 )

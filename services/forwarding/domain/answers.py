@@ -28,6 +28,10 @@ class DestinationAway(RetryLater):
     """A destination does not answer, turns us down, or has no room: everything for it waits, in order."""
 
 
+class BrokenOff(DestinationAway):
+    """A destination that was there ended the conversation over one instance, without a word about it."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How an instance ended: delivered, perhaps with a warning as ``reason``, or failed for ``reason``."""
@@ -64,7 +68,7 @@ def of_context(result: int) -> Outcome:
 def of_stow(http_status: int, failure: int | None = None, warning: int | None = None) -> Outcome:
     """The outcome of a STOW-RS answer about one instance, with its Failure or Warning Reason (PS3.18 section 10.5.3).
 
-    DestinationAway for whatever speaks of the service and not of the instance.
+    DestinationAway for whatever speaks of the service and not of the instance; BrokenOff for an error of its own.
     """
     if failure is not None:
         return of_c_store(failure if failure else 0x0110)
@@ -72,6 +76,8 @@ def of_stow(http_status: int, failure: int | None = None, warning: int | None = 
         return DELIVERED if warning is None else Outcome(is_delivered=True, reason=f"status-{warning:04x}")
     if http_status in _ABOUT_THE_INSTANCE:
         return failed(f"http-{http_status}")
+    if http_status == 500:
+        raise BrokenOff("http-500")
     raise DestinationAway(f"http-{http_status}")
 
 

@@ -59,12 +59,23 @@ class Tls(_Part):
         return self
 
 
+#: What a destination cannot do without, by its kind.
+_NEEDED = {
+    "dicom": ("host", "port"),
+    "stow": ("url",),
+    "mpps": ("host", "port"),
+    "ian": ("host", "port", "retrieve_ae"),
+}
+
+
 class Destination(_Part):
-    """A system that is sent to: by C-STORE (``dicom``), or by STOW-RS (``stow``)."""
+    """A system that is sent to: instances by C-STORE (``dicom``) or by STOW-RS (``stow``), reports on procedure steps
+    (``mpps``), notifications of instances that can be retrieved (``ian``).
+    """
 
     name: Name
-    kind: Literal["dicom", "stow"]
-    #: Of a ``dicom`` destination: its address, its AE title, and ours.
+    kind: Literal["dicom", "stow", "mpps", "ian"]
+    #: Of all but a ``stow`` destination: its address, its AE title, and ours.
     host: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]+$")] | None = None
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     called_ae: AeTitle = "ANY-SCP"
@@ -76,22 +87,31 @@ class Destination(_Part):
     tls: Tls | None = None
     #: Any of these rules; everything without them.
     match: Annotated[tuple[Match, ...], Field(min_length=1)] | None = None
+    #: Whether a lossless instance may be sent decompressed where it takes no other transfer syntax of it.
+    decompress: bool = False
+    #: Of an ``ian`` destination: who gives the instances to those that ask (C-MOVE, C-GET), and how fast.
+    retrieve_ae: AeTitle | None = None
+    availability: Literal["ONLINE", "NEARLINE"] = "ONLINE"
     #: Whether its queue stands until an operator releases it.
     held: bool = False
-    #: Batches that were complete before this moment are not sent: what a new system already got by migration.
+    #: Batches that were complete before this moment are not sent, and what was reported or archived before it is not
+    #: told: what a new system already got by migration.
     since: AwareDatetime | None = None
     #: Seconds that it may take to take or answer something.
     timeout: Annotated[float, Field(gt=0, le=3600)] = 60.0
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        needed = {"dicom": ("host", "port"), "stow": ("url",)}[self.kind]
-        if missing := [name for name in needed if getattr(self, name) is None]:
+        if missing := [name for name in _NEEDED[self.kind] if getattr(self, name) is None]:
             raise ValueError(f"a destination of kind {self.kind} needs `{missing[0]}`")
-        if self.kind == "dicom" and (self.url or self.token_file):
+        if self.kind != "stow" and (self.url or self.token_file):
             raise ValueError("`url` and `token_file` belong to kind stow")
         if self.kind == "stow" and (self.host or self.port):
-            raise ValueError("`host` and `port` belong to kind dicom")
+            raise ValueError("`host` and `port` belong to kind dicom, mpps or ian")
+        if self.kind in ("mpps", "ian") and (self.match or self.decompress):
+            raise ValueError("`match` and `decompress` are of instances: they belong to kind dicom or stow")
+        if self.kind != "ian" and self.retrieve_ae:
+            raise ValueError("`retrieve_ae` belongs to kind ian")
         return self
 
     def wanted(self, source_ae: str | None, instances: Iterable[Instance]) -> tuple[Instance, ...]:

@@ -1,7 +1,6 @@
-"""Reads ``destinations.yaml``; refuses one that is wrong, with the line of every problem."""
+"""Reads ``destinations.yaml``; refuses one that is wrong, with every problem by its line."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -9,85 +8,61 @@ import yaml
 from pydantic import ValidationError
 
 from services.forwarding.domain.destinations import Destination
+from shared.yaml_lines import DocumentRefused, LineReader, MappingNode, Node, SequenceNode, compose, line_of
+
+_SETTINGS = [name for name in Destination.model_fields if name != "name"]
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A setting: its line, counted from 1, and what stands there."""
-
-    line: int
-    node: yaml.Node
-
-
-class DestinationsRefused(ValueError):
-    """``destinations.yaml`` is wrong; each of ``problems`` starts with ``line N:``."""
-
-    def __init__(self, problems: tuple[str, ...]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
-def parse_destinations(text: str) -> Mapping[str, Destination]:
-    """The destinations by name; none where the file names none. DestinationsRefused with every problem found."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise DestinationsRefused((f"line {line}: no YAML: {error.problem}",)) from None
-    if root is None:
+def parse_destinations(text: str, source: str = "destinations.yaml") -> Mapping[str, Destination]:
+    """The destinations by name; none where the file names none. DocumentRefused lists every problem by line."""
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
         return MappingProxyType({})
-    whole = _mapping(root, 1, "a mapping with `destinations`")
-    if set(whole) != {"destinations"}:
-        raise DestinationsRefused(("line 1: expected `destinations` and nothing beside it",))
-    outer = whole["destinations"]
-    problems: list[str] = []
-    named = _mapping(outer.node, outer.line, "`destinations`, a mapping by name")
-    found = {name: _destination(name, entry, problems) for name, entry in named.items()}
-    if problems:
-        raise DestinationsRefused(tuple(problems))
+    root, reader = compose(text, source), LineReader()
+    whole = reader.mapping(root, "the document", ["destinations"], required=["destinations"])
+    named = _named(reader, whole["destinations"]) if whole else {}
+    found = {name: _destination(reader, name, node) for name, node in named.items()}
+    if reader.problems:
+        raise DocumentRefused(source, reader.problems)
     return MappingProxyType({name: one for name, one in found.items() if one is not None})
 
 
-def _mapping(node: yaml.Node, line: int, what: str) -> dict[str, _Entry]:
-    if not isinstance(node, yaml.MappingNode):
-        raise DestinationsRefused((f"line {line}: expected {what}",))
-    found: dict[str, _Entry] = {}
-    for key, value in node.value:
-        entry = _Entry(key.start_mark.line + 1, value)
-        if key.value in found:  # YAML takes the last one silently: the first would get nothing
-            raise DestinationsRefused((f"line {entry.line}: `{key.value}` is there twice",))
-        found[str(key.value)] = entry
-    return found
+def _named(reader: LineReader, node: Node) -> dict[str, Node]:
+    keys = [str(key.value) for key, _ in node.value] if isinstance(node, MappingNode) else []
+    return reader.mapping(node, "'destinations'", keys)
 
 
-def _destination(name: str, entry: _Entry, problems: list[str]) -> Destination | None:
-    _mapping(entry.node, entry.line, f"the settings of `{name}`")
-    settings: Any = yaml.SafeLoader("").construct_document(entry.node)
+def _destination(reader: LineReader, name: str, node: Node) -> Destination | None:
+    before = len(reader.problems)
+    reader.mapping(node, name, _SETTINGS)
+    if len(reader.problems) > before:
+        return None
     try:
-        return Destination(**{**settings, "name": name})
+        return Destination(**{**_value(node), "name": name})
+    except yaml.YAMLError:
+        reader.refuse(node, f"{name} has a value of a kind that is not known here")
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_input=False, include_context=False):
-            where = tuple(str(step) for step in problem["loc"])
-            told = ".".join((name, *where))
-            problems.append(f"line {_line(entry, where)}: {told}: {problem['msg'].removeprefix('Value error, ')}")
+            steps = [str(step) for step in problem["loc"]]
+            told = problem["msg"].removeprefix("Value error, ")
+            reader.refuse(_line(node, steps), f"{'.'.join((name, *steps))}: {told}")
     return None
 
 
-def _line(entry: _Entry, where: tuple[str, ...]) -> int:
-    """The line of the innermost setting on the way ``where``."""
-    for step in where:
-        found = _step(entry.node, step)
-        if found is None:
+def _value(node: Node) -> Any:
+    return yaml.SafeLoader("").construct_document(node)
+
+
+def _line(node: Node, steps: Sequence[str]) -> int:
+    """The line of the innermost setting on the way ``steps``: that of its name, where it has one."""
+    line = line_of(node)
+    for step in steps:
+        if isinstance(node, MappingNode):
+            found = {str(key.value): (line_of(key), value) for key, value in node.value}
+        elif isinstance(node, SequenceNode):
+            found = {str(number): (line_of(item), item) for number, item in enumerate(node.value)}
+        else:
+            found = {}
+        if step not in found:
             break
-        entry = found
-    return entry.line
-
-
-def _step(node: yaml.Node, step: str) -> _Entry | None:
-    if isinstance(node, yaml.MappingNode):
-        named = ((key, value) for key, value in node.value if str(key.value) == step)
-        return next((_Entry(key.start_mark.line + 1, value) for key, value in named), None)
-    if isinstance(node, yaml.SequenceNode) and step.isdigit() and int(step) < len(node.value):
-        item = node.value[int(step)]
-        return _Entry(item.start_mark.line + 1, item)
-    return None
+        line, node = found[step]
+    return line

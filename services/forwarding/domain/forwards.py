@@ -9,8 +9,12 @@ from contracts.events import BatchStored, Event, ForwardDelivered, ForwardFailed
 from contracts.events.forward import Undelivered
 from contracts.formats.manifest import Instance
 from services.forwarding.domain.answers import Outcome
+from services.forwarding.domain.syntaxes import DECOMPRESSED
 from shared.errors import CausewayError
 from shared.identity import SiteKey
+
+#: Attempts at one instance: two minutes with the pauses of the shipped settings.
+PROOF = 8
 
 
 class InputDamaged(CausewayError):
@@ -43,6 +47,24 @@ class Order:
     run: int = 0
 
 
+class Suspicion:
+    """Tells an instance that a destination cannot bear from a destination that is away.
+
+    An association that is aborted, or a request that is never answered, says nothing of its cause. A destination that
+    is there again after each of ``PROOF`` attempts in a row, and breaks off at the same instance, does so because of
+    it: what stands behind it in the queue must not wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self._key, self._times = "", 0
+
+    def is_proven(self, key: str) -> bool:
+        """Whether this time, at the instance ``key``, is the last that was needed."""
+        self._times = self._times + 1 if key == self._key else 1
+        self._key = key
+        return self._times >= PROOF
+
+
 def key_of(instance: Instance) -> str:
     """What the ledger knows an instance by: 32 hexadecimal digits of its identity."""
     return hashlib.sha256("\0".join(instance.identity).encode()).hexdigest()[:32]
@@ -56,6 +78,13 @@ def kept(order: Order, known: Mapping[str, Outcome]) -> dict[str, Outcome]:
 def unsettled(instances: Iterable[Instance], known: Mapping[str, Outcome]) -> tuple[Instance, ...]:
     """Those of whom nothing is known yet, each identity once, in order."""
     return tuple({key_of(one): one for one in instances if key_of(one) not in known}.values())
+
+
+def outcome_of(end: Outcome) -> str:
+    """What is counted of an end: ``delivered``, ``decompressed`` for what arrived, but not as it was, or ``failed``."""
+    if not end.is_delivered:
+        return "failed"
+    return DECOMPRESSED if end.reason == DECOMPRESSED else "delivered"
 
 
 def facts(
@@ -73,7 +102,7 @@ def facts(
     }
     told: list[Event] = []
     if delivered:
-        warnings = sum(end.reason is not None for end in delivered)
+        warnings = sum(end.reason not in (None, DECOMPRESSED) for end in delivered)
         told.append(ForwardDelivered(**about, instances=len(delivered), warnings=warnings, delivered=now))
     if missing:
         told.append(ForwardFailed(**about, undelivered=tuple(missing), found=now))

@@ -1,25 +1,34 @@
 """What forwarding does with each event, for one destination."""
 
-import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from contracts.events import BatchArchived, BatchStored
 from contracts.formats.manifest import Instance
-from services.forwarding.domain.answers import INPUT_DAMAGED, INPUT_MISSING, DestinationAway, Outcome, failed
+from services.forwarding.domain.answers import (
+    INPUT_DAMAGED,
+    INPUT_MISSING,
+    BrokenOff,
+    DestinationAway,
+    Outcome,
+    failed,
+)
 from services.forwarding.domain.destinations import Destination
 from services.forwarding.domain.forwards import (
     InputDamaged,
     InputMissing,
     Order,
     Result,
+    Suspicion,
     facts,
     kept,
     key_of,
+    outcome_of,
     unsettled,
 )
 from services.forwarding.handlers.gate import Gate
+from services.forwarding.handlers.presence import Presence
+from services.forwarding.handlers.queue import Queue
 from services.forwarding.handlers.recording import Recording
 from services.forwarding.ports.content import Archives, Contents, Inputs
 from services.forwarding.ports.destination import Ledger, Sender
@@ -57,7 +66,7 @@ class Archiving:
         await self._archives.note(received.data)
 
 
-class Forwarding:
+class Forwarding(Queue):
     """Sends batches to one destination, one at a time and in the order in which they were stored."""
 
     def __init__(
@@ -72,17 +81,15 @@ class Forwarding:
         look_every: float,
         now: Callable[[], datetime] = _now,
     ) -> None:
-        self._destination = destination
+        super().__init__(destination, look_every)
         self._inputs = inputs
         self._sender = sender
         self._ledger = ledger
         self._circuit = circuit
         self._gate = gate
-        self._look_every = look_every
         self._now = now
-        self._turn = asyncio.Lock()
-        self._asked = asyncio.Event()
-        self._away = ""
+        self._suspicion = Suspicion()
+        self._presence = Presence(destination.name, ledger, now)
 
     async def batch_stored(self, received: Received[BatchStored]) -> None:
         """Send what the destination gets of the batch and does not have yet, however long it is away or held."""
@@ -94,22 +101,13 @@ class Forwarding:
             await self._forward(Order(event), is_patient=received.deliveries < PATIENCE)
         await self._ledger.stands(oldest=None)
 
-    async def retry(self) -> None:
-        """Try again what an operator asked for, for as long as the service lives: a Task."""
-        while True:
-            self._asked.clear()
-            try:
-                while order := await self._ledger.next_asked():
-                    async with self._turn:
-                        await self._forward(order, is_patient=False)
-            except RetryLater as error:
-                log.warning("retry-postponed", target=self._destination.name, reason=error.reason)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), self._look_every)
-
-    def look(self) -> None:
-        """Look at once for what is to be tried again."""
-        self._asked.set()
+    async def _try_asked(self) -> bool:
+        order = await self._ledger.next_asked()
+        if order is None:
+            return False
+        async with self._turn:
+            await self._forward(order, is_patient=False)
+        return True
 
     async def _forward(self, order: Order, *, is_patient: bool) -> None:
         contents = await self._open(order, is_patient=is_patient)
@@ -141,15 +139,24 @@ class Forwarding:
             await self._sender.prepare(left)
             for instance in left:
                 await self._gate.passed()
-                ends[key_of(instance)] = end = await self._store(contents, instance, is_patient=is_patient)
+                ends[key_of(instance)] = end = await self._attempt(contents, instance, is_patient=is_patient)
                 await recording.add(Result(instance, end))
                 await self._is_there(end)
         except DestinationAway as away:
-            await self._is_away(away.reason)
+            await self._presence.away(away.reason)
             raise
         finally:
             await recording.finish()
         return ends
+
+    async def _attempt(self, contents: Contents, instance: Instance, *, is_patient: bool) -> Outcome:
+        """How one instance ended; DestinationAway."""
+        try:
+            return await self._store(contents, instance, is_patient=is_patient)
+        except BrokenOff as error:
+            if self._suspicion.is_proven(key_of(instance)):
+                return failed(error.reason)
+            raise
 
     async def _store(self, contents: Contents, instance: Instance, *, is_patient: bool) -> Outcome:
         """How one instance ended, read from the first source that holds what was received."""
@@ -167,17 +174,7 @@ class Forwarding:
 
     async def _is_there(self, end: Outcome) -> None:
         name = self._destination.name
-        outcome = "delivered" if end.is_delivered else "failed"
-        metrics().count("causeway_forwards_total", target=name, outcome=outcome)
+        metrics().count("causeway_forwards_total", target=name, outcome=outcome_of(end))
         if not end.is_delivered:
             log.warning("not-taken", target=name, reason=end.reason)
-        if self._away:
-            self._away = ""
-            await self._ledger.stands(away=None, away_since=None)
-
-    async def _is_away(self, reason: str) -> None:
-        if reason != self._away:
-            since = {} if self._away else {"away_since": self._now().timestamp()}
-            self._away = reason
-            log.warning("destination-away", target=self._destination.name, reason=reason)
-            await self._ledger.stands(away=reason, **since)
+        await self._presence.here()

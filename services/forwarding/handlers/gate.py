@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from shared.breaker import Interrupted
+from shared.messaging.standing import stand_aside
 
 
 class Gate:
@@ -23,8 +24,10 @@ class Gate:
     async def passed(self) -> None:
         """Return when the queue may go on; Interrupted when the service ends."""
         while await self.is_held():
+            await stand_aside()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), self._look_every)
+                async with asyncio.timeout(self._look_every):
+                    await self._woken.wait()
             self._woken.clear()
             self._raise_interrupted()
         self._raise_interrupted()

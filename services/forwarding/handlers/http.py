@@ -1,7 +1,7 @@
 """Destinations over HTTP: where each queue stands, and what an operator decides about it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,9 +9,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from services.forwarding.handlers.events import Forwarding
+from contracts.events import BatchStored, Event, StepReported, StudyArchived
 from services.forwarding.handlers.gate import Gate
+from services.forwarding.handlers.queue import Queue
+from shared.breaker import Breaker
 from shared.http.access import log_access
+
+#: What makes the queue of a kind of destination.
+HEARD: dict[str, type[Event]] = {
+    "dicom": BatchStored,
+    "stow": BatchStored,
+    "mpps": StepReported,
+    "ian": StudyArchived,
+}
 
 
 class Standing(Protocol):
@@ -37,8 +47,8 @@ class Standing(Protocol):
 class Backlogs(Protocol):
     """The queues on the bus."""
 
-    async def backlog(self, destination: str) -> int | None:
-        """Batches that wait; None when nobody knows."""
+    async def backlog(self, destination: str, event: type[Event]) -> int | None:
+        """Events that wait; None when nobody knows."""
         ...
 
 
@@ -49,7 +59,9 @@ class Desk:
     kind: str
     ledger: Standing
     gate: Gate
-    forwarding: Forwarding
+    queue: Queue
+    circuit: Breaker
+    close: Callable[[], Awaitable[None]]
 
 
 class DestinationsRoutes:
@@ -95,7 +107,7 @@ class DestinationsRoutes:
         if (desk := self._desk(request)) is None:
             return _unknown()
         count = await desk.ledger.ask_again()
-        desk.forwarding.look()
+        desk.queue.look()
         return JSONResponse({"instances": count}, 202)
 
     async def _decide(self, request: Request, *, held: bool) -> Response:
@@ -114,7 +126,7 @@ class DestinationsRoutes:
             "name": name,
             "kind": desk.kind,
             "held": await desk.gate.is_held(),
-            "backlog": await self._backlogs.backlog(name),
+            "backlog": await self._backlogs.backlog(name, HEARD[desk.kind]),
             "age": _age(found.get("oldest")),
             "away": found.get("away"),
             "away_for": _age(found.get("away_since")) if found.get("away") else None,

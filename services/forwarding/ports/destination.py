@@ -21,6 +21,14 @@ class Sender(Protocol):
         """Send one instance; DestinationAway, and what ``source`` raises: then nothing of it was taken."""
         ...
 
+    async def probe(self) -> None:
+        """Returns when the destination is there; DestinationAway."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what is open."""
+        ...
+
 
 class Ledger(Protocol):
     """What became of instances at one destination."""

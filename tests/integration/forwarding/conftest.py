@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.forwarding.orthanc import Orthanc
 from tests.integration.forwarding.site import ForwardingSite, StoreScp
 from tests.support.nats import NatsServer
 
@@ -14,6 +15,15 @@ from tests.support.nats import NatsServer
 def site(tmp_path: Path, nats_server: NatsServer) -> ForwardingSite:
     """Nothing is provisioned or started yet."""
     return ForwardingSite(tmp_path, nats_server)
+
+
+@pytest.fixture
+def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
+    """An empty Orthanc, started; skips without one."""
+    one = Orthanc(tmp_path)
+    one.server.start(timeout=20)
+    yield one
+    one.server.kill()
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import asyncio
 import dataclasses
 import os
 import socket
-import sys
 import zlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,9 @@ from shared.storage import FilesystemStore
 from tests.support.nats import NatsServer
 from tests.support.packs import make_file, sha256, store_batch
 from tests.support.ports import free_ports
-from tests.support.processes import ServerProcess
+from tests.support.processes import ServerProcess, ServiceProcess
 from tests.support.services import eventually, living, publisher
 
-ROOT = Path(__file__).resolve().parents[3]
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
 File = tuple[bytes, Instance]
 
@@ -74,14 +73,41 @@ def dicom_file(seed: int, size: int = 2000) -> File:
             "length": len(file),
             "crc32": zlib.crc32(file),
             "dataset_offset": len(head),
+            "meta_sha256": sha256(head),
             "dataset_sha256": sha256(dataset),
-            "file_sha256": sha256(file),
             "header_sha256": sha256(dataset),
             "header_length": len(dataset),
-            "pixel_sha256": None,
+            "pixel_blake3": None,
             "pixel_offset": None,
             "pixel_length": None,
             "routing": sample.routing.model_copy(update={"modality": "CT"}),
+        }
+    )
+
+
+def landed(file: bytes) -> File:
+    """Any Part 10 file with the manifest entry that ingest gives it, as far as forwarding reads it."""
+    with BytesIO(file) as source:
+        pydicom.filereader.read_preamble(source, force=False)
+        meta = pydicom.filereader._read_file_meta_info(source)
+        offset = source.tell()
+    head, dataset = file[:offset], file[offset:]
+    _, sample = make_file(0)
+    return file, sample.model_copy(
+        update={
+            "length": len(file),
+            "crc32": zlib.crc32(file),
+            "sop_class_uid": str(meta.MediaStorageSOPClassUID),
+            "sop_instance_uid": str(meta.MediaStorageSOPInstanceUID),
+            "transfer_syntax": str(meta.TransferSyntaxUID),
+            "dataset_offset": offset,
+            "meta_sha256": sha256(head),
+            "dataset_sha256": sha256(dataset),
+            "header_sha256": sha256(dataset),
+            "header_length": len(dataset),
+            "pixel_blake3": None,
+            "pixel_offset": None,
+            "pixel_length": None,
         }
     )
 
@@ -189,11 +215,11 @@ class ForwardingSite:
     def process(self, **others: Any) -> ServerProcess:
         """The service as a process of its own, started."""
         names = {f"CAUSEWAY_{name.upper()}": str(value) for name, value in self.values(**others).items()}
-        process = ServerProcess(
-            [sys.executable, "-m", "shared.service", "services.forwarding.app:build"],
+        process = ServiceProcess(
+            "services.forwarding.app:build",
             log=self.folder / "forwarding.log",
             ready=lambda: listens(self.http_port),
-            environment=names | {"PYTHONPATH": str(ROOT)},
+            environment=names,
             folder=self.folder,
         )
         process.start(timeout=30)
@@ -245,9 +271,26 @@ def expected(files: Iterable[File]) -> dict[str, bytes]:
     return {one.sop_instance_uid: data[one.dataset_offset :] for data, one in files}
 
 
+def flip(path: Path, offset: int) -> None:
+    """Change one bit of a file."""
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.write_bytes(data)
+
+
 async def settle(seconds: float = 0.5) -> None:
     """Give what should not happen the time to happen."""
     await asyncio.sleep(seconds)
 
 
-__all__ = ["ForwardingSite", "StoreScp", "dicom_file", "eventually", "expected", "listens", "settle"]
+__all__ = [
+    "ForwardingSite",
+    "StoreScp",
+    "dicom_file",
+    "eventually",
+    "expected",
+    "flip",
+    "landed",
+    "listens",
+    "settle",
+]

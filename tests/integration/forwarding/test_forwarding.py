@@ -1,11 +1,10 @@
 """What arrives is passed on: every byte, in order, once, whatever is away meanwhile."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from contracts.events import ForwardDelivered, ForwardFailed
 from services.forwarding.handlers.recording import AT_ONCE
-from tests.integration.forwarding.site import ForwardingSite, StoreScp, dicom_file, eventually, expected, settle
+from tests.integration.forwarding.site import ForwardingSite, StoreScp, dicom_file, eventually, expected, flip, settle
 from tests.support.ports import free_ports
 
 Make = Callable[..., StoreScp]
@@ -152,10 +151,3 @@ async def test_damaged_bytes_never_arrive(site: ForwardingSite, storescp: Make) 
         (failed,) = await site.until(ForwardFailed, 1)
     assert [one.reason for one in failed.undelivered] == ["input-damaged"]
     assert pacs.data_sets() == expected([files[0], files[2]])
-
-
-def flip(path: Path, offset: int) -> None:
-    """Change one bit of a file."""
-    data = bytearray(path.read_bytes())
-    data[offset] ^= 1
-    path.write_bytes(data)

@@ -10,11 +10,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from contracts.events import Batch, BatchStored, Blob
+from contracts.events import Batch, BatchStored, Blob, StepReported
 from services.forwarding.adapters.ledger import DestinationLedger
+from services.forwarding.adapters.notice_ledger import SqlNotices
 from services.forwarding.adapters.tables import metadata, outbox
 from services.forwarding.domain.answers import DELIVERED, Outcome, failed
 from services.forwarding.domain.forwards import Order, Result, facts, key_of
+from services.forwarding.domain.notices import Item
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
@@ -97,3 +99,41 @@ async def test_an_operators_word_stays_beside_where_the_queue_stands(database: D
     await ledger.stands(away="not-reachable", away_since=7.0)
     assert await ledger.is_held() is True
     assert {"oldest": 5.0, "away": "not-reachable"}.items() <= (await ledger.standing()).items()
+
+
+def item(number: int) -> Item:
+    """A report on a step."""
+    event = StepReported(
+        step_ref="s" * 32, number=number, kind="set", state="unknown", study_uids=(), study_refs=(), instances=0,
+        report=BLOB, received=NOW,
+    )  # fmt: skip
+    return Item(f"{number:032x}", number, event)
+
+
+async def test_notices_are_counted_tried_and_settled_once(database: Database) -> None:
+    book, other = SqlNotices("ris", database), SqlNotices("other", database)
+    assert await book.known(item(1)) is None
+    assert [await book.trying(item(1), "1.2.3"), await book.trying(item(1), "1.2.3")] == [1, 2]
+    assert await book.known(item(1)) is None, "it has not ended"
+    assert (await book.standing())["failed"] == 0
+    await book.settle(item(1), DELIVERED)
+    assert await book.known(item(1)) == DELIVERED
+    await book.settle(item(2), failed("input-missing"))
+    await book.stands(held=True)
+    found = await book.standing()
+    assert (found["delivered"], found["failed"], found["held"], await book.is_held()) == (1, 1, True, True)
+    assert await book.failures() == [{"batch_id": "s" * 32, "sop_instance_uid": None, "reason": "input-missing"}]
+    assert (await other.standing())["delivered"] == 0 and await other.known(item(1)) is None
+
+
+async def test_failed_notices_are_tried_again_in_their_order_and_by_one_process(database: Database) -> None:
+    book = SqlNotices("ris", database)
+    for number in (3, 1, 2):
+        await book.trying(item(number), "1.2.3")
+        await book.settle(item(number), failed("status-0106"))
+    assert await book.next_asked() is None
+    assert await book.ask_again() == 3
+    assert [await book.next_asked(), await book.next_asked()] == [item(1), item(2)], "each is claimed"
+    assert await book.trying(item(1), "1.2.3") == 1, "with all its attempts"
+    await book.settle(item(1), DELIVERED)
+    assert await book.ask_again() == 2

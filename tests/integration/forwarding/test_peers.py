@@ -1,14 +1,10 @@
-"""Orthanc as the old PACS, and a STOW-RS service, behind forwarding."""
+"""A STOW-RS service and a PACS behind TLS, behind forwarding."""
 
-import json
-import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,55 +13,16 @@ from starlette.routing import Route
 
 from cli.setup.certificates import Authority
 from contracts.events import ForwardDelivered, ForwardFailed
-from tests.integration.forwarding.site import ForwardingSite, StoreScp, dicom_file, eventually, expected, listens
+from contracts.formats.manifest import place
+from tests.integration.forwarding.site import (
+    ForwardingSite,
+    StoreScp,
+    dicom_file,
+    eventually,
+    expected,
+    flip,
+)
 from tests.support.ports import free_ports
-from tests.support.processes import ServerProcess
-
-
-@pytest.fixture
-def orthanc(tmp_path: Path) -> Iterator[tuple[int, str]]:
-    """An empty Orthanc: its DICOM port, and where its REST interface is."""
-    binary = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
-    if binary is None:
-        pytest.skip("no Orthanc: apt-get install orthanc")
-    dicom, http = free_ports(2)
-    folder = tmp_path / "orthanc"
-    folder.mkdir()
-    config = {
-        "StorageDirectory": str(folder),
-        "IndexDirectory": str(folder),
-        "DicomPort": dicom,
-        "HttpPort": http,
-        "DicomCheckCalledAet": False,
-        "Plugins": [],
-    }
-    (tmp_path / "orthanc.json").write_text(json.dumps(config))
-    server = ServerProcess(
-        [binary, str(tmp_path / "orthanc.json")],
-        log=tmp_path / "orthanc.log",
-        ready=lambda: listens(dicom) and listens(http),
-        environment={"TCP_NODELAY": "1"},
-    )
-    server.start(timeout=20)
-    yield dicom, f"http://127.0.0.1:{http}"
-    server.kill()
-
-
-async def test_orthanc_holds_every_instance_once_as_it_was_sent(site: ForwardingSite, orthanc: tuple[int, str]) -> None:
-    """Two batches, the second of which repeats an instance of the first."""
-    port, url = orthanc
-    site.destinations(orthanc={"port": port, "timeout": 20})
-    files = [dicom_file(number, size=50_000) for number in range(6)]
-    async with site.running():
-        await site.store(files[:4])
-        await site.store([files[0], *files[4:]])
-        await site.until(ForwardDelivered, 2)
-    async with httpx.AsyncClient(base_url=url) as client:
-        held = (await client.get("/instances")).json()
-        received = [(await client.get(f"/instances/{one}/file")).content for one in held]
-    assert len(held) == 6
-    for data, one in files:
-        assert sum(content.endswith(data[one.dataset_offset :]) for content in received) == 1
 
 
 class Stow:
@@ -128,6 +85,23 @@ async def test_a_stow_service_has_every_file_whatever_it_said_first(site: Forwar
     assert (told.instances, told.warnings, stow.requests) == (3, 1, 6)
     assert [(one.sop_instance_uid, one.reason) for one in failed.undelivered] == [("2.25.2", "status-c000")]
     assert stow.parts == [data for number, (data, _) in enumerate(files) if number != 1]
+
+
+async def test_a_file_that_was_damaged_never_arrives_whole(site: ForwardingSite) -> None:
+    """Neither with a flipped bit before its data set nor with one within it; their neighbour arrives."""
+    (port,) = free_ports(1)
+    site.destinations(vna={"kind": "stow", "url": f"http://127.0.0.1:{port}/dicom-web", "timeout": 5, "held": True})
+    files = [dicom_file(number, size=400_000) for number in range(3)]
+    _, second, third = place(one for _, one in files)
+    stow = Stow()
+    async with site.running(), serving(stow, port):
+        event = await site.store(files)
+        for offset in (second.offset + 10, third.offset + third.length - 10):
+            flip(site.folder / "landing" / event.batch.archive.key / "0001", offset)
+        await site.ask("/vna/release", post=True)
+        (failed,) = await site.until(ForwardFailed, 1)
+    assert [one.reason for one in failed.undelivered] == ["input-damaged"] * 2
+    assert stow.parts == [files[0][0]]
 
 
 async def test_a_pacs_behind_tls_is_believed_by_its_certificate(

@@ -6,6 +6,7 @@ import pytest
 
 from services.forwarding.domain.answers import (
     DELIVERED,
+    BrokenOff,
     DestinationAway,
     Outcome,
     failed,
@@ -53,6 +54,11 @@ def test_an_http_status_of_the_service_is_waited_for(status: int) -> None:
 @pytest.mark.parametrize("status", [400, 409, 413, 415])
 def test_an_http_status_of_the_request_fails_it(status: int) -> None:
     assert of_stow(status) == failed(f"http-{status}")
+
+
+def test_an_error_of_the_service_may_be_the_fault_of_the_instance() -> None:
+    with pytest.raises(BrokenOff, match="http-500"):
+        of_stow(500)
 
 
 def test_reasons_go_before_the_http_status() -> None:

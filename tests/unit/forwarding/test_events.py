@@ -9,9 +9,9 @@ import pytest
 
 from contracts.events import Batch, BatchStored, Blob, Event, ForwardDelivered, ForwardFailed
 from contracts.formats.manifest import Instance
-from services.forwarding.domain.answers import DELIVERED, DestinationAway, Outcome, failed
+from services.forwarding.domain.answers import DELIVERED, BrokenOff, DestinationAway, Outcome, failed
 from services.forwarding.domain.destinations import Destination
-from services.forwarding.domain.forwards import InputDamaged, InputMissing, Order, Result, key_of
+from services.forwarding.domain.forwards import PROOF, InputDamaged, InputMissing, Order, Result, key_of
 from services.forwarding.handlers.events import PATIENCE, Forwarding, NotThere
 from services.forwarding.handlers.gate import Gate
 from services.forwarding.ports.content import Source
@@ -137,6 +137,25 @@ async def test_a_destination_that_is_away_gets_the_rest_when_it_is_back() -> Non
     await forwarding(peer, book)[0].batch_stored(received())
     assert peer.stored == INSTANCES
     assert (book.standing["away"], book.standing["away_since"]) == (None, None)
+
+
+async def test_an_instance_that_a_destination_cannot_bear_holds_up_no_other() -> None:
+    """It is there after every attempt and breaks off again: that is the instance's failure."""
+    peer, book = Peer([DELIVERED, *[BrokenOff("association-aborted")] * PROOF]), Book()
+    await forwarding(peer, book)[0].batch_stored(received())
+    assert peer.stored == [INSTANCES[0], INSTANCES[2]]
+    delivered, missing = book.told
+    assert delivered.instances == 2
+    assert [one.reason for one in missing.undelivered] == ["association-aborted"]
+
+
+async def test_a_destination_that_breaks_off_now_and_then_gets_everything() -> None:
+    """One attempt fewer than it takes, and at another instance the count begins again."""
+    some = [BrokenOff("no-answer")] * (PROOF - 1)
+    peer, book = Peer([*some, DELIVERED, *some, DestinationAway("not-reachable")]), Book()
+    await forwarding(peer, book)[0].batch_stored(received())
+    assert peer.stored == INSTANCES
+    assert [type(one) for one in book.told] == [ForwardDelivered]
 
 
 async def test_failures_are_told_beside_deliveries() -> None:

@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from shared.errors import RetryLater, Unprocessable
 from shared.http import BindRefused, HttpServer, Tokens, log_access
+from shared.http.patience import PromptProtocol
 from shared.observability.logs import configure_logs
 from shared.settings import ServiceSettings
 from tests.support.instances import CANARY
@@ -320,3 +321,54 @@ async def test_serve_lives_until_it_is_cancelled(free_port):
     with pytest.raises(asyncio.CancelledError):
         await task
     HttpServer(ServiceSettings(http_port=free_port))
+
+
+async def test_the_second_half_of_an_answer_does_not_wait_for_an_acknowledgement():
+    """What is accepted inherits TCP_NODELAY, which asyncio sets for sockets of its own making only."""
+    server = HttpServer(ServiceSettings())
+    with socket.create_connection(("127.0.0.1", server.port)), server._socket.accept()[0] as accepted:
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    await server.stop()
+
+
+@pytest.mark.parametrize("before", [b"", b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"])
+@pytest.mark.parametrize("said", [b"", b"GET /livez HTTP/1.1\r\nHost: x"])
+async def test_who_does_not_finish_the_head_of_a_request_is_let_go(
+    serve, monkeypatch: pytest.MonkeyPatch, before: bytes, said: bytes
+) -> None:
+    """At the first request or after others."""
+    monkeypatch.setattr(PromptProtocol, "patience", 0.3)
+    client = serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+    if before:
+        writer.write(before)
+        await reader.readuntil(b"}")
+    writer.write(said)
+    await asyncio.wait_for(reader.read(), 8)
+    writer.close()
+
+
+async def test_bodies_and_answers_may_take_longer_than_heads(serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PromptProtocol, "patience", 0.2)
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            await asyncio.sleep(0.1)
+            yield b"piece"
+
+    client = serve()
+    for _ in range(2):
+        assert (await client.post("/swallow", content=body())).json() == {"size": 25}
+        await asyncio.sleep(0.5)
+
+
+async def test_who_opens_all_connections_and_says_nothing_shuts_nobody_out_for_long(
+    serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PromptProtocol, "patience", 1.0)
+    client = serve()
+    silent = [await asyncio.open_connection("127.0.0.1", client.base_url.port) for _ in range(300)]
+    await asyncio.sleep(2)
+    assert (await client.get("/livez")).status_code == 200
+    for _reader, writer in silent:
+        writer.close()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.pdu import A_ASSOCIATE_RQ, P_DATA_TF
 
-from services.forwarding.adapters import pdus
+from shared import dimse
 
 
 def decoded(stream: bytes) -> list[tuple[int, int, bytes]]:
@@ -28,7 +28,7 @@ def decoded(stream: bytes) -> list[tuple[int, int, bytes]]:
 def test_fragments_are_full_and_even_and_the_last_one_says_so(size: int, room: int, cut: int) -> None:
     data = Random(size).randbytes(size)
     chunks = [data[at : at + cut] for at in range(0, size, cut)]
-    found = decoded(b"".join(b"".join(pieces) for pieces in pdus.fragments(chunks, 3, room)))
+    found = decoded(b"".join(b"".join(pieces) for pieces in dimse.fragments(chunks, 3, room)))
     assert b"".join(value for _, _, value in found) == data
     assert {context for context, _, _ in found} == {3}
     assert [control for _, control, _ in found] == [0] * (len(found) - 1) + [2]
@@ -37,9 +37,9 @@ def test_fragments_are_full_and_even_and_the_last_one_says_so(size: int, room: i
 
 
 def test_a_request_is_what_pynetdicom_reads() -> None:
-    command = pdus.store_request("1.2.840.10008.5.1.4.1.1.2", "2.25.77", 9)
+    command = dimse.store_request("1.2.840.10008.5.1.4.1.1.2", "2.25.77", 9)
     message = C_STORE_RQ()
-    ((context, control, value),) = decoded(b"".join(pdus.command(5, command)))
+    ((context, control, value),) = decoded(b"".join(dimse.command(5, command)))
     assert (context, control) == (5, 3)
     from io import BytesIO
 
@@ -55,12 +55,13 @@ def test_a_request_is_what_pynetdicom_reads() -> None:
 def test_a_greeting_proposes_each_pair_in_a_context_of_its_own() -> None:
     pairs = {1: ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"), 3: ("1.2.3.4", "1.2.840.10008.1.2.4.90")}
     read = A_ASSOCIATE_RQ()
-    read.decode(pdus.greeting(pairs, "CAUSEWAY", "OLDPACS"))
+    read.decode(dimse.greeting(pairs, "CAUSEWAY", "OLDPACS"))
     found = {one.context_id: (one.abstract_syntax, one.transfer_syntax[0]) for one in read.presentation_context}
     assert found == pairs
     assert (read.calling_ae_title.strip(), read.called_ae_title.strip()) == ("CAUSEWAY", "OLDPACS")
 
 
 def test_a_status_is_found_wherever_it_stands() -> None:
-    assert pdus.status(bytes.fromhex("00002001020000000700" + "00000009020000000007"[:16] + "00a7")) == (7, 0xA700)
-    assert pdus.status(b"\0" * 7) == (None, None)
+    told = dimse.response(bytes.fromhex("00002001020000000700" + "00000009020000000007"[:16] + "00a7"))
+    assert told == dimse.Response(7, 0xA700)
+    assert dimse.response(b"\0" * 7) == dimse.Response(None, None)

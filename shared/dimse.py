@@ -4,8 +4,11 @@ pynetdicom makes and reads the greeting. Its own C-STORE would decode and encode
 in a queue (docs/adr/0006).
 """
 
+import socket
+import ssl
 import struct
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
@@ -27,6 +30,8 @@ _APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 _ELEMENT = struct.Struct("<HHI")
 _PDV = struct.Struct(">BxIIBB")
 _COMMAND, _LAST = 1, 2
+_BUFFERS = 512
+_NO_DATA_SET = 0x0101
 
 Pair = tuple[str, str]
 Pieces = list[bytes | memoryview]
@@ -75,6 +80,19 @@ def store_request(sop_class: str, sop_instance: str, message_id: int) -> bytes:
     return _element(0x0000, struct.pack("<I", len(body))) + body
 
 
+def notice_request(operation: str, sop_class: str, sop_instance: str, message_id: int) -> bytes:
+    """The command set of an N-CREATE-RQ or N-SET-RQ with a data set (PS3.7 sections 10.3.3.1 and 10.3.5.1)."""
+    is_new = operation == "create"
+    body = (
+        _element(0x0002 if is_new else 0x0003, sop_class.encode())
+        + _element(0x0100, struct.pack("<H", 0x0140 if is_new else 0x0120))
+        + _element(0x0110, struct.pack("<H", message_id))
+        + _element(0x0800, struct.pack("<H", 1))
+        + _element(0x1000 if is_new else 0x1001, sop_instance.encode())
+    )
+    return _element(0x0000, struct.pack("<I", len(body))) + body
+
+
 def command(context: int, command_set: bytes) -> Pieces:
     """A command set as one PDU; every peer takes one of this size."""
     return [_pdv(command_set, context, _COMMAND | _LAST), command_set]
@@ -109,12 +127,49 @@ def _element(element: int, value: bytes) -> bytes:
     return _ELEMENT.pack(0, element, len(padded)) + padded
 
 
-def status(command_set: bytes) -> tuple[int | None, int | None]:
-    """Message ID Being Responded To and Status of a response; None for what it does not have."""
-    at, found = 0, dict[int, int]()
+def send(connection: socket.socket, pieces: Pieces) -> None:
+    """Send them one behind the other, not joined where the kernel can gather them; OSError."""
+    if isinstance(connection, ssl.SSLSocket):
+        connection.sendall(b"".join(pieces))
+        return
+    views = [memoryview(piece) for piece in pieces if len(piece)]
+    while views:
+        sent = connection.sendmsg(views[:_BUFFERS])
+        while views and sent >= len(views[0]):
+            sent -= len(views.pop(0))
+        if sent:
+            views[0] = views[0][sent:]
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a response's command set says; None or 0 for what it does not have (PS3.7 section E.1)."""
+
+    message_id: int | None
+    status: int | None
+    error_id: int = 0
+    has_data_set: bool = False
+    comment: str = ""
+
+
+def response(command_set: bytes) -> Response:
+    """The response that a command set is."""
+    at, found, comment = 0, dict[int, int](), ""
     while at + 8 <= len(command_set):
         _, element, length = _ELEMENT.unpack_from(command_set, at)
-        if element in (0x0120, 0x0900):
+        if element in (0x0120, 0x0800, 0x0900, 0x0903):
             found[element] = int.from_bytes(command_set[at + 8 : at + 8 + length], "little")
+        elif element == 0x0902:
+            comment = command_set[at + 8 : at + 8 + length].decode("ascii", "replace").strip(" \0")
         at += 8 + length
-    return found.get(0x0120), found.get(0x0900)
+    has_data_set = found.get(0x0800, _NO_DATA_SET) != _NO_DATA_SET
+    return Response(found.get(0x0120), found.get(0x0900), found.get(0x0903, 0), has_data_set, comment)
+
+
+def values(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """The message control header and the fragment of each value of a P-DATA-TF (PS3.8 section 9.3.5, annex E)."""
+    at = 0
+    while at + 6 <= len(body):
+        length = int.from_bytes(body[at : at + 4], "big")
+        yield body[at + 5], body[at + 6 : at + 4 + length]
+        at += 4 + max(length, 2)
