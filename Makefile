@@ -29,7 +29,7 @@ bench: $(VENV)/test ## Run the benchmarks, or one: BENCH=name
 schemas: $(VENV)/test ## Freeze the schemas of events that have none yet
 	$(BIN)/python -m contracts.freeze
 
-flow: $(VENV)/test ## Generate flow.md, the AsyncAPI documents and the services' tables from the services
+flow: $(VENV)/test ## Generate flow.md, the AsyncAPI documents, the services' tables and the conformance statement
 	$(BIN)/python -m cli.describe
 
 up: $(VENV)/embedded ## Start a whole site here, in the background

@@ -1,7 +1,8 @@
 """What the services say of themselves, written down: flow.md, AsyncAPI documents and the tables of their READMEs.
 
 ``python -m cli.describe`` writes, ``--check`` only tells what would change (exit status 1). Nothing here is typed in:
-every line comes from the route tables and settings of ``services/*/app.py``.
+every line comes from the route tables and settings of ``services/*/app.py``, and in the conformance statement from what
+decides on the wire (``cli/conformance``).
 """
 
 import importlib
@@ -19,6 +20,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from cli.asyncapi import asyncapi
+from cli.conformance.statement import PATH, statement
 from cli.embedded.ports import SERVICES, Ports
 from cli.embedded.prepare import prepare
 from cli.embedded.services import environment
@@ -54,7 +56,7 @@ def documents() -> dict[Path, str]:
             made[ROOT / "contracts" / "asyncapi" / f"{service.name}.yaml"] = text
             readme = ROOT / "services" / service.name / "README.md"
             made[readme] = _with_tables(readme, service)
-    return made
+    return made | {ROOT / PATH: statement((ROOT / PATH).read_text())}
 
 
 @contextmanager

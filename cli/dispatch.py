@@ -1,5 +1,6 @@
 """Spreading DICOM files over associations, and what becomes of each."""
 
+import ssl
 import threading
 import time
 from collections import deque
@@ -71,16 +72,17 @@ class Report:
 
 @dataclass(frozen=True)
 class Peer:
-    """Whom to call, and as whom."""
+    """Whom to call, as whom, and how it is secured if at all."""
 
     host: str
     port: int
     calling_ae: str
     called_ae: str
+    secured_by: ssl.SSLContext | None = None
 
     def associate(self, pairs: Sequence[Pair]) -> Sender:
         """A new association; ConnectionLost."""
-        return Sender(self.host, self.port, pairs, self.calling_ae, self.called_ae, _TIMEOUT)
+        return Sender(self.host, self.port, pairs, self.calling_ae, self.called_ae, _TIMEOUT, self.secured_by)
 
 
 class Dispatch:

@@ -1,7 +1,6 @@
 """``causeway fetch``: one instance out of one copy, read from that copy alone and unsealed here."""
 
 import asyncio
-import hashlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -13,6 +12,7 @@ from cli.options import Data, site_of
 from cli.output import fail, warn
 from cli.site import Site
 from cli.targets import NoTargets, targets_of
+from contracts.formats.digests import FileDigests
 from contracts.formats.errors import FormatError
 from contracts.formats.keys import FileKeyEncryptionKeys, StudyKeyRecord
 from contracts.formats.manifest import Instance
@@ -161,9 +161,9 @@ def _reader(site: Site, target: Target, copy: dict[str, Any]) -> PackReader:
 
 
 async def _copy_checked(reader: PackReader, instance: Instance, output: BinaryIO) -> None:
-    digest = hashlib.sha256()
+    digests = FileDigests(instance)
     async for piece in reader.instance(instance):
-        digest.update(piece)
+        digests.update(piece)
         output.write(piece)
-    if digest.hexdigest() != instance.file_sha256:
+    if not digests.match():
         raise NotThere("the copy is damaged: the file has another digest than its manifest says")

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from cli.embedded.ports import CLOUDS, SERVICES, Ports
+from cli.embedded.ports import CLOUDS, MOST_RECEIVERS, RECEIVER, SERVICES, Ports, service_of
 from cli.options import Data, Json, site_of
 from cli.output import emit_json, fail, say, speak_on_errors, table
 from cli.site import Site, SiteDown, is_alive
@@ -30,6 +30,10 @@ def up(
     port_base: Annotated[
         int | None, typer.Option(help="First of 40 ports: DICOM N, MLLP N+1, HTTP N+2. Default 11112, 2575, 8080.")
     ] = None,
+    dicom_processes: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST_RECEIVERS, help="Processes that take DICOM at the one port. Default 1."),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return when everything is ready; stop it with `down`.")
     ] = False,
@@ -41,7 +45,7 @@ def up(
     site = site_of(data)
     with stopped_like_ctrl_c():
         try:
-            supervisor = start(site, port_base)
+            supervisor = start(site, port_base, dicom_processes)
         except (StartFailed, SiteDown, ValueError) as error:
             fail(str(error))
         if detach or supervisor is None:
@@ -87,20 +91,21 @@ def stopped_like_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def start(site: Site, port_base: int | None) -> "subprocess.Popen[bytes] | None":
+def start(site: Site, port_base: int | None, dicom_processes: int | None = None) -> "subprocess.Popen[bytes] | None":
     """Start the supervisor of ``site`` and wait until all is ready; None when it ran already.
 
-    Raises StartFailed with the reason, ValueError for a port base out of range. An interrupt ends what was started.
+    Raises StartFailed with the reason, ValueError for a number out of range. An interrupt ends what was started.
     """
-    ports = Ports.from_base(port_base)
+    ports = Ports.from_base(port_base, dicom_processes or 1)
     if site.is_up():
         _check_same(site, None if port_base is None else ports)
+        _check_as_many(site, None if dicom_processes is None else ports)
         _start_what_died(site)
         wait_ready(site, None)
         return None
     if taken := ports.taken():
         raise StartFailed(f"ports in use: {', '.join(map(str, taken))}; choose others with --port-base")
-    supervisor = _supervise(site, port_base)
+    supervisor = _supervise(site, port_base, ports.receivers)
     try:
         wait_ready(site, supervisor)
     except KeyboardInterrupt:
@@ -119,13 +124,22 @@ def _check_same(site: Site, ports: Ports | None) -> None:
         raise StartFailed(f"the site runs already at other ports ({told}): end it with `causeway down` to move it")
 
 
-def _supervise(site: Site, port_base: int | None) -> subprocess.Popen[bytes]:
+def _check_as_many(site: Site, ports: Ports | None) -> None:
+    """StartFailed when another number of processes takes DICOM than is asked for."""
+    here = [name for name in site.state()["services"] if service_of(name) == RECEIVER]
+    if ports is not None and len(here) != ports.receivers:
+        told = f"{len(here)} process{'es' if len(here) != 1 else ''} for DICOM"
+        raise StartFailed(f"the site runs already with {told}: end it with `causeway down` to change that")
+
+
+def _supervise(site: Site, port_base: int | None, dicom_processes: int) -> subprocess.Popen[bytes]:
     """A new supervisor, which outlives this command."""
     site.logs.mkdir(parents=True, exist_ok=True)
-    base = () if port_base is None else ("--port-base", str(port_base))
+    wanted = ["--dicom-processes", str(dicom_processes)]
+    wanted += [] if port_base is None else ["--port-base", str(port_base)]
     with (site.logs / "supervisor.log").open("ab") as log:
         return subprocess.Popen(
-            (sys.executable, "-m", "cli.embedded.supervisor", str(site.data), *base),
+            (sys.executable, "-m", "cli.embedded.supervisor", str(site.data), *wanted),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -218,7 +232,8 @@ def _reap(pid: int) -> None:
         return
 
 
-Name = Annotated[str, typer.Argument(help=f"One of: nats, http, {', '.join((*CLOUDS, *SERVICES))}.")]
+_NAMES = f"One of: nats, http, {', '.join((*CLOUDS, *SERVICES))}; {RECEIVER}-2 and on where there are several."
+Name = Annotated[str, typer.Argument(help=_NAMES)]
 
 
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")]

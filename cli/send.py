@@ -1,5 +1,6 @@
 """``causeway send``: DICOM files over C-STORE, byte for byte, as a modality would."""
 
+import ssl
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cli import tls
 from cli.dicom_files import Outgoing, Problem, Skipped, examine, files_below
 from cli.dispatch import Dispatch, Peer, Progressed, Report
 from cli.options import Data, Json, site_of
@@ -27,11 +29,15 @@ def send(
     associations: int = 1,
     calling_ae: str = CALLING_AE,
     called_ae: str = CALLED_AE,
+    secured_by: ssl.SSLContext | None = None,
     on_progress: Progressed | None = None,
 ) -> Report:
-    """Send every DICOM file of ``paths`` over at most ``associations`` at a time; never raises for one bad file."""
+    """Send every DICOM file of ``paths`` over at most ``associations`` at a time; never raises for one bad file.
+
+    ``secured_by`` is for a receiver that speaks TLS.
+    """
     report = Report()
-    dispatch = Dispatch(report, Peer(host, port, calling_ae, called_ae), on_progress)
+    dispatch = Dispatch(report, Peer(host, port, calling_ae, called_ae, secured_by), on_progress)
     outgoing = _sort(paths, report, dispatch)
     started = time.monotonic()
     for pairs, group in by_contexts(outgoing):
@@ -74,6 +80,7 @@ def send_with_progress(
     associations: int = 1,
     calling_ae: str = CALLING_AE,
     called_ae: str = CALLED_AE,
+    secured_by: ssl.SSLContext | None = None,
 ) -> Report:
     """The same with a bar on the terminal; what was not sent is told on standard error."""
     files = list(files_below(paths))
@@ -94,6 +101,7 @@ def send_with_progress(
             associations=associations,
             calling_ae=calling_ae,
             called_ae=called_ae,
+            secured_by=secured_by,
             on_progress=show,
         )
     tell(report)
@@ -125,6 +133,10 @@ def command(
     associations: Annotated[int, typer.Option("--associations", min=1, max=64, help="How many at a time.")] = 1,
     calling_ae: Annotated[str, typer.Option("--calling-ae", help="Our AE title.")] = CALLING_AE,
     called_ae: Annotated[str, typer.Option("--called-ae", help="The receiver's AE title.")] = CALLED_AE,
+    use_tls: Annotated[bool, typer.Option("--tls", help="The receiver at --to speaks TLS.")] = False,
+    ca: Annotated[Path | None, typer.Option("--ca", help="Who signs its certificate. Default: the system's.")] = None,
+    cert: Annotated[Path | None, typer.Option("--cert", help="Certificate that proves us, PEM; with --key.")] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="Its key, PEM.")] = None,
     data: Data = None,
     json: Json = False,
 ) -> None:
@@ -132,15 +144,32 @@ def command(
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         fail(f"no such file or folder: {', '.join(missing)}")
+    if not use_tls and (ca or cert or key):
+        fail("--ca, --cert and --key are for --tls", status=2)
+    secured_by = _secured(to, ca, cert, key) if use_tls else None
     host, port = _address(to, data)
+    report = (send if json else send_with_progress)(
+        paths,
+        host=host,
+        port=port,
+        associations=associations,
+        calling_ae=calling_ae,
+        called_ae=called_ae,
+        secured_by=secured_by,
+    )
     if json:
-        report = send(
-            paths, host=host, port=port, associations=associations, calling_ae=calling_ae, called_ae=called_ae
-        )
         emit_json(report.document())
     else:
-        report = send_with_progress(
-            paths, host=host, port=port, associations=associations, calling_ae=calling_ae, called_ae=called_ae
-        )
         say(report.sentence())
     raise typer.Exit(0 if report.is_success else 1)
+
+
+def _secured(to: str | None, ca: Path | None, cert: Path | None, key: Path | None) -> ssl.SSLContext:
+    if to is None:
+        fail("say with --to HOST:PORT who speaks TLS: the port of a site on one box does not", status=2)
+    if (cert is None) != (key is None):
+        fail("--cert and --key go together", status=2)
+    try:
+        return tls.client_context(ca, cert, key)
+    except OSError as error:
+        fail(f"cannot be used for TLS: {', '.join(str(path) for path in (ca, cert, key) if path)}: {tls.reason(error)}")

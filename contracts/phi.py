@@ -20,6 +20,7 @@ Technical = Annotated[str, phi("none")]
 Count = Annotated[int, phi("none", ge=0)]
 Flag = Annotated[bool, phi("none")]
 Fraction = Annotated[float, phi("none", ge=0, le=1)]
+Seconds = Annotated[float, phi("none", ge=0)]
 
 #: A random or keyed value that only this site can relate to anything.
 Opaque = Annotated[str, phi("opaque")]
@@ -36,4 +37,4 @@ Routing = Annotated[str, phi("routing")]
 #: When Causeway did something; never a time from a patient's record.
 Moment = Annotated[AwareDatetime, phi("none")]
 
-__all__ = ["Count", "Digest", "Flag", "Fraction", "Moment", "Opaque", "Routing", "Technical", "Uid", "phi"]
+__all__ = ["Count", "Digest", "Flag", "Fraction", "Moment", "Opaque", "Routing", "Seconds", "Technical", "Uid", "phi"]

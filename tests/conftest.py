@@ -1,6 +1,21 @@
 """Fixtures of all tests; each plugin starts real servers only when a test asks for one."""
 
+import os
+import sysconfig
+
+from hypothesis import HealthCheck, settings
+
+# storescu and storescp are dcmtk's here, also where the environment that holds pynetdicom's is activated.
+_OURS = sysconfig.get_path("scripts")
+_PATHS = os.environ["PATH"].split(os.pathsep)
+os.environ["PATH"] = os.pathsep.join(sorted(_PATHS, key=lambda path: path == _OURS))
+
+# How fast examples come says how busy the machine is.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
+
 pytest_plugins = [
+    "tests.support.requestors",
     "tests.support.ports",
     "tests.support.corpus",
     "tests.support.instances",

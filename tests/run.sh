@@ -2,9 +2,12 @@
 # Every test, with what it needs: on a Debian, as root, real peers and servers are installed; else their tests skip.
 set -eu
 cd "$(dirname "$0")/.."
+# Hundreds of processes start here: none is to compile again what another has.
+unset PYTHONDONTWRITEBYTECODE
 missing=""
 command -v storescu >/dev/null 2>&1 || missing="$missing dcmtk"
 command -v haproxy >/dev/null 2>&1 || missing="$missing haproxy"
+command -v Orthanc >/dev/null 2>&1 || missing="$missing orthanc"
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     # shellcheck disable=SC2086 # one word per package
@@ -18,7 +21,7 @@ fi
 if [ "$#" -gt 0 ]; then
     exec .venv/bin/python -m pytest "$@"
 fi
-# Most of these wait for servers: one more at a time than there are processors.
-.venv/bin/python -m pytest -n 3 --dist loadgroup --ignore tests/e2e
-# The whole site has the machine to itself: nine services, three servers and a test would starve a second worker's.
-.venv/bin/python -m pytest tests/e2e
+# Most of these wait for servers: more at a time than there are processors.
+.venv/bin/python -m pytest -n 6 --dist loadgroup --ignore tests/e2e
+# A whole site is nine services and three servers: two of them at a time.
+.venv/bin/python -m pytest -n 2 --dist loadgroup tests/e2e

@@ -1,8 +1,9 @@
-"""The services of an embedded site: one process each, configured by its environment alone."""
+"""The services of an embedded site: a process each, or several, configured by their environment alone."""
 
+import os
 import sys
 
-from cli.embedded.ports import SERVICES, Ports
+from cli.embedded.ports import Ports, service_of
 from cli.embedded.servers import Process
 from cli.site import Site
 
@@ -10,18 +11,25 @@ from cli.site import Site
 _STUDY_QUIET = 3
 #: Seconds after which a proof is made anew here; a hospital leaves the default of weeks.
 _REPROVE_AFTER = 900
+#: Of dicom_ingest, unless it is set: room that is left on the disk for each byte that waits in the spool.
+_DISK_FACTOR = 2.0
 
 
-def environment(site: Site, ports: Ports, service: str) -> dict[str, str]:
-    """Every setting that ``service`` gets from the embedded site, by its environment name."""
+def environment(site: Site, ports: Ports, process: str) -> dict[str, str]:
+    """Every setting that ``process`` gets from the embedded site, by its environment name.
+
+    Processes of one service differ in their HTTP port and their file of spans: what they keep, they share. A receiver
+    knows what waits in its own spool alone, and so leaves room for as much in each of the others.
+    """
+    service = service_of(process)
     data = site.data.resolve()
     stores = site.stores.resolve()
     values = {
         "NATS_URL": f"nats://127.0.0.1:{ports.nats}",
         "HTTP_HOST": "127.0.0.1",
-        "HTTP_PORT": ports.services[service],
+        "HTTP_PORT": ports.services[process],
         "SITE_KEY_FILE": site.site_key.resolve(),
-        "TRACE_FILE": site.traces.resolve() / f"{service}.jsonl",
+        "TRACE_FILE": site.traces.resolve() / f"{process}.jsonl",
         "DATABASE_URL": f"sqlite:///{site.databases.resolve() / service}.sqlite3",
         "LANDING_URL": f"file://{stores / 'landing'}",
         "DEID_URL": f"file://{stores / 'deid'}",
@@ -37,24 +45,27 @@ def environment(site: Site, ports: Ports, service: str) -> dict[str, str]:
         "SPOOL_DIR": site.spool.resolve(),
         "DICOM_HOST": "127.0.0.1",
         "DICOM_PORT": ports.dicom,
+        "DICOM_SHARED_PORT": ports.receivers > 1,
         "MLLP_HOST": "127.0.0.1",
         "MLLP_PORT": ports.mllp,
         "STUDY_QUIET": _STUDY_QUIET,
         "REPROVE_AFTER": _REPROVE_AFTER,
     }
+    if ports.receivers > 1:
+        values["DISK_FACTOR"] = ports.receivers * float(os.environ.get("CAUSEWAY_DISK_FACTOR") or _DISK_FACTOR)
     named = {f"CAUSEWAY_{key}": str(value) for key, value in values.items()}
     return {**named, "CAUSEWAY_DATA": str(data), "PYTHONUNBUFFERED": "1"}
 
 
 def services(site: Site, ports: Ports) -> tuple[Process, ...]:
-    """Every service as a process of its own."""
+    """Every service as a process of its own, and the further ones of the receiver."""
     return tuple(
         Process(
             name,
-            (sys.executable, "-m", "shared.service", f"services.{name}.app:build"),
+            (sys.executable, "-m", "shared.service", f"services.{service_of(name)}.app:build"),
             environment(site, ports, name),
         )
-        for name in SERVICES
+        for name in ports.services
     )
 
 

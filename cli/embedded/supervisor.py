@@ -1,4 +1,5 @@
-"""Keeps the processes of an embedded site running: ``python -m cli.embedded.supervisor DATA [--port-base N]``.
+"""Keeps the processes of an embedded site running: ``python -m cli.embedded.supervisor DATA [--port-base N]
+[--dicom-processes N]``.
 
 It starts each process, writes what runs to ``run/site.json``, restarts what dies (with a growing pause), and obeys
 the files in ``run/stopped``: a process named there is stopped and stays so. A stand-in cloud that dies stays dead
@@ -189,8 +190,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="causeway-supervisor")
     parser.add_argument("data", type=Path)
     parser.add_argument("--port-base", type=int)
+    parser.add_argument("--dicom-processes", type=int, default=1)
     arguments = parser.parse_args()
-    site, ports = Site(arguments.data), Ports.from_base(arguments.port_base)
+    site, ports = Site(arguments.data), Ports.from_base(arguments.port_base, arguments.dicom_processes)
     prepare(site, ports)
     with (site.run / "supervisor.lock").open("w") as lock:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -59,6 +60,26 @@ def credentials(target: Annotated[str, typer.Argument(help="A target of targets.
     except ValueError:
         fail("standard input must be JSON with access_key and secret_key", status=2)
     say(f"{target}: taken")
+
+
+@app.command()
+def dicom_certificate(into: Folder) -> None:
+    """Take the certificate for DICOM over TLS from standard input: PEM with its chain and its key."""
+    _take("the certificate", Vault(into).accept_dicom_certificate)
+
+
+@app.command()
+def dicom_clients(into: Folder) -> None:
+    """Take from standard input, as PEM, the authorities that sign the certificates of modalities."""
+    _take("the authorities", Vault(into).accept_dicom_clients)
+
+
+def _take(what: str, accept: Callable[[str], None]) -> None:
+    try:
+        accept(sys.stdin.read())
+    except ValueError as error:
+        fail(f"standard input is not what is wanted: {error}", status=2)
+    say(f"{what}: taken")
 
 
 @app.command()

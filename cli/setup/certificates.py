@@ -1,16 +1,20 @@
 """A certificate authority of the site's own, for connections between its containers (X.509, RFC 5280)."""
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -19,6 +23,7 @@ _AUTHORITY_LIFE = timedelta(days=3650)
 _LIFE = timedelta(days=397)
 #: A certificate that ends sooner is made anew.
 _RENEW_WITHIN = timedelta(days=60)
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 
 class Authority:
@@ -71,6 +76,39 @@ class Authority:
             and set(names) == {_host(host) for host in hosts}
             and found.not_valid_after_utc - (now or datetime.now(UTC)) > _RENEW_WITHIN
         )
+
+
+def checked_pair(bundle: str) -> bytes:
+    """A certificate, the chain above it and its key as one PEM file; ValueError unless the key is the certificate's.
+
+    The key must not be encrypted: whoever reads it has nobody to ask.
+    """
+    certificate, *_ = _certificates(bundle)
+    if (begin := _PRIVATE_KEY.search(bundle)) is None:
+        raise ValueError("there is no private key")
+    try:
+        key = load_pem_private_key(bundle[begin.start() :].encode(), password=None)
+    except (TypeError, UnsupportedAlgorithm):
+        raise ValueError("the key is encrypted, or of no known kind") from None
+    if _spki(certificate.public_key()) != _spki(key.public_key()):
+        raise ValueError("the key is not that of the first certificate")
+    return bundle.encode()
+
+
+def checked_authorities(bundle: str) -> bytes:
+    """Certificates of authorities as one PEM file; ValueError when there is none, or a key."""
+    _certificates(bundle)
+    if _PRIVATE_KEY.search(bundle):
+        raise ValueError("a private key is among the authorities")
+    return bundle.encode()
+
+
+def _spki(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _certificates(bundle: str) -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates(bundle.encode())
 
 
 def _builder(

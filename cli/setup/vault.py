@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from cli.setup.certificates import Authority
+from cli.setup.certificates import Authority, checked_authorities, checked_pair
 from cli.setup.rights import bus_rights
 
 SERVICES_WITH_SQL = ("catalog", "deid", "forwarding", "hl7_fhir", "tier_routing", "verification")
+#: Whom modalities call.
+RECEIVER = "dicom_ingest"
 #: Those that read or write copies, and so need the credentials of the targets.
 TARGET_USERS = ("deid", "forwarding", "replication", "verification", "provision", "operator")
 SERVICES = (*SERVICES_WITH_SQL, "dicom_ingest", "encryption", "replication")
@@ -79,6 +81,14 @@ class Vault:
             raise ValueError("credentials are JSON with access_key and secret_key")
         for user in TARGET_USERS:
             self._write(container(user), {f"{target}.json": document.encode()})
+
+    def accept_dicom_certificate(self, bundle: str) -> None:
+        """Give our certificate for DICOM over TLS, its chain and its key to whom modalities call; ValueError."""
+        self._write(container(RECEIVER), {"dicom.pem": checked_pair(bundle)})
+
+    def accept_dicom_clients(self, authorities: str) -> None:
+        """Tell whom modalities call who signs their certificates; ValueError when these are none."""
+        self._write(container(RECEIVER), {"dicom-clients.pem": checked_authorities(authorities)})
 
     def _service(self, name: str) -> None:
         certificate, key = self._certificate(name, self._names(container(name)))

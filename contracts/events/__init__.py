@@ -19,6 +19,7 @@ from contracts.events.common import (
 from contracts.events.copy import CopyDamaged, CopyExpired, CopyFailed, CopyRemoved, CopyVerified, CopyWritten
 from contracts.events.forward import ForwardDelivered, ForwardFailed, Undelivered
 from contracts.events.pack import InstancesQuarantined, PackDeidentified, PackPlanned, PackSealed, Withheld
+from contracts.events.step import StepReported
 from contracts.events.study import (
     Evidence,
     InstanceConflicted,
@@ -49,6 +50,7 @@ EVENTS: tuple[type[Event], ...] = (
     CommitmentDecided,
     ForwardDelivered,
     ForwardFailed,
+    StepReported,
     InstanceConflicted,
     StudyReceived,
     StudyCompleted,
@@ -118,6 +120,7 @@ __all__ = [
     "Referenced",
     "Sealed",
     "Sections",
+    "StepReported",
     "StudyArchived",
     "StudyCompleted",
     "StudyReceived",

@@ -4,11 +4,14 @@ from typing import Annotated, ClassVar, Literal
 
 from contracts.events.base import Event, Fact
 from contracts.events.common import Batch, ProvenCopy
-from contracts.phi import Count, Moment, Opaque, Technical, Uid, phi
+from contracts.phi import Count, Moment, Opaque, Seconds, Technical, Uid, phi
 
 
 class BatchStored(Event):
-    """Instances of one study are durable in the landing store (``study_uid`` is None for those without a study)."""
+    """Instances of one study are durable in the landing store (``study_uid`` is None for those without a study).
+
+    ``quiet`` is how long their sender may pause within a study, seconds; None where nobody said.
+    """
 
     subject: ClassVar[str] = "imaging.batch.stored.v1"
 
@@ -17,10 +20,14 @@ class BatchStored(Event):
     study_ref: Opaque
     opened: Moment
     closed: Moment
+    quiet: Seconds | None = None
 
 
 class AssociationEnded(Event):
-    """A peer's association is over; its instances lie in these batches. It proves nothing about a study."""
+    """A peer's association is over; its instances lie in these batches. It proves nothing about a study.
+
+    ``batch_study_refs`` are those of ``batches``, in their order; who spoke before it was there left it empty.
+    """
 
     subject: ClassVar[str] = "imaging.association.ended.v1"
 
@@ -32,6 +39,7 @@ class AssociationEnded(Event):
     study_refs: tuple[Opaque, ...]
     started: Moment
     ended: Moment
+    batch_study_refs: tuple[Opaque, ...] = ()
 
 
 class BatchSecured(Event):

@@ -14,6 +14,13 @@ class Evidence(Fact):
     confidence: Fraction
 
 
+class Reason(Fact):
+    """The same for every kind: ``steps_completed`` (all known procedure steps ended, what they made is held) too."""
+
+    kind: Technical
+    confidence: Fraction
+
+
 class StudyReceived(Event):
     """The first instances of a study are here."""
 
@@ -25,7 +32,10 @@ class StudyReceived(Event):
 
 
 class StudyCompleted(Event):
-    """Nothing more of the study is expected. ``summary`` is a claim check to a JSON document."""
+    """Nothing more of the study is expected. ``summary`` is a claim check to a JSON document.
+
+    ``reasons`` are all reasons; ``evidence`` are those of them whose kinds the first revision of this event knew.
+    """
 
     subject: ClassVar[str] = "imaging.study.completed.v1"
 
@@ -38,6 +48,7 @@ class StudyCompleted(Event):
     confidence: Fraction
     summary: Blob
     completed: Moment
+    reasons: tuple[Reason, ...] = ()
 
 
 class StudyRevised(Event):

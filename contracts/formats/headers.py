@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from contracts.formats.errors import ManifestBroken
 from contracts.formats.lines import LINE_LIMIT, split_lines
 
@@ -30,9 +32,14 @@ class Header:
 
 
 def _dump(value: dict[str, Any]) -> bytes:
-    return (
-        json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace") + b"\n"
-    )
+    """A number that JSON does not know is told as text (PS3.18 section F.2.3), what UTF-8 does not know as ``?``."""
+    try:
+        return to_json(value, inf_nan_mode="strings") + b"\n"
+    except PydanticSerializationError:
+        return (
+            json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+            + b"\n"
+        )
 
 
 def opaque_line(entry: str, reason: str) -> bytes:

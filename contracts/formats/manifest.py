@@ -44,6 +44,8 @@ def _yes_or_no(value: Any) -> Any:
 
 Bytes = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+#: BLAKE3 with 256 bits.
+Blake3 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 #: At most 64 characters by PS3.5 section 9.1; longer ones of wrong senders are told apart up to 128.
 UidText = Annotated[str, Field(max_length=128)]
 #: A routing attribute never makes an instance unstorable: what is too long is cut.
@@ -90,8 +92,9 @@ class Instance(Fact):
     """One Part 10 file of an archive. Offsets and lengths are bytes.
 
     ``offset`` and ``length`` lie within the archive and span the file, not its local header. ``dataset_offset`` lies
-    within the file; ``pixel_offset``, ``header_length`` and the frame index lie within the data set. ``header_sha256``
-    covers data set bytes [0, header_length), ``pixel_sha256`` bytes [pixel_offset, pixel_offset + pixel_length).
+    within the file; ``pixel_offset``, ``header_length`` and the frame index lie within the data set. ``meta_sha256``
+    covers the file's bytes [0, dataset_offset), ``dataset_sha256`` all that follow; ``header_sha256`` covers data set
+    bytes [0, header_length), ``pixel_blake3`` bytes [pixel_offset, pixel_offset + pixel_length).
     For a deflated transfer syntax (PS3.5 section A.5) the header is the whole data set as stored.
     """
 
@@ -105,11 +108,11 @@ class Instance(Fact):
     series_uid: UidText | None = None
     transfer_syntax: UidText
     dataset_offset: Bytes
+    meta_sha256: Sha256
     dataset_sha256: Sha256
-    file_sha256: Sha256
     header_sha256: Sha256
     header_length: Bytes
-    pixel_sha256: Sha256 | None = None
+    pixel_blake3: Blake3 | None = None
     pixel_offset: Bytes | None = None
     pixel_length: Bytes | None = None
     pixels: Frames | None = None

@@ -15,11 +15,9 @@ from contracts.events import (
     PackDeidentified,
     PackPlanned,
     PackSealed,
-    StudyArchived,
-    StudyCompleted,
-    StudyReceived,
-    StudyRevised,
+    StepReported,
 )
+from contracts.events.study import StudyArchived, StudyCompleted, StudyReceived, StudyRevised
 from services.catalog.adapters.backlog import StreamBacklog
 from services.catalog.adapters.documents import StoredDocuments
 from services.catalog.adapters.index import SqlIndex, SqlQuestions
@@ -69,6 +67,7 @@ def build(settings: Settings | None = None) -> Service:
             On(BatchArchived, on.batch_archived),
             *(On(order, on.order_known) for order in (OrderPlaced, OrderChanged)),
             On(OrderCancelled, on.order_cancelled),
+            On(StepReported, on.step_reported),
         ),
         publishes=(StudyReceived, StudyCompleted, StudyRevised, StudyArchived),
         stores=("database", "summaries"),

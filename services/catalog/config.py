@@ -18,7 +18,8 @@ class Settings(ServiceSettings):
 
     #: Seconds without a new instance after which a study is complete.
     study_quiet: float = 120.0
-    #: The same by calling AE title, as a JSON object, for sources that pause longer (or never).
+    #: The same by calling AE title, as a JSON object, for sources that pause longer (or never). It counts more than
+    #: the AE registry (``quiet`` in peers.yaml of dicom_ingest), which comes with each batch.
     study_quiet_by_source: dict[str, float] = Field(default_factory=dict)
     #: Seconds between two looks at what is due.
     study_look_every: float = 0.5

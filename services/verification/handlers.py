@@ -79,7 +79,8 @@ class TargetProofs:
                 # The copy stays claimed for a while, so that the next look is at another one.
                 log.warning("proof-postponed", target=self._target, reason=error.reason)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), self._look_every)
+                async with asyncio.timeout(self._look_every):
+                    await self._asked.wait()
 
     def look(self) -> None:
         """Look at once for what is due."""

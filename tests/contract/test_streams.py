@@ -79,7 +79,6 @@ FOR_INTEGRATORS = {
     "imaging.forward.delivered.v1",
     "imaging.forward.failed.v1",
     "imaging.instance.conflicted.v1",
-    "imaging.study.archived.v1",
     "imaging.study.completed.v1",
     "imaging.study.received.v1",
     "imaging.study.revised.v1",

@@ -9,6 +9,7 @@ import signal
 import struct
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from cli.api import Api, ApiError
 from cli.bus import bus_overview, connected, parameters_of
 from cli.embedded.plan import site_plan
 from cli.embedded.ports import Ports, free_base
+from cli.embedded.prepare import sample_policy
 from cli.embedded.servers import credentials
 from cli.fetch import choose, read_instance
 from cli.replay import replay
@@ -39,7 +41,7 @@ class RunningSite:
         self.site = site
         self.base = base
 
-    @property
+    @cached_property
     def api(self) -> Api:
         """The site's HTTP API."""
         return Api(self.site.endpoints()["http"])
@@ -201,10 +203,19 @@ async def _every(jetstream: JetStreamContext, subject: str) -> list[dict[str, An
         number = (raw.seq or number) + 1
 
 
+def own_base() -> int:
+    """A free base that no other test process takes meanwhile: each has a range of its own to look in."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return free_base(20000 + 1000 * number)
+
+
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
     """A site that lives as long as the tests of this folder."""
-    site, base = Site(tmp_path_factory.mktemp("site")), free_base()
+    site, base = Site(tmp_path_factory.mktemp("site")), own_base()
+    site.config.mkdir(parents=True)
+    # As shipped, but sooner impatient: one test waits until a copy is overdue.
+    site.policy.write_text(sample_policy().read_text().replace("archived: 60s", "archived: 30s"))
     lifecycle.start(site, base)
     yield RunningSite(site, base)
     lifecycle.end(site)

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.embedded.ports import SERVICES, free_base
+from cli.embedded.ports import SERVICES
 from cli.main import app
 from cli.site import Site
-from tests.e2e.conftest import RunningSite
+from tests.e2e.conftest import RunningSite, own_base
 from tests.e2e.test_main_job import files
 from tests.support.hl7 import orm
 from tests.support.instances import make_instances
 
-pytestmark = [pytest.mark.xdist_group("site"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.xdist_group("cli"), pytest.mark.timeout(240)]
 
 COMMAND = (sys.executable, "-m", "cli.main")
 UNKNOWN = "1.2.3.4.5"
@@ -196,7 +196,7 @@ def test_what_is_not_there_is_an_error(running: RunningSite, study: Study, words
 
 def test_a_site_in_the_foreground_ends_with_sigterm_and_prints_one_document(tmp_path: Path) -> None:
     site = Site(tmp_path / "site")
-    words = [*COMMAND, "up", "--json", "--data", str(site.data), "--port-base", str(free_base())]
+    words = [*COMMAND, "up", "--json", "--data", str(site.data), "--port-base", str(own_base())]
     up = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert up.stdout is not None

@@ -13,7 +13,7 @@ from cli.dicom_files import Outgoing, Problem, Skipped, examine, files_below
 from tests.e2e.conftest import RunningSite, dataset_digest
 from tests.e2e.test_main_job import TARGETS, sent_digest
 
-pytestmark = [pytest.mark.xdist_group("site"), pytest.mark.timeout(900), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("cli"), pytest.mark.timeout(900), pytest.mark.slow]
 
 #: Every so many instances are fetched from each target, all of them when CAUSEWAY_WHOLE_CORPUS is set (ten minutes).
 _STEP = 16

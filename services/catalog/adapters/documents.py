@@ -37,6 +37,11 @@ class StoredDocuments:
         found: list[dict[str, str]] = json.loads(b"".join([chunk async for chunk in self._chunks(blob)]))
         return found
 
+    async def references(self, blob: Blob) -> tuple[str, ...]:
+        """The SOP Instance UIDs that a procedure step made."""
+        found = json.loads(b"".join([chunk async for chunk in self._chunks(blob)]))
+        return tuple(map(str, found["sop_instance_uids"]))
+
     async def keep_summary(self, key: str, document: bytes) -> Blob:
         """Make a summary durable and give its claim check."""
         await put_parts(self._stores["summaries"], key, document)

@@ -15,9 +15,10 @@ from contracts.events import (
     Sealed,
 )
 from contracts.formats.manifest import Instance
-from services.catalog.adapters import copies, locations, orders, register, searching, studies
+from services.catalog.adapters import copies, locations, orders, register, searching, steps, studies
 from services.catalog.domain.arrival import Batch
 from services.catalog.domain.search import Search
+from services.catalog.domain.steps import Reported
 from shared.sql.database import Database
 
 
@@ -38,6 +39,9 @@ class SqlIndex:
 
     async def cancel_order(self, order: OrderCancelled) -> None:
         await self._write(orders.add_order, order, cancelled=True)
+
+    async def add_report(self, reported: Reported) -> None:
+        await self._write(steps.add_report, reported)
 
     async def add_entries(self, pack_id: str, entries: Iterable[tuple[bytes, Instance]]) -> None:
         await self._write(copies.add_entries, pack_id, entries)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Table, func, select
 
 from services.catalog.adapters import tables
 from services.catalog.adapters.standing import look_ahead
@@ -19,6 +19,9 @@ _EXPECTED = "00201208"
 
 #: Values in one condition: PostgreSQL and SQLite take more, plans get no better.
 _AT_ONCE = 500
+
+#: The attributes of what only has a name.
+_NOTHING = json.dumps({})
 
 
 def register(connection: Connection, batch: Batch) -> int:
@@ -98,16 +101,30 @@ def _instance_row(batch: Batch, arrived: Arrived, version: int) -> dict[str, Any
 def _add_series(connection: Connection, study_uid: str, fresh: Iterable[Arrived]) -> None:
     firsts: dict[str, Arrived] = {}
     for arrived in fresh:
-        if arrived.instance.series_uid is not None:
-            firsts.setdefault(arrived.instance.series_uid, arrived)
+        uid = arrived.instance.series_uid
+        if uid is not None and (uid not in firsts or (arrived.header and not firsts[uid].header)):
+            firsts[uid] = arrived
     for series_uid, arrived in firsts.items():
         ids = {"study_uid": study_uid, "series_uid": series_uid}
         requests = requests_of(arrived.header)
         kept = some(arrived.header, named.kept_tags(named.Level.SERIES)) | sequence_of(requests)
         columns = _columns(named.Level.SERIES, arrived.header, skip="series_uid")
-        if insert_new(connection, tables.series, [{**ids, **columns, "attributes": json.dumps(kept)}]):
+        if _insert_or_complete(connection, tables.series, ids, {}, {**columns, "attributes": json.dumps(kept)}):
             rows = [{**ids, "number": number, **one} for number, one in enumerate(requests)]
             insert_all(connection, tables.request, rows)
+
+
+def _insert_or_complete(
+    connection: Connection, table: Table, ids: dict[str, str], initial: dict[str, Any], told: dict[str, Any]
+) -> bool:
+    """Insert a row, or complete one of which only the name was known: its instances had no header that can be read."""
+    if insert_new(connection, table, [{**ids, **initial, **told}]):
+        return True
+    if told["attributes"] == _NOTHING:
+        return False
+    mine = (table.c[name] == value for name, value in ids.items())
+    nameless = table.update().where(*mine, table.c.attributes == _NOTHING)
+    return bool(connection.execute(nameless.values(**told)).rowcount)
 
 
 def _columns(level: named.Level, header: Attributes, skip: str) -> dict[str, str | None]:
@@ -129,7 +146,8 @@ def _text(value: int | None) -> str | None:
 
 def _add_study(connection: Connection, study_uid: str, batch: Batch, fresh: list[Arrived]) -> None:
     if batch.arrived:
-        insert_new(connection, tables.study, [_study_row(study_uid, batch)])
+        ids, initial, told = {"study_uid": study_uid}, _study_initial(batch), _study_told(batch)
+        _insert_or_complete(connection, tables.study, ids, initial, told)
     if not fresh:
         return
     expected = max((number(arrived.header, _EXPECTED) or 0 for arrived in fresh), default=0) or None
@@ -143,10 +161,8 @@ def _add_study(connection: Connection, study_uid: str, batch: Batch, fresh: list
     connection.execute(tables.study.update().where(at.study_uid == study_uid).values(**changes))
 
 
-def _study_row(study_uid: str, batch: Batch) -> dict[str, Any]:
-    arrived = next((each for each in batch.arrived if each.header), batch.arrived[0])
+def _study_initial(batch: Batch) -> dict[str, Any]:
     return {
-        "study_uid": study_uid,
         "study_ref": batch.study_ref,
         "state": "new",
         "revision": 0,
@@ -155,6 +171,12 @@ def _study_row(study_uid: str, batch: Batch) -> dict[str, Any]:
         "first_event": batch.closed,
         "last_event": batch.closed,
         "quiet": batch.quiet,
+    }
+
+
+def _study_told(batch: Batch) -> dict[str, Any]:
+    arrived = next((each for each in batch.arrived if each.header), batch.arrived[0])
+    return {
         "accession_token": arrived.instance.routing.accession_token,
         **_columns(named.Level.STUDY, arrived.header, skip="study_uid"),
         "attributes": json.dumps(some(arrived.header, named.kept_tags(named.Level.STUDY))),

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, exists, func, or_, select
+from sqlalchemy import Connection, Row, Select, and_, exists, func, not_, or_, select
+from sqlalchemy.sql import ColumnElement
 
-from services.catalog.adapters.tables import batch, ordered, series, study
+from services.catalog.adapters.tables import batch, instance, ordered, series, step, step_instance, step_study, study
 from services.catalog.domain.lifecycle import State, Study, coming
 from services.catalog.domain.telling import Due
 
@@ -21,7 +22,19 @@ def standings() -> Select[Any]:
         number_of_series.scalar_subquery().label("number_of_series"),
         still_open.scalar_subquery().label("batches_open"),
         expected.label("is_ordered"),
+        _steps_done().label("steps_done"),
     )
+
+
+def _steps_done() -> ColumnElement[bool]:
+    """Whether there are steps for a study, all of them completed, each having made something, and all of that held."""
+    own = step_study.c.study_uid == study.c.study_uid
+    made = exists().where(step_instance.c.step_ref == step.c.step_ref)
+    of_step = step.c.step_ref == step_study.c.step_ref
+    is_open = exists().where(own, of_step, or_(step.c.state != "completed", not_(made)))
+    held = exists().where(instance.c.sop_uid == step_instance.c.sop_uid)
+    is_missing = exists().where(own, step_instance.c.step_ref == step_study.c.step_ref, not_(held))
+    return and_(exists().where(own), not_(is_open), not_(is_missing))
 
 
 def due(row: Row[Any]) -> Due:
@@ -40,6 +53,7 @@ def due(row: Row[Any]) -> Due:
             expected=row.expected,
             ordered=bool(row.is_ordered),
             batches_open=row.batches_open,
+            steps_done=bool(row.steps_done),
         ),
     )
 

@@ -171,5 +171,31 @@ ordered = Table(
     Index("ordered_by_study", "study_uid"),
 )
 
+#: Procedure steps after their newest report, the studies that they are for, and the instances that they made, as the
+#: report number ``told`` named them (0 where none did).
+step = Table(
+    "step",
+    metadata,
+    Column("step_ref", _ID, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("told", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+)
+
+step_study = Table(
+    "step_study",
+    metadata,
+    Column("step_ref", _ID, primary_key=True),
+    Column("study_uid", _UID, primary_key=True),
+    Index("step_by_study", "study_uid"),
+)
+
+step_instance = Table(
+    "step_instance",
+    metadata,
+    Column("step_ref", _ID, primary_key=True),
+    Column("sop_uid", _UID, primary_key=True),
+)
+
 outbox = outbox_table(metadata)
 lease = lease_table(metadata)

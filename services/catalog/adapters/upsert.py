@@ -15,9 +15,9 @@ def _insert(connection: Connection, table: Table) -> Any:
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
     """Insert the rows that break no unique key; how many those were."""
-    return sum(
-        connection.execute(_insert(connection, table).values(row).on_conflict_do_nothing()).rowcount for row in rows
-    )
+    # Not the driver's count: PostgreSQL's is -1 in either case.
+    inserts = (_insert(connection, table).values(row).on_conflict_do_nothing() for row in rows)
+    return sum(len(connection.execute(each.returning(*table.primary_key.columns)).all()) for each in inserts)
 
 
 def insert_all(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:

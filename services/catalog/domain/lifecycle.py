@@ -2,6 +2,7 @@
 
 The end of an association proves nothing: many modalities open one per image. What counts is that the study has been
 quiet for as long as its source usually pauses, and that a stated number of instances, where there is one, is here.
+Where the modality reports what it does (MPPS), a study is complete as soon as it has ended and what it made is held.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ QUIET = 0.8
 COUNTED = 0.99
 SHORT = 0.4
 ORDERED = 0.1
+#: What it is worth that every procedure step is completed, and everything that they made is held.
+STEPPED = 0.98
 
 #: A study that is known to lack instances is waited for this many times longer.
 PATIENCE = 10
@@ -47,6 +50,8 @@ class Study:
     expected: int | None = None
     ordered: bool = False
     batches_open: int = 0
+    #: Whether all known steps are completed, each has named what it made, and all of that is held.
+    steps_done: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,21 @@ class Proof:
 
 def evidence(study: Study) -> tuple[Proof, ...]:
     """The reasons, strongest last to be combined by ``confidence``."""
-    proofs = [Proof("quiet", QUIET)]
+    proofs = [Proof("steps_completed", STEPPED) if is_finished(study) else Proof("quiet", QUIET)]
     if study.expected is not None:
         proofs.append(Proof("expected_count", COUNTED if study.instances >= study.expected else SHORT))
     if study.ordered:
         proofs.append(Proof("ordered", ORDERED))
     return tuple(proofs)
+
+
+def is_finished(study: Study) -> bool:
+    """Whether its steps alone say that a study is complete. A stated number that is not reached contradicts them."""
+    return study.steps_done and not _is_short(study)
+
+
+def _is_short(study: Study) -> bool:
+    return study.expected is not None and study.instances < study.expected
 
 
 def confidence(study: Study) -> float:
@@ -80,8 +94,7 @@ def confidence(study: Study) -> float:
 
 def patience(study: Study) -> float:
     """Seconds of quiet after which the study is complete; longer while a stated count is not reached."""
-    short = study.expected is not None and study.instances < study.expected
-    return study.quiet * (PATIENCE if short else 1)
+    return study.quiet * (PATIENCE if _is_short(study) else 1)
 
 
 @dataclass(frozen=True)
@@ -98,7 +111,9 @@ def coming(study: Study) -> Coming | None:
         return Coming(Step.RECEIVE)
     if study.instances > study.told:
         step = Step.COMPLETE if study.state is State.RECEIVED else Step.REVISE
-        return Coming(step, study.last_event + patience(study))
+        # What comes later was in no step that was known: it comes when it comes.
+        at_once = step is Step.COMPLETE and is_finished(study)
+        return Coming(step) if at_once else Coming(step, study.last_event + patience(study))
     if study.state is State.COMPLETED and study.batches_open == 0:
         return Coming(Step.ARCHIVE)
     return None

@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import get_args
 
 from contracts.events import (
     Blob,
     Event,
     Evidence,
+    Fact,
     ProvenCopy,
     StudyArchived,
     StudyCompleted,
     StudyReceived,
     StudyRevised,
 )
+from contracts.events.study import Reason
 from services.catalog.domain.lifecycle import Step, Study, confidence, evidence
 
 
@@ -50,5 +53,12 @@ def event_of(word: Word, copies: tuple[ProvenCopy, ...] = (), withheld: int = 0)
     counts |= {"revision": due.revision + 1, "series": due.series}
     if word.step is Step.REVISE:
         return StudyRevised(**of_study, **counts, added=due.study.instances - due.study.told, revised=now)
-    proofs = tuple(Evidence(kind=proof.kind, confidence=proof.confidence) for proof in evidence(due.study))
-    return StudyCompleted(**of_study, **counts, evidence=proofs, confidence=confidence(due.study), completed=now)
+    return StudyCompleted(**of_study, **counts, **_reasons(due.study), confidence=confidence(due.study), completed=now)
+
+
+def _reasons(study: Study) -> dict[str, tuple[Fact, ...]]:
+    """All reasons, and those of the kinds that the first revision of the event knew."""
+    reasons = tuple(Reason(kind=proof.kind, confidence=proof.confidence) for proof in evidence(study))
+    known = get_args(Evidence.model_fields["kind"].annotation)
+    first = tuple(Evidence.model_validate(one.model_dump()) for one in reasons if one.kind in known)
+    return {"reasons": reasons, "evidence": first}

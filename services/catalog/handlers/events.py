@@ -18,16 +18,21 @@ from contracts.events import (
     PackDeidentified,
     PackPlanned,
     PackSealed,
+    StepReported,
 )
 from contracts.formats.manifest import Manifest, merge
 from services.catalog.domain import arrival
 from services.catalog.domain.identity import identity
+from services.catalog.domain.steps import Reported
 from services.catalog.ports import Arrivals, Copies, Documents
 from shared.messaging.cloudevent import Received
 
 
 class EventHandlers:
-    """Keeps the index. ``quiet`` and ``quiet_by_source`` are seconds (by calling AE title)."""
+    """Keeps the index. ``quiet`` and ``quiet_by_source`` are seconds (by calling AE title).
+
+    A batch may tell itself how long its sender pauses; what the catalogue's own settings say of a source counts more.
+    """
 
     def __init__(
         self,
@@ -53,14 +58,14 @@ class EventHandlers:
             study_uid=event.study_uid,
             study_ref=event.study_ref,
             closed=event.closed.timestamp(),
-            quiet=self._pause(manifest),
+            quiet=self._pause(manifest, event.quiet),
             arrived=await self._arrived(event.batch, manifest),
         )
         await self._arrivals.register(batch)
 
-    def _pause(self, manifest: Manifest) -> float:
+    def _pause(self, manifest: Manifest, told: float | None) -> float:
         source = manifest.source.calling_ae if manifest.source else None
-        return self._quiet_by_source.get(source or "", self._quiet)
+        return self._quiet_by_source.get(source or "", told or self._quiet)
 
     async def _arrived(self, batch: Batch, manifest: Manifest) -> tuple[arrival.Arrived, ...]:
         headers = [header.header or {} async for header in self._documents.headers(batch)]
@@ -135,3 +140,11 @@ class EventHandlers:
     async def order_cancelled(self, received: Received[OrderCancelled]) -> None:
         """Note that an order is void."""
         await self._arrivals.cancel_order(received.data)
+
+    async def step_reported(self, received: Received[StepReported]) -> None:
+        """Note where a procedure step stands and what it made: evidence that a study is complete."""
+        event = received.data
+        named = None if event.references is None else await self._documents.references(event.references)
+        await self._arrivals.add_report(
+            Reported(event.step_ref, event.number, event.state, event.study_uids, named),
+        )

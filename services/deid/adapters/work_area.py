@@ -33,8 +33,8 @@ SMALL = 8 * 1024 * 1024
 
 
 def quarantine_key(project: Project, held: Held) -> str:
-    """Where a withheld original lies."""
-    return project.key.storage_key("quarantine", held.sop_instance_uid, held.file_sha256)
+    """Where a withheld original lies: another place for every other content, be it only another head."""
+    return project.key.storage_key("quarantine", held.sop_instance_uid, held.meta_sha256, held.dataset_sha256)
 
 
 class StoredWorkArea:

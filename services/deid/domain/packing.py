@@ -1,12 +1,12 @@
 """A de-identified pack from the instances of a plan: what goes out, what is withheld, and what relates the two."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
 from contracts.events import PackPlanned, PlannedCopy
 from contracts.formats import archive
+from contracts.formats.digests import FileDigests
 from contracts.formats.errors import FormatError
 from contracts.formats.manifest import Instance, ManifestHead, parse_instance
 from services.deid.domain.documents import (
@@ -56,8 +56,8 @@ class Held(NamedTuple):
     """An original that does not go out, by UID and digests, why, and where its bytes lie."""
 
     sop_instance_uid: str
+    meta_sha256: str
     dataset_sha256: str
-    file_sha256: str
     reason: Reason
     span: Span
 
@@ -165,7 +165,7 @@ def _clean(original: Instance, project: Project, workspace: Workspace) -> Releas
         workspace.cleaned.seek(start)
         workspace.cleaned.truncate()
         span = append(workspace.held, read_span(workspace.at_hand, Span(0, original.length)))
-        digests = original.dataset_sha256, original.file_sha256
+        digests = original.meta_sha256, original.dataset_sha256
         return Held(original.sop_instance_uid, *digests, refusal.code, span)
     new = cleaned.instance
     file = Span(start, new.length)
@@ -177,7 +177,7 @@ def _fetch(original: Original, sink: BinaryIO) -> None:
     later: RetryLater | None = None
     for source in original.sources:
         try:
-            if _copied(source(), sink) == original.instance.file_sha256:
+            if _copied(source(), sink, FileDigests(original.instance)):
                 return
         except RetryLater as away:
             later = away
@@ -186,11 +186,11 @@ def _fetch(original: Original, sink: BinaryIO) -> None:
     raise later or InputDamaged()
 
 
-def _copied(chunks: Iterable[bytes], sink: BinaryIO) -> str:
+def _copied(chunks: Iterable[bytes], sink: BinaryIO, digests: FileDigests) -> bool:
+    """Whether what was copied has the digests."""
     sink.seek(0)
     sink.truncate()
-    digest = hashlib.sha256()
     for chunk in chunks:
-        digest.update(chunk)
+        digests.update(chunk)
         sink.write(chunk)
-    return digest.hexdigest()
+    return digests.match()

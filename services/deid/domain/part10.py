@@ -1,6 +1,5 @@
 """One Part 10 file in, one out: header cleaned, pixel bytes passed through unchanged (PS3.10 section 7)."""
 
-import hashlib
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -124,8 +123,7 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bi
         facts = _deflate(data, header.pixels, output)
     else:
         output.data(data)
-        digest = {"header_length": len(data), "header_sha256": hashlib.sha256(data).hexdigest()}
-        facts = digest | splice(source, original, output)
+        facts = _header_so_far(output) | splice(source, original, output)
     instance = _instance(original, header.elements, facts | output.facts())
     return Cleaned(instance, _line(header.elements, encoding), header.person)
 
@@ -176,8 +174,13 @@ def _deflate(data: bytes, pixels: Element | None, output: Output) -> dict[str, A
     output.data(deflater.flush())
     if (output.length - output.dataset_offset) % 2:
         output.data(b"\0")
-    facts = output.facts()
-    return {"header_length": output.length - output.dataset_offset, "header_sha256": facts["dataset_sha256"]}
+    return _header_so_far(output)
+
+
+def _header_so_far(output: Output) -> dict[str, Any]:
+    """The facts of a header that is the data set as far as it is written."""
+    digest = output.facts()["dataset_sha256"]
+    return {"header_length": output.length - output.dataset_offset, "header_sha256": digest}
 
 
 def _pieces(pixels: Element | None) -> Iterator[bytes]:

@@ -19,10 +19,11 @@ class Output:
 
     def __init__(self, sink: BinaryIO) -> None:
         self._sink = sink
-        self._file, self._dataset = hashlib.sha256(), hashlib.sha256()
+        self._meta, self._dataset = hashlib.sha256(), hashlib.sha256()
         self.length = self.crc32 = self.dataset_offset = 0
 
     def meta(self, data: bytes) -> None:
+        self._meta.update(data)
         self._write(data)
         self.dataset_offset = self.length
 
@@ -32,7 +33,6 @@ class Output:
 
     def _write(self, data: bytes) -> None:
         self._sink.write(data)
-        self._file.update(data)
         self.crc32 = zlib.crc32(data, self.crc32)
         self.length += len(data)
 
@@ -41,8 +41,8 @@ class Output:
             "length": self.length,
             "crc32": self.crc32,
             "dataset_offset": self.dataset_offset,
+            "meta_sha256": self._meta.hexdigest(),
             "dataset_sha256": self._dataset.hexdigest(),
-            "file_sha256": self._file.hexdigest(),
         }
 
 

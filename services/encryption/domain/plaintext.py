@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from contracts.events import Sections
 from contracts.formats import archive, headers
 from contracts.formats.chunks import Chunks
+from contracts.formats.digests import FileDigests
 from contracts.formats.errors import FormatError
 from contracts.formats.manifest import Instance, Manifest, merge, read_manifest, write_manifest
 from shared.errors import RetryLater, Unprocessable
@@ -109,13 +110,10 @@ def _files(batches: Iterable[Batch]) -> Iterator[Iterator[memoryview]]:
 
 
 def _file(instance: Instance, chunks: Chunks) -> Iterator[memoryview]:
-    """One file, checked by both digests: a manifest that contradicts itself would be sealed, and never be proven."""
-    file, dataset = hashlib.sha256(), hashlib.sha256()
-    ahead = instance.dataset_offset
+    """One file, checked by the digests of its head and its data set: together they cover every byte."""
+    digests = FileDigests(instance)
     for piece in chunks.take(instance.length):
-        file.update(piece)
-        dataset.update(piece[ahead:])
-        ahead = max(0, ahead - len(piece))
+        digests.update(piece)
         yield piece
-    if (file.hexdigest(), dataset.hexdigest()) != (instance.file_sha256, instance.dataset_sha256):
+    if not digests.match():
         raise InputDamaged("input-instance")

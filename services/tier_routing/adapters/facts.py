@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -81,10 +82,10 @@ def hear_association(connection: Connection, at: Desk, event: AssociationEnded, 
     """Note the batches of an association that are not here yet: one that never comes is overdue."""
     here = select(tables.batches.c.batch_id).where(tables.batches.c.batch_id.in_(event.batches))
     known = set(connection.execute(here).scalars())
-    study_ref = event.study_refs[0] if len(event.study_refs) == 1 else None
+    only = event.study_refs[0] if len(event.study_refs) == 1 else None
     rows = [
         {"batch_id": batch_id, "study_ref": study_ref, "ended": event.ended, "told": False}
-        for batch_id in event.batches
+        for batch_id, study_ref in zip_longest(event.batches, event.batch_study_refs, fillvalue=only)
         if batch_id not in known
     ]
     desk.insert_new(connection, tables.announced, rows)

@@ -7,7 +7,9 @@ well; the manifest says what each instance must be (docs/formats.md).
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
+
+from blake3 import blake3
 
 from contracts.events import Part, Sealed
 from contracts.formats.errors import FormatError, ManifestBroken, SealBroken
@@ -39,12 +41,22 @@ class Proof:
     size: int
 
 
-class _Range:
-    """The SHA-256 of bytes [start, end) of a stream."""
+class _Digest(Protocol):
+    """A digest on its way."""
 
-    def __init__(self, start: int, length: int, expected: str) -> None:
+    def update(self, data: memoryview, /) -> object:
+        """Take in some bytes."""
+
+    def hexdigest(self) -> str:
+        """What all of them make."""
+
+
+class _Range:
+    """The digest of bytes [start, end) of a stream."""
+
+    def __init__(self, start: int, length: int, expected: str, state: _Digest) -> None:
         self._start, self._end, self._expected = start, start + length, expected
-        self._state = hashlib.sha256()
+        self._state = state
 
     def feed(self, position: int, view: memoryview) -> None:
         """Take in what of ``view``, which stands at ``position`` of the stream, lies within."""
@@ -61,10 +73,10 @@ class _Range:
 def _ranges(instance: Instance) -> Iterator[_Range]:
     """What is proven of one Part 10 file: data set, header and pixels, positions within the file."""
     start = instance.dataset_offset
-    yield _Range(start, instance.length - start, instance.dataset_sha256)
-    yield _Range(start, instance.header_length, instance.header_sha256)
-    if instance.pixel_sha256 is not None and instance.pixel_offset is not None and instance.pixel_length is not None:
-        yield _Range(start + instance.pixel_offset, instance.pixel_length, instance.pixel_sha256)
+    yield _Range(start, instance.length - start, instance.dataset_sha256, hashlib.sha256())
+    yield _Range(start, instance.header_length, instance.header_sha256, hashlib.sha256())
+    if instance.pixel_blake3 is not None and instance.pixel_offset is not None and instance.pixel_length is not None:
+        yield _Range(start + instance.pixel_offset, instance.pixel_length, instance.pixel_blake3, blake3())
 
 
 class _Archive:

@@ -46,6 +46,22 @@ async def test_matching_is_that_of_the_standard(database: Database, parameter: s
     assert bool(await found(database, Level.STUDY, (parameter, value))) is matches
 
 
+async def test_what_was_only_a_name_is_completed_by_the_first_header_that_can_be_read(database: Database) -> None:
+    opaque = replace(arrived(1), header={})
+    await run(database, register, batch(opaque))
+    (series,) = await found(database, Level.SERIES, ("StudyInstanceUID", "1.2.3"))
+    assert "Value" not in series.get("00080060", {})
+    await run(database, register, batch(replace(arrived(2), header={}), arrived(3), name="b2"))
+    (study,) = await found(database, Level.STUDY, ("PatientID", "P_1%"))
+    assert study["00201208"]["Value"] == [3]
+    (series,) = await found(database, Level.SERIES, ("Modality", "CT"))
+    assert series["00201209"]["Value"] == [3]
+    other = arrived(4, modality="MR")
+    await run(database, register, batch(other, name="b3"))
+    (series,) = await found(database, Level.SERIES, ("StudyInstanceUID", "1.2.3"))
+    assert series["00080060"]["Value"] == ["CT"], "a header that was read stays"
+
+
 async def test_a_repeated_batch_changes_nothing_and_other_content_is_a_version(database: Database) -> None:
     await run(database, register, batch(arrived(1)))
     assert await run(database, register, batch(arrived(1))) == 0

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +12,11 @@ import pytest
 
 from contracts.events import CopyDamaged, CopyFailed, CopyVerified, CopyWritten, PackSealed
 from tests.integration.copies.site import BUILDS, Site, objects, places, settle
+from tests.support import warm
 from tests.support.nats import NatsServer
 from tests.support.packs import copies, planned
 from tests.support.ports import free_ports
+from tests.support.processes import ROOT
 from tests.support.seaweed import CREDENTIALS, Seaweed
 from tests.support.services import eventually
 
@@ -101,7 +101,7 @@ async def test_a_refusing_target_is_said_to_refuse_and_is_tried_again(
 
 
 @contextmanager
-def processes(site: Site) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+def processes(site: Site) -> Iterator[dict[str, warm.Forked]]:
     """The three services as processes of their own; what is left of them in the end is ended."""
     alive = {name: start(site, name) for name in BUILDS}
     try:
@@ -112,16 +112,10 @@ def processes(site: Site) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
             process.wait()
 
 
-def start(site: Site, name: str) -> subprocess.Popen[bytes]:
+def start(site: Site, name: str) -> warm.Forked:
     """One service as its deployment starts it."""
     with (site.folder / f"{name}.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "shared.service", f"services.{name}.app:build"],
-            env={**os.environ, **site.environment(name)},
-            cwd=Path(__file__).parents[3],
-            stdout=log,
-            stderr=log,
-        )
+        return warm.start(f"services.{name}.app:build", {**os.environ, **site.environment(name)}, ROOT, log)
 
 
 @pytest.mark.slow

@@ -163,7 +163,8 @@ async def test_a_new_run_gets_its_own_event(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "offset"), [("archive", 400), ("archive", -800), ("manifest", 5), ("manifest", -5), ("headers", 50)]
+    ("section", "offset"),
+    [("archive", 50), ("archive", 400), ("archive", -800), ("manifest", 5), ("manifest", -5), ("headers", 50)],
 )
 async def test_a_flipped_byte_in_landing_is_never_sealed(bench: Bench, section: str, offset: int) -> None:
     """The input's digests decide; neither an event nor a part is left."""

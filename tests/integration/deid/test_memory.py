@@ -43,7 +43,7 @@ def slices(count: int, rows: int = 64) -> Iterator[tuple[bytes, Instance]]:
         facts = {
             "sop_instance_uid": other,
             "crc32": zlib.crc32(changed),
-            "file_sha256": hashlib.sha256(changed).hexdigest(),
+            "meta_sha256": hashlib.sha256(changed[: told.dataset_offset]).hexdigest(),
             "dataset_sha256": hashlib.sha256(changed[told.dataset_offset :]).hexdigest(),
         }
         yield changed, told.model_copy(update=facts)
@@ -56,14 +56,12 @@ async def large_batch(site: DeidSite) -> Batch:
     file = as_file(image)
     head = file[:-4] + LARGE.to_bytes(4, "little")
     told = describe(file)
-    whole, data, crc = hashlib.sha256(head), hashlib.sha256(head[told.dataset_offset :]), zlib.crc32(head)
+    data, crc = hashlib.sha256(head[told.dataset_offset :]), zlib.crc32(head)
     for _ in range(LARGE // MIB):
-        whole.update(bytes(MIB))
         data.update(bytes(MIB))
         crc = zlib.crc32(bytes(MIB), crc)
     facts = {"length": len(head) + LARGE, "crc32": crc, "pixel_length": LARGE, "pixels": None}
-    digests = {"file_sha256": whole.hexdigest(), "dataset_sha256": data.hexdigest()}
-    (placed,) = place([told.model_copy(update={**facts, **digests})])
+    (placed,) = place([told.model_copy(update={**facts, "dataset_sha256": data.hexdigest()})])
 
     async def chunks() -> AsyncIterator[bytes]:
         for chunk in archive.iterate([placed], lambda _: (head, *[bytes(MIB)] * (LARGE // MIB))):

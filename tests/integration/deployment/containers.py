@@ -11,8 +11,9 @@ import ssl
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -43,13 +44,31 @@ WEED_PORTS = (
 
 
 class Containers:
-    """The site; ``settings`` are variables that the caller of docker compose would set."""
+    """The site; ``settings`` are variables that the caller of docker compose would set.
 
-    def __init__(self, folder: Path, postgres: Postgres, settings: dict[str, str]) -> None:
+    ``given`` is what an operator gives to `setup` by its commands before anything starts.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        postgres: Postgres,
+        settings: dict[str, str],
+        given: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.folder = folder
         self._postgres = postgres
-        self._settings = settings
-        names = ("nats", "monitor", "dicom", "mllp", "router", *CLOUDS, *(container(name) for name in SERVICES))
+        self._settings, self._given = settings, given
+        names = (
+            "nats",
+            "monitor",
+            "dicom",
+            "dicom-tls",
+            "mllp",
+            "router",
+            *CLOUDS,
+            *(container(name) for name in SERVICES),
+        )
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.has_router = False
         self._running: list[ServerProcess] = []
@@ -68,6 +87,8 @@ class Containers:
         """What `docker compose up` does, in the same order."""
         (self.folder / "volumes").mkdir()
         self.run("setup", "--database", f"127.0.0.1:{self._postgres.port}")
+        for command, text in self._given.items():
+            self._setup(command, text)
         self._make_databases()
         self._start_bus()
         for cloud in CLOUDS:
@@ -88,6 +109,11 @@ class Containers:
             check=False,
         )
         assert done.returncode == 0, done.stderr
+
+    def _setup(self, command: str, text: str) -> None:
+        """What `docker compose run --rm -T setup cli.setup COMMAND --into … < text` does."""
+        words = (sys.executable, "-m", "cli.setup", command, "--into", str(self.secrets))
+        subprocess.run(words, env=self._environment("setup"), cwd=ROOT, input=text, text=True, check=True)
 
     def start_service(self, service: str) -> None:
         """Start one service and wait until it is healthy, as its image's health check sees it, and ready."""
@@ -204,10 +230,12 @@ class Containers:
         for target, place in sorted(self._mounts(name).items(), key=lambda row: -len(row[0])):
             text = re.sub(rf"{re.escape(target)}(?=[/\s]|$)", str(place), text)
         text = text.replace("0.0.0.0", "127.0.0.1").replace("nats:4222", f"127.0.0.1:{self.ports['nats']}")
-        own = {"8443": name, "11112": "dicom", "2575": "mllp"}
+        own = {"8443": name, "11112": "dicom", "2762": "dicom-tls", "2575": "mllp"}
         return str(self.ports[own[text]]) if text in own and own[text] in self.ports else text
 
     def _with_variables(self, text: str) -> str:
+        """``${NAME:-default}``, and ``${NAME:+instead}``: nothing unless it is set (Compose file reference)."""
+        text = re.sub(r"\$\{(\w+):\+([^}]*)\}", lambda found: found[2] if self._settings.get(found[1]) else "", text)
         return re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: self._settings.get(found[1], found[2]), text)
 
     def _mounts(self, name: str) -> dict[str, Path]:

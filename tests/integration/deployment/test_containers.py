@@ -14,11 +14,14 @@ from pydicom import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE
 from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
+from typer.testing import CliRunner
 
 from cli.embedded.ports import SERVICES
+from cli.main import app
 from cli.setup.vault import container
 from tests.integration.deployment.containers import Containers
-from tests.support.instances import make_instances
+from tests.support.certificates import Authority
+from tests.support.instances import as_file, make_instances
 from tests.support.postgres import Postgres
 
 STUDY = str(generate_uid())
@@ -27,10 +30,22 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_grou
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres) -> Iterator[Containers]:
-    """A running site."""
+def modalities(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Who signs the hospital's certificates for DICOM."""
+    return Authority(tmp_path_factory.mktemp("modalities"))
+
+
+@pytest.fixture(scope="module")
+def site(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgres, modalities: Authority
+) -> Iterator[Containers]:
+    """A running site, whose operator has turned DICOM over TLS on."""
     settings = {"CAUSEWAY_POLICY_FILE": "cli/embedded/policy.yaml", "CAUSEWAY_STUDY_QUIET": "1"}
-    running = Containers(tmp_path_factory.mktemp("containers"), postgres_server, settings)
+    settings["CAUSEWAY_DICOM_TLS_PORT"] = "2762"
+    ours = modalities.issue("localhost")
+    given = {"dicom-certificate": ours.certificate.read_text() + ours.key.read_text()}
+    given["dicom-clients"] = modalities.path.read_text()
+    running = Containers(tmp_path_factory.mktemp("containers"), postgres_server, settings, given)
     try:
         running.start()
         running.start_router()
@@ -68,6 +83,19 @@ def sent(site: Containers) -> list[Dataset]:
     association.release()
     wait_for(site, "/api/studies", archived)
     return instances
+
+
+def test_a_modality_with_a_certificate_of_the_hospital_sends_over_tls(
+    site: Containers, sent: list[Dataset], modalities: Authority, tmp_path: Path
+) -> None:
+    (image,) = make_instances(1)
+    (tmp_path / "image.dcm").write_bytes(as_file(image))
+    shown = modalities.issue("ct1.hospital.example")
+    proof = ("--ca", modalities.path, "--cert", shown.certificate, "--key", shown.key)
+    words = ("send", tmp_path / "image.dcm", "--tls", "--to", f"localhost:{site.ports['dicom-tls']}", *proof, "--json")
+    told = CliRunner().invoke(app, [str(word) for word in words])
+    assert told.exit_code == 0, told.output
+    wait_for(site, "/api/studies", lambda found: archived(found) and len(found["studies"]) == 2)
 
 
 def test_a_study_goes_from_c_store_to_proven_copies_in_both_clouds(site: Containers, sent: list[Dataset]) -> None:

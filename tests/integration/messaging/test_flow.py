@@ -1,6 +1,8 @@
 """An event goes from a publisher to a handler."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from faststream.nats import JStream, NatsBroker, PullSub
 from nats.aio.client import Client
@@ -101,6 +103,43 @@ async def test_stopping_loses_nothing_and_gives_back_what_was_not_started(bus: N
         async with living(worker(bus, handle, consumes=rows)):
             await eventually(lambda: len(seen) >= 60, within=10)
     assert sorted(seen) == list(range(60))
+
+
+@asynccontextmanager
+async def slow_answers(port: int, delay: float) -> AsyncIterator[int]:
+    """The port of a way to the server at ``port`` whose answers take ``delay`` seconds."""
+
+    async def carry(source: asyncio.StreamReader, target: asyncio.StreamWriter, delay: float) -> None:
+        loop = asyncio.get_running_loop()
+        while some := await source.read(65536):
+            loop.call_later(delay, target.write, some)
+        loop.call_later(delay, target.close)
+
+    async def join(near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        far, there = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(carry(near, there, 0), carry(far, back, delay))
+
+    async with await asyncio.start_server(join, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_what_is_on_its_way_to_a_stopping_service_is_given_back(bus: NatsServer) -> None:
+    """Its inbox is left only when the server has said that nothing more comes there."""
+    seen = []
+
+    async def handle(event) -> None:
+        seen.append(event.deliveries)
+
+    rows = (On(Echoed, handle, target="one"),)
+    async with publisher(bus) as sender, slow_answers(bus.port, 0.3) as port:
+        far = worker(bus, handle, consumes=rows, nats_url=f"nats://127.0.0.1:{port}")
+        async with living(far):
+            await asyncio.sleep(0.5)
+            await sender.publish(Echoed(number=1), id="a")
+            await asyncio.sleep(0.1)
+        assert seen == []
+        async with living(worker(bus, handle, consumes=rows)):
+            await eventually(lambda: seen == [2], within=10)
 
 
 async def test_what_outlives_the_patience_of_a_stopping_service_is_given_back(bus: NatsServer) -> None:

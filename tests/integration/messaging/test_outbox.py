@@ -176,3 +176,20 @@ async def test_an_event_whose_effect_failed_is_not_taken_in(database: Database) 
     with pytest.raises(ZeroDivisionError):
         await database.run(work)
     assert not await database.run(lambda connection: inbox.seen(connection, "a", "plan"))
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_relay_ends_when_it_is_told_to_at_the_moment_that_it_is_woken(
+    bus: NatsServer, database: Database, turns: int
+) -> None:
+    async with publisher(bus) as sender:
+        outbox = Outbox(OUTBOX, database, sender, look_every=60)
+        relay = asyncio.create_task(outbox.relay())
+        await asyncio.sleep(0.5)  # it has looked, and waits
+        outbox._woken.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        relay.cancel()
+        done, _waiting = await asyncio.wait([relay], timeout=5)
+        relay.cancel()
+    assert done == {relay}

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from shared.messaging import deadletters
+from shared.messaging.attempts import HANDOVER
 from tests.support.nats import NatsServer
 from tests.support.ports import free_ports
 from tests.support.processes_of_services import Process
@@ -41,6 +42,19 @@ async def test_a_message_survives_the_kill_of_its_process(bus: NatsServer, start
         second = start("build_slow")
         await eventually(lambda: second.lines("done") == ["1"])
         assert second.end() == 0
+
+
+async def test_one_that_waits_holds_up_no_other_after_a_kill(bus: NatsServer, start: Start) -> None:
+    """All died with the process; the first is waiting again, and the others need not wait for it."""
+    async with publisher(bus) as sender:
+        for number in (1, 2, 3):
+            await sender.publish(Noted(number=number), id=str(number))
+        first = start("build_waiting")
+        await eventually(lambda: len(first.lines("started")) == 3)
+        first.kill()
+        second = start("build_waiting")
+        await eventually(lambda: len(second.lines("done")) == 2, within=HANDOVER / 2)
+        second.kill()
 
 
 @pytest.mark.slow

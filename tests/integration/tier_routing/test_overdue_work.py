@@ -114,23 +114,34 @@ async def test_a_batch_in_a_pack_that_nobody_closes_is_listed(site: Site):
     assert listed["waiting_for"] == [{"step": "pack.planned", "target": None}]
 
 
-async def test_a_batch_that_an_association_named_and_that_never_came_is_told_once(site: Site):
-    ended = AssociationEnded(
+def ended(site: Site, *studies: str, **more) -> AssociationEnded:
+    return AssociationEnded(
         association_id="x",
         how="released",
         stored=1,
         refused=0,
         batches=("a", "lost"),
-        study_refs=("study",),
+        study_refs=studies,
         started=site.moment,
         ended=site.moment,
+        **more,
     )
-    await site.hear(ended)
+
+
+async def test_a_batch_that_an_association_named_and_that_never_came_is_told_once(site: Site):
+    await site.hear(ended(site, "study"))
     told = await sweep(site, 60)
     overdue = [(each.data["batch_id"], each.data["waiting_for"][0]["step"]) for each in told]
     assert ("lost", "batch.stored") in overdue
     assert "lost" in [each["batch_id"] for each in await site.overdue()]
     assert "lost" not in [each.data.get("batch_id") for each in await sweep(site, 60)]
+
+
+async def test_a_lost_batch_of_an_association_of_several_studies_is_told_with_its_own(site: Site):
+    await site.hear(ended(site, "one", "two", batch_study_refs=("one", "two")))
+    told = await sweep(site, 60)
+    overdue = {each.data["batch_id"]: each.data["study_ref"] for each in told}
+    assert overdue == {"a": "one", "lost": "two"}
 
 
 async def test_a_dead_letter_is_shown_with_its_batch(site: Site):

@@ -30,6 +30,9 @@ class FakeDocuments:
     async def links(self, blob: Blob) -> list[dict[str, str]]:
         return self.linked
 
+    async def references(self, blob: Blob) -> tuple[str, ...]:
+        return (blob.key,)
+
     async def keep_summary(self, key: str, document: bytes) -> Blob:
         self.kept.append(document)
         return Blob(store="summaries", key=key, size=len(document))
@@ -55,6 +58,9 @@ class FakeIndex:
 
     async def cancel_order(self, order: Any) -> None:
         self.told.append(("cancelled", order))
+
+    async def add_report(self, reported: Any) -> None:
+        self.told.append(("reported", reported))
 
     async def add_entries(self, pack_id: str, entries: Iterable[tuple[bytes, Instance]]) -> None:
         self.entries[pack_id] = list(entries)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,10 +10,21 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from contracts.events import Batch, BatchStored, Blob, CopyDamaged, CopyKey, CopyRemoved, PackDeidentified
+from contracts.events import (
+    Batch,
+    BatchStored,
+    Blob,
+    CopyDamaged,
+    CopyKey,
+    CopyRemoved,
+    PackDeidentified,
+    StepReported,
+    StudyCompleted,
+)
 from contracts.formats.manifest import Instance, Manifest, Source
 from services.catalog.domain.identity import identity
 from services.catalog.domain.lifecycle import State, Step, Study
+from services.catalog.domain.steps import Reported
 from services.catalog.domain.telling import Due, Word, event_of
 from services.catalog.handlers.events import EventHandlers
 from services.catalog.handlers.http import HttpHandlers
@@ -28,7 +40,7 @@ NOW = datetime(2026, 1, 31, tzinfo=UTC)
 def instance(number: int) -> Instance:
     return Instance(
         entry=f"{number:06}.dcm", length=1, crc32=0, sop_class_uid="1.2", sop_instance_uid=f"1.2.{number}",
-        transfer_syntax="1.2.840.10008.1.2", dataset_offset=0, dataset_sha256=HASH, file_sha256=HASH,
+        transfer_syntax="1.2.840.10008.1.2", dataset_offset=0, meta_sha256=HASH, dataset_sha256=HASH,
         header_sha256=HASH, header_length=0,
     )  # fmt: skip
 
@@ -51,14 +63,17 @@ def handlers(index: FakeIndex, documents: FakeDocuments | None = None) -> EventH
     )
 
 
-@pytest.mark.parametrize(("source", "pause"), [("SLOW", 900), ("OTHER", 120), (None, 120)])
+@pytest.mark.parametrize(
+    ("source", "told", "pause"),
+    [("SLOW", None, 900), ("OTHER", None, 120), (None, None, 120), ("OTHER", 300, 300), ("SLOW", 300, 900)],
+)
 async def test_a_batch_is_registered_with_its_headers_and_the_pause_of_its_source(
-    source: str | None, pause: float
+    source: str | None, told: float | None, pause: float
 ) -> None:
     index, made = FakeIndex(), Source(calling_ae=source) if source else None
     manifest = Manifest(form="identified", id="b", source=made, instances=(instance(1), instance(2)))
     batch = Batch(batch_id="b", manifest=blob("m"), headers=blob("h"), archive=blob("a"), instances=2, size=2)
-    event = BatchStored(batch=batch, study_uid="1.2", study_ref="r", opened=NOW, closed=NOW)
+    event = BatchStored(batch=batch, study_uid="1.2", study_ref="r", opened=NOW, closed=NOW, quiet=told)
     await handlers(index, FakeDocuments({"m": manifest})).batch_stored(received(event))
     (registered,) = index.batches
     assert (registered.quiet, registered.closed) == (pause, NOW.timestamp())
@@ -93,6 +108,28 @@ async def test_a_copy_is_damaged_and_removed_when_the_event_says_so() -> None:
     await on.copy_damaged(received(CopyDamaged.model_construct(copy_key=key, found=NOW)))
     await on.copy_removed(received(CopyRemoved.model_construct(copy_key=key, removed=NOW)))
     assert index.copies == [("damaged", {"damaged": NOW.timestamp()}), ("removed", {"removed": NOW.timestamp()})]
+
+
+async def test_a_report_on_a_step_is_noted_with_what_it_names() -> None:
+    index = FakeIndex()
+    event = StepReported(
+        step_ref="s", number=2, kind="set", state="completed", study_uids=("1.2",), study_refs=("r",), instances=1,
+        report=blob("report"), references=blob("1.2.1"), received=datetime.now(UTC),
+    )  # fmt: skip
+    await handlers(index).step_reported(received(event))
+    await handlers(index).step_reported(received(event.model_copy(update={"references": None})))
+    expected = Reported("s", 2, "completed", ("1.2",), ("1.2.1",))
+    assert index.told == [("reported", expected), ("reported", replace(expected, instances=None))]
+
+
+def test_a_study_that_its_steps_complete_is_told_of_with_a_reason_that_old_readers_do_not_know() -> None:
+    """To them there is no evidence but what they can read; the confidence is the same for all."""
+    study = Study(State.RECEIVED, 3, 0, 100.0, 5.0, ordered=True, steps_done=True)
+    told = event_of(Word(Due("1.2", "ref", 0, 1, study), Step.COMPLETE, 100.0, blob("summary")))
+    assert isinstance(told, StudyCompleted)
+    assert [one.kind for one in told.reasons] == ["steps_completed", "ordered"]
+    assert [one.kind for one in told.evidence] == ["ordered"]
+    assert told.confidence > 0.97
 
 
 def due(uid: str, state: State = State.NEW, last_event: float = 100.0) -> Due:

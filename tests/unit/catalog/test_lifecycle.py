@@ -80,3 +80,26 @@ def test_what_comes_next_is_known_beforehand_and_nothing_comes_while_copies_are_
     assert coming(replace(RECEIVED, expected=12)) == Coming(Step.COMPLETE, 100.0 + 5.0 * PATIENCE)
     assert coming(replace(RECEIVED, state=State.COMPLETED, told=10, batches_open=1)) is None
     assert coming(replace(RECEIVED, state=State.COMPLETED, told=10)) == Coming(Step.ARCHIVE)
+
+
+STEPPED = replace(RECEIVED, steps_done=True)
+
+
+def test_a_study_whose_steps_have_ended_and_whose_instances_are_held_is_complete_at_once() -> None:
+    assert coming(STEPPED) == Coming(Step.COMPLETE)
+    assert next_step(STEPPED, 100.0) is Step.COMPLETE
+    assert [proof.kind for proof in evidence(STEPPED)] == ["steps_completed"], "nobody waited for quiet"
+    assert confidence(RECEIVED) < confidence(replace(RECEIVED, ordered=True)) < confidence(STEPPED) < 1
+    assert confidence(replace(STEPPED, expected=10)) >= confidence(STEPPED)
+
+
+def test_a_stated_number_that_is_not_reached_contradicts_the_steps() -> None:
+    short = replace(STEPPED, expected=12)
+    assert coming(short) == Coming(Step.COMPLETE, 100.0 + 5.0 * PATIENCE)
+    assert [proof.kind for proof in evidence(short)] == ["quiet", "expected_count"]
+    assert confidence(short) < confidence(RECEIVED)
+
+
+def test_what_comes_after_the_steps_is_waited_for_as_ever() -> None:
+    assert coming(replace(STEPPED, state=State.COMPLETED, told=8)) == Coming(Step.REVISE, 105.0)
+    assert coming(replace(STEPPED, state=State.NEW)) == Coming(Step.RECEIVE)

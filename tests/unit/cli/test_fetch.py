@@ -1,13 +1,19 @@
 """Which copy ``causeway fetch`` reads, and when it asks back."""
 
+import io
+from argparse import Namespace
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from typer.testing import CliRunner
 
-from cli.fetch import Ambiguous, NotThere, best, choose, copies_of, note_on
+from cli import fetch
+from cli.fetch import Ambiguous, NotThere, best, choose, copies_of, note_on, read_instance
 from cli.main import app
+from contracts.formats.manifest import Instance
+from tests.support.packs import make_file
 
 EXPLICIT, JPEG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.50"
 
@@ -84,3 +90,38 @@ def test_a_site_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["fetch", "1.2.3", "--from", "onsite", "--data", str(tmp_path)])
     assert told.exit_code == 1
     assert told.stderr.startswith(f"error: no site runs on {tmp_path}")
+
+
+class Copied:
+    """A pack that opens, of one file: ``content``, which ought to be that of ``told``."""
+
+    def __init__(self, told: Instance, content: bytes) -> None:
+        self._told, self._content = told, content
+
+    async def instances(self) -> AsyncIterator[Instance]:
+        yield self._told
+
+    async def instance(self, _: Instance) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._content), 100):
+            yield self._content[start : start + 100]
+
+
+@pytest.mark.parametrize("position", [None, 0, 231, 232, -1])
+async def test_a_file_is_checked_before_and_within_its_data_set(
+    monkeypatch: pytest.MonkeyPatch, position: int | None
+) -> None:
+    """A pack may have been sealed from something else than its manifest tells."""
+    file, told = make_file(1)
+    content = bytearray(file)
+    if position is not None:
+        content[position] ^= 1
+    monkeypatch.setattr(fetch, "targets_of", lambda site: {"cloud-a": None})
+    monkeypatch.setattr(fetch, "_reader", lambda *_: Copied(told, bytes(content)))
+    output = io.BytesIO()
+    read = read_instance(cast(Any, Namespace(targets="")), copy() | {"entry": 1}, output)
+    if position is None:
+        await read
+        assert output.getvalue() == file
+    else:
+        with pytest.raises(NotThere, match="the copy is damaged"):
+            await read

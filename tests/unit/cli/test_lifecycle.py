@@ -66,6 +66,13 @@ def test_a_running_site_is_not_moved_to_other_ports(causeway: Callable[..., Resu
     assert f"runs already at other ports (dicom 127.0.0.1:{BASE}" in told.stderr
 
 
+def test_a_running_site_is_not_given_more_processes(causeway: Callable[..., Result], site: Site) -> None:
+    describe(site, pid=os.getpid(), services={"dicom_ingest": "", "catalog": ""})
+    told = causeway("up", "--dicom-processes", "2")
+    assert told.exit_code == 1
+    assert "runs already with 1 process for DICOM: end it with `causeway down`" in told.stderr
+
+
 def test_a_site_elsewhere_is_not_started_here(causeway: Callable[..., Result], site: Site) -> None:
     describe(site)
     told = causeway("up")

@@ -62,3 +62,25 @@ def test_the_rates_are_in_the_document(receiver: int, folder: Path) -> None:
     assert document["sent"] == 2
     rates = document["megabytes_per_second"], document["instances_per_second"]
     assert rates[0] / rates[1] == pytest.approx(document["bytes"] / 2 / 1e6, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--tls",), "say with --to HOST:PORT who speaks TLS"),
+        (("--tls", "--to", "localhost:2762", "--cert", "c.pem"), "--cert and --key go together"),
+        (("--to", "localhost:2762", "--ca", "ca.pem"), "--ca, --cert and --key are for --tls"),
+    ],
+)
+def test_options_of_tls_are_wanted_together(folder: Path, words: tuple[str, ...], told: str) -> None:
+    answer = CliRunner().invoke(app, ["send", str(folder), *words])
+    assert (answer.exit_code, told in answer.stderr) == (2, True)
+
+
+def test_files_that_are_no_certificates_end_it_before_anybody_is_called(folder: Path) -> None:
+    for name in ("5.txt", "not-there.pem"):
+        answer = CliRunner().invoke(
+            app, ["send", str(folder), "--tls", "--to", "127.0.0.1:9", "--ca", str(folder / name)]
+        )
+        assert answer.exit_code == 1
+        assert "cannot be used for TLS" in answer.stderr

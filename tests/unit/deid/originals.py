@@ -5,6 +5,7 @@ import struct
 import zlib
 from io import BytesIO
 
+from blake3 import blake3
 from pydicom import dcmread
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID
@@ -45,8 +46,8 @@ def describe(file: bytes) -> Instance:
         series_uid=str(header.get("SeriesInstanceUID", "")) or None,
         transfer_syntax=str(syntax),
         dataset_offset=start,
+        meta_sha256=_sha256(file[:start]),
         dataset_sha256=_sha256(data),
-        file_sha256=_sha256(file),
         header_sha256=_sha256(data[: facts["header_length"]]),
         **facts,
     )
@@ -74,7 +75,7 @@ def _pixels(data: bytes, syntax: UID) -> dict[str, object]:
         "header_length": header_length,
         "pixel_offset": start,
         "pixel_length": length,
-        "pixel_sha256": _sha256(data[start : start + length]),
+        "pixel_blake3": blake3(data[start : start + length]).hexdigest(),
         "pixels": NativeFrames(offset=start, size=length, count=1),
     }
 

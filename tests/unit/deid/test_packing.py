@@ -12,6 +12,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 from contracts.events import PackPlanned, PlannedCopy
 from contracts.formats.headers import read_headers
 from contracts.formats.manifest import read_manifest
+from services.deid.adapters.work_area import quarantine_key
 from services.deid.domain.packing import (
     CleanPack,
     InputDamaged,
@@ -71,6 +72,15 @@ def test_what_can_be_cleaned_goes_and_the_rest_is_held_with_its_bytes(files: lis
     assert b"".join(pack.held_file(held)) == files[2]
 
 
+def test_what_differs_in_its_head_or_in_its_data_set_is_held_in_places_of_their_own(files: list[bytes]) -> None:
+    """The same file lies where it lay, another one never on top of it."""
+    (held,) = packed(files).held
+    others = (held, held._replace(meta_sha256="0" * 64), held._replace(dataset_sha256="0" * 64))
+    assert len({quarantine_key(project(), one) for one in others}) == 3
+    (again,) = packed(files[2:3]).held
+    assert quarantine_key(project(), again) == quarantine_key(project(), held)
+
+
 def test_the_archive_is_a_zip_of_what_the_manifest_says(files: list[bytes]) -> None:
     """Any unzip opens it."""
     pack = packed(files)
@@ -92,8 +102,8 @@ def test_the_pack_shares_nothing_with_its_source(files: list[bytes]) -> None:
     shown = (pack.pack_id.encode() + content(pack.manifest) + content(pack.headers)).decode()
     for file in files:
         told = describe(file)
-        for trace in (told.sop_instance_uid, told.study_uid, told.series_uid, told.dataset_sha256, told.file_sha256,
-                      told.header_sha256, told.pixel_sha256, "source"):  # fmt: skip
+        for trace in (told.sop_instance_uid, told.study_uid, told.series_uid, told.meta_sha256, told.dataset_sha256,
+                      told.header_sha256, told.pixel_blake3, "source"):  # fmt: skip
             assert trace and trace not in shown
     uids = [entry.sop_instance_uid for entry in pack.entries]
     assert uids == sorted(uids)
@@ -115,10 +125,12 @@ def test_the_same_plan_gives_the_same_pack(files: list[bytes]) -> None:
     assert content(packed(files).manifest) == content(packed(files[::-1]).manifest)
 
 
-def test_the_next_source_is_read_when_one_is_damaged_or_gone(files: list[bytes]) -> None:
-    """A flip on site is never passed on as good."""
-    flipped = files[0][:-1] + bytes([files[0][-1] ^ 1])
-    one = original(files[0], flipped, Unprocessable("blob-missing"), RetryLater("store-unavailable"))
+@pytest.mark.parametrize("position", [0, 140, -1])
+def test_the_next_source_is_read_when_one_is_damaged_or_gone(files: list[bytes], position: int) -> None:
+    """A flip on site is never passed on as good, be it before the data set or within it."""
+    flipped = bytearray(files[0])
+    flipped[position] ^= 1
+    one = original(files[0], bytes(flipped), Unprocessable("blob-missing"), RetryLater("store-unavailable"))
     pack = clean_pack(pack_id_of("source", project()), [one], project(), workspace())
     assert pack.manifest_sha256 == packed(files[:1]).manifest_sha256
 

@@ -7,8 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
+from kubernetes_validate import utils as schemas
 
 from tests.unit.deployment.house import ROOT
 
@@ -34,7 +36,16 @@ def build(folder: Path) -> tuple[Object, ...]:
     """The objects of the kustomization in ``folder``, as kubectl makes them."""
     made = subprocess.run([kubectl(), "kustomize", str(folder)], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
-    return tuple(yaml.safe_load_all(made.stdout))
+    return tuple(yaml.load_all(made.stdout, Loader=yaml.CSafeLoader))
+
+
+# Each object would have megabytes of schemas read again.
+schemas.schema_contents = lru_cache(schemas.schema_contents)
+
+
+def validate(found: Object) -> None:
+    """kubernetes_validate.ValidationError unless an object is valid to the letter."""
+    kubernetes_validate.validate(found, VERSION, strict=True)
 
 
 @lru_cache

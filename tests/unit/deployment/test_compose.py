@@ -18,6 +18,7 @@ from cli.setup import vault
 from cli.site import Site
 from services.tier_routing.adapters.targets import load_policy
 from shared.storage.targets import load_targets
+from tests.support.certificates import Authority
 from tests.unit.deployment.house import ROOT, SERVICES, container, settings_of, variables_of
 
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -28,8 +29,8 @@ WITHOUT_NETWORK = {"setup", "cloud-a-rules", "cloud-b-rules"}
 
 
 def default(text: str) -> str:
-    """``text`` with the defaults of its variables."""
-    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+    """``text`` with the defaults of its variables; what stands instead of one that is set goes."""
+    return re.sub(r"\$\{\w+:\+[^}]*\}", "", re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text))
 
 
 def mounts(name: str) -> dict[str, tuple[str, bool]]:
@@ -95,6 +96,22 @@ def test_settings_are_complete_and_valid(service: str, monkeypatch: pytest.Monke
         "dicom_ingest": {"CAUSEWAY_PEERS_FILE"},  # a site that has a registry mounts it; none ships with one
     }
     assert paths - given.keys() <= unused.get(service, set())
+
+
+def test_dicom_over_tls_is_off_until_one_variable_turns_it_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its files are those that `cli.setup` puts into the container's own folder."""
+    given = CONTAINERS["dicom-ingest"]["environment"]
+    tls = {name: value for name, value in given.items() if name.startswith("CAUSEWAY_DICOM_TLS_")}
+    assert {default(value) for value in tls.values()} == {""}
+    for name, value in tls.items():
+        monkeypatch.setenv(name, re.sub(r"\$\{CAUSEWAY_DICOM_TLS_PORT:\+([^}]*)\}", r"\1", value))
+    monkeypatch.setenv("CAUSEWAY_DICOM_TLS_PORT", "2762")
+    settings = settings_of("dicom_ingest")()
+    laid_out, ours = vault.Vault(tmp_path), Authority(tmp_path).issue("localhost")
+    laid_out.accept_dicom_certificate(ours.certificate.read_text() + ours.key.read_text())
+    laid_out.accept_dicom_clients((tmp_path / "authority.pem").read_text())
+    for path in (settings.dicom_tls_cert, settings.dicom_tls_key, settings.dicom_tls_client_ca):
+        assert (path.parent, (tmp_path / "dicom-ingest" / path.name).is_file()) == (Path("/run/causeway"), True)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -172,6 +189,7 @@ def test_ports_are_published_on_loopback_alone() -> None:
         "127.0.0.1:11112:11112",
         "127.0.0.1:16686:16686",
         "127.0.0.1:2575:2575",
+        "127.0.0.1:2762:2762",
         "127.0.0.1:8080:8443",
     ]
 

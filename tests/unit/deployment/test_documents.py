@@ -1,4 +1,4 @@
-"""README and docs/operations: every command, variable, link and file that they name is there."""
+"""README, docs/operations and docs/conformance: every command, variable, link and file that they name is there."""
 
 import re
 from pathlib import Path
@@ -8,11 +8,13 @@ import pytest
 import yaml
 from typer.main import get_command
 
+from cli.embedded.plan import overlaid_plan
 from cli.main import app as causeway
 from cli.setup.__main__ import app as setup
+from contracts.streams import documents
 from tests.unit.deployment.house import ROOT, SERVICES, variables_of
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs" / "operations").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("[co]*/*.md"))]  # conformance, operations
 NAMED = [path.name for path in DOCUMENTS]
 #: How a command of ours begins in a line of code, and what it is.
 BEGINNINGS = {
@@ -61,7 +63,8 @@ def test_commands_are_found_in_what_is_shown() -> None:
 def test_every_variable_is_read_by_somebody(path: Path) -> None:
     compose = (ROOT / "docker-compose.yml").read_text()
     known = set(re.findall(r"\$\{(CAUSEWAY_\w+)", compose)).union(*map(variables_of, SERVICES))
-    assert set(re.findall(r"CAUSEWAY_[A-Z_]+", path.read_text())) - known <= {"CAUSEWAY_DATA"}
+    named = {name.rstrip("_") for name in re.findall(r"CAUSEWAY_[A-Z_]+", path.read_text())} - {"CAUSEWAY"}
+    assert named - known <= {"CAUSEWAY_DATA", "CAUSEWAY_STREAM_REPLICAS"}, "which the command reads"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=NAMED)
@@ -77,6 +80,21 @@ def test_every_target_of_make_that_the_readme_names_is_there() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"^make ([a-z]+)|`make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert {first or second for first, second in named} <= targets
+
+
+def test_streams_are_as_large_as_operators_are_told() -> None:
+    text = (ROOT / "docs" / "operations" / "streams.md").read_text()
+    told = re.findall(r"^\| `([A-Z]+)` \|[^|]*\| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    rows = [row for document in documents() for row in document["streams"]]
+    assert sorted(told) == sorted((row["name"], str(row["max_age"] or "for ever"), row["max_bytes"]) for row in rows)
+
+
+def test_a_sample_of_streams_yaml_can_be_used(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "operations" / "streams.md").read_text()
+    (sample,) = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (tmp_path / "streams.yaml").write_text(sample)
+    imaging = next(one for one in overlaid_plan(tmp_path / "streams.yaml").streams if one.name == "IMAGING")
+    assert imaging.max_age == 90 * 86400
 
 
 def test_volumes_that_are_backed_up_are_those_that_must_be() -> None:

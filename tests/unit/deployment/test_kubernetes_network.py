@@ -5,13 +5,29 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import kubernetes_validate
 import pytest
 import yaml
 
 from cli.setup import vault
-from tests.unit.deployment.cluster import K8S, PLACES, VERSION, WORKLOADS, build, labels, of, pod
-from tests.unit.deployment.house import SERVICES, container
+from tests.unit.deployment.cluster import K8S, PLACES, WORKLOADS, Object, build, labels, of, pod, validate
+from tests.unit.deployment.house import ROOT, SERVICES, container
+
+
+def with_component(place: str, component: str, folder: Path) -> tuple[Object, ...]:
+    """The objects of a place with a component, each valid to the letter."""
+    added = f"components/{component}"
+    here = {name: os.path.relpath(K8S / name, folder.resolve()) for name in (place, added)}
+    overlay = {
+        "kind": "Kustomization",
+        "namespace": "causeway",
+        "resources": [here[place]],
+        "components": [here[added]],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    made = build(folder.resolve())
+    for found in made:
+        validate(found)
+    return made
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -72,15 +88,28 @@ def test_the_router_asks_every_replica_of_ingest_for_its_spool(place: str) -> No
 
 
 @pytest.mark.parametrize("place", PLACES)
+def test_dicom_over_tls_is_closed_unless_a_component_opens_it(place: str, tmp_path: Path) -> None:
+    """Port, way, settings and files together, and from no other addresses than the plain port."""
+    for kind, name in (("NetworkPolicy", "dicom-ingest"), ("Service", "dicom"), ("StatefulSet", "dicom-ingest")):
+        assert "2762" not in str(of(place, kind)[name])
+    made = {(one["kind"], one["metadata"]["name"]): one for one in with_component(place, "dicom-tls", tmp_path)}
+    (plain, secured) = made["Service", "dicom"]["spec"]["ports"]
+    main = pod(made["StatefulSet", "dicom-ingest"])["containers"][0]
+    listening = {row["name"]: row["containerPort"] for row in main["ports"]}
+    assert (secured["port"], listening[secured["targetPort"]]) == (2762, 2762)
+    modalities = made["NetworkPolicy", "dicom-ingest"]["spec"]["ingress"][0]
+    assert modalities["ports"] == [{"port": plain["port"]}, {"port": 2762}]
+    assert modalities["from"] == of(place, "NetworkPolicy")["dicom-ingest"]["spec"]["ingress"][0]["from"]
+    given = {row["name"]: row["value"] for row in main["env"]}
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["dicom-ingest"]["environment"]
+    files = {name: value.partition(":+")[2].rstrip("}") for name, value in compose.items() if "_DICOM_TLS_" in name}
+    assert given.items() >= (files | {"CAUSEWAY_DICOM_TLS_PORT": "2762"}).items()
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_with_telemetry_spans_have_an_address_and_a_way_to_it(place: str, tmp_path: Path) -> None:
     """An address alone leads nowhere where everything is denied that no policy names."""
-    here = {name: os.path.relpath(K8S / name, tmp_path.resolve()) for name in (place, "components/telemetry")}
-    overlay = {"kind": "Kustomization", "namespace": "causeway", "resources": [here[place]]}
-    overlay["components"] = [here["components/telemetry"]]
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    made = build(tmp_path.resolve())
-    for found in made:
-        kubernetes_validate.validate(found, VERSION, strict=True)
+    made = with_component(place, "telemetry", tmp_path)
     (settings,) = (one["data"] for one in made if one["metadata"]["name"].startswith("causeway-settings"))
     address = urlsplit(settings["CAUSEWAY_OTLP_ENDPOINT"])
     (policy,) = (

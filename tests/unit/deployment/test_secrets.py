@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from cli.setup import vault
 from cli.setup.__main__ import app
@@ -21,6 +21,7 @@ from contracts.events import BY_SUBJECT
 from contracts.formats.keys import FileKeyEncryptionKeys
 from shared.http.access import Tokens
 from shared.identity import SiteKey
+from tests.support.certificates import Authority as DicomAuthority
 from tests.unit.deployment import house
 
 AROUND = Surroundings(key_domains=("clinical",), projects=("research",))
@@ -152,6 +153,40 @@ def test_credentials_of_a_real_cloud_survive_the_next_run(laid_out: Path) -> Non
 def test_what_is_no_credentials_is_refused(laid_out: Path) -> None:
     result = CliRunner().invoke(app, ["credentials", "cloud-b", "--into", str(laid_out)], input='{"key": 1}')
     assert result.exit_code == 2
+
+
+def pems(folder: Path, name: str = "authority") -> tuple[str, str, str]:
+    """An authority, and a certificate of it with its key."""
+    authority = DicomAuthority(folder, name)
+    issued = authority.issue("causeway.hospital.example")
+    return authority.path.read_text(), issued.certificate.read_text(), issued.key.read_text()
+
+
+def give(command: str, into: Path, text: str) -> Result:
+    return CliRunner().invoke(app, [command, "--into", str(into)], input=text)
+
+
+def test_certificates_of_dicom_go_to_whom_modalities_call_and_stay(laid_out: Path, tmp_path: Path) -> None:
+    authority, certificate, key = pems(tmp_path)
+    assert give("dicom-certificate", laid_out, certificate + authority + key).exit_code == 0
+    assert give("dicom-clients", laid_out, authority).exit_code == 0
+    assert CliRunner().invoke(app, ["secrets", "--into", str(laid_out)]).exit_code == 0
+    place = laid_out / "dicom-ingest"
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=place / "dicom-clients.pem")
+    context.load_cert_chain(place / "dicom.pem", place / "dicom.pem")
+    assert {path.parent.name for path in laid_out.rglob("dicom*.pem")} == {"dicom-ingest"}
+    assert (place / "dicom.pem").stat().st_mode & 0o077 == 0
+
+
+def test_what_could_not_serve_as_a_certificate_of_dicom_is_refused(laid_out: Path, tmp_path: Path) -> None:
+    authority, certificate, key = pems(tmp_path)
+    other = pems(tmp_path, "other")[2]
+    encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n"
+    for text in ("", certificate, key, certificate + other, authority + certificate + key, certificate + encrypted):
+        assert give("dicom-certificate", laid_out, text).exit_code == 2
+    for text in ("", key, authority + key, "no PEM"):
+        assert give("dicom-clients", laid_out, text).exit_code == 2
+    assert not list(laid_out.rglob("dicom*.pem"))
 
 
 def test_originals_never_become_objects_of_a_cluster(laid_out: Path) -> None:

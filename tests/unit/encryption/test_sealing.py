@@ -96,6 +96,7 @@ def _damaged(where: str) -> Batch:
     data = b"".join(batch.archive())
     last = batch.manifest.instances[-1]
     broken = {
+        "head": data[:50] + b"?" + data[51:],
         "first": data[:400] + b"?" + data[401:],
         "last": data[: last.offset + 9] + b"?" + data[last.offset + 10 :],
         "short": data[: last.offset + 9],
@@ -105,19 +106,20 @@ def _damaged(where: str) -> Batch:
     return replace(batch, archive=lambda: [broken[where]])
 
 
-@pytest.mark.parametrize("where", ["first", "last", "short", "headers"])
+@pytest.mark.parametrize("where", ["head", "first", "last", "short", "headers"])
 def test_damaged_input_ends_the_plaintext_with_an_error(where: str) -> None:
     with pytest.raises(InputDamaged):
         list(plaintext(assemble("pack", [_damaged(where)])))
 
 
 @pytest.mark.parametrize("chunk", [7, 10**9])
-def test_a_manifest_that_tells_another_data_set_than_its_file_has_is_refused(chunk: int) -> None:
+@pytest.mark.parametrize("digest", ["meta_sha256", "dataset_sha256"])
+def test_a_manifest_that_tells_another_file_than_there_is_is_refused(digest: str, chunk: int) -> None:
     """It would be sealed, copied, and never proven."""
     batch = make_batch(1, chunk=chunk)
     [instance] = batch.manifest.instances
     assert list(plaintext(assemble("pack", [batch])))
-    claimed = instance.model_copy(update={"dataset_sha256": "0" * 64})
+    claimed = instance.model_copy(update={digest: "0" * 64})
     manifest = batch.manifest.model_copy(update={"instances": (claimed,)})
     with pytest.raises(InputDamaged):
         list(plaintext(assemble("pack", [replace(batch, manifest=manifest)])))

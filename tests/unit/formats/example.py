@@ -10,6 +10,8 @@ import tempfile
 import zlib
 from pathlib import Path
 
+from blake3 import blake3
+
 from contracts.events.common import Sections
 from contracts.formats.archive import iterate, layout
 from contracts.formats.headers import header_line
@@ -71,11 +73,11 @@ def manifest() -> Manifest:
         series_uid=SERIES,
         transfer_syntax=SYNTAX,
         dataset_offset=len(FILE) - len(DATASET),
+        meta_sha256=_sha256(FILE[: -len(DATASET)]),
         dataset_sha256=_sha256(DATASET),
-        file_sha256=_sha256(FILE),
         header_sha256=_sha256(HEADER),
         header_length=len(HEADER),
-        pixel_sha256=_sha256(PIXELS),
+        pixel_blake3=blake3(PIXELS).hexdigest(),
         pixel_offset=pixel_offset,
         pixel_length=len(PIXELS),
         pixels=NativeFrames(offset=pixel_offset, size=len(PIXELS), count=1),

@@ -4,6 +4,8 @@ import hashlib
 import zlib
 from collections.abc import Callable, Iterator
 
+from blake3 import blake3
+
 from contracts.formats.manifest import Instance, Manifest, place
 
 
@@ -20,11 +22,11 @@ def describe(content: bytes, number: int = 1, **more: object) -> Instance:
         "series_uid": "1.2.3.4",
         "transfer_syntax": "1.2.840.10008.1.2.1",
         "dataset_offset": 4,
+        "meta_sha256": hashlib.sha256(content[:4]).hexdigest(),
         "dataset_sha256": hashlib.sha256(dataset).hexdigest(),
-        "file_sha256": hashlib.sha256(content).hexdigest(),
         "header_sha256": hashlib.sha256(dataset[:pixel_offset]).hexdigest(),
         "header_length": pixel_offset,
-        "pixel_sha256": hashlib.sha256(dataset[pixel_offset:]).hexdigest(),
+        "pixel_blake3": blake3(dataset[pixel_offset:]).hexdigest(),
         "pixel_offset": pixel_offset,
         "pixel_length": len(dataset) - pixel_offset,
     }

@@ -13,6 +13,7 @@ from typing import Any
 
 import pydicom
 import pytest
+from blake3 import blake3
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding
 
 from tests.unit.formats import example
@@ -66,11 +67,11 @@ def check_instance(instance: dict[str, Any], archive: bytes) -> bytes:
     file = archive[instance["offset"] : instance["offset"] + instance["length"]]
     dataset = file[instance["dataset_offset"] :]
     pixels = dataset[instance["pixel_offset"] : instance["pixel_offset"] + instance["pixel_length"]]
-    assert sha256(file) == instance["file_sha256"]
+    assert sha256(file[: instance["dataset_offset"]]) == instance["meta_sha256"]
     assert zlib.crc32(file) == instance["crc32"]
     assert sha256(dataset) == instance["dataset_sha256"]
     assert sha256(dataset[: instance["header_length"]]) == instance["header_sha256"]
-    assert sha256(pixels) == instance["pixel_sha256"]
+    assert blake3(pixels).hexdigest() == instance["pixel_blake3"]
     return file
 
 

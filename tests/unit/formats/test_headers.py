@@ -24,13 +24,18 @@ def test_headers_read_back_in_order() -> None:
     ("header", "reason"),
     [
         ({"00100010": {"vr": "LT", "Value": ["x" * 300_000]}}, "header-too-large"),
-        ({"00180050": {"vr": "DS", "Value": [float("nan")]}}, "header-unreadable"),
         ({"00180050": {"vr": "DS", "Value": [object()]}}, "header-unreadable"),
     ],
 )
 def test_a_header_that_makes_no_line_is_null_with_the_reason(header: dict[str, Any], reason: str) -> None:
     """Too long, or not expressible in JSON: the instance is stored all the same."""
     assert list(read_headers([header_line("000001.dcm", header)])) == [Header("000001.dcm", None, reason)]
+
+
+def test_a_number_that_json_does_not_know_is_told_as_text() -> None:
+    """PS3.18 section F.2.3."""
+    line = header_line("000001.dcm", {"00189309": {"vr": "FD", "Value": [float("nan")]}})
+    assert json.loads(line)["header"]["00189309"]["Value"] == ["NaN"]
 
 
 def test_a_header_with_broken_text_is_still_a_line() -> None:

@@ -77,7 +77,7 @@ def test_another_manifest_than_the_seal_tells_is_found(change: dict[str, str]) -
     assert damage(pack) == "manifest"
 
 
-@pytest.mark.parametrize("digest", ["dataset_sha256", "header_sha256", "pixel_sha256"])
+@pytest.mark.parametrize("digest", ["dataset_sha256", "header_sha256", "pixel_blake3"])
 def test_an_instance_that_is_not_as_received_is_found(digest: str) -> None:
     """Each of the three digests counts by itself."""
     assert damage(SealedPack(claims={digest: "0" * 64})) == "instances"

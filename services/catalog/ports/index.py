@@ -1,21 +1,11 @@
-"""What the catalogue needs from outside, in its own words. What is written may be written again, in any order."""
+"""The index: what is written may be written again, in any order."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from contracts import events
-from contracts.formats.headers import Header
-from contracts.formats.manifest import Instance, Manifest
-from services.catalog.domain import arrival, search, telling
-
-
-class Documents(Protocol):
-    """The documents of batches and packs (ManifestBroken for a bad manifest), and a place for study summaries."""
-
-    async def manifest(self, blob: events.Blob) -> Manifest: ...
-    def headers(self, batch: events.Batch) -> AsyncIterator[Header]: ...
-    async def links(self, blob: events.Blob) -> list[dict[str, str]]: ...
-    async def keep_summary(self, key: str, document: bytes) -> events.Blob: ...
+from contracts.formats.manifest import Instance
+from services.catalog.domain import arrival, search, steps, telling
 
 
 class Backlog(Protocol):
@@ -34,12 +24,13 @@ class Studies(Protocol):
 
 
 class Arrivals(Protocol):
-    """Takes batches and orders into the index."""
+    """Takes batches, orders and reports on procedure steps into the index."""
 
     async def register(self, batch: arrival.Batch) -> None: ...
     async def archive_batch(self, event: events.BatchArchived, when: float) -> None: ...
     async def add_order(self, order: events.OrderPlaced | events.OrderChanged) -> None: ...
     async def cancel_order(self, order: events.OrderCancelled) -> None: ...
+    async def add_report(self, reported: steps.Reported) -> None: ...
 
 
 class Copies(Protocol):
