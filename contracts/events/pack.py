@@ -1,14 +1,26 @@
 """Facts about packs: planned, de-identified, sealed."""
 
-from typing import ClassVar
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import Annotated, ClassVar
+
+from pydantic import model_validator
 
 from contracts.events.base import Event, Fact
 from contracts.events.common import Batch, Blob, PlannedCopy, Sealed
-from contracts.phi import Count, Digest, Opaque, Technical, Uid
+from contracts.phi import Count, Digest, Opaque, Technical, Uid, phi
+
+#: Numbers of a batch's entries, ascending: ``1-30,45``.
+_RANGE = "[1-9][0-9]{0,5}(-[1-9][0-9]{0,5})?"
+Entries = Annotated[str, phi("none", pattern=f"^({_RANGE}(,{_RANGE})*)?$")]
 
 
 class PackPlanned(Event):
-    """The copies that a pack of landing batches gets. ``run`` counts the times the plan was started."""
+    """The copies that a pack of landing batches gets. ``run`` counts the times the plan was started.
+
+    ``left_out`` says of each of ``batches``, in their order, which entries the pack leaves out because they lie in it,
+    or in another pack, already (docs/formats.md section 4); who spoke before it was there left it empty.
+    """
 
     subject: ClassVar[str] = "imaging.pack.planned.v1"
 
@@ -21,6 +33,18 @@ class PackPlanned(Event):
     copies: tuple[PlannedCopy, ...]
     commit_after: tuple[Technical, ...]
     run: Count = 0
+    left_out: tuple[Entries, ...] = ()
+
+    @model_validator(mode="after")
+    def _tells_of_every_batch(self) -> "PackPlanned":
+        if self.left_out and len(self.left_out) != len(self.batches):
+            raise ValueError("what is left out is told of every batch, or of none")
+        return self
+
+    @property
+    def contents(self) -> Iterator[tuple[Batch, str]]:
+        """The batches, each with what the pack leaves out of it."""
+        return zip_longest(self.batches, self.left_out, fillvalue="")  # type: ignore[arg-type]
 
 
 class PackDeidentified(Event):

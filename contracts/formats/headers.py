@@ -5,7 +5,7 @@ A header that cannot be rendered, or is too long, is null with a reason: it neve
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,14 @@ def parse_line(line: bytes) -> Header:
 def read_headers(chunks: Iterable[bytes]) -> Iterator[Header]:
     """The headers in order, from chunks of bytes or a binary file, one in memory at a time."""
     return (parse_line(line) for line in split_lines(chunks))
+
+
+def kept_lines(chunks: Iterable[bytes], left_out: Collection[int]) -> Iterator[bytes]:
+    """The headers of a batch without the lines of the entries, counted from 1, that are left out."""
+    if not left_out:
+        return iter(chunks)
+    lines = enumerate(split_lines(chunks), start=1)
+    return (line + b"\n" for number, line in lines if number not in left_out)
 
 
 def renumber(sources: Iterable[Iterable[bytes]]) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ so a golden message is never changed; ``SHA256SUMS`` beside them tells of each w
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,9 @@ def _by_type(schema: dict[str, Any], root: dict[str, Any]) -> Any:
 def _text(schema: dict[str, Any]) -> str:
     if schema.get("format") == "date-time":
         return "2026-11-22T08:00:00.123456Z"
-    return _TEXT["opaque"] * 2 if "pattern" in schema else _TEXT[schema["x-phi"]]
+    if "pattern" not in schema:
+        return _TEXT[schema["x-phi"]]
+    return next(text for text in (_TEXT["opaque"] * 2, "1-30,45") if re.search(schema["pattern"], text))
 
 
 def message(schema: dict[str, Any], subject: str) -> dict[str, Any]:

@@ -91,7 +91,11 @@ def copies(*targets: str, form: str = "identified", domain: str = "hospital") ->
 
 
 def planned(
-    batches: Iterable[Batch], wanted: Iterable[PlannedCopy], pack_id: str = "pack", run: int = 0
+    batches: Iterable[Batch],
+    wanted: Iterable[PlannedCopy],
+    pack_id: str = "pack",
+    run: int = 0,
+    left_out: tuple[str, ...] = (),
 ) -> PackPlanned:
     """The plan of a pack."""
     return PackPlanned(
@@ -104,6 +108,7 @@ def planned(
         copies=tuple(wanted),
         commit_after=("onsite",),
         run=run,
+        left_out=left_out,
     )
 
 

@@ -20,6 +20,7 @@ from contracts.events import (
     PackSealed,
     StepReported,
 )
+from contracts.formats.left_out import read_numbers, without
 from contracts.formats.manifest import Manifest, merge
 from services.catalog.domain import arrival
 from services.catalog.domain.identity import identity
@@ -72,9 +73,12 @@ class EventHandlers:
         return tuple(arrival.Arrived(one, header) for one, header in zip(manifest.instances, headers, strict=True))
 
     async def pack_planned(self, received: Received[PackPlanned]) -> None:
-        """Note where each instance lies in the pack: the merged manifest is a pure function of the batches'."""
+        """Note where each instance lies in the pack: the merged manifest is a pure function of the plan's batches."""
         event = received.data
-        manifests = [await self._documents.manifest(batch.manifest) for batch in event.batches]
+        manifests = [
+            without(await self._documents.manifest(batch.manifest), read_numbers(left_out))
+            for batch, left_out in event.contents
+        ]
         merged = merge(manifests, event.pack_id)
         entries = [
             (identity(one.sop_instance_uid, one.dataset_sha256, one.transfer_syntax), one) for one in merged.instances

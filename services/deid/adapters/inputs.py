@@ -10,6 +10,7 @@ from typing import Protocol
 from contracts.events import Batch, CopyKey, PackPlanned
 from contracts.formats.errors import FormatError
 from contracts.formats.keys import KeyEncryptionKeys, StudyKeyRecord
+from contracts.formats.left_out import read_numbers
 from contracts.formats.manifest import Instance, open_manifest, place
 from contracts.formats.unseal import PackReader
 from services.deid.domain.packing import InputDamaged, Opener, Original
@@ -86,10 +87,17 @@ class StoredInputs:
         loop: asyncio.AbstractEventLoop,
     ) -> Iterator[Original]:
         """The instances of all batches; in copies of the pack each lies where the merged archive has it."""
-        landed = ((batch, one) for batch in event.batches for one in open_manifest(self._manifest(batch, loop))[1])
-        here, there = tee(landed)
+        here, there = tee(self._contents(event, loop))
         for (batch, one), packed in zip(here, place(one for _, one in there), strict=True):
             yield Original(one, (self._from_landing(batch, one, loop), *_from_copies(readers, away, packed, loop)))
+
+    def _contents(self, event: PackPlanned, loop: asyncio.AbstractEventLoop) -> Iterator[tuple[Batch, Instance]]:
+        """What the pack takes of each batch."""
+        for batch, left_out in event.contents:
+            numbers = read_numbers(left_out)
+            for number, one in enumerate(open_manifest(self._manifest(batch, loop))[1], start=1):
+                if number not in numbers:
+                    yield batch, one
 
     async def _readers(self, pack_id: str) -> tuple[list[PackReader], RetryLater | None]:
         """Readers of the copies that answer now, and the trouble of one that does not, if any."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from contracts.events import Blob
 from services.encryption.domain.orders import SealOrder, Source
-from services.encryption.domain.plaintext import Batch, Pack, assemble, checked_manifest
+from services.encryption.domain.plaintext import Batch, Pack, assemble, checked_manifest, kept_of, size_of_kept
 from shared.messaging.threads import in_thread
 from shared.storage import BlobStore
 from shared.storage.ahead import read_ahead
@@ -30,12 +30,15 @@ class StoredInputs:
         for each in (source.headers, source.archive):
             for number in range(1, part_count(each.size) + 1):
                 await self._stores[each.store].head(part_key(each.key, number))
+        kept, left_out = kept_of(manifest, source.left_out)
+        open_headers, size = self._opener(source.headers), source.headers.size
         return Batch(
-            manifest=manifest,
-            headers=self._opener(source.headers),
-            headers_size=source.headers.size,
+            manifest=kept,
+            headers=open_headers,
+            headers_size=await in_thread(size_of_kept, open_headers(), left_out) if left_out else size,
             headers_sha256=source.headers.sha256,
             archive=self._opener(source.archive),
+            left_out=left_out,
         )
 
     def _opener(self, blob: Blob) -> Callable[[], Iterator[bytes]]:

@@ -23,12 +23,13 @@ _FIRST_RECEIPT = 1
 
 @dataclass(frozen=True)
 class Source:
-    """Plain bytes of one landing batch, or of one de-identified pack."""
+    """Plain bytes of one landing batch, or of one de-identified pack; ``left_out`` are the entries that stay out."""
 
     manifest: Blob
     headers: Blob
     archive: Blob
     instances: int
+    left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,10 @@ def _by_domain(copies: Iterable[PlannedCopy], form: str) -> Iterable[tuple[Plann
 
 def planned_orders(site_key: SiteKey, cause: str, event: PackPlanned) -> tuple[SealOrder, ...]:
     """One order for each key domain of the plan's identified copies; none when it has only others."""
-    sources = tuple(Source(batch.manifest, batch.headers, batch.archive, batch.instances) for batch in event.batches)
+    sources = tuple(
+        Source(batch.manifest, batch.headers, batch.archive, batch.instances, left_out)
+        for batch, left_out in event.contents
+    )
     copies = _by_domain(event.copies, "identified")
     return tuple(_order(site_key, cause, event, sources, group, "") for group in copies)
 

@@ -9,6 +9,7 @@ from contracts.formats import archive, headers
 from contracts.formats.chunks import Chunks
 from contracts.formats.digests import FileDigests
 from contracts.formats.errors import FormatError
+from contracts.formats.left_out import read_numbers, without
 from contracts.formats.manifest import Instance, Manifest, merge, read_manifest, write_manifest
 from shared.errors import RetryLater, Unprocessable
 
@@ -28,13 +29,18 @@ class InputReleased(RetryLater):
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch, its manifest checked; ``headers`` and ``archive`` open its sections when they are wanted."""
+    """One batch, its manifest checked; ``headers`` and ``archive`` open its sections when they are wanted.
+
+    ``manifest`` tells of the entries that go into the pack, and ``headers_size`` is that of their headers; the sections
+    are whole, with the entries that are ``left_out``.
+    """
 
     manifest: Manifest
     headers: Callable[[], Iterable[bytes]]
     headers_size: int
     headers_sha256: str | None
     archive: Callable[[], Iterable[bytes]]
+    left_out: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,23 @@ def checked_manifest(data: bytes, sha256: str | None, instances: int) -> Manifes
     return manifest
 
 
+def kept_of(manifest: Manifest, left_out: str) -> tuple[Manifest, frozenset[int]]:
+    """The manifest of what goes into the pack, and the numbers of the entries that do not; InputDamaged for others."""
+    try:
+        numbers = read_numbers(left_out)
+        return without(manifest, numbers), numbers
+    except FormatError as error:
+        raise InputDamaged("input-left-out") from error
+
+
+def size_of_kept(chunks: Iterable[bytes], numbers: frozenset[int]) -> int:
+    """How many bytes of headers go into the pack; InputDamaged when they are none."""
+    try:
+        return sum(map(len, headers.kept_lines(chunks, numbers)))
+    except FormatError as error:
+        raise InputDamaged("input-headers") from error
+
+
 def assemble(pack_id: str, batches: Sequence[Batch]) -> Pack:
     """The pack of ``batches`` in their order; InputDamaged when they do not belong together."""
     try:
@@ -84,7 +107,7 @@ def plaintext(pack: Pack) -> Iterator[Buffer]:
     files = _files(pack.batches)
     try:
         yield pack.manifest_bytes
-        yield from headers.renumber(_headers(batch) for batch in pack.batches)
+        yield from headers.renumber(headers.kept_lines(_headers(batch), batch.left_out) for batch in pack.batches)
         yield from archive.iterate(pack.manifest.instances, lambda _: next(files))
     except FormatError as error:
         raise InputDamaged("input-archive" if error.reason.startswith("stream") else error.reason) from error

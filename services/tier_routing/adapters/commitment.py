@@ -112,15 +112,22 @@ class _Finding:
         self._connection = connection
         self._claims = [row for part in _parts(names) for row in self._claims_of(part)]
         self._bringers: dict[bytes, set[int]] = defaultdict(set)
+        self._holders: dict[bytes, set[int]] = defaultdict(set)
         for row in self._claims:
             self._bringers[row.identity].add(row.batch)
+            self._holders[row.identity].add(row.batch)
         for part in _parts([row.identity for row in self._claims]):
-            for identity, batch in self._brought(part):
+            for identity, batch, stored in self._brought(part):
                 self._bringers[identity].add(batch)
+                self._holders[identity].update([batch] if stored else [])
         self.batches = sorted({batch for each in self._bringers.values() for batch in each})
         self._rows = {row.number: row for part in _parts(self.batches) for row in self._batches_of(part)}
         self._sources = {number: json.loads(row.arrival)["source_ae"] for number, row in self._rows.items()}
-        self._verdicts = {number: self._verdict(number) for number in {row.pack for row in self._rows.values()}}
+        self._packs: dict[int, list[int]] = defaultdict(list)
+        for part in _parts(self.batches):
+            for batch, pack in self._packed(part):
+                self._packs[batch].append(pack)
+        self._verdicts = {number: self._verdict(number) for each in self._packs.values() for number in each}
 
     def versions(self) -> dict[bytes, list[Held]]:
         """The versions of each instance by its name."""
@@ -130,36 +137,41 @@ class _Finding:
         return found
 
     def _held(self, claim: Row[Any]) -> Held:
-        bringers = self._bringers[claim.identity]
+        bringers, holders = self._bringers[claim.identity], self._holders[claim.identity]
         return Held(
             batch=claim.batch,
             sop_class=claim.sop_class,
             sources=frozenset(self._sources[number] for number in bringers if self._sources[number]),
-            secured=any(self._is_secured(self._rows[number]) for number in bringers),
-            full=any(self._is_full(self._rows[number]) for number in bringers),
+            secured=any(self._is_secured(self._rows[number]) for number in holders),
+            full=any(self._is_full(self._rows[number]) for number in holders),
         )
 
     def _is_secured(self, batch: Row[Any]) -> bool:
-        verdict = self._verdicts[batch.pack]
-        return bool(verdict and verdict.secured and committed(tuple(json.loads(batch.commit_after)), verdict.reached))
+        verdicts = [self._verdicts[number] for number in self._packs[batch.number]]
+        commit_after = tuple(json.loads(batch.commit_after))
+        return bool(verdicts) and all(
+            verdict and verdict.secured and committed(commit_after, verdict.reached) for verdict in verdicts
+        )
 
     def _is_full(self, batch: Row[Any]) -> bool:
-        verdict = self._verdicts[batch.pack]
-        return bool(verdict and _FULL in verdict.failures.values())
+        verdicts = [self._verdicts[number] for number in self._packs[batch.number]]
+        return any(verdict and _FULL in verdict.failures.values() for verdict in verdicts)
 
-    def _verdict(self, number: int | None) -> Verdict | None:
-        """What is known of a pack now; None for one that is open, and for what lies in none."""
-        if number is None:
-            return None
+    def _verdict(self, number: int) -> Verdict | None:
+        """What is known of a pack now; None for one that is open."""
         pack = self._connection.execute(select(tables.packs).where(tables.packs.c.number == number)).one()
         return evaluate(views.view_of(self._connection, pack)) if pack.pack_id else None
 
     def _claims_of(self, names: Sequence[bytes]) -> Sequence[Row[Any]]:
         return self._connection.execute(select(tables.claims).where(tables.claims.c.name.in_(names))).all()
 
-    def _brought(self, identities: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
+    def _brought(self, identities: Sequence[bytes]) -> Iterator[tuple[bytes, int, bool]]:
         found = select(own.brought).where(own.brought.c.identity.in_(identities))
-        return ((row.identity, row.batch) for row in self._connection.execute(found))
+        return ((row.identity, row.batch, row.stored) for row in self._connection.execute(found))
+
+    def _packed(self, batches: Sequence[int]) -> Iterator[tuple[int, int]]:
+        found = select(tables.members).where(tables.members.c.batch.in_(batches))
+        return ((row.batch, row.pack) for row in self._connection.execute(found))
 
     def _batches_of(self, numbers: Sequence[int]) -> Sequence[Row[Any]]:
         return self._connection.execute(select(tables.batches).where(tables.batches.c.number.in_(numbers))).all()

@@ -1,6 +1,6 @@
 """The tables of storage commitment. What a request names is kept only until it is decided."""
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, String, Table, Text, true
 
 from services.tier_routing.adapters.tables import Moment, metadata
 
@@ -40,10 +40,12 @@ commitment_batches = Table(
     Column("commitment", _NUMBER, primary_key=True, index=True),
 )
 
-#: The batches that brought an instance again, which another had claimed: whose version of it is whose.
+#: The batches that brought an instance again, which another had claimed: whose version of it is whose. ``stored`` says
+#: whether it was put into a pack again.
 brought = Table(
     "brought",
     metadata,
     Column("identity", LargeBinary(16), primary_key=True),
     Column("batch", _NUMBER, primary_key=True),
+    Column("stored", Boolean, nullable=False, server_default=true()),
 )

@@ -1,20 +1,20 @@
-"""Taking in a batch: who owns its instances, what contradicts what was known, which pack it goes into."""
+"""Taking in a batch: who owns its instances, what contradicts what was known, which pack what is new goes into."""
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, or_, select
 
 from contracts.events import BatchStored
+from contracts.formats.left_out import write_numbers
 from contracts.formats.manifest import Manifest
 from services.tier_routing.adapters import commitment, desk, packs, settling, tables
 from services.tier_routing.adapters.commitment_tables import brought
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.domain import identity
 from services.tier_routing.domain.identity import Arrived, Claim, Known
-from services.tier_routing.domain.policy import Decision, covers
+from services.tier_routing.domain.policy import Decision
 
 
 def take_in(connection: Connection, at: Desk, arrived: Arrived) -> bool:
@@ -31,11 +31,15 @@ def take_in(connection: Connection, at: Desk, arrived: Arrived) -> bool:
     known = _claim(connection, number, claims, _known_series(connection, event.study_ref, manifest), patient)
     _tell_conflicts(connection, at, arrived, known)
     row = connection.execute(_batch(event.batch.batch_id)).one()
-    owners = _owners(connection, known) if identity.is_duplicate(claims, known) else ()
-    if owners and _covered(connection, owners, decision):
-        _mark_duplicate(connection, at, row, owners, arrived.now)
-    else:
-        packs.put(connection, at, row, decision, arrived.now)
+    owners = [each for each in _owners(connection, known) if settling.covers_all(connection, [each.number], decision)]
+    numbers, needed = identity.left_out(manifest, known, {each.batch_id for each in owners})
+    is_new = len(numbers) < len(manifest.instances)
+    if is_new:
+        packs.put(connection, at, row, decision, arrived.now, write_numbers(numbers))
+    _store_again(connection, number, manifest, numbers)
+    _rely_on(connection, number, [each.number for each in owners if each.batch_id in needed])
+    if not is_new:
+        settling.settle_apart(connection, at, row, arrived.now)
     connection.execute(delete(tables.announced).where(tables.announced.c.batch_id == event.batch.batch_id))
     commitment.arrived(connection, (each.name for each in claims), arrived.now)
     return True
@@ -96,7 +100,8 @@ def _claim(
     others = select(table.c.identity, table.c.name, tables.batches.c.batch_id).select_from(held)
     foreign = others.where(table.c.batch != number).order_by(table.c.batch.desc())
     owned = connection.execute(foreign.where(table.c.identity.in_(identities))).all()
-    desk.insert_new(connection, brought, [{"identity": row.identity, "batch": number} for row in owned])
+    again = [{"identity": row.identity, "batch": number, "stored": False} for row in owned]
+    desk.insert_new(connection, brought, again)
     versions = connection.execute(foreign.where(table.c.name.in_(names), table.c.identity.not_in(identities))).all()
     return Known(
         owners={row.identity: row.batch_id for row in owned},
@@ -124,20 +129,26 @@ def _tell_conflicts(connection: Connection, at: Desk, arrived: Arrived, known: K
 
 
 def _owners(connection: Connection, known: Known) -> Sequence[Row[Any]]:
-    """The batches that own a duplicate's instances."""
+    """The batches that own some of a batch's instances."""
     mine = tables.batches.c.batch_id.in_(sorted(set(known.owners.values())))
     return connection.execute(select(tables.batches).where(mine).order_by(tables.batches.c.number)).all()
 
 
-def _covered(connection: Connection, owners: Iterable[Row[Any]], decision: Decision) -> bool:
-    """Whether the plan of every owner has all the copies that this batch would get."""
-    return all(
-        owner.pack is not None and covers(packs.planned_copies(connection, owner.pack), decision.copies)
-        for owner in owners
-    )
+def _store_again(connection: Connection, number: int, manifest: Manifest, left_out: frozenset[int]) -> None:
+    """Note what another batch owns and this one's pack holds as well."""
+    stored = [
+        identity.claim_of(each).identity
+        for entry, each in enumerate(manifest.instances, start=1)
+        if entry not in left_out
+    ]
+    mine = (brought.c.batch == number, brought.c.identity.in_(stored))
+    connection.execute(brought.update().where(*mine).values(stored=True))
 
 
-def _mark_duplicate(connection: Connection, at: Desk, row: Row[Any], owners: Iterable[Row[Any]], now: datetime) -> None:
-    rows = [{"duplicate": row.number, "owner": owner.number} for owner in owners]
+def _rely_on(connection: Connection, number: int, owners: Iterable[int]) -> None:
+    """Note which batches hold what this one brought again, but those in its own pack: they share its fate anyway."""
+    mine = set(packs.of_batches(connection, [number]))
+    rows = [
+        {"duplicate": number, "owner": owner} for owner in owners if set(packs.of_batches(connection, [owner])) != mine
+    ]
     desk.insert_new(connection, tables.owners, rows)
-    settling.settle_duplicate(connection, at, row, now)

@@ -1,31 +1,34 @@
 """Packs of the ledger: open, join, close, plan."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
 from contracts.events import Batch, PackPlanned, PlannedCopy
+from contracts.formats.left_out import read_numbers, write_numbers
 from services.tier_routing.adapters import desk, tables
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.domain import packing
 from services.tier_routing.domain.ledger import FIRST_GENERATION
-from services.tier_routing.domain.packing import OpenPack
+from services.tier_routing.domain.packing import OpenPack, Share
 from services.tier_routing.domain.policy import Decision
 
 
-def put(connection: Connection, at: Desk, batch: Row[Any], decision: Decision, now: datetime) -> None:
-    """Put a batch into the open pack of its study and decision, and close the pack when it is full."""
-    content = Batch.model_validate_json(batch.batch)
+def put(
+    connection: Connection, at: Desk, batch: Row[Any], decision: Decision, now: datetime, left_out: str = ""
+) -> None:
+    """Put a batch, but for what is ``left_out``, into the open pack of its study and decision; close it when full."""
+    content = packing.share_of(Batch.model_validate_json(batch.batch), read_numbers(left_out))
     group = packing.group_of(batch.study_ref, decision, batch.study_uid)
     pack = connection.execute(desk.locked(select(tables.packs).where(tables.packs.c.open_group == group))).first()
     if pack and not packing.has_room(open_pack(pack), content.size, content.instances, at.policy.pack):
         close(connection, at, pack, now)
         pack = None
     number = pack.number if pack else _open(connection, batch, decision, group, now)
-    _join(connection, number, batch, content, now)
+    _join(connection, number, batch, content, left_out, now)
     joined = row(connection, number)
     if packing.is_full(open_pack(joined), at.policy.pack):
         close(connection, at, joined, now)
@@ -61,12 +64,12 @@ def close_if_due(connection: Connection, at: Desk, number: int, now: datetime) -
 def close(connection: Connection, at: Desk, pack: Row[Any], now: datetime) -> None:
     """Name an open pack, record its plan and tell it; from now on it waits for its proofs."""
     content = members(connection, pack.number)
-    batch_ids = [batch.batch_id for batch in content]
+    parts = [(batch.batch_id, batch.left_out) for batch in content]
     decision = decision_of(pack)
-    plan_id = packing.plan_id(at.site_key, batch_ids, decision)
+    plan_id = packing.plan_id(at.site_key, parts, decision)
     values = {
         "open_group": None,
-        "pack_id": packing.pack_id(at.site_key, batch_ids),
+        "pack_id": packing.pack_id(at.site_key, parts),
         "plan_id": plan_id,
         "planned": now,
         "waiting_since": pack.opened,
@@ -97,15 +100,32 @@ def tell_plan(
         copies=copies,
         commit_after=tuple(json.loads(pack.commit_after)),
         run=pack.run,
+        left_out=tuple(batch.left_out for batch in content) if any(batch.left_out for batch in content) else (),
     )
     links = [batch.traceparent for batch in content]
     at.tell(connection, event, pack.plan_id, pack.run, traceparent=traceparent, links=links)
 
 
 def members(connection: Connection, number: int) -> Sequence[Row[Any]]:
-    """The batches of a pack in the order in which they came."""
-    table = tables.batches
-    return connection.execute(select(table).where(table.c.pack == number).order_by(table.c.number)).all()
+    """The batches of a pack in the order in which they came, each with what is ``left_out`` of it."""
+    table, held = tables.batches, tables.members
+    found = select(table, held.c.left_out).join_from(held, table, table.c.number == held.c.batch)
+    return connection.execute(found.where(held.c.pack == number).order_by(table.c.number)).all()
+
+
+def of_batches(connection: Connection, batches: Iterable[int]) -> list[int]:
+    """The numbers of the packs that these batches were put into, in one order for everybody."""
+    held = tables.members
+    found = select(held.c.pack).where(held.c.batch.in_(list(batches))).distinct()
+    return sorted(connection.execute(found).scalars())
+
+
+def packed_of(connection: Connection, batch: Row[Any]) -> str:
+    """Which entries of a batch lie in packs of its own, as what another pack of it leaves out."""
+    entries = range(1, Batch.model_validate_json(batch.batch).instances + 1)
+    held = tables.members
+    parts = connection.execute(select(held.c.left_out).where(held.c.batch == batch.number)).scalars()
+    return write_numbers({number for left_out in parts for number in entries if number not in read_numbers(left_out)})
 
 
 def decision_of(pack: Row[Any]) -> Decision:
@@ -197,14 +217,19 @@ def _open(connection: Connection, batch: Row[Any], decision: Decision, group: st
     return int(connection.execute(tables.packs.insert().values(values).returning(tables.packs.c.number)).scalar_one())
 
 
-def _join(connection: Connection, number: int, batch: Row[Any], content: Batch, now: datetime) -> None:
+def _join(connection: Connection, number: int, batch: Row[Any], content: Share, left_out: str, now: datetime) -> None:
     table = tables.packs
     values = {
-        "batches": table.c.batches + 1,
+        "batches": table.c.batches + content.places,
         "size": table.c.size + content.size,
         "instances": table.c.instances + content.instances,
         "last": now,
     }
     connection.execute(table.update().where(table.c.number == number).values(values))
-    mine = tables.batches.c.number == batch.number
-    connection.execute(tables.batches.update().where(mine).values(pack=number))
+    held = tables.members
+    mine = select(held.c.left_out).where(held.c.batch == batch.number, held.c.pack == number)
+    before = connection.execute(mine).scalar_one_or_none()
+    if before is not None:
+        # The rest of a batch comes to where its first part is: out stays what neither of them brings.
+        left_out = write_numbers(read_numbers(before) & read_numbers(left_out))
+    desk.upsert(connection, held, {"batch": batch.number, "pack": number, "left_out": left_out})

@@ -1,13 +1,13 @@
 """What an operator may ask of the ledger."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, case, func, or_, select
 
 from contracts.events import PlannedCopy, Waiting
-from services.tier_routing.adapters import settling, sweeping, tables, views
+from services.tier_routing.adapters import packs, settling, sweeping, tables, views
 from services.tier_routing.domain.ledger import Observed, PackView, evaluate, is_settled, proof
 from services.tier_routing.domain.overdue import is_overdue
 from services.tier_routing.domain.policy import OverdueLimits, demand
@@ -51,9 +51,8 @@ def _late_packs(connection: Connection, limits: OverdueLimits, now: datetime) ->
 
 def _late_open(connection: Connection, limits: OverdueLimits, now: datetime) -> Iterable[Document]:
     """Batches of packs that nobody closed."""
-    joined = tables.batches.join(tables.packs, tables.packs.c.number == tables.batches.c.pack)
     late = (tables.packs.c.open_group.is_not(None), tables.batches.c.stored <= now - limits.secured)
-    for batch in connection.execute(select(tables.batches).select_from(joined).where(*late)):
+    for batch in connection.execute(select(tables.batches).select_from(_with_packs()).where(*late).distinct()):
         yield (
             _named(batch)
             | _unplanned("pack.planned", batch.stored)
@@ -115,6 +114,7 @@ def ledger(connection: Connection, batch_id: str | None, study_ref: str | None) 
 
 def _pack(connection: Connection, number: int) -> Document:
     pack = connection.execute(select(tables.packs).where(tables.packs.c.number == number)).one()
+    own = {batch.number: batch.left_out for batch in packs.members(connection, number)}
     document = {
         "pack_id": pack.pack_id,
         "plan_id": pack.plan_id,
@@ -124,7 +124,7 @@ def _pack(connection: Connection, number: int) -> Document:
         "run": pack.run,
         "size": pack.size,
         "instances": pack.instances,
-        "batches": [_batch(batch) for batch in settling.waiting_batches(connection, number)],
+        "batches": [_batch(batch, own) for batch in settling.waiting_batches(connection, number)],
     }
     if pack.pack_id is None:
         return document | {"state": "open", "copies": [], "history": []}
@@ -139,11 +139,13 @@ def _pack(connection: Connection, number: int) -> Document:
     }
 
 
-def _batch(batch: Row[Any]) -> Document:
+def _batch(batch: Row[Any], own: Mapping[int, str]) -> Document:
+    """A batch that is in a pack, but for what is ``left_out``, or that only relies on it."""
     return {
         "batch_id": batch.batch_id,
         "stored": batch.stored.isoformat(),
-        "duplicate": batch.pack is None,
+        "duplicate": batch.number not in own,
+        "left_out": own.get(batch.number, ""),
         "secured": batch.secured and batch.secured.isoformat(),
         "archived": batch.archived and batch.archived.isoformat(),
     }
@@ -200,8 +202,8 @@ def summary(connection: Connection, limits: OverdueLimits, now: datetime) -> Doc
         "batches": _count(connection, batches),
         "batches_secured": _count(connection, batches, batches.c.secured.is_not(None)),
         "batches_archived": _count(connection, batches, batches.c.archived.is_not(None)),
-        "batches_duplicate": _count(connection, batches, batches.c.pack.is_(None)),
-        "batches_overdue": _count(connection, _with_packs(), _is_late(limits, now)),
+        "batches_duplicate": _count(connection, batches, batches.c.number.not_in(select(tables.members.c.batch))),
+        "batches_overdue": _late_batches(connection, _is_late(limits, now)),
         "packs": _count(connection, packed),
         "packs_open": _count(connection, packed, packed.c.open_group.is_not(None)),
         "copies_proven": _count(connection, copies, _is_proven()),
@@ -250,7 +252,15 @@ def _place(target: str, form: str, planned: list[int], proven: list[int]) -> Doc
 
 
 def _with_packs() -> Any:
-    return tables.batches.join(tables.packs, tables.packs.c.number == tables.batches.c.pack)
+    held = tables.members
+    return tables.batches.join(held, held.c.batch == tables.batches.c.number).join(
+        tables.packs, tables.packs.c.number == held.c.pack
+    )
+
+
+def _late_batches(connection: Connection, late: Any) -> int:
+    counted = select(func.count(tables.batches.c.number.distinct())).select_from(_with_packs())
+    return int(connection.execute(counted.where(late)).scalar_one())
 
 
 def _is_late(limits: OverdueLimits, now: datetime) -> Any:

@@ -93,12 +93,12 @@ def _adopt(
     change: Change | None,
     now: datetime,
 ) -> None:
-    plan_id = packing.plan_id(at.site_key, [batch.batch_id for batch in content], decision)
+    plan_id = packing.plan_id(at.site_key, [(batch.batch_id, batch.left_out) for batch in content], decision)
     packs.record_plan(connection, pack.number, plan_id, decision, now)
     _set_wanted(connection, pack, decision, now)
     _move(connection, pack, plan_id, decision, renew=change is not None, now=now)
     # Before anything is told: a duplicate that the new plan does not cover must not be archived with it.
-    _decide_duplicates(connection, at, pack.number, now)
+    _decide_duplicates(connection, at, pack.number, content, now)
     if change is None:
         return
     planned = packs.row(connection, pack.number)
@@ -137,23 +137,28 @@ def _move(
     if renew:
         values |= {"run": pack.run + 1, "waiting_since": now, "restarted": now, "told": None, "look_after": None}
     connection.execute(tables.packs.update().where(tables.packs.c.number == pack.number).values(values))
-    table = tables.batches
-    mine = table.update().where(table.c.pack == pack.number)
+    table, held = tables.batches, tables.members
+    members = select(held.c.batch).where(held.c.pack == pack.number)
+    mine = table.update().where(table.c.number.in_(members))
     connection.execute(mine.values(commit_after=values["commit_after"]))
     if not renew:
         for column in (table.c.secured_plan, table.c.archived_plan):
             connection.execute(mine.where(column == pack.plan_id).values({column.name: plan_id}))
 
 
-def _decide_duplicates(connection: Connection, at: Desk, number: int, now: datetime) -> None:
-    """Put the duplicates under the new policy; pack those on their own whose copies the new plan does not have."""
-    planned = packs.planned_copies(connection, number)
-    for batch in settling.duplicates_of(connection, number):
+def _decide_duplicates(
+    connection: Connection, at: Desk, number: int, content: Iterable[Row[Any]], now: datetime
+) -> None:
+    """Put what relies on others under the new policy; pack on its own what does not get all its copies from them."""
+    own = {batch.number: batch for batch in content if batch.archived is None}
+    relying = {batch.number: batch for batch in settling.duplicates_of(connection, number)}
+    for batch in (own | relying).values():
+        owners = settling.owners_of(connection, batch.number)
         decision = at.policy.decide(sweeping.arrival_now(connection, batch))
-        if covers(planned, decision.copies):
-            packs.commit_after(connection, batch, decision)
-        else:
+        if owners and not settling.covers_all(connection, owners, decision):
             sweeping.release(connection, at, batch, now)
+        elif not packs.of_batches(connection, [batch.number]):
+            packs.commit_after(connection, batch, decision)
 
 
 def _is_over(copy: PlannedCopy, before: Iterable[Wanted], pack: Row[Any], now: datetime) -> bool:

@@ -11,45 +11,74 @@ from contracts.events import BatchArchived, BatchSecured, CopyExpired, ProvenCop
 from services.tier_routing.adapters import commitment, packs, tables, views
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.domain.ledger import Verdict, evaluate
-from services.tier_routing.domain.policy import EITHER, committed
+from services.tier_routing.domain.policy import EITHER, Decision, committed, covers
 
 
 def settle(connection: Connection, at: Desk, pack: Row[Any], now: datetime) -> Verdict:
     """Look at a closed pack (whose row is held), tell what follows, each thing once per plan."""
     verdict = evaluate(views.view_of(connection, pack))
     _expire(connection, at, pack, verdict)
-    for batch in packs.members(connection, pack.number):
-        _tell_batch(connection, at, batch, pack.plan_id, [verdict], now)
-    for batch in duplicates_of(connection, pack.number):
-        settle_duplicate(connection, at, batch, now)
+    own = packs.members(connection, pack.number)
+    apart = _apart(connection, pack.number)
+    for batch in own:
+        if batch.number not in apart:
+            _tell_batch(connection, at, batch, pack.plan_id, [verdict], now)
+    others = [batch for batch in own if batch.number in apart]
+    for batch in _distinct([*others, *duplicates_of(connection, pack.number)]):
+        settle_apart(connection, at, batch, now)
     _keep_waiting(connection, pack, verdict, now)
     return verdict
 
 
-def settle_duplicate(connection: Connection, at: Desk, batch: Row[Any], now: datetime) -> None:
-    """A duplicate is secured and archived when every pack that holds its instances is."""
-    found = [packs.row(connection, number) for number in owning_packs(connection, batch.number)]
-    if found and all(pack.pack_id for pack in found):
-        verdicts = [evaluate(views.view_of(connection, pack)) for pack in found]
-        _tell_batch(connection, at, batch, "owners", verdicts, now)
+def settle_apart(connection: Connection, at: Desk, batch: Row[Any], now: datetime) -> None:
+    """A batch that lies in several packs, or in those of others, is secured and archived when each of them is."""
+    own = packs.of_batches(connection, [batch.number])
+    numbers = sorted({*own, *owning_packs(connection, batch.number)})
+    found = {number: packs.row(connection, number) for number in numbers}
+    if found and all(pack.pack_id for pack in found.values()):
+        verdicts = [evaluate(views.view_of(connection, pack)) for pack in found.values()]
+        _tell_batch(connection, at, batch, found[own[0]].plan_id if own else "owners", verdicts, now)
+
+
+def covers_all(connection: Connection, batches: Iterable[int], decision: Decision) -> bool:
+    """Whether the plan of every pack of these batches, and there is one, has all the copies of the decision."""
+    numbers = packs.of_batches(connection, batches)
+    return bool(numbers) and all(covers(packs.planned_copies(connection, n), decision.copies) for n in numbers)
 
 
 def duplicates_of(connection: Connection, number: int, *, archived: bool = False) -> Sequence[Row[Any]]:
     """The duplicates whose instances lie, in part at least, in this pack and that are (not) archived yet."""
-    own, owner = tables.batches, tables.batches.alias("owner")
+    own, held = tables.batches, tables.members
     joined = own.join(tables.owners, tables.owners.c.duplicate == own.c.number).join(
-        owner, owner.c.number == tables.owners.c.owner
+        held, held.c.batch == tables.owners.c.owner
     )
     wanted = own.c.archived.is_not(None) if archived else own.c.archived.is_(None)
-    mine = select(own).select_from(joined).where(owner.c.pack == number, wanted)
+    mine = select(own).select_from(joined).where(held.c.pack == number, wanted)
     return connection.execute(mine.distinct().order_by(own.c.number)).all()
 
 
+def owners_of(connection: Connection, duplicate: int) -> list[int]:
+    """The numbers of the batches that hold what this one brought again."""
+    table = tables.owners
+    return list(connection.execute(select(table.c.owner).where(table.c.duplicate == duplicate)).scalars())
+
+
 def owning_packs(connection: Connection, duplicate: int) -> list[int]:
-    """The numbers of the packs that hold a duplicate's instances, in one order for everybody."""
-    joined = tables.owners.join(tables.batches, tables.batches.c.number == tables.owners.c.owner)
-    mine = select(tables.batches.c.pack).select_from(joined).where(tables.owners.c.duplicate == duplicate)
-    return sorted({number for number in connection.execute(mine).scalars() if number is not None})
+    """The numbers of the packs that hold what this batch brought again, in one order for everybody."""
+    return packs.of_batches(connection, owners_of(connection, duplicate))
+
+
+def _apart(connection: Connection, number: int) -> frozenset[int]:
+    """The batches of a pack that lie in another one as well, or rely on the batches of others."""
+    here, there, owners = tables.members, tables.members.alias("there"), tables.owners
+    mine = select(here.c.batch).where(here.c.pack == number)
+    twice = select(there.c.batch).where(there.c.batch.in_(mine), there.c.pack != number)
+    relying = select(owners.c.duplicate).where(owners.c.duplicate.in_(mine))
+    return frozenset(connection.execute(twice.union(relying)).scalars())
+
+
+def _distinct(batches: Iterable[Row[Any]]) -> Sequence[Row[Any]]:
+    return list({batch.number: batch for batch in batches}.values())
 
 
 def _tell_batch(
@@ -116,8 +145,8 @@ def _keep_waiting(connection: Connection, pack: Row[Any], verdict: Verdict, now:
 
 
 def waiting_batches(connection: Connection, number: int) -> list[Row[Any]]:
-    """The batches that wait for a pack: its own, and the duplicates of them."""
-    return [*packs.members(connection, number), *duplicates_of(connection, number)]
+    """The batches that wait for a pack: its own, and those that rely on them."""
+    return list(_distinct([*duplicates_of(connection, number), *packs.members(connection, number)]))
 
 
 def of_batch(connection: Connection, batch_id: str | None = None, study_ref: str | None = None) -> list[int]:
@@ -126,5 +155,5 @@ def of_batch(connection: Connection, batch_id: str | None = None, study_ref: str
     mine = select(table).where(or_(table.c.batch_id == batch_id, table.c.study_ref == study_ref))
     found: set[int] = set()
     for batch in connection.execute(mine):
-        found.update([batch.pack] if batch.pack is not None else owning_packs(connection, batch.number))
+        found.update(packs.of_batches(connection, [batch.number, *owners_of(connection, batch.number)]))
     return sorted(found)

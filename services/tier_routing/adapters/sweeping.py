@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Row, delete, select
 
 from contracts.events import BatchOverdue, Waiting
 from services.tier_routing.adapters import desk, intake, packs, settling, tables, views
+from services.tier_routing.adapters.commitment_tables import brought
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.domain import overdue
 from services.tier_routing.domain.ledger import Verdict, past_retention
@@ -60,11 +61,12 @@ def release_duplicates(connection: Connection, at: Desk, number: int, now: datet
 
 
 def release(connection: Connection, at: Desk, batch: Row[Any], now: datetime) -> None:
-    """Pack a duplicate as if it were none."""
+    """Pack what others were to hold of a batch as if they did not: all of it, or what its own pack left out."""
     connection.execute(delete(tables.owners).where(tables.owners.c.duplicate == batch.number))
+    connection.execute(brought.update().where(brought.c.batch == batch.number).values(stored=True))
     decision = at.policy.decide(arrival_now(connection, batch))
     packs.commit_after(connection, batch, decision)
-    packs.put(connection, at, batch, decision, now)
+    packs.put(connection, at, batch, decision, now, packs.packed_of(connection, batch))
 
 
 def arrival_now(connection: Connection, batch: Row[Any]) -> Arrival:

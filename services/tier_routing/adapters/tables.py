@@ -83,14 +83,22 @@ batches = Table(
     Column("commit_after", Text, nullable=False),
     Column("stored", Moment, nullable=False),
     Column("traceparent", String(64)),
-    Column("pack", _NUMBER, index=True),
     Column("secured", Moment),
     Column("secured_plan", _ID),
     Column("archived", Moment),
     Column("archived_plan", _ID),
 )
 
-#: The batches that hold what a duplicate brought again.
+#: Which batches a pack is of, and what it leaves out of each (entry numbers as in ``pack.planned``).
+members = Table(
+    "members",
+    metadata,
+    Column("batch", _NUMBER, primary_key=True),
+    Column("pack", _NUMBER, primary_key=True, index=True),
+    Column("left_out", Text, nullable=False),
+)
+
+#: The batches that hold what a duplicate brought again: one as a whole, or one whose pack left that out.
 owners = Table(
     "owners",
     metadata,

@@ -98,10 +98,9 @@ def save(connection: Connection, one: Observed) -> None:
 
 def is_archived(connection: Connection, pack: Row[Any]) -> bool:
     """Whether the batches of a pack are archived under its plan."""
-    table = tables.batches
-    left = select(table.c.number).where(
-        table.c.pack == pack.number, table.c.archived_plan.is_distinct_from(pack.plan_id)
-    )
+    table, held = tables.batches, tables.members
+    joined = select(table.c.number).join_from(held, table, table.c.number == held.c.batch)
+    left = joined.where(held.c.pack == pack.number, table.c.archived_plan.is_distinct_from(pack.plan_id))
     return connection.execute(left.limit(1)).first() is None
 
 

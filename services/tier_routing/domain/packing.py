@@ -1,9 +1,11 @@
 """Packs: when they are closed, and what they and their plans are called."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from contracts.events import Batch
+from contracts.formats.left_out import write_numbers
 from services.tier_routing.domain.policy import Decision, PackTimings
 from shared.identity import SiteKey
 
@@ -11,15 +13,31 @@ from shared.identity import SiteKey
 MOST_BATCHES = 512
 
 
+#: What is left out of a batch takes another place for so many characters: about as many as a batch has.
+_PLACE = 512
+
+
 @dataclass(frozen=True)
 class OpenPack:
-    """A pack that still takes batches: what it holds (``size`` in bytes), when the first and the last batch came."""
+    """A pack that still takes batches: what it holds (``size`` in bytes), when the first and the last batch came.
+
+    ``batches`` counts their places in the message of the plan.
+    """
 
     batches: int
     size: int
     instances: int
     opened: datetime
     last: datetime
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a batch takes in a pack: ``places`` in the message of its plan, about how many bytes, how many instances."""
+
+    places: int
+    size: int
+    instances: int
 
 
 def has_room(pack: OpenPack, size: int, instances: int, timings: PackTimings) -> bool:
@@ -44,11 +62,23 @@ def group_of(study_ref: str, decision: Decision, study_uid: str | None) -> str:
     return f"{study_ref}/{'study' if study_uid else 'none'}/{decision.digest}"
 
 
-def pack_id(site_key: SiteKey, batch_ids: Sequence[str]) -> str:
-    """The pack of exactly these batches in this order."""
-    return site_key.token("pack", *batch_ids)
+def share_of(batch: Batch, left_out: frozenset[int]) -> Share:
+    """What a batch takes in a pack; of what stays out the size is not known one by one, so the mean counts."""
+    kept = batch.instances - len(left_out)
+    places = 1 + len(write_numbers(left_out)) // _PLACE
+    return Share(places=places, size=batch.size * kept // max(1, batch.instances), instances=kept)
 
 
-def plan_id(site_key: SiteKey, batch_ids: Iterable[str], decision: Decision) -> str:
+def pack_id(site_key: SiteKey, parts: Iterable[tuple[str, str]]) -> str:
+    """The pack of exactly these batches in this order, each without the entries that are left out of it."""
+    return site_key.token("pack", *map(_part, parts))
+
+
+def plan_id(site_key: SiteKey, parts: Iterable[tuple[str, str]], decision: Decision) -> str:
     """The plan for these batches under this policy: the same input always has the same plan."""
-    return site_key.token("plan", *sorted(batch_ids), decision.policy, decision.digest)
+    return site_key.token("plan", *sorted(map(_part, parts)), decision.policy, decision.digest)
+
+
+def _part(part: tuple[str, str]) -> str:
+    batch_id, left_out = part
+    return f"{batch_id} without {left_out}" if left_out else batch_id

@@ -9,6 +9,7 @@ import pytest
 
 from contracts.events import BatchArchived, Event, PackSealed, ProvenCopy
 from contracts.formats import archive
+from contracts.formats.headers import read_headers
 from contracts.formats.keys import FileKeyEncryptionKeys, StudyKeyRecord
 from contracts.formats.manifest import read_manifest
 from contracts.formats.sealed import open_sealed
@@ -111,6 +112,32 @@ async def test_the_sealed_pack_holds_every_batch_in_order(bench: Bench) -> None:
     assert [body[i.offset : i.offset + i.length] for i in manifest.instances] == [content for content, _ in files]
     assert body == b"".join(archive.iterate(manifest.instances, lambda i: [files[int(i.entry[:6]) - 1][0]]))
     assert (event.sealed.instances, manifest.id, len(event.copies)) == (5, "pack", 2)
+
+
+async def test_what_a_plan_leaves_out_is_in_no_section_of_the_pack(bench: Bench) -> None:
+    """As if the batch had never had it: manifest, headers and archive are those of the others, numbered through."""
+    files = [make_file(seed) for seed in range(5)]
+    batches = [await store_batch(bench.landing, files[:2]), await store_batch(bench.landing, files[2:])]
+    await bench.handlers.pack_planned(received(planned(batches, copies("onsite"), left_out=("1", "1,3"))))
+    event = bench.bus.last()
+    data = await bench.open(event)
+    sections = event.sealed.sections
+    manifest = read_manifest([data[: sections.manifest]])
+    headers = list(read_headers([data[sections.manifest : sections.manifest + sections.headers]]))
+    body = data[sections.manifest + sections.headers :]
+    kept = [content for content, _ in (files[1], files[3])]
+    assert [body[i.offset : i.offset + i.length] for i in manifest.instances] == kept
+    assert body == b"".join(archive.iterate(manifest.instances, lambda i: [kept[int(i.entry[:6]) - 1]]))
+    assert [each.entry for each in headers] == [each.entry for each in manifest.instances]
+    assert event.sealed.instances == 2
+
+
+async def test_a_plan_that_leaves_out_what_is_not_there_is_refused(bench: Bench) -> None:
+    """Nothing is sealed, and the reason is told."""
+    batch = await store_batch(bench.landing, [make_file(1)])
+    with pytest.raises(InputDamaged, match="input-left-out"):
+        await bench.handlers.pack_planned(received(planned([batch], copies("onsite"), left_out=("2",))))
+    assert bench.bus.events == []
 
 
 async def test_each_key_domain_gets_its_own_seal_and_key(bench: Bench) -> None:

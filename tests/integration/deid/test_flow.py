@@ -32,6 +32,19 @@ async def test_a_plan_ends_in_a_proven_deidentified_copy_and_a_list_of_what_was_
     assert await site.dead_letters() == 0
 
 
+async def test_what_a_plan_leaves_out_is_in_no_copy_of_either_form(site: DeidSite) -> None:
+    """From landing, and again from a proven copy."""
+    batch = await site.batch_of(study(3, 0))
+    async with site.running(*SERVICES):
+        await site.say(planned([batch], PLAN, left_out=("2",)), "plan")
+        verified = await site.until(CopyVerified, lambda found: len(found) == 2)
+        (told,) = await site.said(PackDeidentified)
+        links = json.loads(await site.content(told.links))
+    assert {event.copy_key.form: event.instances for event in verified} == {"identified": 2, "deidentified": 2}
+    assert len(links) == 2
+    assert await site.dead_letters() == 0
+
+
 async def test_what_goes_out_names_nobody_and_what_stays_can_name_everybody(site: DeidSite) -> None:
     """The map of identities is on site; the key that makes it is for this service alone."""
     slices = study(2, 0)

@@ -236,6 +236,51 @@ async def test_a_copy_that_an_archived_duplicate_needs_is_not_cancelled(site: Si
     assert (await site.replan())["changed"] == 0
 
 
+async def test_what_the_new_plan_no_longer_covers_of_a_mixed_batch_is_packed_after_all(site: Site):
+    site.text = BOTH
+    await site.store("image", instance(1, modality="CT"))
+    (image,) = await site.plan()
+    await site.store("report", instance(1, modality="SR"), instance(2, modality="SR"))
+    (report,) = await site.plan()
+    assert report.left_out == ("1",)
+    site.text = ONE
+    await site.replan()
+    await site.told()
+    (rest,) = await site.plan()
+    assert (rest.left_out, rest.copies[-1].target) == (("2",), "cloud-b")
+    await site.told()
+    for plan in (image, report):
+        await site.prove(plan, "onsite", "cloud-a", "cloud-b")
+    assert {each.data["batch_id"] for each in await site.told("batch.archived")} == {"image"}
+    await site.prove(rest)
+    assert {each.data["batch_id"] for each in await site.told("batch.archived")} == {"report"}
+
+
+async def test_a_mixed_batch_that_gets_more_copies_than_its_owner_brings_the_rest_itself(site: Site):
+    site.text = PLAIN.replace(CLOUD_B, "")
+    await site.store("image", instance(1, modality="CT"))
+    await site.plan()
+    await site.store("report", instance(1, modality="SR"), instance(2, modality="SR"))
+    await site.plan()
+    site.text = PLAIN.replace(CLOUD_B, "").replace(REPORTS, REPORTS + "  " + CLOUD_B)
+    await site.replan()
+    await site.told()
+    (rest,) = await site.plan()
+    assert (rest.left_out, rest.copies[-1].target) == (("2",), "cloud-b")
+
+
+async def test_a_copy_that_an_archived_mixed_batch_needs_is_not_cancelled(site: Site):
+    site.text = BOTH
+    await site.store("image", instance(1, modality="CT"))
+    (image,) = await site.plan()
+    await site.store("report", instance(1, modality="SR"), instance(2, modality="SR"))
+    (report,) = await site.plan()
+    await site.prove(image)
+    await site.prove(report)
+    site.text = ONE
+    assert [each["cancelled"] for each in (await site.replan())["changes"]] == [()]
+
+
 async def test_a_duplicate_is_decided_again_though_its_owner_stays_as_it_is(site: Site):
     """Only its own rule changed: it wants a copy that the owner has not."""
     site.text = PLAIN.replace(CLOUD_B, "")

@@ -153,6 +153,28 @@ async def test_who_brought_the_first_version_again_is_committed_to(site: Site):
     assert await decisions(site) == [{None: ("1.2.3.1",)}]
 
 
+async def test_what_a_mixed_batch_left_out_is_committed_to_only_with_the_pack_that_holds_it(site: Site):
+    await site.store("batch-1", instance(1))
+    (first,) = await site.plan()
+    await site.store("mixed", instance(1), instance(2))
+    (own,) = await site.plan()
+    await ask(site, request("1.2.3.1", "1.2.3.2"))
+    await site.prove(own, "onsite", "cloud-a")
+    assert await decisions(site) == []
+    await site.prove(first, "onsite", "cloud-a")
+    assert await decisions(site) == [{None: ("1.2.3.1", "1.2.3.2")}]
+
+
+async def test_what_was_stored_again_is_committed_to_though_the_first_is_not_secured(site: Site):
+    await site.store("report", instance(1, modality="SR"))
+    await site.plan()
+    await site.store("image", instance(1), ae="CT1")
+    (second,) = await site.plan()
+    await ask(site, request("1.2.3.1"))
+    await site.prove(second, "onsite", "cloud-a")
+    assert await decisions(site) == [{None: ("1.2.3.1",)}]
+
+
 async def test_a_copy_that_was_damaged_since_is_not_committed_to(site: Site):
     await site.store("batch-1", instance(1))
     (plan,) = await site.plan()

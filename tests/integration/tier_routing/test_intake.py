@@ -3,6 +3,7 @@
 import pytest
 
 from contracts.events import OrderCancelled, OrderPlaced
+from services.tier_routing.ports import Selection
 from tests.integration.tier_routing.conftest import SITE_KEY, Site
 from tests.unit.tier_routing.makers import instance
 
@@ -155,12 +156,73 @@ async def test_a_duplicate_whose_copies_are_among_its_owners_is_dropped(site: Si
     assert await site.plan() == []
 
 
-async def test_a_mixed_batch_is_stored_whole(site: Site):
+async def test_of_a_mixed_batch_only_what_is_new_is_stored(site: Site):
     await site.store("a", instance(1))
     await site.plan()
-    await site.store("mixed", instance(1), instance(2))
+    await site.store("mixed", instance(1), instance(2), instance(3))
     (plan,) = await site.plan()
-    assert plan.batches[0].instances == 2
+    assert [(each.batch_id, left_out) for each, left_out in plan.contents] == [("mixed", "1")]
+    (pack,) = [p for p in await site.ledger.packs_of(Selection(batch_id="mixed")) if p["pack_id"] == plan.pack_id]
+    assert pack["instances"] == 2
+    (shown,) = pack["batches"]
+    assert (shown["duplicate"], shown["left_out"]) == (False, "1")
+
+
+async def test_a_mixed_batch_that_joins_the_pack_of_the_first_brings_only_what_is_new(site: Site):
+    await site.store("a", instance(1), instance(2))
+    await site.store("mixed", instance(2), instance(3))
+    (plan,) = await site.plan()
+    assert plan.left_out == ("", "1")
+    await site.prove(plan)
+    assert {told.data["batch_id"] for told in await site.told("batch.secured")} == {"a", "mixed"}
+
+
+async def test_what_one_batch_brings_twice_is_stored_once(site: Site):
+    await site.store("a", instance(1), instance(1), instance(2))
+    (plan,) = await site.plan()
+    assert plan.left_out == ("2",)
+    await site.prove(plan, "onsite", "cloud-a")
+    assert [told.data["batch_id"] for told in await site.told("batch.secured")] == ["a"]
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+async def test_a_mixed_batch_waits_for_its_own_pack_and_for_those_that_hold_the_rest(site: Site, own_first: bool):
+    await site.store("a", instance(1))
+    (first,) = await site.plan()
+    await site.store("b", instance(2))
+    (second,) = await site.plan()
+    await site.store("mixed", instance(1), instance(2), instance(3))
+    (own,) = await site.plan()
+    order = [own, first, second] if own_first else [first, second, own]
+    for plan in order:
+        assert "mixed" not in {told.data["batch_id"] for told in await site.told("batch.secured")}
+        await site.prove(plan)
+    (told,) = [each for each in await site.told("batch.secured") if each.data["batch_id"] == "mixed"]
+    assert {copy["pack_id"] for copy in told.data["copies"]} == {first.pack_id, second.pack_id, own.pack_id}
+
+
+async def test_a_mixed_batch_is_archived_with_the_last_of_its_packs_and_names_all_of_them(site: Site):
+    site.text = site.text.replace("    - {form: deidentified, target: cloud-b, tier: hot, project: research}\n", "")
+    await site.store("a", instance(1))
+    (first,) = await site.plan()
+    await site.store("mixed", instance(1), instance(2))
+    (own,) = await site.plan()
+    await site.prove(own)
+    assert await site.told("batch.archived") == []
+    await site.prove(first)
+    told = {each.data["batch_id"]: each.data for each in await site.told("batch.archived")}
+    assert set(told["mixed"]["pack_ids"]) == {first.pack_id, own.pack_id}
+    assert len(told["mixed"]["copies"]) == 6
+
+
+async def test_what_an_owner_gets_fewer_copies_of_is_stored_again_and_the_rest_is_not(site: Site):
+    await site.store("report", instance(1, modality="SR"))
+    await site.plan()
+    await site.store("image", instance(2))
+    await site.plan()
+    await site.store("mixed", instance(1), instance(2), instance(3))
+    (plan,) = await site.plan()
+    assert plan.left_out == ("2",)
 
 
 async def test_a_version_is_stored_like_any_other_and_told_once(site: Site):

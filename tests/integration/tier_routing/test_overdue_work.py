@@ -1,5 +1,7 @@
 """What never finishes is found, told and started again, without harm to what is well."""
 
+import pytest
+
 from contracts.events import AssociationEnded
 from services.tier_routing.domain.given_up import GivenUp
 from tests.integration.tier_routing.conftest import Site
@@ -166,6 +168,23 @@ async def test_a_duplicate_of_what_sealing_refuses_is_packed_on_its_own(site: Si
     assert [each.batch_id for each in rescue.batches] == ["again"]
     await site.prove(rescue, "onsite", "cloud-a")
     assert [told.data["batch_id"] for told in await site.told("batch.secured")] == ["again"]
+
+
+@pytest.mark.parametrize("closed", [True, False])
+async def test_what_was_left_out_because_of_what_sealing_refuses_is_packed_after_all(site: Site, closed: bool):
+    """The rest of a batch goes into a pack of its own, or into the one of its first part while that is open."""
+    refused = await planned(site)
+    site.now = 59
+    await site.store("mixed", instance(1), instance(2), instance(3))
+    first = await site.plan() if closed else []
+    await site.ledger.give_up(letter(pack_id=refused.pack_id))
+    await sweep(site, 1)
+    (rescue,) = await site.plan()
+    assert rescue.left_out == (("2-3",) if closed else ())
+    for plan in (*first, rescue):
+        assert "mixed" not in {told.data["batch_id"] for told in await site.told("batch.secured")}
+        await site.prove(plan, "onsite", "cloud-a")
+    assert [told.data["batch_id"] for told in await site.told("batch.secured")] == ["mixed"]
 
 
 async def test_a_copy_damaged_after_all_was_proven_is_overdue_when_nobody_repairs_it(site: Site):

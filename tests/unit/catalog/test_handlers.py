@@ -31,6 +31,7 @@ from services.catalog.handlers.http import HttpHandlers
 from services.catalog.handlers.lifecycle import LifeCycle
 from shared.identity import SiteKey
 from shared.messaging.cloudevent import Received
+from tests.support.packs import planned
 from tests.unit.catalog.fakes import FakeBacklog, FakeDocuments, FakeIndex, FakeQuestions, FakeStudies
 
 HASH = "ab" * 32
@@ -80,6 +81,23 @@ async def test_a_batch_is_registered_with_its_headers_and_the_pause_of_its_sourc
     assert [(one.instance.sop_instance_uid, one.header["00200013"]["Value"]) for one in registered.arrived] == [
         ("1.2.1", [0]),
         ("1.2.2", [1]),
+    ]
+
+
+async def test_entries_of_a_pack_are_those_of_its_batches_but_for_what_is_left_out() -> None:
+    index = FakeIndex()
+    first = Manifest(form="identified", id="a", instances=(instance(1), instance(2)))
+    second = Manifest(form="identified", id="b", instances=(instance(2), instance(3)))
+    batches = [
+        Batch(batch_id=name, manifest=blob(name), headers=blob("h"), archive=blob("a"), instances=2, size=2)
+        for name in ("first", "second")
+    ]
+    event = planned(batches, (), left_out=("", "1"))
+    await handlers(index, FakeDocuments({"first": first, "second": second})).pack_planned(received(event))
+    assert [(one.sop_instance_uid, one.entry) for _, one in index.entries["pack"]] == [
+        ("1.2.1", "000001.dcm"),
+        ("1.2.2", "000002.dcm"),
+        ("1.2.3", "000003.dcm"),
     ]
 
 

@@ -6,7 +6,7 @@ from services.tier_routing.domain.identity import (
     claims_of,
     conflicted,
     conflicts,
-    is_duplicate,
+    left_out,
     uid_hash,
 )
 from shared.identity import SiteKey
@@ -34,10 +34,16 @@ def test_claims_are_sorted_and_distinct_so_that_two_processes_lock_in_one_order(
     assert len(claims) == 2
 
 
-def test_a_batch_is_a_duplicate_only_when_every_instance_is_claimed_elsewhere():
-    claims = claims_of([instance(1), instance(2)])
-    assert is_duplicate(claims, Known(owners={claim.identity: "other" for claim in claims}))
-    assert not is_duplicate(claims, Known(owners={claims[0].identity: "other"}))
+def test_what_a_standing_batch_owns_is_left_out_and_what_another_owns_is_not():
+    owners = {claim_of(instance(1)).identity: "stands", claim_of(instance(3)).identity: "does not"}
+    batch = manifest(*(instance(number) for number in (1, 2, 3)))
+    assert left_out(batch, Known(owners=owners), {"stands", "brought nothing"}) == ({1}, {"stands"})
+    assert left_out(batch, Known(owners=owners), set()) == (set(), set())
+
+
+def test_what_a_batch_brings_twice_is_left_out_the_second_time():
+    batch = manifest(instance(1), instance(2), instance(1), instance(1, content=9))
+    assert left_out(batch, Known(), set()) == ({3}, set())
 
 
 def test_other_content_under_a_known_name_is_a_version():

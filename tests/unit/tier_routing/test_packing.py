@@ -8,15 +8,17 @@ from services.tier_routing.domain.matching import Arrival, Trait
 from services.tier_routing.domain.packing import (
     MOST_BATCHES,
     OpenPack,
+    Share,
     group_of,
     has_room,
     is_due,
     is_full,
     pack_id,
     plan_id,
+    share_of,
 )
 from shared.identity import SiteKey
-from tests.unit.tier_routing.makers import NOON, POLICY, at, policy
+from tests.unit.tier_routing.makers import NOON, POLICY, at, batch, policy
 
 KEY = SiteKey(bytes(range(32)))
 TIMINGS = policy().pack
@@ -70,10 +72,20 @@ def test_batches_share_a_pack_only_within_one_study_and_one_decision():
 
 
 def test_a_pack_is_named_by_its_batches_and_a_plan_by_its_batches_and_policy():
-    assert pack_id(KEY, ["a", "b"]) == pack_id(KEY, ["a", "b"]) != pack_id(KEY, ["b", "a"])
+    one, two = ("a", ""), ("b", "")
+    assert pack_id(KEY, [one, two]) == KEY.token("pack", "a", "b") != pack_id(KEY, [two, one])
+    assert pack_id(KEY, [one, ("b", "1")]) != pack_id(KEY, [one, two])
     changed = decision(POLICY.replace("target: cloud-b, tier: hot}", "target: cloud-b, tier: cold}"))
-    assert plan_id(KEY, ["a", "b"], decision()) == plan_id(KEY, ["b", "a"], decision())
-    assert plan_id(KEY, ["a", "b"], decision()) != plan_id(KEY, ["a", "b"], changed)
+    assert plan_id(KEY, [one, two], decision()) == plan_id(KEY, [two, one], decision())
+    assert len({plan_id(KEY, [one, each], decision()) for each in (two, ("b", "1"), ("b", "2"))}) == 3
+    assert plan_id(KEY, [one, two], decision()) != plan_id(KEY, [one, two], changed)
+
+
+def test_what_is_left_out_of_a_batch_takes_no_room_but_in_the_message_of_the_plan():
+    whole = batch(instances=3000, size=3_000_000)
+    assert share_of(whole, frozenset()) == Share(places=1, size=3_000_000, instances=3000)
+    assert share_of(whole, frozenset(range(1, 1501))) == Share(places=1, size=1_500_000, instances=1500)
+    assert share_of(whole, frozenset(range(1, 3001, 2))).places > 10
 
 
 def test_the_digest_of_a_decision_stays_what_it_was_in_earlier_versions():
