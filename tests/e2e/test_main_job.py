@@ -200,6 +200,29 @@ def test_every_service_may_be_killed_in_the_middle_of_one_study(running: Running
         running.until_restarted(service, before[service])
     study = images[0].StudyInstanceUID
     running.until_archived(study, 180)
+    _lies_once_in_each_target(running, images)
+
+
+def test_a_study_that_is_sent_again_and_has_grown_lies_once_in_each_target(
+    running: RunningSite, tmp_path: Path, digest_of: DIGEST
+) -> None:
+    images = make_instances(8)
+    paths, study = files(tmp_path, images), images[0].StudyInstanceUID
+    for sent in (paths[:3], paths[1:5], paths, paths):
+        running.send(sent, associations=1)
+        running.until_archived(study)
+    _lies_once_in_each_target(running, images)
+    assert [pack["instances"] for pack in running.api.get(f"/api/ledger/{study}")["packs"]] == [3, 2, 3]
+    for outgoing in map(examine, paths):
+        assert isinstance(outgoing, Outgoing)
+        digest = sent_digest(outgoing)
+        for target in TARGETS:
+            assert digest_of(running.fetch(outgoing.sop_instance, target, digest)) == digest
+
+
+def _lies_once_in_each_target(running: RunningSite, images: list[Dataset]) -> None:
+    """Every instance has the copies that policy asks for, proven, and no pack holds one that another holds."""
+    study = images[0].StudyInstanceUID
     found = running.api.get(f"/api/studies/{study}/where")
     assert {document["sop_instance_uid"] for document in found} == {image.SOPInstanceUID for image in images}
     wanted = sorted([*((target, "identified") for target in TARGETS), ("cloud-b", "deidentified")])
@@ -207,6 +230,7 @@ def test_every_service_may_be_killed_in_the_middle_of_one_study(running: Running
         (version,) = document["versions"]
         assert sorted((c["target"], c["form"]) for c in version["copies"]) == wanted
         assert {c["state"] for c in version["copies"]} == {"proven"}
+    assert sum(pack["instances"] for pack in running.api.get(f"/api/ledger/{study}")["packs"]) == len(images)
     assert running.dead_letters() == 0
 
 
