@@ -25,12 +25,12 @@ class StoredInputs:
     async def _batch(self, source: Source) -> Batch:
         blob = source.manifest
         chunks = [chunk async for chunk in read_parts(self._stores[blob.store], blob.key, blob.size)]
-        manifest = await in_thread(checked_manifest, b"".join(chunks), blob.sha256, source.instances)
+        manifest = await in_thread(checked_manifest, b"".join(chunks), blob.sha256)
         # What was released, or lost in part, shows now, before anything is sealed.
         for each in (source.headers, source.archive):
             for number in range(1, part_count(each.size) + 1):
                 await self._stores[each.store].head(part_key(each.key, number))
-        kept, left_out = kept_of(manifest, source.left_out)
+        kept, left_out = kept_of(manifest, source.left_out, source.instances)
         open_headers, size = self._opener(source.headers), source.headers.size
         return Batch(
             manifest=kept,

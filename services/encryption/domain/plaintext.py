@@ -54,26 +54,29 @@ class Pack:
     batches: tuple[Batch, ...]
 
 
-def checked_manifest(data: bytes, sha256: str | None, instances: int) -> Manifest:
-    """The manifest in ``data``; InputDamaged unless it has the digest and the count that the event tells."""
+def checked_manifest(data: bytes, sha256: str | None) -> Manifest:
+    """The manifest in ``data``; InputDamaged unless it has the digest that the event tells."""
     if hashlib.sha256(data).hexdigest() != sha256:
         raise InputDamaged("input-manifest")
     try:
-        manifest = read_manifest([data])
+        return read_manifest([data])
     except FormatError as error:
         raise InputDamaged("input-manifest") from error
-    if len(manifest.instances) != instances:
-        raise InputDamaged("input-counts")
-    return manifest
 
 
-def kept_of(manifest: Manifest, left_out: str) -> tuple[Manifest, frozenset[int]]:
-    """The manifest of what goes into the pack, and the numbers of the entries that do not; InputDamaged for others."""
+def kept_of(manifest: Manifest, left_out: str, instances: int) -> tuple[Manifest, frozenset[int]]:
+    """The manifest of what goes into the pack, and the numbers of the entries that do not.
+
+    InputDamaged for numbers that are none, and unless so many ``instances`` are left.
+    """
     try:
         numbers = read_numbers(left_out)
-        return without(manifest, numbers), numbers
+        kept = without(manifest, numbers)
     except FormatError as error:
         raise InputDamaged("input-left-out") from error
+    if len(kept.instances) != instances:
+        raise InputDamaged("input-counts")
+    return kept, numbers
 
 
 def size_of_kept(chunks: Iterable[bytes], numbers: frozenset[int]) -> int:

@@ -41,11 +41,12 @@ commitment_batches = Table(
 )
 
 #: The batches that brought an instance again, which another had claimed: whose version of it is whose. ``stored`` says
-#: whether it was put into a pack again.
+#: whether it was put into a pack again, ``entry`` where it stands in the batch (null from before that was noted).
 brought = Table(
     "brought",
     metadata,
     Column("identity", LargeBinary(16), primary_key=True),
     Column("batch", _NUMBER, primary_key=True),
+    Column("entry", Integer),
     Column("stored", Boolean, nullable=False, server_default=true()),
 )

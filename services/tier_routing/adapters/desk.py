@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table
+from sqlalchemy import Connection, Row, Select, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.events import Event, PlannedCopy
+from services.tier_routing.adapters.tables import studies
 from services.tier_routing.domain.matching import Arrival, Trait
 from services.tier_routing.domain.policy import Policy, demand
 from shared.identity import SiteKey
 from shared.messaging.outbox import Outbox
+
+#: Stands for the study of all that has none.
+NO_STUDY = "none"
 
 #: OpenTelemetry keeps 128 links of a span.
 MOST_LINKS = 127
@@ -63,6 +67,25 @@ def upsert(connection: Connection, table: Table, row: dict[str, Any], where: Any
 def locked(statement: Select[Any]) -> Select[Any]:
     """The rows, held to the end of the transaction (SQLite has one writer anyway)."""
     return statement.with_for_update()
+
+
+def study_name(study_ref: str, study_uid: str | None) -> str:
+    """What is held while something of a study changes; all that has no study is one."""
+    return study_ref if study_uid else NO_STUDY
+
+
+def hold_study(connection: Connection, study_ref: str, study_uid: str | None) -> Row[Any]:
+    """Hold a study to the end of the transaction, before any of its packs: its row.
+
+    Packs of one study depend on each other. Who held one of them and then wanted another could meet who holds that one.
+    """
+    name = study_name(study_ref, study_uid)
+    mine = locked(select(studies).where(studies.c.study_ref == name))
+    found = connection.execute(mine).first()
+    if found is None:
+        insert_new(connection, studies, [{"study_ref": name, "patient_token": None}])
+        found = connection.execute(mine).one()
+    return found
 
 
 def copies_text(copies: Iterable[PlannedCopy]) -> str:

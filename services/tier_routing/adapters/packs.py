@@ -1,7 +1,7 @@
 """Packs of the ledger: open, join, close, plan."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -35,7 +35,10 @@ def put(
 
 
 def row(connection: Connection, number: int) -> Row[Any]:
-    """A pack by its number, held to the end of the transaction."""
+    """A pack by its number, held to the end of the transaction after its study."""
+    table = tables.packs
+    found = connection.execute(select(table.c.study_ref, table.c.study_uid).where(table.c.number == number)).one()
+    desk.hold_study(connection, found.study_ref, found.study_uid)
     return connection.execute(desk.locked(select(tables.packs).where(tables.packs.c.number == number))).one()
 
 
@@ -96,7 +99,7 @@ def tell_plan(
         policy=pack.policy,
         study_uid=pack.study_uid,
         study_ref=pack.study_ref,
-        batches=tuple(Batch.model_validate_json(batch.batch) for batch in content),
+        batches=tuple(map(_share, content)),
         copies=copies,
         commit_after=tuple(json.loads(pack.commit_after)),
         run=pack.run,
@@ -106,26 +109,21 @@ def tell_plan(
     at.tell(connection, event, pack.plan_id, pack.run, traceparent=traceparent, links=links)
 
 
+def _share(batch: Row[Any]) -> Batch:
+    """A batch as its plan tells it: ``instances`` are those that go into the pack.
+
+    Who does not know what is left out finds another number in the manifest, and refuses.
+    """
+    content = Batch.model_validate_json(batch.batch)
+    left_out = read_numbers(batch.left_out)
+    return content.model_copy(update={"instances": content.instances - len(left_out)}) if left_out else content
+
+
 def members(connection: Connection, number: int) -> Sequence[Row[Any]]:
     """The batches of a pack in the order in which they came, each with what is ``left_out`` of it."""
     table, held = tables.batches, tables.members
     found = select(table, held.c.left_out).join_from(held, table, table.c.number == held.c.batch)
     return connection.execute(found.where(held.c.pack == number).order_by(table.c.number)).all()
-
-
-def of_batches(connection: Connection, batches: Iterable[int]) -> list[int]:
-    """The numbers of the packs that these batches were put into, in one order for everybody."""
-    held = tables.members
-    found = select(held.c.pack).where(held.c.batch.in_(list(batches))).distinct()
-    return sorted(connection.execute(found).scalars())
-
-
-def packed_of(connection: Connection, batch: Row[Any]) -> str:
-    """Which entries of a batch lie in packs of its own, as what another pack of it leaves out."""
-    entries = range(1, Batch.model_validate_json(batch.batch).instances + 1)
-    held = tables.members
-    parts = connection.execute(select(held.c.left_out).where(held.c.batch == batch.number)).scalars()
-    return write_numbers({number for left_out in parts for number in entries if number not in read_numbers(left_out)})
 
 
 def decision_of(pack: Row[Any]) -> Decision:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from contracts.events import PlannedCopy
-from services.tier_routing.adapters import desk, packs, settling, sweeping, tables, views
+from services.tier_routing.adapters import desk, holding, packs, settling, sweeping, tables, views
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.domain import packing
 from services.tier_routing.domain.ledger import Wanted, next_generation
@@ -98,7 +98,7 @@ def _adopt(
     _set_wanted(connection, pack, decision, now)
     _move(connection, pack, plan_id, decision, renew=change is not None, now=now)
     # Before anything is told: a duplicate that the new plan does not cover must not be archived with it.
-    _decide_duplicates(connection, at, pack.number, content, now)
+    _decide_duplicates(connection, at, pack.number, now)
     if change is None:
         return
     planned = packs.row(connection, pack.number)
@@ -146,19 +146,22 @@ def _move(
             connection.execute(mine.where(column == pack.plan_id).values({column.name: plan_id}))
 
 
-def _decide_duplicates(
-    connection: Connection, at: Desk, number: int, content: Iterable[Row[Any]], now: datetime
-) -> None:
-    """Put what relies on others under the new policy; pack on its own what does not get all its copies from them."""
-    own = {batch.number: batch for batch in content if batch.archived is None}
-    relying = {batch.number: batch for batch in settling.duplicates_of(connection, number)}
-    for batch in (own | relying).values():
-        owners = settling.owners_of(connection, batch.number)
-        decision = at.policy.decide(sweeping.arrival_now(connection, batch))
-        if owners and not settling.covers_all(connection, owners, decision):
-            sweeping.release(connection, at, batch, now)
-        elif not packs.of_batches(connection, [batch.number]):
-            packs.commit_after(connection, batch, decision)
+def _decide_duplicates(connection: Connection, at: Desk, number: int, now: datetime) -> None:
+    """Put what relies on a pack under the new policy; pack on its own what does not get all its copies there."""
+    for batch in settling.duplicates_of(connection, number):
+        released = sweeping.release(connection, at, batch, now, number)
+        if not released and not holding.places(connection, [batch.number])[batch.number].own:
+            packs.commit_after(connection, batch, at.policy.decide(sweeping.arrival_now(connection, batch)))
+
+
+def decide_members(connection: Connection, at: Desk, number: int, now: datetime) -> bool:
+    """Once all packs are decided on: pack what the batches of one left out and others do not hold as they now want it.
+
+    Whether there was anything.
+    """
+    packs.row(connection, number)
+    waiting = [batch for batch in packs.members(connection, number) if batch.archived is None]
+    return sum(sweeping.release(connection, at, batch, now) for batch in waiting) > 0
 
 
 def _is_over(copy: PlannedCopy, before: Iterable[Wanted], pack: Row[Any], now: datetime) -> bool:

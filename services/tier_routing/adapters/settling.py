@@ -1,49 +1,55 @@
 """What follows from all that is known of a pack: secured, archived, and what may go."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select
 
 from contracts.events import BatchArchived, BatchSecured, CopyExpired, ProvenCopy
-from services.tier_routing.adapters import commitment, packs, tables, views
+from services.tier_routing.adapters import commitment, holding, packs, tables, views
 from services.tier_routing.adapters.desk import Desk
+from services.tier_routing.adapters.holding import Places
 from services.tier_routing.domain.ledger import Verdict, evaluate
-from services.tier_routing.domain.policy import EITHER, Decision, committed, covers
+from services.tier_routing.domain.policy import EITHER, committed
 
 
 def settle(connection: Connection, at: Desk, pack: Row[Any], now: datetime) -> Verdict:
     """Look at a closed pack (whose row is held), tell what follows, each thing once per plan."""
     verdict = evaluate(views.view_of(connection, pack))
     _expire(connection, at, pack, verdict)
-    own = packs.members(connection, pack.number)
-    apart = _apart(connection, pack.number)
-    for batch in own:
-        if batch.number not in apart:
-            _tell_batch(connection, at, batch, pack.plan_id, [verdict], now)
-    others = [batch for batch in own if batch.number in apart]
-    for batch in _distinct([*others, *duplicates_of(connection, pack.number)]):
-        settle_apart(connection, at, batch, now)
+    tell_batches(connection, at, waiting_batches(connection, pack.number), now, {pack.number: verdict})
     _keep_waiting(connection, pack, verdict, now)
     return verdict
 
 
-def settle_apart(connection: Connection, at: Desk, batch: Row[Any], now: datetime) -> None:
-    """A batch that lies in several packs, or in those of others, is secured and archived when each of them is."""
-    own = packs.of_batches(connection, [batch.number])
-    numbers = sorted({*own, *owning_packs(connection, batch.number)})
-    found = {number: packs.row(connection, number) for number in numbers}
-    if found and all(pack.pack_id for pack in found.values()):
-        verdicts = [evaluate(views.view_of(connection, pack)) for pack in found.values()]
-        _tell_batch(connection, at, batch, found[own[0]].plan_id if own else "owners", verdicts, now)
+def tell_batches(
+    connection: Connection,
+    at: Desk,
+    batches: Sequence[Row[Any]],
+    now: datetime,
+    known: Mapping[int, Verdict] | None = None,
+) -> None:
+    """Tell of each batch what every pack that holds something of it allows: that it is secured, and archived.
 
-
-def covers_all(connection: Connection, batches: Iterable[int], decision: Decision) -> bool:
-    """Whether the plan of every pack of these batches, and there is one, has all the copies of the decision."""
-    numbers = packs.of_batches(connection, batches)
-    return bool(numbers) and all(covers(packs.planned_copies(connection, n), decision.copies) for n in numbers)
+    ``known`` are verdicts by the number of the pack.
+    """
+    places = holding.places(connection, [batch.number for batch in batches])
+    numbers = {number for each in places.values() for number in each.all}
+    rows = connection.execute(select(tables.packs).where(tables.packs.c.number.in_(numbers)))
+    found = {row.number: row for row in rows}
+    verdicts = dict(known or {})
+    for batch in batches:
+        place = places[batch.number]
+        plan = found[place.own[0]].plan_id if place.own else "owners"
+        is_told = batch.secured_plan == batch.archived_plan == plan
+        if is_told or not place.all or not all(found[number].pack_id for number in place.all):
+            continue
+        for number in place.all:
+            if number not in verdicts:
+                verdicts[number] = evaluate(views.view_of(connection, found[number]))
+        _tell_batch(connection, at, batch, plan, {number: verdicts[number] for number in place.all}, place, now)
 
 
 def duplicates_of(connection: Connection, number: int, *, archived: bool = False) -> Sequence[Row[Any]]:
@@ -57,36 +63,23 @@ def duplicates_of(connection: Connection, number: int, *, archived: bool = False
     return connection.execute(mine.distinct().order_by(own.c.number)).all()
 
 
-def owners_of(connection: Connection, duplicate: int) -> list[int]:
-    """The numbers of the batches that hold what this one brought again."""
-    table = tables.owners
-    return list(connection.execute(select(table.c.owner).where(table.c.duplicate == duplicate)).scalars())
-
-
-def owning_packs(connection: Connection, duplicate: int) -> list[int]:
-    """The numbers of the packs that hold what this batch brought again, in one order for everybody."""
-    return packs.of_batches(connection, owners_of(connection, duplicate))
-
-
-def _apart(connection: Connection, number: int) -> frozenset[int]:
-    """The batches of a pack that lie in another one as well, or rely on the batches of others."""
-    here, there, owners = tables.members, tables.members.alias("there"), tables.owners
-    mine = select(here.c.batch).where(here.c.pack == number)
-    twice = select(there.c.batch).where(there.c.batch.in_(mine), there.c.pack != number)
-    relying = select(owners.c.duplicate).where(owners.c.duplicate.in_(mine))
-    return frozenset(connection.execute(twice.union(relying)).scalars())
-
-
-def _distinct(batches: Iterable[Row[Any]]) -> Sequence[Row[Any]]:
-    return list({batch.number: batch for batch in batches}.values())
-
-
 def _tell_batch(
-    connection: Connection, at: Desk, batch: Row[Any], plan: str, verdicts: Sequence[Verdict], now: datetime
+    connection: Connection,
+    at: Desk,
+    batch: Row[Any],
+    plan: str,
+    found: Mapping[int, Verdict],
+    places: Places,
+    now: datetime,
 ) -> None:
-    """Tell that a batch is secured, and archived, unless that was told under this plan."""
+    """Tell that a batch is secured, and archived, unless that was told under this plan.
+
+    What is in packs of others is secured by the targets that the batch's own policy names.
+    """
     commit_after = tuple(json.loads(batch.commit_after))
-    enough = all(verdict.secured and committed(commit_after, verdict.reached) for verdict in verdicts)
+    verdicts = list(found.values())
+    reached = [found[number].reached for number in places.others]
+    enough = all(each.secured for each in verdicts) and all(committed(commit_after, each) for each in reached)
     if enough and batch.secured_plan != plan:
         _mark(connection, batch, secured=batch.secured or now, secured_plan=plan)
         _tell_secured(connection, at, batch, plan, verdicts)
@@ -146,14 +139,13 @@ def _keep_waiting(connection: Connection, pack: Row[Any], verdict: Verdict, now:
 
 def waiting_batches(connection: Connection, number: int) -> list[Row[Any]]:
     """The batches that wait for a pack: its own, and those that rely on them."""
-    return list(_distinct([*duplicates_of(connection, number), *packs.members(connection, number)]))
+    found = [*duplicates_of(connection, number), *packs.members(connection, number)]
+    return sorted({batch.number: batch for batch in found}.values(), key=lambda batch: batch.number)
 
 
 def of_batch(connection: Connection, batch_id: str | None = None, study_ref: str | None = None) -> list[int]:
     """The numbers of the packs that hold a batch, or a study."""
     table = tables.batches
-    mine = select(table).where(or_(table.c.batch_id == batch_id, table.c.study_ref == study_ref))
-    found: set[int] = set()
-    for batch in connection.execute(mine):
-        found.update(packs.of_batches(connection, [batch.number, *owners_of(connection, batch.number)]))
-    return sorted(found)
+    mine = select(table.c.number).where(or_(table.c.batch_id == batch_id, table.c.study_ref == study_ref))
+    places = holding.places(connection, list(connection.execute(mine).scalars()))
+    return sorted({number for each in places.values() for number in each.all})

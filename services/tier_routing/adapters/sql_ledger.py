@@ -105,6 +105,8 @@ class SqlLedger:
             work = partial(replanning.replan, at=self._desk, number=number, now=now, dry_run=dry_run)
             change = await self._database.run(work)
             changes.extend([change] if change else [])
+        for number in [] if dry_run else numbers:
+            await self._database.run(partial(replanning.decide_members, at=self._desk, number=number, now=now))
         return replanning.document(changes, len(numbers), dry_run)
 
     async def overdue(self, now: datetime) -> list[dict[str, Any]]:

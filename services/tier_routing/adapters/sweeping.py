@@ -1,22 +1,20 @@
 """The sweep: what is overdue is told and started again, what is past its retention goes."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, Row, select
 
-from contracts.events import BatchOverdue, Waiting
-from services.tier_routing.adapters import desk, intake, packs, settling, tables, views
-from services.tier_routing.adapters.commitment_tables import brought
+from contracts.events import Batch, BatchOverdue, Waiting
+from contracts.formats.left_out import write_numbers
+from services.tier_routing.adapters import desk, holding, intake, packs, settling, tables, views
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.domain import overdue
 from services.tier_routing.domain.ledger import Verdict, past_retention
 from services.tier_routing.domain.matching import Arrival
 from services.tier_routing.domain.overdue import Standing, Step
-from services.tier_routing.domain.policy import OverdueLimits
-
-#: A dead letter of this service about a pack that nothing was sealed of: its input is no good.
-_SEALER = "encryption"
+from services.tier_routing.domain.policy import Decision, OverdueLimits
 
 
 def due(connection: Connection, limits: OverdueLimits, now: datetime) -> list[int]:
@@ -34,16 +32,15 @@ def sweep_pack(connection: Connection, at: Desk, number: int, now: datetime) -> 
     if pack.waiting_since is None:
         return False
     verdict = settling.settle(connection, at, pack, now)
+    released = holding.rejected(connection, pack) and release_duplicates(connection, at, number, now)
     away = views.away(connection, (copy.target for copy in verdict.due))
     step = overdue.next_step(standing_of(pack, verdict), verdict, at.policy.overdue, away, now)
     if step and step.restart:
         pack = _restart(connection, at, pack, step, now)
     _look_again(connection, pack, overdue.next_look(standing_of(pack, verdict), at.policy.overdue, now))
     if step is None:
-        return False
+        return bool(released)
     _tell(connection, at, pack, verdict)
-    if not verdict.secured and _is_refused(connection, pack):
-        release_duplicates(connection, at, number, now)
     return True
 
 
@@ -54,19 +51,50 @@ def standing_of(pack: Row[Any], verdict: Verdict) -> Standing:
     )
 
 
-def release_duplicates(connection: Connection, at: Desk, number: int, now: datetime) -> None:
-    """Pack the duplicates of a pack on their own: what was dropped may be the only good copy."""
-    for batch in settling.duplicates_of(connection, number):
-        release(connection, at, batch, now)
+def release_duplicates(connection: Connection, at: Desk, number: int, now: datetime) -> int:
+    """Pack what others left out because a pack holds it that is no good: theirs may be the only good copy; how many."""
+    return sum(release(connection, at, batch, now, number) for batch in settling.duplicates_of(connection, number))
 
 
-def release(connection: Connection, at: Desk, batch: Row[Any], now: datetime) -> None:
-    """Pack what others were to hold of a batch as if they did not: all of it, or what its own pack left out."""
-    connection.execute(delete(tables.owners).where(tables.owners.c.duplicate == batch.number))
-    connection.execute(brought.update().where(brought.c.batch == batch.number).values(stored=True))
+def release(connection: Connection, at: Desk, batch: Row[Any], now: datetime, within: int | None = None) -> bool:
+    """Pack what nobody stands for any more of what a batch left out; whether there was anything.
+
+    With ``within`` only that pack is looked at: what lies in others stays as it is.
+    """
     decision = at.policy.decide(arrival_now(connection, batch))
-    packs.commit_after(connection, batch, decision)
-    packs.put(connection, at, batch, decision, now, packs.packed_of(connection, batch))
+    again = holding.brought_again(connection, batch.number)
+    keepers = {each.keeper for each in again}
+    fallen = keepers - _standing(connection, batch, keepers, decision, within)
+    lost = [each for each in again if each.keeper in fallen]
+    if lost:
+        if not holding.places(connection, [batch.number])[batch.number].own:
+            packs.commit_after(connection, batch, decision)
+        holding.keep(connection, batch.number, lost)
+        packs.put(connection, at, batch, decision, now, _but(batch, {each.entry for each in lost}))
+    holding.rely(connection, batch.number, keepers - fallen)
+    # Who keeps it now may have been proven long ago: nothing more will be heard of that.
+    settling.tell_batches(connection, at, [batch], now)
+    return bool(lost)
+
+
+def _standing(
+    connection: Connection, batch: Row[Any], keepers: Collection[int], decision: Decision, within: int | None
+) -> frozenset[int]:
+    """Those that hold what a batch left out, or are not asked: who is in other packs than the one that is looked at."""
+    if within is None:
+        return holding.standing(connection, batch, keepers, decision)
+    places = holding.places(connection, keepers)
+    asked = frozenset(each for each in keepers if within in places[each].own)
+    # Who has come to keep it since the last look.
+    new = frozenset(keepers) - asked - holding.owners_of(connection, batch.number)
+    standing = holding.standing(connection, batch, asked, decision, within)
+    return frozenset(keepers) - asked - new | standing | holding.standing(connection, batch, new, decision)
+
+
+def _but(batch: Row[Any], entries: Collection[int | None]) -> str:
+    """What another pack leaves out of a batch to take these entries; all are taken where one is not known."""
+    every = range(1, Batch.model_validate_json(batch.batch).instances + 1)
+    return write_numbers([] if None in entries else [number for number in every if number not in entries])
 
 
 def arrival_now(connection: Connection, batch: Row[Any]) -> Arrival:
@@ -137,11 +165,3 @@ def _tell(connection: Connection, at: Desk, pack: Row[Any], verdict: Verdict) ->
         )
         at.tell(connection, event, batch.batch_id, pack.plan_id, pack.run, links=[batch.traceparent])
     connection.execute(tables.packs.update().where(tables.packs.c.number == pack.number).values(told=pack.run))
-
-
-def _is_refused(connection: Connection, pack: Row[Any]) -> bool:
-    """Whether sealing gave the pack up and nothing of it was ever sealed."""
-    letters, seals = tables.dead_letters, tables.seals
-    given_up = select(letters.c.number).where(letters.c.pack_id == pack.pack_id, letters.c.service == _SEALER)
-    sealed = select(seals.c.sealed_id).where(seals.c.pack_id == pack.pack_id)
-    return bool(connection.execute(given_up).first()) and not connection.execute(sealed).first()

@@ -55,6 +55,8 @@ claims = Table(
     Column("batch", _NUMBER, nullable=False),
     # 8 bytes that stand for the SOP Class UID; null where an older version of this code claimed.
     Column("sop_class", LargeBinary(8)),
+    # The batch that keeps it, where that is not the one that claimed it.
+    Column("keeper", _NUMBER),
 )
 
 studies = Table(
@@ -98,7 +100,7 @@ members = Table(
     Column("left_out", Text, nullable=False),
 )
 
-#: The batches that hold what a duplicate brought again: one as a whole, or one whose pack left that out.
+#: The batches that hold what a duplicate brought again and left out: all that it brought, or a part.
 owners = Table(
     "owners",
     metadata,

@@ -40,7 +40,8 @@ def pack_of(connection: Connection, pack_id: str) -> Row[Any] | None:
 
 
 def _held(connection: Connection, pack_id: str) -> Row[Any] | None:
-    return connection.execute(desk.locked(select(tables.packs).where(tables.packs.c.pack_id == pack_id))).first()
+    number = connection.execute(select(tables.packs.c.number).where(tables.packs.c.pack_id == pack_id)).scalar()
+    return None if number is None else packs.row(connection, number)
 
 
 def view_of(connection: Connection, pack: Row[Any]) -> PackView:
@@ -98,9 +99,12 @@ def save(connection: Connection, one: Observed) -> None:
 
 def is_archived(connection: Connection, pack: Row[Any]) -> bool:
     """Whether the batches of a pack are archived under its plan."""
-    table, held = tables.batches, tables.members
+    table, held, first = tables.batches, tables.members, tables.members.alias("first")
     joined = select(table.c.number).join_from(held, table, table.c.number == held.c.batch)
-    left = joined.where(held.c.pack == pack.number, table.c.archived_plan.is_distinct_from(pack.plan_id))
+    # A batch that lies in several packs is archived under the plan of the first.
+    elsewhere = select(first.c.pack).where(first.c.batch == held.c.batch, first.c.pack < held.c.pack).exists()
+    outdated = table.c.archived.is_(None) | (~elsewhere & table.c.archived_plan.is_distinct_from(pack.plan_id))
+    left = joined.where(held.c.pack == pack.number, outdated)
     return connection.execute(left.limit(1)).first() is None
 
 

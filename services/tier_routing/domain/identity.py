@@ -1,7 +1,7 @@
 """Who an instance is, what was brought before, and what contradicts what was here before."""
 
 import hashlib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
@@ -84,25 +84,12 @@ def claims_of(instances: Iterable[Instance]) -> tuple[Claim, ...]:
     return tuple(sorted({claim_of(instance) for instance in instances}))
 
 
-def left_out(manifest: Manifest, known: Known, standing: Container[str]) -> tuple[frozenset[int], frozenset[str]]:
-    """The entries, counted from 1, that need not be stored again, and the batches that own them.
-
-    Those are what a batch of ``standing`` (the ids of those that get all the copies that this one would) owns already,
-    and what stands in the batch itself before.
-    """
-    numbers: set[int] = set()
-    owners: set[str] = set()
-    seen: set[Claim] = set()
+def entries_of(manifest: Manifest) -> dict[bytes, int]:
+    """The number of the first entry, counted from 1, of each identity in a batch."""
+    entries: dict[bytes, int] = {}
     for number, instance in enumerate(manifest.instances, start=1):
-        claim = claim_of(instance)
-        owner = known.owners.get(claim.identity)
-        if owner is not None and owner in standing:
-            owners.add(owner)
-            numbers.add(number)
-        elif claim in seen:
-            numbers.add(number)
-        seen.add(claim)
-    return frozenset(numbers), frozenset(owners)
+        entries.setdefault(claim_of(instance).identity, number)
+    return entries
 
 
 def conflicts(manifest: Manifest, study_ref: str, known: Known) -> tuple[Conflict, ...]:

@@ -188,6 +188,13 @@ def is_settled(view: PackView, copy: PlannedCopy) -> bool:
     return proof(view, copy) is not None or _is_withheld(view, copy)
 
 
+def is_rejected(view: PackView) -> bool:
+    """Whether no identified copy is proven, and one was found damaged or given up."""
+    wanted = [each.copy for each in view.wanted if each.state == "wanted" and each.copy.form == "identified"]
+    bad = (one.is_damaged or (one.is_failing and not one.retrying) for copy in wanted for one in _of(view, copy))
+    return not any(proof(view, copy) for copy in wanted) and any(bad)
+
+
 def next_generation(view: PackView, before: Wanted) -> int:
     """The first generation of a planned copy that was neither wanted nor heard of so far."""
     return 1 + max([before.generation, *(one.key.generation for one in _of(view, before.copy))])

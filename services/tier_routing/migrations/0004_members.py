@@ -13,7 +13,7 @@ _NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
-    """Every batch so far lies whole in its pack; of what was brought again, that of a batch with a pack does."""
+    """Every batch so far lies whole in its pack, or in none: what it brought again was stored again, or was not."""
     op.create_table(
         "members",
         sa.Column("batch", _NUMBER, nullable=False),
@@ -25,4 +25,7 @@ def upgrade() -> None:
     op.execute("INSERT INTO members SELECT number, pack, '' FROM batches WHERE pack IS NOT NULL")
     op.drop_index("ix_batches_pack", table_name="batches")
     op.drop_column("batches", "pack")
+    op.add_column("claims", sa.Column("keeper", _NUMBER, nullable=True))
+    op.add_column("brought", sa.Column("entry", sa.Integer(), nullable=True))
     op.add_column("brought", sa.Column("stored", sa.Boolean(), nullable=False, server_default=sa.true()))
+    op.execute("UPDATE brought SET stored = false WHERE batch NOT IN (SELECT batch FROM members)")

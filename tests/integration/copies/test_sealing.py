@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.events import BatchArchived, Event, PackSealed, ProvenCopy
+from contracts.events import Batch, BatchArchived, Event, PackSealed, ProvenCopy
 from contracts.formats import archive
 from contracts.formats.headers import read_headers
 from contracts.formats.keys import FileKeyEncryptionKeys, StudyKeyRecord
@@ -114,11 +114,23 @@ async def test_the_sealed_pack_holds_every_batch_in_order(bench: Bench) -> None:
     assert (event.sealed.instances, manifest.id, len(event.copies)) == (5, "pack", 2)
 
 
+#: Of two batches of two and three instances.
+LEFT_OUT = ("1", "1,3")
+
+
+def without(batch: Batch, count: int) -> Batch:
+    """A batch as the plan of a pack tells it that leaves out so many of it."""
+    return batch.model_copy(update={"instances": batch.instances - count})
+
+
 async def test_what_a_plan_leaves_out_is_in_no_section_of_the_pack(bench: Bench) -> None:
     """As if the batch had never had it: manifest, headers and archive are those of the others, numbered through."""
     files = [make_file(seed) for seed in range(5)]
-    batches = [await store_batch(bench.landing, files[:2]), await store_batch(bench.landing, files[2:])]
-    await bench.handlers.pack_planned(received(planned(batches, copies("onsite"), left_out=("1", "1,3"))))
+    batches = [
+        without(await store_batch(bench.landing, files[:2]), 1),
+        without(await store_batch(bench.landing, files[2:]), 2),
+    ]
+    await bench.handlers.pack_planned(received(planned(batches, copies("onsite"), left_out=LEFT_OUT)))
     event = bench.bus.last()
     data = await bench.open(event)
     sections = event.sealed.sections
@@ -130,6 +142,14 @@ async def test_what_a_plan_leaves_out_is_in_no_section_of_the_pack(bench: Bench)
     assert body == b"".join(archive.iterate(manifest.instances, lambda i: [kept[int(i.entry[:6]) - 1]]))
     assert [each.entry for each in headers] == [each.entry for each in manifest.instances]
     assert event.sealed.instances == 2
+
+
+async def test_who_does_not_know_what_is_left_out_refuses_the_pack(bench: Bench) -> None:
+    """A service of an older version reads no ``left_out``: it finds another number of instances than it was told."""
+    batch = without(await store_batch(bench.landing, [make_file(1), make_file(2)]), 1)
+    with pytest.raises(InputDamaged, match="input-counts"):
+        await bench.handlers.pack_planned(received(planned([batch], copies("onsite"))))
+    assert bench.bus.events == []
 
 
 async def test_a_plan_that_leaves_out_what_is_not_there_is_refused(bench: Bench) -> None:

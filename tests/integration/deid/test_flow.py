@@ -34,7 +34,7 @@ async def test_a_plan_ends_in_a_proven_deidentified_copy_and_a_list_of_what_was_
 
 async def test_what_a_plan_leaves_out_is_in_no_copy_of_either_form(site: DeidSite) -> None:
     """From landing, and again from a proven copy."""
-    batch = await site.batch_of(study(3, 0))
+    batch = (await site.batch_of(study(3, 0))).model_copy(update={"instances": 2})
     async with site.running(*SERVICES):
         await site.say(planned([batch], PLAN, left_out=("2",)), "plan")
         verified = await site.until(CopyVerified, lambda found: len(found) == 2)

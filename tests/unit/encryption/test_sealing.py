@@ -10,7 +10,15 @@ from contracts.formats.headers import header_line
 from contracts.formats.manifest import Manifest, place, write_manifest
 from contracts.formats.sealed import open_sealed
 from services.encryption.domain.orders import Receipt, SealOrder, planned_orders
-from services.encryption.domain.plaintext import Batch, InputDamaged, Pack, assemble, checked_manifest, plaintext
+from services.encryption.domain.plaintext import (
+    Batch,
+    InputDamaged,
+    Pack,
+    assemble,
+    checked_manifest,
+    kept_of,
+    plaintext,
+)
 from services.encryption.domain.sealing import SealingDiffers, receipt, repaired, seal, seal_again
 from shared.identity import SiteKey
 from tests.support.packs import copies, make_file, planned, sha256
@@ -144,5 +152,5 @@ def test_batches_of_two_studies_are_no_pack() -> None:
 def test_a_manifest_must_be_the_one_that_the_event_tells(digest: str | None, count: int, reason: str) -> None:
     data = write_manifest(make_batch(1).manifest)
     with pytest.raises(InputDamaged) as error:
-        checked_manifest(data, sha256(data) if digest == "" else digest, count)
+        kept_of(checked_manifest(data, sha256(data) if digest == "" else digest), "", count)
     assert error.value.reason == reason

@@ -6,7 +6,7 @@ from services.tier_routing.domain.identity import (
     claims_of,
     conflicted,
     conflicts,
-    left_out,
+    entries_of,
     uid_hash,
 )
 from shared.identity import SiteKey
@@ -34,16 +34,10 @@ def test_claims_are_sorted_and_distinct_so_that_two_processes_lock_in_one_order(
     assert len(claims) == 2
 
 
-def test_what_a_standing_batch_owns_is_left_out_and_what_another_owns_is_not():
-    owners = {claim_of(instance(1)).identity: "stands", claim_of(instance(3)).identity: "does not"}
-    batch = manifest(*(instance(number) for number in (1, 2, 3)))
-    assert left_out(batch, Known(owners=owners), {"stands", "brought nothing"}) == ({1}, {"stands"})
-    assert left_out(batch, Known(owners=owners), set()) == (set(), set())
-
-
-def test_what_a_batch_brings_twice_is_left_out_the_second_time():
+def test_entries_are_those_where_an_identity_stands_first():
     batch = manifest(instance(1), instance(2), instance(1), instance(1, content=9))
-    assert left_out(batch, Known(), set()) == ({3}, set())
+    identities = [claim_of(each).identity for each in batch.instances]
+    assert entries_of(batch) == {identities[0]: 1, identities[1]: 2, identities[3]: 4}
 
 
 def test_other_content_under_a_known_name_is_a_version():
