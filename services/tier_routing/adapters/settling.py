@@ -12,7 +12,7 @@ from services.tier_routing.adapters import commitment, holding, packs, tables, v
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.adapters.holding import Places
 from services.tier_routing.domain.ledger import Verdict, evaluate
-from services.tier_routing.domain.policy import EITHER, committed
+from services.tier_routing.domain.policy import EITHER, committed, within
 
 
 def settle(connection: Connection, at: Desk, pack: Row[Any], now: datetime) -> Verdict:
@@ -74,12 +74,15 @@ def _tell_batch(
 ) -> None:
     """Tell that a batch is secured, and archived, unless that was told under this plan.
 
-    What is in packs of others is secured by the targets that the batch's own policy names.
+    What is in packs of others is secured by the targets that the batch's own policy names, as far as they are to be
+    there: a policy of today may have named others.
     """
     commit_after = tuple(json.loads(batch.commit_after))
     verdicts = list(found.values())
-    reached = [found[number].reached for number in places.others]
-    enough = all(each.secured for each in verdicts) and all(committed(commit_after, each) for each in reached)
+    others = [found[number] for number in places.others]
+    enough = all(each.secured for each in verdicts) and all(
+        committed(within(commit_after, each.targets), each.reached) for each in others
+    )
     if enough and batch.secured_plan != plan:
         _mark(connection, batch, secured=batch.secured or now, secured_plan=plan)
         _tell_secured(connection, at, batch, plan, verdicts)

@@ -141,11 +141,12 @@ class PackView:
 @dataclass(frozen=True)
 class Verdict:
     """What follows from a view. ``due`` are the planned copies that nothing settles yet, each with the generation to be
-    written, ``reached`` the targets with a proven identified copy, ``failures`` the reasons of those that last gave
-    none a place."""
+    written, ``targets`` those of identified copies and ``reached`` those with a proven one, ``failures`` the reasons of
+    those that last gave none a place."""
 
     secured: bool
     archived: bool
+    targets: frozenset[str]
     reached: frozenset[str]
     proven: tuple[ProvenCopy, ...]
     withheld: int
@@ -165,6 +166,7 @@ def evaluate(view: PackView) -> Verdict:
     return Verdict(
         secured=bool(wanted) and committed(view.commit_after, reached),
         archived=bool(wanted) and not due,
+        targets=frozenset(copy.target for copy in wanted if copy.form == "identified"),
         reached=reached,
         proven=tuple(proven_copy(one) for copy in wanted if (one := proof(view, copy))),
         withheld=sum(quarantine.withheld for quarantine in view.quarantines.values()),

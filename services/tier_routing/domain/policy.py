@@ -127,6 +127,11 @@ def committed(commit_after: tuple[str, ...], proven: frozenset[str]) -> bool:
     return all(any(target in proven for target in item.split(EITHER)) for item in commit_after)
 
 
+def within(commit_after: tuple[str, ...], targets: frozenset[str]) -> tuple[str, ...]:
+    """What ``commit_after`` asks of a pack that is to have copies in these targets: it waits for no others."""
+    return tuple(item for item in commit_after if targets.intersection(item.split(EITHER)))
+
+
 def covers(planned: tuple[PlannedCopy, ...], wanted: tuple[PlannedCopy, ...]) -> bool:
     """Whether every wanted copy is among the planned ones, kept at least as long."""
     return all(any(_stands_for(copy, want) for copy in planned) for want in wanted)

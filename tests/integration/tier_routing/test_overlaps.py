@@ -19,7 +19,7 @@ from services.tier_routing.adapters.commitment_tables import brought
 from services.tier_routing.ports import Selection
 from shared.sql.database import Database
 from tests.integration.tier_routing.conftest import Site
-from tests.integration.tier_routing.test_another_plan import BOTH, ONE, PLAIN, WITHOUT_B
+from tests.integration.tier_routing.test_another_plan import BOTH, ONE, PLAIN, WITHOUT_A, WITHOUT_B
 from tests.integration.tier_routing.test_overdue_work import letter
 from tests.unit.tier_routing.makers import damaged, instance, verified, written
 
@@ -343,3 +343,52 @@ async def test_what_an_older_version_packed_lies_whole_where_it_did(older: Datab
         2: holding.Places((), (7,)),
         3: holding.Places((8,), ()),
     }
+
+
+async def told_of(site: Site, name: str) -> list[str]:
+    told = await site.told("batch.secured", "batch.archived")
+    return [each.fact for each in told if each.data["batch_id"] == name]
+
+
+async def kept_by_another(site: Site, owner: PackPlanned) -> PackPlanned:
+    """The policy moves to another cloud, the owner is refused, and a resend keeps what it brought."""
+    site.text = WITHOUT_A
+    await site.ledger.give_up(letter(pack_id=owner.pack_id))
+    again = await planned(site, "again", 1)
+    site.now += 60
+    await site.ledger.sweep(site.moment)
+    await site.told()
+    return again
+
+
+async def test_a_duplicate_that_comes_to_rely_on_another_batch_is_secured_with_it(site: Site):
+    site.text = WITHOUT_B
+    owner = await planned(site, "owner", 1)
+    await site.store("duplicate", instance(1))
+    again = await kept_by_another(site, owner)
+    await site.prove(again)
+    assert await told_of(site, "duplicate") == ["batch.secured", "batch.archived"]
+
+
+async def test_a_mixed_batch_that_comes_to_rely_on_another_batch_is_secured_with_it(site: Site):
+    site.text = WITHOUT_B
+    owner = await planned(site, "owner", 1)
+    mixed = await planned(site, "mixed", 1, 2)
+    again = await kept_by_another(site, owner)
+    await site.prove(mixed)
+    await site.prove(again)
+    assert await told_of(site, "mixed") == ["batch.secured", "batch.archived"]
+
+
+async def test_a_mixed_batch_whose_owner_alone_is_planned_anew_is_secured(site: Site):
+    site.text = WITHOUT_B
+    owner = await planned(site, "owner", 1)
+    mixed = await planned(site, "mixed", 1, 2)
+    site.text = WITHOUT_A
+    await site.replan(batch_id="owner")
+    await site.told()
+    await site.prove(mixed)
+    for target in ("onsite", "cloud-b"):
+        site.now += 1
+        await site.hear(verified(site.key(owner, target, 1), site.now))
+    assert await told_of(site, "mixed") == ["batch.secured", "batch.archived"]
