@@ -1,21 +1,19 @@
 """The elements of a data set, walked without being trusted: depth, count and lengths are bounded (PS3.5 section 7).
 
-The walk yields where each value lies and never copies one. It reads through a window, so a value of many gigabytes
-costs a seek, not memory.
+The walk yields where each value lies, and copies none but short ones. It reads through a window, so a value of many
+gigabytes costs a seek, not memory.
 """
 
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
-
-from pydicom.datadict import dictionary_VR
 
 from services.dicom_ingest.domain.negotiation import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE
 from services.dicom_ingest.domain.passing import Passing
-from services.dicom_ingest.domain.vrs import ITEM, ITEM_END, LONG_VRS, PIXEL_DATA, SEQUENCE_END, SHORT_VRS
+from services.dicom_ingest.domain.short_elements import Short, short_elements
+from services.dicom_ingest.domain.vrs import ITEM, ITEM_END, LONG_VRS, PIXEL_DATA, SEQUENCE_END, SHORT_VRS, vr_of
 from services.dicom_ingest.domain.vrs import UNDEFINED as UNDEFINED
 from services.dicom_ingest.domain.window import CutShort, Malformed, Window
 
@@ -23,6 +21,8 @@ from services.dicom_ingest.domain.window import CutShort, Malformed, Window
 LONGEST_TOLD = 16 * 1024
 #: What an element costs beside its value, bytes; more than there ever is to tell.
 _HEAD, _ANY = 8, 1 << 62
+#: The head of an element in explicit VR, of one in implicit VR, and a length of four bytes, by byte order.
+_FORMS = {order: tuple(struct.Struct(order + form) for form in ("HH2sH", "HHI", "I")) for order in "<>"}
 
 
 @dataclass(frozen=True)
@@ -86,33 +86,18 @@ def is_deflated(transfer_syntax: str) -> bool:
     return transfer_syntax in (DEFLATED, "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205")
 
 
-@lru_cache(maxsize=8192)
-def vr_of(tag: int) -> str:
-    """The VR of a tag in implicit VR: the dictionary's, UL for group lengths, UN where nobody knows."""
-    if tag & 0xFFFF == 0:
-        return "UL"
-    if (tag >> 16) & 1:
-        return "LO" if 0x10 <= tag & 0xFFFF <= 0xFF else "UN"
-    try:
-        return dictionary_VR(tag)
-    except KeyError:
-        return "UN"
-
-
 class Walk:
     """One pass over a data set."""
 
     def __init__(self, window: Window, encoding: Encoding, bounds: Bounds) -> None:
         self._window = window
-        self._encoding = encoding
+        self.encoding = encoding
         self._bounds = bounds
         self._elements = self._items = self._fragments = 0
         self._left = _ANY
         self.pixel_data: PixelData | None = None
         self.has_left_out = False
-        self._head = struct.Struct(encoding.order + "HH2sH")
-        self._tag_length = struct.Struct(encoding.order + "HHI")
-        self._long = struct.Struct(encoding.order + "I")
+        self._head, self._tag_length, self._long = _FORMS[encoding.order]
 
     def header(self, at: int = 0) -> Iterator[Element]:
         """The top-level elements from ``at`` up to Pixel Data or the end; Malformed where it is no data set.
@@ -120,30 +105,48 @@ class Walk:
         A sequence of defined length is not entered (``enter`` does). Afterwards ``pixel_data`` tells where the Pixel
         Data element begins, and its value and length, and ``has_left_out`` whether a sequence was too long to enter.
         """
-        read = self._implicit if self._encoding.implicit else self._explicit
-        size, most = self._window.size, self._bounds.elements
-        while at < size:
-            tag, vr, offset, length = read(at)
-            if tag in PIXEL_DATA:
-                self.pixel_data = PixelData(at, offset, length)
-                return
-            if length == UNDEFINED:
-                element = self._unmeasured(at, tag, vr, offset)
-            else:
-                element = Element(tag, vr, offset, length, offset + length)
-            at = element.end
-            self._elements += 1
-            if at > size:
-                raise CutShort
-            if self._elements > most:
-                raise Malformed("too-many-elements")
+        while (element := self.next(at)) is not None:
             yield element
+            at = element.end
+
+    def next(self, at: int) -> Element | None:
+        """The top-level element at ``at``, as ``header`` tells it; None for Pixel Data and at the end."""
+        if at >= self._window.size:
+            return None
+        tag, vr, offset, length = self._implicit(at) if self.encoding.implicit else self._explicit(at)
+        if tag in PIXEL_DATA:
+            self.pixel_data = PixelData(at, offset, length)
+            return None
+        if length == UNDEFINED:
+            element = self._unmeasured(at, tag, vr, offset)
+        else:
+            element = Element(tag, vr, offset, length, offset + length)
+        self._elements += 1
+        if element.end > self._window.size:
+            raise CutShort
+        if self._elements > self._bounds.elements:
+            raise Malformed("too-many-elements")
+        return element
+
+    def short(self, at: int) -> tuple[list[Short], int]:
+        """The top-level elements from ``at`` on that are read at a glance, and where they end: ``next`` goes on there.
+
+        None in implicit VR, where ``at`` is not in the window, and beyond our bounds.
+        """
+        window = self._window
+        block, index = window.block, at - window.base
+        if self.encoding.implicit or index < 0 or not isinstance(block, bytes):
+            return [], at
+        end, left = min(window.held, window.size - window.base), self._bounds.elements - self._elements
+        found, index = short_elements(block, index, end, left, self._head)
+        self._elements += len(found)
+        return found, window.base + index
 
     def enter(self, element: Element) -> Element:
         """A top-level sequence with its items."""
         if element.items is not None:
             return element
-        implicit = self._encoding.implicit or self._was_unknown(element.offset - 12)
+        implicit = self.encoding.implicit or self._was_unknown(element.offset - 12)
         found = None
         if element.length != UNDEFINED:
             found = self._as_told(lambda: self._sequence(element.tag, element.offset, element.length, 0, implicit))
@@ -174,11 +177,11 @@ class Walk:
 
     def _unmeasured(self, at: int, tag: int, vr: str, offset: int) -> Element:
         """An element of the top level without a length: read as far as it is told, else passed over."""
-        found = self._as_told(lambda: self._undefined(at, tag, vr, offset, 0, self._encoding.implicit))
+        found = self._as_told(lambda: self._undefined(at, tag, vr, offset, 0, self.encoding.implicit))
         if found is not None:
             return found
-        implicit = self._encoding.implicit or self._was_unknown(at)
-        end = Passing(self._window, self._encoding.order, self._bounds.passed).end(offset, implicit=implicit)
+        implicit = self.encoding.implicit or self._was_unknown(at)
+        end = Passing(self._window, self.encoding.order, self._bounds.passed).end(offset, implicit=implicit)
         return Element(tag, "SQ", offset, UNDEFINED, end)
 
     def _as_told(self, read: Callable[[], Element]) -> Element | None:

@@ -17,6 +17,7 @@ from services.dicom_ingest.domain.lenient import LENIENT_LIMIT, read_leniently
 from services.dicom_ingest.domain.vrs import UNDEFINED
 from services.dicom_ingest.domain.window import CutShort, Malformed, Window
 
+_BOUNDS = Bounds()
 #: A header of so many bytes fits into a line whatever is in it.
 _SURELY_SHORT = 32 * 1024
 #: Bytes of a sequence delimitation item.
@@ -99,8 +100,8 @@ def _irregular(load: Load, size: int, transfer_syntax: str, error: Exception) ->
 
 
 def _read(window: Window, transfer_syntax: str, memory: Memory) -> Reading:
-    walk = Walk(window, Encoding.of(transfer_syntax), Bounds())
-    header = Renderer(window, transfer_syntax, walk.enter, memory).render(walk.header())
+    walk = Walk(window, Encoding.of(transfer_syntax), _BOUNDS)
+    header = Renderer(window, walk, memory).header()
     reading = _with_pixels(walk, window, header)
     header, is_shorter = abridge(header) if reading.header_length > _SURELY_SHORT else (header, False)
     if not (is_shorter or walk.has_left_out):

@@ -18,7 +18,7 @@ from services.dicom_ingest.domain.study_scan import uid_in
 from shared.errors import Unprocessable
 from shared.identity import SiteKey
 
-_CHUNK = 256 * 1024
+_CHUNK = 1024 * 1024
 STUDY, SERIES, SOP_INSTANCE = "0020000D", "0020000E", "00080018"
 IRREGULAR_UID, OTHER_UID = "irregular-uid", "other-uid"
 

@@ -2,25 +2,29 @@
 
 import math
 import struct
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from pydicom import charset
 from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
 
-from services.dicom_ingest.domain.elements import LONGEST_TOLD, Element
-from services.dicom_ingest.domain.negotiation import EXPLICIT_BIG
+from services.dicom_ingest.domain.elements import LONGEST_TOLD, Element, Walk
+from services.dicom_ingest.domain.short_elements import Short
+from services.dicom_ingest.domain.vrs import CONTEXT, SHORT_VRS, SPECIFIC_CHARACTER_SET
 from services.dicom_ingest.domain.window import Window
 
-SPECIFIC_CHARACTER_SET = 0x00080005
-_PIXEL_REPRESENTATION = 0x00280103
-
 _NUMBERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "AT": "HH"}
-_PLAIN_TEXT = frozenset({"AE", "AS", "CS", "DA", "DT", "TM", "UI"})
+_Number = Callable[[str], int | float]
+#: Text without character sets, and what makes numbers of it.
+_PLAIN_TEXT: dict[str, _Number | None] = {
+    **dict.fromkeys(("AE", "AS", "CS", "DA", "DT", "TM", "UI")),
+    "IS": int,
+    "DS": float,
+}
 _ENCODED_TEXT = frozenset({"LO", "SH", "UC", "PN"})
 _ONE_TEXT = frozenset({"LT", "ST", "UT", "UR"})
-_NUMBER_TEXT: dict[str, Callable[[str], int | float]] = {"IS": int, "DS": float}
 #: What a remembered value costs beside its bytes.
 _ENTRY = 400
 _BULK = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN", "OB or OW"})
@@ -29,7 +33,13 @@ _PADDING = "\0 "
 _LEADING_SPACES_COUNT = frozenset({"LT", "ST", "UT", "UC", "UR"})
 _CHOICES = {"OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW"}
 _COMPONENTS = ("Alphabetic", "Ideographic", "Phonetic")
-_Header = dict[str, dict[str, Any]]
+_Told = dict[str, Any]
+_Header = dict[str, _Told]
+#: Character sets where none is told.
+_USUAL: tuple[str, ...] = ("iso8859",)
+#: What the same bytes mean depends on it: the character sets, the byte order, and whether pixels are signed.
+_Context = tuple[tuple[str, ...], str, bool]
+_NOTHING: Mapping[Any, _Told] = {}
 
 
 @lru_cache(maxsize=256)
@@ -38,74 +48,131 @@ def _encodings(told: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(charset.convert_encodings(list(told)))
 
 
+@lru_cache(maxsize=8192)
+def _name(tag: int) -> str:
+    return "%08X" % tag  # noqa: UP031 - twice as fast
+
+
 class Memory:
-    """Rendered values by their bytes: the slices of a series have most of theirs in common."""
+    """Rendered values by their bytes: the slices of a series have most of theirs in common.
+
+    The same bytes in another context, that of their character sets and so on, are other values.
+    """
 
     def __init__(self, most_bytes: int = 8 * 1024 * 1024) -> None:
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._told: dict[Any, dict[str, Any]] = {}
+        self._told: dict[_Context, dict[Any, _Told]] = defaultdict(dict)
 
-    def get(self, key: Any) -> dict[str, Any] | None:
-        """What was rendered of the same bytes, never to be changed."""
-        return self._told.get(key)
+    def of(self, context: _Context) -> Mapping[Any, _Told]:
+        """What was rendered in a context, by its bytes; never to be changed."""
+        return self._told.get(context, _NOTHING)
 
-    def keep(self, key: Any, size: int, told: dict[str, Any]) -> dict[str, Any]:
+    def keep(self, context: _Context, key: Any, size: int, told: _Told) -> _Told:
         """Remember ``told`` of ``size`` bytes and return it; everything is forgotten when it becomes too much."""
         self._bytes += size + _ENTRY
         if self._bytes > self._most_bytes:
             self._told.clear()
             self._bytes = 0
-        self._told[key] = told
+        self._told[context][key] = told
         return told
 
 
 class Renderer:
-    """Renders the elements of one data set; ``transfer_syntax`` tells the byte order."""
+    """Renders the elements of one data set."""
 
-    def __init__(
-        self, window: Window, transfer_syntax: str, enter: Callable[[Element], Element], memory: Memory
-    ) -> None:
-        """``enter`` gives a sequence its items."""
+    def __init__(self, window: Window, walk: Walk, memory: Memory) -> None:
+        """``walk`` is one of the same window."""
         self._window = window
-        self._order = ">" if transfer_syntax == EXPLICIT_BIG else "<"
-        self._enter = enter
+        self._walk = walk
+        self._order = walk.encoding.order
         self._memory = memory
         self._is_signed = False
 
-    def render(self, elements: Iterable[Element], inherited: tuple[str, ...] = ("iso8859",)) -> _Header:
-        """The elements of one data set or item; ``inherited`` are the encodings of what contains it."""
+    def header(self) -> _Header:
+        """The top level, up to Pixel Data."""
+        if self._walk.encoding.implicit:
+            return self._elements(self._walk.header(), _USUAL)
+        header: _Header = {}
+        encodings, at = _USUAL, 0
+        while True:
+            short, at = self._walk.short(at)
+            if short:
+                self._add(short, self._context(encodings), header)
+            element = self._walk.next(at)
+            if element is None:
+                return header
+            if element.tag in CONTEXT:
+                encodings = self._encodings_from(element, encodings, _USUAL)
+            header[_name(element.tag)] = self._told(element, encodings)
+            at = element.end
+
+    def _add(self, short: Iterable[Short], context: _Context, header: _Header) -> None:
+        """Nearly all there is to tell comes by here."""
+        recall = self._memory.of(context).get
+        for tag, written in short:
+            header[_name(tag)] = recall(written) or self._short(written, context)
+
+    def _elements(self, elements: Iterable[Element], inherited: tuple[str, ...]) -> _Header:
+        """Any elements, one by one; ``inherited`` are the encodings of what contains them."""
         header: _Header = {}
         encodings = inherited
         for element in elements:
-            if element.tag == SPECIFIC_CHARACTER_SET:
-                encodings = self._character_sets(element, inherited)
-            elif element.tag == _PIXEL_REPRESENTATION and element.length == 2:
-                self._is_signed = any(self._window.read(element.offset, 2))
-            header["%08X" % element.tag] = self._told(element, encodings)  # noqa: UP031 - twice as fast
+            if element.tag in CONTEXT:
+                encodings = self._encodings_from(element, encodings, inherited)
+            header[_name(element.tag)] = self._told(element, encodings)
         return header
 
-    def _told(self, element: Element, encodings: tuple[str, ...]) -> dict[str, Any]:
+    def _encodings_from(
+        self, element: Element, encodings: tuple[str, ...], inherited: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Those of an element of CONTEXT and of what is behind it, where they were ``encodings`` before."""
+        if element.tag == SPECIFIC_CHARACTER_SET:
+            return self._character_sets(element, inherited)
+        if element.length == 2:
+            self._is_signed = any(self._window.read(element.offset, 2))
+        return encodings
+
+    def _context(self, encodings: tuple[str, ...]) -> _Context:
+        return encodings, self._order, self._is_signed
+
+    def _short(self, written: bytes, context: _Context) -> _Told:
+        """The value of an element that is written like this, for the first time."""
+        vr, value = SHORT_VRS[written[:2]], written[4:]
+        if not value or len(value) > LONGEST_TOLD:
+            return {"vr": vr}
+        return self._memory.keep(context, written, len(value), self._value(vr, value, context[0]))
+
+    def _told(self, element: Element, encodings: tuple[str, ...]) -> _Told:
         vr, length = element.vr, element.length
         if not length or length > LONGEST_TOLD or vr in _BULK:
             told = self._sequence(element, encodings) if vr == "SQ" else None
             return told or {"vr": self._resolved(vr)}
         value = self._window.read(element.offset, length)
-        key = (vr, value, encodings, self._order, self._is_signed)
-        return self._memory.get(key) or self._memory.keep(key, length, self._render(element, value, encodings))
+        context, key = self._context(encodings), (vr, value)
+        told = self._memory.of(context).get(key)
+        return told or self._memory.keep(context, key, length, self._render(element, value, encodings))
 
-    def _sequence(self, element: Element, encodings: tuple[str, ...]) -> dict[str, Any]:
-        items, is_signed = self._enter(element).items or (), self._is_signed
-        told = [self.render(item, encodings) for item in items]
+    def _sequence(self, element: Element, encodings: tuple[str, ...]) -> _Told:
+        items, is_signed = self._walk.enter(element).items or (), self._is_signed
+        told = [self._elements(item, encodings) for item in items]
         # What an item says of its pixels is not said of what contains it.
         self._is_signed = is_signed
         return {"vr": "SQ", "Value": told} if told else {"vr": "SQ"}
 
-    def _render(self, element: Element, value: bytes, encodings: tuple[str, ...]) -> dict[str, Any]:
+    def _render(self, element: Element, value: bytes, encodings: tuple[str, ...]) -> _Told:
         if element.vr == "SQ":
             return self._sequence(element, encodings)
-        vr = self._resolved(element.vr)
-        values = self._values(vr, value, encodings)
+        return self._value(self._resolved(element.vr), value, encodings)
+
+    def _value(self, vr: str, value: bytes, encodings: tuple[str, ...]) -> _Told:
+        values: list[Any] | None = None
+        if vr in _PLAIN_TEXT:
+            values = _several(value.decode("ascii", "replace"), _PLAIN_TEXT[vr])
+        elif vr in _NUMBERS:
+            values = self._numbers(vr, value)
+        elif vr in _ENCODED_TEXT or vr in _ONE_TEXT:
+            values = _texts(vr, value, encodings)
         return {"vr": vr, "Value": values} if values else {"vr": vr}
 
     def _character_sets(self, element: Element, inherited: tuple[str, ...]) -> tuple[str, ...]:
@@ -119,15 +186,6 @@ class Renderer:
         if vr == "US or SS":
             return "SS" if self._is_signed else "US"
         return _CHOICES.get(vr, vr)
-
-    def _values(self, vr: str, value: bytes, encodings: tuple[str, ...]) -> list[Any] | None:
-        if vr in _NUMBERS:
-            return self._numbers(vr, value)
-        if vr in _PLAIN_TEXT or vr in _NUMBER_TEXT:
-            return _several(value.decode("ascii", "replace"), _NUMBER_TEXT.get(vr))
-        if vr in _ENCODED_TEXT or vr in _ONE_TEXT:
-            return _texts(vr, value, encodings)
-        return None
 
     def _numbers(self, vr: str, value: bytes) -> list[Any] | None:
         form = struct.Struct(self._order + _NUMBERS[vr])
@@ -144,18 +202,21 @@ def finite(number: float) -> float | str:
     return number if math.isfinite(number) else str(number).replace("nan", "NaN")
 
 
-def _several(text: str, number: Callable[[str], int | float] | None) -> list[Any] | None:
+def _several(text: str, number: _Number | None) -> list[Any] | None:
+    if "\\" not in text:
+        part = text.strip(_PADDING)
+        return [_number(part, number) if number else part] if part else None
     parts = [part.strip(_PADDING) for part in text.split("\\")]
     if number is None:
         return [part or None for part in parts] if any(parts) else None
     return [_number(part, number) for part in parts] if any(parts) else None
 
 
-def _number(part: str, number: Callable[[str], int | float]) -> int | float | str | None:
+def _number(part: str, number: _Number) -> int | float | str | None:
     """The number; the text as it is where it is none."""
     try:
         return finite(number(part)) if part else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return part
 
 

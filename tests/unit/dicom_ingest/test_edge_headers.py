@@ -214,3 +214,11 @@ def test_fragments_beyond_four_gigabytes_are_indexed() -> None:
     reading = read_header(load, second + 8 + size + 8, JPEG_2000)
     assert reading.pixels == Fragments(fragments=((len(head) + 8, size), (second + 8, size)))
     assert (reading.flags, reading.pixel_length) == ((), 2 * size + 24)
+
+
+def test_a_whole_number_that_is_beyond_all_numbers_is_told_as_text() -> None:
+    data = element(0x00080060, b"CS", b"CT") + element(0x00200013, b"IS", b"9" * 400)
+    reading = read(data, EXPLICIT)
+    assert reading.header is not None
+    assert (reading.header["00080060"]["Value"], reading.header["00200013"]["Value"]) == (["CT"], ["9" * 400])
+    assert parse_line(header_line("000001.dcm", reading.header)).header == reading.header
