@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench import hl7_receivers
-from bench.hl7_receivers import Hl7Receiver
+from bench.receivers import Receiver
 from bench.support import median, result, table
 
 ROUNDS = 3
@@ -48,7 +48,7 @@ def main() -> int:
     return 0
 
 
-def _rate(receiver: Hl7Receiver, connections: int, seed: int) -> float:
+def _rate(receiver: Receiver, connections: int, seed: int) -> float:
     """Messages/s over so many connections at once."""
     count = MESSAGES[receiver.name]
     messages = [order(f"{seed}-{connections}-{number}") for number in range(count)]
@@ -61,9 +61,10 @@ def _rate(receiver: Hl7Receiver, connections: int, seed: int) -> float:
     return asyncio.run(send())
 
 
-async def _talk(receiver: Hl7Receiver, messages: list[bytes]) -> None:
+async def _talk(receiver: Receiver, messages: list[bytes]) -> None:
     """One message after the other, over one connection where the receiver keeps it."""
-    portions = [messages] if receiver.keeps_connections else [[each] for each in messages]
+    closes = receiver.name == hl7_receivers.HL7APY
+    portions = [[each] for each in messages] if closes else [messages]
     for portion in portions:
         reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
         for message in portion:

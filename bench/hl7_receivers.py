@@ -7,83 +7,29 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from bench.processes import cpu_seconds
-from bench.receivers import ROOT, listens
-from contracts.streams import documents
-from shared.identity import SiteKey
-from shared.messaging.plan import read_plan
-from shared.messaging.provision import provision_site
-from shared.settings import ServiceSettings
-from tests.support.nats import NatsServer
+from bench.receivers import ROOT, Receiver, running, service
 from tests.support.ports import free_ports
-from tests.support.processes import ServerProcess
 
-PEERS = ("hl7apy", "python_hl7")
-
-
-@dataclass(frozen=True)
-class Hl7Receiver:
-    """A running receiver; one that does not keep its connections closes each after one message."""
-
-    name: str
-    port: int
-    pid: int
-
-    @property
-    def keeps_connections(self) -> bool:
-        """Whether another message may follow on the same connection."""
-        return self.name != "hl7apy"
-
-    def cpu(self) -> float:
-        """Seconds of processor time so far, the kernel's for it included."""
-        return cpu_seconds(self.pid)
+HL7APY, PYTHON_HL7 = PEERS = ("hl7apy", "python_hl7")
 
 
 @contextmanager
-def _running(name: str, command: list[str], port: int, folder: Path, **environment: str) -> Iterator[Hl7Receiver]:
-    server = ServerProcess(
-        command, log=folder / f"{name}.log", ready=lambda: listens(port), environment=environment, folder=folder
-    )
-    server.start()
-    assert server.process is not None
-    try:
-        yield Hl7Receiver(name, port, server.process.pid)
-    finally:
-        server.stop()
-
-
-@contextmanager
-def peer(name: str, folder: Path) -> Iterator[Hl7Receiver]:
+def peer(name: str, folder: Path) -> Iterator[Receiver]:
     """One of PEERS."""
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "bench.hl7_receivers", name, str(port)]
-    with _running(name, command, port, folder, PYTHONPATH=str(ROOT)) as found:
+    with running(name, command, port, folder, PYTHONPATH=str(ROOT)) as found:
         yield found
 
 
 @contextmanager
-def causeway(folder: Path) -> Iterator[Hl7Receiver]:
+def causeway(folder: Path) -> Iterator[Receiver]:
     """hl7_fhir on SQLite, beside a JetStream server that syncs every message and hears of every order."""
-    nats = NatsServer(folder / "nats").start()
-    SiteKey.create(folder / "site.key")
-    asyncio.run(provision_site(ServiceSettings(nats_url=nats.url), read_plan(*documents()), {"target": ["onsite"]}))
-    (port,) = free_ports(1)
-    environment = {
-        "PYTHONPATH": str(ROOT),
-        "CAUSEWAY_NATS_URL": nats.url,
-        "CAUSEWAY_SITE_KEY_FILE": str(folder / "site.key"),
-        "CAUSEWAY_DATABASE_URL": f"sqlite:///{folder / 'hl7_fhir.sqlite3'}",
-        "CAUSEWAY_MLLP_PORT": str(port),
-    }
-    command = [sys.executable, "-m", "shared.service", "services.hl7_fhir.app:build"]
-    try:
-        with _running("causeway", command, port, folder, **environment) as found:
-            yield found
-    finally:
-        nats.kill()
+    database = f"sqlite:///{folder / 'hl7_fhir.sqlite3'}"
+    with service("hl7_fhir", "CAUSEWAY_MLLP_PORT", folder, CAUSEWAY_DATABASE_URL=database) as found:
+        yield found
 
 
 def _hl7apy(port: int) -> None:
@@ -91,7 +37,7 @@ def _hl7apy(port: int) -> None:
     from hl7apy.mllp import AbstractHandler, MLLPServer
     from hl7apy.parser import parse_message
 
-    class Order(AbstractHandler):  # type: ignore[misc]
+    class Order(AbstractHandler):  # type: ignore[misc]  # hl7apy tells no types
         def reply(self) -> str:
             """As its documentation does it: parse, answer."""
             asked = parse_message(self.incoming_message)
@@ -125,4 +71,4 @@ def _python_hl7(port: int) -> None:
 
 
 if __name__ == "__main__":
-    {"hl7apy": _hl7apy, "python_hl7": _python_hl7}[sys.argv[1]](int(sys.argv[2]))
+    {HL7APY: _hl7apy, PYTHON_HL7: _python_hl7}[sys.argv[1]](int(sys.argv[2]))

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.processes import cpu_seconds, peak_mb
@@ -54,7 +54,7 @@ def listens(port: int) -> bool:
 
 
 @contextmanager
-def _running(name: str, command: list[str], port: int, folder: Path, **environment: str) -> Iterator[Receiver]:
+def running(name: str, command: list[str], port: int, folder: Path, **environment: str) -> Iterator[Receiver]:
     server = ServerProcess(
         command, log=folder / f"{name}.log", ready=lambda: listens(port), environment=environment, folder=folder
     )
@@ -82,7 +82,7 @@ def orthanc(folder: Path) -> Iterator[Receiver]:
         "RemoteAccessAllowed": False,
     }
     (folder / "orthanc.json").write_text(json.dumps(configuration))
-    with _running("orthanc", ["Orthanc", str(folder / "orthanc.json")], dicom, folder, TCP_NODELAY="1") as found:
+    with running("orthanc", ["Orthanc", str(folder / "orthanc.json")], dicom, folder, TCP_NODELAY="1") as found:
         yield found
 
 
@@ -92,7 +92,7 @@ def storescp(folder: Path) -> Iterator[Receiver]:
     folder.mkdir()
     (port,) = free_ports(1)
     command = ["storescp", "--fork", "+B", "-pdu", "131072", "-od", str(folder), str(port)]
-    with _running("storescp", command, port, folder, TCP_NODELAY="1") as found:
+    with running("storescp", command, port, folder, TCP_NODELAY="1") as found:
         yield found
 
 
@@ -113,7 +113,7 @@ def pynetdicom(folder: Path) -> Iterator[Receiver]:
         "--max-pdu",
         "131072",
     ]
-    with _running("pynetdicom", command, port, folder) as found:
+    with running("pynetdicom", command, port, folder) as found:
         yield found
 
 
@@ -121,6 +121,18 @@ def pynetdicom(folder: Path) -> Iterator[Receiver]:
 def causeway(folder: Path, **settings: str) -> Iterator[Receiver]:
     """dicom_ingest as shipped, on a JetStream server that syncs every message."""
     folder.mkdir()
+    own = {
+        "CAUSEWAY_SPOOL_DIR": str(folder / "spool"),
+        "CAUSEWAY_LANDING_URL": f"file://{folder / 'landing'}",
+        **{f"CAUSEWAY_{name.upper()}": value for name, value in settings.items()},
+    }
+    with service("dicom_ingest", "CAUSEWAY_DICOM_PORT", folder, **own) as found:
+        yield replace(found, settle=lambda: _wait_until_empty(folder / "spool"))
+
+
+@contextmanager
+def service(name: str, port_setting: str, folder: Path, **settings: str) -> Iterator[Receiver]:
+    """One of our services beside a JetStream server with all that it needs; it is told its port by ``port_setting``."""
     nats = NatsServer(folder / "nats").start()
     SiteKey.create(folder / "site.key")
     asyncio.run(provision_site(ServiceSettings(nats_url=nats.url), read_plan(*documents()), {"target": ["onsite"]}))
@@ -129,15 +141,13 @@ def causeway(folder: Path, **settings: str) -> Iterator[Receiver]:
         "PYTHONPATH": str(ROOT),
         "CAUSEWAY_NATS_URL": nats.url,
         "CAUSEWAY_SITE_KEY_FILE": str(folder / "site.key"),
-        "CAUSEWAY_SPOOL_DIR": str(folder / "spool"),
-        "CAUSEWAY_LANDING_URL": f"file://{folder / 'landing'}",
-        "CAUSEWAY_DICOM_PORT": str(port),
-        **{f"CAUSEWAY_{name.upper()}": value for name, value in settings.items()},
+        port_setting: str(port),
+        **settings,
     }
-    command = [sys.executable, "-m", "shared.service", "services.dicom_ingest.app:build"]
+    command = [sys.executable, "-m", "shared.service", f"services.{name}.app:build"]
     try:
-        with _running("causeway", command, port, folder, **environment) as found:
-            yield Receiver("causeway", port, found.pid, lambda: _wait_until_empty(folder / "spool"))
+        with running("causeway", command, port, folder, **environment) as found:
+            yield found
     finally:
         nats.kill()
 

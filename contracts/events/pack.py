@@ -1,7 +1,6 @@
 """Facts about packs: planned, de-identified, sealed."""
 
 from collections.abc import Iterator
-from itertools import zip_longest
 from typing import Annotated, ClassVar
 
 from pydantic import model_validator
@@ -44,7 +43,7 @@ class PackPlanned(Event):
     @property
     def contents(self) -> Iterator[tuple[Batch, str]]:
         """The batches, each with what the pack leaves out of it."""
-        return zip_longest(self.batches, self.left_out, fillvalue="")  # type: ignore[arg-type]
+        return zip(self.batches, self.left_out or ("",) * len(self.batches), strict=True)
 
 
 class PackDeidentified(Event):

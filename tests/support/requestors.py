@@ -29,5 +29,5 @@ def _tell(self: Association, is_paused: bool) -> None:
 
 
 # There is no other way in.
-Association._serve_request = _give_back  # type: ignore[method-assign]
+Association._serve_request = _give_back  # type: ignore[method-assign]  # a function for a method
 Association._is_paused = property(lambda self: vars(self)["_stands"], _tell)  # type: ignore[assignment]  # a property for an attribute
