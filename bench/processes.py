@@ -12,9 +12,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def family(pid: int) -> list[int]:
     """A process and those that it started and that still run."""
     started: list[str] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with suppress(FileNotFoundError):  # a thread that has ended
-            started += (task / "children").read_text().split()
+    with suppress(FileNotFoundError):  # a process that has ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(FileNotFoundError):  # a thread that has ended
+                started += (task / "children").read_text().split()
     return [pid, *(each for child in started for each in family(int(child)))]
 
 
@@ -24,7 +25,9 @@ def cpu_seconds(pid: int) -> float:
 
 
 def _ticks(pid: int) -> int:
-    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
+    with suppress(FileNotFoundError, ProcessLookupError):  # one that ended since it was listed: its parent has its time
+        return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]))
+    return 0
 
 
 def peak_mb(pid: int) -> float:
@@ -33,5 +36,7 @@ def peak_mb(pid: int) -> float:
 
 
 def _peak_kib(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    with suppress(FileNotFoundError, ProcessLookupError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
+    return 0
