@@ -1,11 +1,12 @@
 """What one message changes: its patient, its orders, and the events in the outbox that tell of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from contracts.events import Event, OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated
+from services.hl7_fhir.adapters.following import Follower, OrderNow, PatientNow
 from services.hl7_fhir.adapters.numbers import find_order, remember_order
 from services.hl7_fhir.adapters.resources import Change, Present, load, save
 from services.hl7_fhir.domain import order, patient, record
@@ -39,6 +40,7 @@ class Effects:
         site_key: SiteKey,
         arrival: Arrival,
         decision: Decision,
+        followers: Sequence[Follower] = (),
     ) -> None:
         self._connection = connection
         self._outbox = outbox
@@ -46,6 +48,7 @@ class Effects:
         self._site_key = site_key
         self._arrival = arrival
         self._decision = decision
+        self._followers = followers
 
     def apply(self) -> tuple[str, ...]:
         """Change patient and orders, queue the events; flags for what a person may want to look at."""
@@ -62,6 +65,8 @@ class Effects:
         known = record.merge(before.record if before else {}, said.fields, self._decision.said)
         change = self._save("Patient", said.resource_id, before, known, patient.resource(known, self._site), None)
         event = self._patient_event(change)
+        if change in (Change.CREATED, Change.CHANGED):
+            self._tell_patient(said, known)
         if event:
             self._emit(event(patient_ref=said.resource_id, patient_token=self._patient_token()), said.resource_id)
         flags = () if said.identity else ("patient-not-identified",)
@@ -88,11 +93,12 @@ class Effects:
         if change in (Change.CREATED, Change.CHANGED):
             fact = order.fact(before.body["status"] if before else None, body["status"])
             self._emit(self._order_event(fact, order_id, owner, known), order_id, number)
+            self._tell_order(order_id, owner, known, body)
         moved = before is not None and before.patient != subject.resource_id
         return ("order-of-another-patient",) if moved else ()
 
     def _order_event(self, fact: Fact, order_id: str, owner: str, known: dict[str, Known]) -> Event:
-        fields = order.values(known)
+        fields = record.values(known)
         accession = order.accession_of(fields, self._site)
         return _ORDER_EVENTS[fact](
             order_ref=order_id,
@@ -103,6 +109,37 @@ class Effects:
             priority=order.priority(fields),
             modality=order.modality(fields),
         )
+
+    def _tell_patient(self, said: PatientSaid, known: dict[str, Known]) -> None:
+        fields = record.values(known)
+        now = PatientNow(
+            id=said.resource_id,
+            identity=said.identity,
+            fields=fields,
+            body=patient.resource(known, self._site),
+            message_ref=self._arrival.ref,
+            now=self._arrival.received,
+        )
+        for follower in self._followers:
+            follower.patient_changed(self._connection, now)
+
+    def _tell_order(self, order_id: str, owner: str, known: dict[str, Known], body: Json) -> None:
+        fields = record.values(known)
+        now = OrderNow(
+            id=order_id,
+            patient=owner,
+            status=body["status"],
+            placer=order.number(fields, order.PLACER, self._site),
+            filler=order.number(fields, order.FILLER, self._site),
+            accession=order.accession_of(fields, self._site),
+            study_uid=order.study_uid(fields),
+            fields=fields,
+            body=body,
+            message_ref=self._arrival.ref,
+            now=self._arrival.received,
+        )
+        for follower in self._followers:
+            follower.order_changed(self._connection, now)
 
     def _subject(self) -> PatientSaid:
         if self._decision.patient is None:

@@ -1,10 +1,12 @@
 """Messages as they came, each kept in one transaction with all that it changes."""
 
+from collections.abc import Sequence
 from zlib import crc32
 
 from sqlalchemy import Connection, delete, insert, select, text
 
 from services.hl7_fhir.adapters.effects import Effects, Outbox
+from services.hl7_fhir.adapters.following import Follower
 from services.hl7_fhir.adapters.tables import messages
 from services.hl7_fhir.domain.arrival import Arrival
 from services.hl7_fhir.domain.decision import Decision
@@ -18,11 +20,14 @@ from shared.sql import Database
 class SqlJournal:
     """The journal in SQL."""
 
-    def __init__(self, database: Database, outbox: Outbox, site: Site, site_key: SiteKey) -> None:
+    def __init__(
+        self, database: Database, outbox: Outbox, site: Site, site_key: SiteKey, followers: Sequence[Follower] = ()
+    ) -> None:
         self._database = database
         self._outbox = outbox
         self._site = site
         self._site_key = site_key
+        self._followers = followers
 
     async def take(self, arrival: Arrival, decision: Decision) -> None:
         """Keep the message and do what it says; AlreadyDone when it was taken before."""
@@ -38,7 +43,9 @@ class SqlJournal:
         if known == "AA":
             raise AlreadyDone("message-known")
         flags = decision.flags + (("control-id-reused",) if _is_reused(connection, arrival) else ())
-        flags += Effects(connection, self._outbox, self._site, self._site_key, arrival, decision).apply()
+        flags += Effects(
+            connection, self._outbox, self._site, self._site_key, arrival, decision, self._followers
+        ).apply()
         _keep(connection, arrival, code="AA", mapped=decision.occasion is not None, flags=flags)
 
     def _refuse(self, connection: Connection, arrival: Arrival, refusal: Refused) -> None:

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, text, update
 
-from services.hl7_fhir.adapters.tables import identifiers, resources, versions
+from services.hl7_fhir.adapters.tables import changes, identifiers, resources, versions
 from services.hl7_fhir.domain import record as records
 from services.hl7_fhir.domain.fhir import Stored
 from services.hl7_fhir.domain.record import Record
@@ -17,6 +17,8 @@ from services.hl7_fhir.domain.search import Search
 from shared.sql import Database
 
 _MAX_INDEXED = 512
+#: The first key of the advisory lock under which the feed is written (the second is 0).
+FEED_LOCK = 2576
 
 
 class Change(Enum):
@@ -80,8 +82,16 @@ def save(
         connection.execute(insert(resources).values(values | {"type": kind, "id": resource_id}))
     seen = {name: values[name] for name in ("version", "updated", "message_ref", "body")}
     connection.execute(insert(versions).values(seen | {"type": kind, "id": resource_id}))
+    _announce(connection, {"type": kind, "id": resource_id, "version": values["version"], "updated": now})
     _index(connection, kind, resource_id, body)
     return Change.CHANGED if before else Change.CREATED
+
+
+def _announce(connection: Connection, change: Mapping[str, Any]) -> None:
+    """Write to the feed. On PostgreSQL one transaction at a time, so that numbers become visible in their order."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:space, 0)"), {"space": FEED_LOCK})
+    connection.execute(insert(changes).values(change))
 
 
 def _index(connection: Connection, kind: str, resource_id: str, body: Mapping[str, Any]) -> None:

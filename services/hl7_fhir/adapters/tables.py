@@ -58,6 +58,18 @@ versions = Table(
     Column("body", Text, nullable=False),
 )
 
+#: Every version in the order in which they were written, for those who must hear of each: a number is never used twice.
+changes = Table(
+    "changes",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("type", String(32), nullable=False),
+    Column("id", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("updated", DateTime(timezone=True), nullable=False),
+    sqlite_autoincrement=True,
+)
+
 #: The identifiers of a resource as FHIR shows them, for searches.
 identifiers = Table(
     "identifiers",

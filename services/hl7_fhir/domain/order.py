@@ -16,7 +16,7 @@ from services.hl7_fhir.domain import datatypes, vocabulary
 from services.hl7_fhir.domain.datatypes import Json, extension, text_of, valued
 from services.hl7_fhir.domain.identity import Identity, ei_identity
 from services.hl7_fhir.domain.message import Field, Message, Repetition, Segment, first, part
-from services.hl7_fhir.domain.record import Fields, Known, Record, Row, Site, fields_of, merge, render
+from services.hl7_fhir.domain.record import Fields, Known, Record, Row, Site, fields_of, merge, render, values
 from services.hl7_fhir.domain.refusal import FieldMissing, SegmentError
 
 #: The fields that the map reads, by segment.
@@ -27,6 +27,9 @@ FIELDS: dict[str, Sequence[int]] = {
     "IPC": (1, 2, 3, 4, 5, 6, 7, 8, 9),
     "ZDS": (1,),
 }
+
+#: Where an order's numbers are, first come first.
+PLACER, FILLER = ("ORC-2", "OBR-2"), ("ORC-3", "OBR-3")
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)+\Z")
 _CALLBACK = "servicerequest-order-callback-phone-number"
@@ -92,8 +95,8 @@ def _said(group: list[Segment], site: Site) -> OrderSaid:
     return OrderSaid(
         touches=control not in _LEAVES_IT,
         fields=fields,
-        placer=_number(fields, ("ORC-2", "OBR-2"), site),
-        filler=_number(fields, ("ORC-3", "OBR-3"), site),
+        placer=number(fields, PLACER, site),
+        filler=number(fields, FILLER, site),
         accession=accession_of(fields, site),
     )
 
@@ -117,7 +120,8 @@ def fact(before: str | None, after: str) -> Fact:
     return Fact.CHANGED if before else Fact.PLACED
 
 
-def _number(fields: Fields, names: tuple[str, str], site: Site) -> Identity | None:
+def number(fields: Fields, names: tuple[str, ...], site: Site) -> Identity | None:
+    """The order number in the first of ``names`` that holds one: PLACER or FILLER."""
     return next((found for name in names if (found := ei_identity(fields.get(name, ()), site.order_issuer))), None)
 
 
@@ -127,11 +131,6 @@ def accession_of(fields: Fields, site: Site) -> Identity | None:
         if found := ei_identity(fields.get(name, ()), site.order_issuer):
             return found
     return None
-
-
-def values(record: Record) -> dict[str, Field]:
-    """The fields of ``record`` without their times."""
-    return {name: known.value for name, known in record.items()}
 
 
 def study_uid(fields: Fields) -> str | None:

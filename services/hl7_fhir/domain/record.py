@@ -59,6 +59,11 @@ def merge(record: Record, said: Fields, when: datetime) -> dict[str, Known]:
     return merged
 
 
+def values(record: Record) -> dict[str, Field]:
+    """The fields of ``record`` without their times."""
+    return {name: known.value for name, known in record.items()}
+
+
 def is_null(value: Field) -> bool:
     """Whether the field is HL7's explicit null, ``""``."""
     return len(value) == 1 and value[0] == ((NULL,),)

@@ -9,7 +9,7 @@ from services.hl7_fhir.domain import order, patient
 from services.hl7_fhir.domain.datatypes import Json
 from services.hl7_fhir.domain.message import Message, read
 from services.hl7_fhir.domain.order import Fact, OrderSaid, orders_of
-from services.hl7_fhir.domain.record import Site, fields_of, merge
+from services.hl7_fhir.domain.record import Site, fields_of, merge, values
 from services.hl7_fhir.domain.refusal import FieldMissing, SegmentError
 from tests.support.fhir import assert_valid
 from tests.support.hl7 import adt, omi, orm
@@ -181,7 +181,7 @@ def test_a_code_that_only_asks_or_fails_leaves_the_status_as_it_was(control: str
     placed, _ = order_of(orm("NW"))
     asked, _ = order_of(orm(control, orc5="CA"))
     record = order.updated(order.updated({}, placed, WHEN), asked, WHEN)
-    assert order.status(order.values(record)) == "active"
+    assert order.status(values(record)) == "active"
 
 
 @pytest.mark.parametrize("uid", ["1.2.840x", "1..2", "abc", "1." * 32 + "1", "1.2.3.", "-1.2", ""])
