@@ -10,22 +10,17 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from cli.hl7 import address, app, messages, send_files
-from services.hl7_fhir.adapters.mllp import MllpServer
-from services.hl7_fhir.domain.decision import Reader
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.handlers import Messages
-from shared.identity import SiteKey
+from services.hl7_fhir.adapters.mllp import MllpServer, Port
+from services.hl7_fhir.domain.senders import Origin
 from tests.support.hl7 import END, START, adt, orm
-from tests.unit.hl7_fhir.test_messages import Kept
-
-KEY = SiteKey(b"k" * 32)
+from tests.unit.hl7_fhir.test_messages import Kept, desk
 
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[tuple[MllpServer, Kept]]:
     journal = Kept()
-    desk = Messages(Reader(Site(), KEY), journal, KEY)
-    server = MllpServer(host="127.0.0.1", port=0, answer=desk.arrived, refuse=desk.oversize)
+    taking = desk(journal).messages
+    server = MllpServer(ports=(Port("127.0.0.1", 0),), answer=taking.arrived, refuse=taking.oversize)
     task = asyncio.create_task(server.run())
     await server.listening.wait()
     yield server, journal
@@ -87,7 +82,7 @@ async def test_every_message_is_sent_and_its_code_printed(receiver: tuple[MllpSe
     result = await run(server, written(tmp_path, adt() + orm()))
     assert result.exit_code == 0
     assert "2 of 2 accepted" in result.output
-    assert [arrival.content for arrival, _ in journal.taken] == [adt(), orm()]
+    assert [entry.arrival.content for entry in journal.entries] == [adt(), orm()]
 
 
 async def test_one_refusal_is_no_success(receiver: tuple[MllpServer, Kept], tmp_path: Path) -> None:
@@ -100,11 +95,11 @@ async def test_one_refusal_is_no_success(receiver: tuple[MllpServer, Kept], tmp_
 
 
 async def test_a_silent_receiver_is_no_success(tmp_path: Path) -> None:
-    async def swallow(content: bytes) -> bytes:
+    async def swallow(content: bytes, _: Origin) -> tuple[bytes, ...]:
         await asyncio.sleep(3600)
-        return content
+        return (content,)
 
-    server = MllpServer(host="127.0.0.1", port=0, answer=swallow, refuse=swallow)
+    server = MllpServer(ports=(Port("127.0.0.1", 0),), answer=swallow, refuse=swallow)
     task = asyncio.create_task(server.run())
     await server.listening.wait()
     result = await run(server, written(tmp_path, adt()), "--timeout", "0.2", "--json")
