@@ -1,8 +1,9 @@
 """hl7_fhir: HL7 v2 messages in, FHIR R4 and facts about orders and patients out."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from contracts.events import OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated
+from services.hl7_fhir.adapters.archive import SqlArchive
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.listening import mllp_server, strangers
 from services.hl7_fhir.adapters.profiles import Hl7apyProfiles
@@ -12,7 +13,7 @@ from services.hl7_fhir.adapters.senders import Registry, senders_file
 from services.hl7_fhir.adapters.tables import outbox as outbox_rows
 from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.config import Settings
-from services.hl7_fhir.handlers import Fhir, Mapping, Messages
+from services.hl7_fhir.handlers import ArchiveRoutes, Fhir, Mapping, Messages
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
@@ -35,6 +36,7 @@ def build(settings: Settings | None = None) -> Service:
     journal.on_kept(mapping.wake)
     profiles = Hl7apyProfiles()
     messages = Messages(registry=registry, journal=journal, profiles=profiles, site_key=site_key)
+    archive = SqlArchive(database, sealer, timedelta(days=settings.hl7_keep_days))
     mllp = mllp_server(settings, messages.arrived, messages.oversize)
     return Service(
         name="hl7_fhir",
@@ -42,8 +44,16 @@ def build(settings: Settings | None = None) -> Service:
         bus=bus,
         publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated),
         stores=("database",),
-        tasks=(Task("mllp", mllp.run), Task("mapping", mapping.run), Task("outbox", outbox.relay)),
-        routes=Fhir(SqlResources(database), datetime.now(UTC)).routes(),
+        tasks=(
+            Task("mllp", mllp.run),
+            Task("mapping", mapping.run),
+            Task("outbox", outbox.relay),
+            Task("retention", archive.run),
+        ),
+        routes=(
+            *ArchiveRoutes(archive, messages).routes(),
+            *Fhir(SqlResources(database), datetime.now(UTC)).routes(),
+        ),
         checks={"database": database.check, "mllp": mllp.check},
         starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),
         stops=(profiles.close, database.close),

@@ -143,7 +143,7 @@ _AGAIN = (
 def _statement(insert: Callable[..., Any]) -> Any:
     wanted = insert(messages)
     again = {name: wanted.excluded[name] for name in _AGAIN}
-    may_come_again = or_(messages.c.state == "refused", messages.c.state == "discarded")
+    may_come_again = or_(*(messages.c.state == state for state in ("refused", "failed", "discarded")))
     return wanted.on_conflict_do_update(index_elements=["ref"], set_=again, where=may_come_again)
 
 

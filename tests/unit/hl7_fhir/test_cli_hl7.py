@@ -9,7 +9,8 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
-from cli.hl7 import address, app, messages, send_files
+from cli.hl7 import address, messages, send_files
+from cli.main import app
 from services.hl7_fhir.adapters.mllp import MllpServer, Port
 from services.hl7_fhir.domain.senders import Origin
 from tests.support.hl7 import END, START, adt, orm
@@ -37,8 +38,7 @@ def quiet() -> Iterator[None]:
 
 
 async def run(server: MllpServer, *words: str) -> Result:
-    # Typer runs the only command of an application without its name.
-    return await asyncio.to_thread(CliRunner().invoke, app, [*words, "--to", f"127.0.0.1:{server.port}"])
+    return await asyncio.to_thread(CliRunner().invoke, app, ["hl7", "send", *words, "--to", f"127.0.0.1:{server.port}"])
 
 
 def written(folder: Path, content: bytes) -> str:
@@ -118,7 +118,7 @@ async def test_a_file_without_a_message_is_an_error(
 
 async def test_nobody_listening_is_an_error(tmp_path: Path, free_port: int) -> None:
     path = written(tmp_path, adt())
-    result = await asyncio.to_thread(CliRunner().invoke, app, [path, "--to", f"127.0.0.1:{free_port}"])
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["hl7", "send", path, "--to", f"127.0.0.1:{free_port}"])
     assert result.exit_code == 1
 
 
