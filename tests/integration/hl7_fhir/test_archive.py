@@ -1,4 +1,4 @@
-"""Messages that were refused or have failed: found, shown, corrected, sent again, discarded; and how long bytes stay."""
+"""Messages that were refused or have failed: shown, corrected, sent again, discarded; and how long bytes stay."""
 
 import base64
 from collections.abc import AsyncIterator
