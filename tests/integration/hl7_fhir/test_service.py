@@ -1,6 +1,7 @@
 """The service as a process on a real bus: MLLP in, events and FHIR out, whatever dies in between."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from tests.support.hl7 import CANARIES, END, START, adt, code_of, mllp_peer, omi
 from tests.support.hl7_service import Hl7Service
 from tests.support.nats import NatsServer
 from tests.support.services import eventually
+
+#: How often it is killed; more by CAUSEWAY_HL7_CRASHES.
+ROUNDS = int(os.environ.get("CAUSEWAY_HL7_CRASHES", "2"))
 
 
 @pytest.fixture
@@ -125,6 +129,18 @@ async def test_an_outage_of_the_bus_stops_no_message(service: Hl7Service) -> Non
     assert len({event["id"] for event in told}) == 5
 
 
+async def test_a_long_outage_of_the_bus_and_a_death_within_it_lose_nothing(service: Hl7Service) -> None:
+    feed = [adt("A01", control_id=f"{n}", pid=f"PID|1||P{n}^^^H") for n in range(400)]
+    service.nats.kill()
+    assert await send(service, *feed[:200]) == ["AA"] * 200
+    await asyncio.to_thread(service.server.kill)
+    await asyncio.to_thread(service.server.start)
+    assert await send(service, *feed[200:]) == ["AA"] * 200
+    await asyncio.to_thread(service.nats.start)
+    told = Counter(event["data"]["patient_ref"] for event in await events_of(service, 400, within=120))
+    assert told == dict.fromkeys((await _patients(service)).values(), 1)
+
+
 async def test_it_starts_and_takes_messages_while_the_bus_is_away(tmp_path: Path, nats_server: NatsServer) -> None:
     service = Hl7Service(tmp_path, nats_server)
     await service.provision()
@@ -139,7 +155,7 @@ async def test_it_starts_and_takes_messages_while_the_bus_is_away(tmp_path: Path
 @pytest.mark.slow
 async def test_what_was_acknowledged_survives_sigkill_and_is_told_once(service: Hl7Service) -> None:
     accepted: set[str] = set()
-    for round_ in range(2):
+    for round_ in range(ROUNDS):
         sending = [asyncio.create_task(_send_until_it_dies(service, accepted, f"{round_}-{n}")) for n in range(3)]
         seen = len(accepted)
         await eventually(lambda seen=seen: len(accepted) > seen + 20)
