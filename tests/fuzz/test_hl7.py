@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.hl7_fhir.adapters.conversation import END, START, Conversation, Hall, Limits
+from services.hl7_fhir.adapters.conversation import END, START, Conversation
+from services.hl7_fhir.adapters.hall import Hall, Limits
 from services.hl7_fhir.domain.acknowledgement import codes
 from services.hl7_fhir.domain.arrival import Name
 from services.hl7_fhir.domain.decision import Reader
