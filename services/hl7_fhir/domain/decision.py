@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from services.hl7_fhir.domain import datatypes, patient
+from services.hl7_fhir.domain.checking import check
 from services.hl7_fhir.domain.identity import Identity, patient_identity
 from services.hl7_fhir.domain.message import Message, read
 from services.hl7_fhir.domain.order import OrderSaid, orders_of
@@ -55,6 +56,7 @@ class Reader:
     def decide(self, content: bytes, message_ref: str, received: datetime) -> Decision:
         """What ``content`` does; a Refused when it cannot be taken."""
         message = read(content, self.codec)
+        check(message)
         decide = TRIGGERS.get((message.type, message.trigger))
         if decide is None:
             return Decision(None, received)
