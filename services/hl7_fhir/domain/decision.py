@@ -82,7 +82,7 @@ class Reader:
         return PatientSaid(
             resource_id=self.site_key.token("patient-resource", *named),
             identity=identity,
-            fields=fields_of([segment], patient.FIELDS),
+            fields=fields_of([segment], patient.wanted(self.site)),
         )
 
 
