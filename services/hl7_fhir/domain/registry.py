@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from services.hl7_fhir.domain import datatypes, parties, vocabulary
+from services.hl7_fhir.domain import attachments, datatypes, parties, vocabulary
 from services.hl7_fhir.domain.datatypes import Json, code_of, text_of
 from services.hl7_fhir.domain.functions import FUNCTIONS, Make
 from services.hl7_fhir.domain.mapping import Apply, Span
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 MAKES: Mapping[str, Make] = {
     **FUNCTIONS,
+    "ED[Attachment]": attachments.attachment,
+    "RP[Attachment]": attachments.pointer,
+    "TX[base64Binary]": attachments.base64_text,
     "XCN[Practitioner]": lambda _: parties.practitioner,
     "NDL[Practitioner]": lambda _: (
         lambda repetition, site: parties.practitioner(parties.named_by_ndl(repetition), site)
