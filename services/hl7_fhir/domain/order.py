@@ -15,7 +15,7 @@ from services.hl7_fhir.domain.record import Known, Record, Site, fields_of, merg
 from services.hl7_fhir.domain.refusal import FieldMissing, SegmentError
 
 #: Fields that are kept although no map reads them: what a modality's worklist is made of.
-_KEPT: Mapping[str, Sequence[int]] = {
+KEPT: Mapping[str, Sequence[int]] = {
     "ORC": (1, 2, 3, 5, 7, 10, 17),
     "OBR": (12, 13, 20, 21, 24, 27, 30, 34, 36, 44),
     "TQ1": (7, 8, 9),
@@ -59,7 +59,7 @@ class OrderSaid:
 def wanted(site: Site) -> Mapping[str, Sequence[int]]:
     """The fields that the maps read or that are kept, by segment."""
     read = site.maps.wanted("ServiceRequest")
-    named = {name: tuple(sorted({*read.get(name, ()), *_KEPT.get(name, ())})) for name in {*read, *_KEPT}}
+    named = {name: tuple(sorted({*read.get(name, ()), *KEPT.get(name, ())})) for name in {*read, *KEPT}}
     return {name: numbers for name, numbers in named.items() if name != "NTE"}
 
 

@@ -1,10 +1,10 @@
 """Everything that a map may name: conversions, periods of two fields, and changes that no path can say."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from services.hl7_fhir.domain import attachments, datatypes, parties, vocabulary
-from services.hl7_fhir.domain.datatypes import Json, code_of, text_of
+from services.hl7_fhir.domain import attachments, datatypes, parties, values
+from services.hl7_fhir.domain.datatypes import Json, text_of
 from services.hl7_fhir.domain.functions import FUNCTIONS, Make
 from services.hl7_fhir.domain.mapping import Apply, Span
 from services.hl7_fhir.domain.message import Field, part
@@ -17,6 +17,7 @@ MAKES: Mapping[str, Make] = {
     "ED[Attachment]": attachments.attachment,
     "RP[Attachment]": attachments.pointer,
     "TX[base64Binary]": attachments.base64_text,
+    "TM[time]": lambda _: lambda repetition, _: values.time_of(part(repetition, 1)),
     "XCN[Practitioner]": lambda _: parties.practitioner,
     "NDL[Practitioner]": lambda _: (
         lambda repetition, site: parties.practitioner(parties.named_by_ndl(repetition), site)
@@ -61,27 +62,6 @@ def _county(elements: Json, value: Field, _: "Site") -> bool:
     return True
 
 
-def _unit(elements: Json, value: Field, _: "Site") -> bool:
-    """CWE[Quantity] of OBX-6, for the quantities that OBX-5 made (R4 constraint qty-3: a code has a system)."""
-    quantities = _quantities(elements)
-    if not quantities or not value:
-        return False
-    code, display, system = (part(value[0], number) for number in (1, 2, 3))
-    told: dict[str, Any] = {"unit": text_of(display) or text_of(code)}
-    if code and system:
-        told |= {"system": vocabulary.coding_system(code_of(system) or ""), "code": code_of(code)}
-    for quantity in quantities:
-        quantity.update({name: each for name, each in told.items() if each})
-    return True
-
-
-def _quantities(elements: Json) -> list[Json]:
-    found = [elements[name] for name in ("valueQuantity",) if name in elements]
-    for name in ("valueRange", "valueRatio"):
-        found += [part for part in elements.get(name, {}).values() if isinstance(part, dict)]
-    return found
-
-
 def _identity_of_birth(elements: Json, value: Field, site: "Site") -> bool:
     """The extension birthTime stands beside a birth date only."""
     when = datatypes.date_time(part(value[0], 1), site.zone) if value else None
@@ -92,8 +72,20 @@ def _identity_of_birth(elements: Json, value: Field, site: "Site") -> bool:
     return True
 
 
+def _days(elements: Json, _: Field, __: "Site") -> bool:
+    """NM[Quantity-LengthOfStay]: the unit of Encounter.length."""
+    if "length" not in elements:
+        return False
+    elements["length"] |= {"unit": "days", "system": "http://unitsofmeasure.org", "code": "d"}
+    return True
+
+
 APPLIES: Mapping[str, Apply] = {
+    "OBX-5[string]": values.string,
+    "SN[Quantity]": values.structured,
+    "NR[Range]": values.numeric_range,
+    "CWE[Quantity]": values.unit,
+    "days": _days,
     "Address.district": _county,
-    "CWE[Quantity]": _unit,
     "birthTime": _identity_of_birth,
 }
