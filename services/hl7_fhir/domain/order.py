@@ -9,7 +9,7 @@ from services.hl7_fhir.domain import vocabulary
 from services.hl7_fhir.domain.datatypes import Json
 from services.hl7_fhir.domain.functions import uid_of
 from services.hl7_fhir.domain.identity import Identity, ei_identity
-from services.hl7_fhir.domain.mapping import Fields, Trace, render, text_at
+from services.hl7_fhir.domain.mapping import Fields, Made, Trace, render, text_at
 from services.hl7_fhir.domain.message import Field, Message, Repetition, Segment, first
 from services.hl7_fhir.domain.record import Known, Record, Site, fields_of, merge, values
 from services.hl7_fhir.domain.refusal import FieldMissing, SegmentError
@@ -54,6 +54,7 @@ class OrderSaid:
     filler: Identity | None
     accession: Identity | None
     segments: tuple[Segment, ...] = field(default=(), repr=False, compare=False)
+    made: Made | None = field(default=None, repr=False, compare=False)
 
 
 def wanted(site: Site) -> Mapping[str, Sequence[int]]:
