@@ -11,13 +11,15 @@ from contracts.events import (
     PatientUpdated,
 )
 from services.hl7_fhir.adapters.journal import SqlJournal
-from services.hl7_fhir.adapters.mllp import Limits, MllpServer
+from services.hl7_fhir.adapters.listening import mllp_server, strangers
+from services.hl7_fhir.adapters.profiles import Hl7apyProfiles
 from services.hl7_fhir.adapters.resources import SqlResources
+from services.hl7_fhir.adapters.sealing import Sealer
+from services.hl7_fhir.adapters.senders import Registry, senders_file
 from services.hl7_fhir.adapters.tables import outbox as outbox_rows
+from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.config import Settings
-from services.hl7_fhir.domain.decision import Reader
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.handlers import Fhir, Messages
+from services.hl7_fhir.handlers import Fhir, Mapping, Messages
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
@@ -31,38 +33,24 @@ def build(settings: Settings | None = None) -> Service:
     bus = Bus(settings, "hl7_fhir")
     database = Database(settings.database_url)
     site_key = SiteKey.load(settings.site_key_file)
+    sealer = Sealer(site_key)
     outbox = Outbox(outbox_rows, database, bus)
-    site = Site(
-        zone=settings.zone,
-        patient_issuer=settings.patient_issuer,
-        order_issuer=settings.order_issuer,
-        accession_fields=settings.accession_fields,
-    )
-    messages = Messages(
-        reader=Reader(site, site_key, settings.hl7_charset),
-        journal=SqlJournal(database, outbox, site, site_key),
-        site_key=site_key,
-    )
-    mllp = MllpServer(
-        host=settings.mllp_host,
-        port=settings.mllp_port,
-        answer=messages.arrived,
-        refuse=messages.oversize,
-        limits=Limits(
-            connections=settings.mllp_connections,
-            idle=settings.mllp_idle_timeout,
-            message=settings.mllp_message_timeout,
-        ),
-    )
+    others = strangers(settings)
+    registry = Registry(senders_file(settings.senders_file, others), others, site_key)
+    mapping = Mapping(SqlWaiting(database, outbox, registry, site_key, sealer))
+    journal = SqlJournal(database, sealer, kept=mapping.wake)
+    profiles = Hl7apyProfiles()
+    messages = Messages(registry=registry, journal=journal, profiles=profiles, site_key=site_key)
+    mllp = mllp_server(settings, messages.arrived, messages.oversize)
     return Service(
         name="hl7_fhir",
         settings=settings,
         bus=bus,
         publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated, PatientMerged),
         stores=("database",),
-        tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay)),
+        tasks=(Task("mllp", mllp.run), Task("mapping", mapping.run), Task("outbox", outbox.relay)),
         routes=Fhir(SqlResources(database), datetime.now(UTC)).routes(),
         checks={"database": database.check, "mllp": mllp.check},
         starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),
-        stops=(database.close,),
+        stops=(profiles.close, database.close),
     )

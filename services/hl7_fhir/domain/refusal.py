@@ -8,6 +8,7 @@
         ├── SegmentError       100: a segment is missing, out of place or no segment at all
         ├── FieldMissing       101: a required field is empty
         ├── FieldInvalid       102: a field cannot be read
+        ├── ProfileViolated    100: not as the profile of its version says, for a sender that is held to it
         └── TooMuch            207: more segments, fields or repetitions than this server reads
 """
 
@@ -65,6 +66,12 @@ class FieldInvalid(Refused):
     """A field does not hold what its data type says."""
 
     condition = "102"
+
+
+class ProfileViolated(Refused):
+    """The message is not built as its version says."""
+
+    condition = "100"
 
 
 class TooMuch(Refused):

@@ -1,6 +1,7 @@
-"""What happens when an HL7 message or a FHIR request arrives."""
+"""What happens when an HL7 message or a FHIR request arrives, and after a message was kept."""
 
 from services.hl7_fhir.handlers.fhir import Fhir
+from services.hl7_fhir.handlers.mapping import Mapping
 from services.hl7_fhir.handlers.messages import Messages
 
-__all__ = ["Fhir", "Messages"]
+__all__ = ["Fhir", "Mapping", "Messages"]

@@ -1,27 +1,16 @@
-"""Settings of hl7_fhir, read once from the environment."""
+"""What messages of this site leave unsaid."""
 
 import codecs
 from datetime import UTC, tzinfo
-from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from shared.settings import ServiceSettings
 
 
-class Settings(ServiceSettings):
-    """Where it listens, where it keeps its state, and what messages of this site leave unsaid."""
-
-    database_url: str = "sqlite:///.causeway/databases/hl7_fhir.sqlite3"
-
-    #: MLLP; port 0 takes a free one. MLLP has no authentication: outside loopback keep it in a network of its own.
-    mllp_host: str = "127.0.0.1"
-    mllp_port: int = 2575
-    mllp_connections: Annotated[int, Field(gt=0)] = 256
-    #: Seconds that a connection may be silent between messages, and that one message may take to arrive.
-    mllp_idle_timeout: Annotated[float, Field(gt=0)] = 3600.0
-    mllp_message_timeout: Annotated[float, Field(gt=0)] = 60.0
+class Reading(ServiceSettings):
+    """How messages are read whose sender's entry in the registry says nothing else."""
 
     #: Python's name of the character set of messages without MSH-18.
     hl7_charset: str = "utf-8"
