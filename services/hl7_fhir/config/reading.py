@@ -2,6 +2,7 @@
 
 import codecs
 from datetime import UTC, tzinfo
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import field_validator
@@ -21,6 +22,8 @@ class Reading(ServiceSettings):
     order_issuer: str = ""
     #: Where an accession number is looked for, first come first; empty for what the maps say (IPC-1, OBR-18).
     accession_fields: tuple[str, ...] = ()
+    #: A file with rows and concept maps of this site's own (docs/conformance/hl7-maps.md).
+    maps_file: Path | None = None
 
     @field_validator("time_zone")
     @classmethod
