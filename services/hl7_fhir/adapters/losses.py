@@ -57,7 +57,7 @@ def loss_report(connection: Connection, sender: str | None = None) -> list[tuple
 def _statements(insert: Callable[..., Any]) -> dict[str, Any]:
     count = insert(loss_counts)
     return {
-        "loss": insert(losses).on_conflict_do_nothing(index_elements=["ref"]),
+        "loss": insert(losses).on_conflict_do_nothing(index_elements=["ref"]).execution_options(preserve_rowcount=True),
         "set": insert(loss_sets).on_conflict_do_nothing(index_elements=["id"]),
         "count": count.on_conflict_do_update(
             index_elements=["sender", "set_id"],

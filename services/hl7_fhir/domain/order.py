@@ -103,11 +103,11 @@ def _said(group: list[Segment], site: Site) -> OrderSaid:
 
 
 def _notes(group: list[Segment]) -> Field:
-    """NTE-3 of the notes that follow OBR directly; those after OBX belong to an observation."""
+    """NTE-3 of the notes that follow ORC or OBR directly; those after OBX belong to an observation."""
     notes: list[Repetition] = []
     owner = ""
     for segment in group:
-        if segment.name == "NTE" and owner == "OBR":
+        if segment.name == "NTE" and owner in ("ORC", "OBR"):
             notes += segment.field(3)
         elif segment.name != "NTE":
             owner = segment.name
