@@ -2,7 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
-from contracts.events import OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated
+from contracts.events import (
+    OrderCancelled,
+    OrderChanged,
+    OrderPlaced,
+    PatientMerged,
+    PatientRegistered,
+    PatientUpdated,
+)
 from services.hl7_fhir.adapters.archive import SqlArchive
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.listening import mllp_server, strangers
@@ -42,7 +49,7 @@ def build(settings: Settings | None = None) -> Service:
         name="hl7_fhir",
         settings=settings,
         bus=bus,
-        publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated),
+        publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated, PatientMerged),
         stores=("database",),
         tasks=(
             Task("mllp", mllp.run),

@@ -1,6 +1,7 @@
 """The MLLP server that the settings describe, and how strangers are read."""
 
 from services.hl7_fhir.adapters.hall import Answer, Limits
+from services.hl7_fhir.adapters.maps import site_maps
 from services.hl7_fhir.adapters.mllp import MllpServer, Port
 from services.hl7_fhir.config import Settings
 from services.hl7_fhir.domain.record import Site
@@ -36,5 +37,6 @@ def strangers(settings: Settings) -> Sender:
         patient_issuer=settings.patient_issuer,
         order_issuer=settings.order_issuer,
         accession_fields=settings.accession_fields,
+        maps=site_maps(settings.maps_file),
     )
     return Sender(name="", site=site, charset=settings.hl7_charset)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, select, text, update
 
 from services.hl7_fhir.adapters.effects import Effects, Outbox
 from services.hl7_fhir.adapters.following import Follower
+from services.hl7_fhir.adapters.losses import remember_losses
 from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.tables import messages
 from services.hl7_fhir.domain.arrival import Arrival, Name
@@ -106,6 +107,7 @@ class SqlWaiting:
             connection, self._outbox, reader.site, self._site_key, arrival, decision, followers=self._followers
         )
         flags += effects.apply()
+        remember_losses(connection, arrival, decision.losses)
         mapped = decision.occasion is not None
         _settle(connection, row.sequence, state="done", mapped=mapped, flags=" ".join(dict.fromkeys(flags)))
 

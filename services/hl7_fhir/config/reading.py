@@ -2,6 +2,7 @@
 
 import codecs
 from datetime import UTC, tzinfo
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import field_validator
@@ -19,8 +20,10 @@ class Reading(ServiceSettings):
     #: Who issues patient ids, and order and accession numbers, that name nobody; the same as for images.
     patient_issuer: str = ""
     order_issuer: str = ""
-    #: Where an accession number is looked for, first come first.
-    accession_fields: tuple[str, ...] = ("IPC-1", "OBR-18")
+    #: Where an accession number is looked for, first come first; empty for what the maps say (IPC-1, OBR-18).
+    accession_fields: tuple[str, ...] = ()
+    #: A file with rows and concept maps of this site's own (docs/conformance/hl7-maps.md).
+    maps_file: Path | None = None
 
     @field_validator("time_zone")
     @classmethod

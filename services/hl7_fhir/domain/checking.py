@@ -6,7 +6,7 @@ A message that passes ``check`` is one that ``Reader.decide`` does not refuse.
 from collections.abc import Callable
 
 from services.hl7_fhir.domain.message import MAX_FIELDS, MAX_PARTS, MAX_REPETITIONS, Delimiters, Message, Segment
-from services.hl7_fhir.domain.refusal import FieldMissing, SegmentError, TooMuch
+from services.hl7_fhir.domain.refusal import FieldMissing, Place, SegmentError, TooMuch
 
 #: Segments that belong to an order and cannot stand before its ORC (chapter 4, section 4.4.1).
 _OF_AN_ORDER = frozenset(("OBR", "IPC", "ZDS"))
@@ -24,8 +24,18 @@ def check(message: Message) -> None:
         rule(message)
 
 
-def _patient(message: Message) -> None:
+def _with(*names: str) -> Callable[[Message], None]:
+    def all_there(message: Message) -> None:
+        for name in names:
+            message.required(name)
+
+    return all_there
+
+
+def _pair(message: Message) -> None:
     message.required("PID")
+    if len(message.all("PID")) < 2:
+        raise SegmentError("segment-missing", Place("PID", 2))
 
 
 def _order(message: Message) -> None:
@@ -43,11 +53,15 @@ def _order(message: Message) -> None:
 
 #: What each mapped trigger must have, by MSH-9.
 RULES: dict[tuple[str, str], Callable[[Message], None]] = {
-    ("ADT", "A01"): _patient,
-    ("ADT", "A04"): _patient,
-    ("ADT", "A08"): _patient,
+    **{("ADT", f"A{number:02}"): _with("PID") for number in (*range(1, 9), 11, 12, 13, 23, 28, 31, 38)},
+    **{("ADT", trigger): _with("PID", "MRG") for trigger in ("A34", "A40", "A47")},
+    **{("ADT", trigger): _pair for trigger in ("A24", "A37")},
     ("ORM", "O01"): _order,
+    ("OMG", "O19"): _order,
     ("OMI", "O23"): _order,
+    ("ORU", "R01"): _with("PID", "OBR"),
+    ("MDM", "T02"): _with("PID", "TXA"),
+    **{("SIU", trigger): _with("PID", "SCH") for trigger in ("S12", "S13", "S14", "S15")},
 }
 
 
