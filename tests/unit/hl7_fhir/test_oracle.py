@@ -155,10 +155,14 @@ def _trimmed(parts: list[Any]) -> list[Any]:
     return parts
 
 
+#: The file has a carriage return after 4,096 characters, in the middle of a PDF: what follows is no segment.
+BROKEN = {"ORU^R01-PDF.hl7:0"}
+
+
 async def test_every_message_of_the_corpora_is_accepted_except_what_is_broken() -> None:
     journal = Kept()
     taking = desk(journal).messages
     for name, content in corpus():
         told = [code_of(answer) for answer in await taking.arrived(content)]
-        assert told == list(codes(Envelope.of(content), "AA")), name
+        assert told == list(codes(Envelope.of(content), "AE" if name in BROKEN else "AA")), name
     assert len(journal.entries) > 1_100
