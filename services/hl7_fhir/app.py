@@ -5,12 +5,17 @@ from datetime import UTC, datetime
 from contracts.events import OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.mllp import Limits, MllpServer
+from services.hl7_fhir.adapters.mllp_client import MllpLink
+from services.hl7_fhir.adapters.outgoing import Outgoing, content
+from services.hl7_fhir.adapters.outgoing_desk import OutgoingDesk
+from services.hl7_fhir.adapters.outgoing_line import Lines
+from services.hl7_fhir.adapters.receivers import ReceiversFile
 from services.hl7_fhir.adapters.resources import SqlResources
 from services.hl7_fhir.adapters.tables import outbox as outbox_rows
 from services.hl7_fhir.config import Settings
 from services.hl7_fhir.domain.decision import Reader
 from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.handlers import Fhir, Messages
+from services.hl7_fhir.handlers import Fhir, Messages, ReceiversRoutes, Sender, Senders
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
@@ -31,9 +36,13 @@ def build(settings: Settings | None = None) -> Service:
         order_issuer=settings.order_issuer,
         accession_fields=settings.accession_fields,
     )
+    receivers = ReceiversFile(settings.receivers_file)
+    outgoing = Outgoing(receivers)
+    desk, lines = OutgoingDesk(database, outgoing), Lines(database, content)
+    senders = Senders(receivers, desk, outgoing, lambda named: Sender(named, lines.of(named), MllpLink(named)))
     messages = Messages(
         reader=Reader(site, site_key, settings.hl7_charset),
-        journal=SqlJournal(database, outbox, site, site_key),
+        journal=SqlJournal(database, outbox, site, site_key, passes_on=outgoing.queue),
         site_key=site_key,
     )
     mllp = MllpServer(
@@ -53,8 +62,8 @@ def build(settings: Settings | None = None) -> Service:
         bus=bus,
         publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated),
         stores=("database",),
-        tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay)),
-        routes=Fhir(SqlResources(database), datetime.now(UTC)).routes(),
+        tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay), Task("senders", senders.run)),
+        routes=(*ReceiversRoutes(receivers, desk).routes(), *Fhir(SqlResources(database), datetime.now(UTC)).routes()),
         checks={"database": database.check, "mllp": mllp.check},
         starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),
         stops=(database.close,),

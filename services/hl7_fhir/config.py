@@ -2,6 +2,7 @@
 
 import codecs
 from datetime import UTC, tzinfo
+from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -32,6 +33,9 @@ class Settings(ServiceSettings):
     order_issuer: str = ""
     #: Where an accession number is looked for, first come first.
     accession_fields: tuple[str, ...] = ("IPC-1", "OBR-18")
+
+    #: Who gets messages from here (examples/receivers.yaml); read again when it changes. Nobody without it.
+    receivers_file: Path | None = None
 
     @field_validator("time_zone")
     @classmethod

@@ -1,6 +1,6 @@
 """Messages as they came, each kept in one transaction with all that it changes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from zlib import crc32
 
 from sqlalchemy import Connection, delete, insert, select, text
@@ -10,6 +10,7 @@ from services.hl7_fhir.adapters.following import Follower
 from services.hl7_fhir.adapters.tables import messages
 from services.hl7_fhir.domain.arrival import Arrival
 from services.hl7_fhir.domain.decision import Decision
+from services.hl7_fhir.domain.receivers import Taken
 from services.hl7_fhir.domain.record import Site
 from services.hl7_fhir.domain.refusal import Refused
 from shared.errors import AlreadyDone
@@ -21,13 +22,20 @@ class SqlJournal:
     """The journal in SQL."""
 
     def __init__(
-        self, database: Database, outbox: Outbox, site: Site, site_key: SiteKey, followers: Sequence[Follower] = ()
+        self,
+        database: Database,
+        outbox: Outbox,
+        site: Site,
+        site_key: SiteKey,
+        followers: Sequence[Follower] = (),
+        passes_on: Callable[[Connection, Sequence[Taken]], None] | None = None,
     ) -> None:
         self._database = database
         self._outbox = outbox
         self._site = site
         self._site_key = site_key
         self._followers = followers
+        self._passes_on = passes_on
 
     async def take(self, arrival: Arrival, decision: Decision) -> None:
         """Keep the message and do what it says; AlreadyDone when it was taken before."""
@@ -47,6 +55,7 @@ class SqlJournal:
             connection, self._outbox, self._site, self._site_key, arrival, decision, self._followers
         ).apply()
         _keep(connection, arrival, code="AA", mapped=decision.occasion is not None, flags=flags)
+        self._pass_on(connection, arrival, refused=False)
 
     def _refuse(self, connection: Connection, arrival: Arrival, refusal: Refused) -> None:
         _lock(connection, [arrival.ref])
@@ -54,7 +63,26 @@ class SqlJournal:
             return
         place = refusal.place
         told = f"{place.segment}^{place.occurrence}" + (f"^{place.field}" if place.field else "")
+        is_known = _outcome(connection, arrival) is not None
         _keep(connection, arrival, code="AE", mapped=False, flags=(), reason=refusal.reason, place=told)
+        if not is_known:
+            self._pass_on(connection, arrival, refused=True)
+
+    def _pass_on(self, connection: Connection, arrival: Arrival, *, refused: bool) -> None:
+        if self._passes_on is None:
+            return
+        kept = select(messages.c.sequence).where(messages.c.ref == arrival.ref)
+        name = arrival.name
+        taken = Taken(
+            sequence=connection.execute(kept).scalar_one(),
+            ref=arrival.ref,
+            type=name.type,
+            trigger=name.trigger,
+            sender=name.sender,
+            facility=name.facility,
+            refused=refused,
+        )
+        self._passes_on(connection, [taken])
 
 
 def _keys(arrival: Arrival, decision: Decision) -> list[str]:

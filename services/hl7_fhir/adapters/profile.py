@@ -1,0 +1,45 @@
+"""Whether a message fits the profile of its version, as hl7apy's tables have it."""
+
+from functools import cache
+from typing import Any
+
+from hl7apy import load_reference
+from hl7apy.consts import VALIDATION_LEVEL
+from hl7apy.exceptions import HL7apyException
+from hl7apy.parser import parse_message
+
+
+def fits_profile(text: str, structure: str, version: str) -> bool:
+    """Whether hl7apy takes ``text`` (``structure`` such as ``ORU_R01``) in strict validation, segment by segment.
+
+    Its tables ask for every member of the group of detail segments of ORM^O01, of which a message has one (chapter 4,
+    section 4.4.1, "one of"): there only OBR is asked for. Segments that begin with Z it does not look at.
+    """
+    profile = {structure: _order_profile(version)} if structure == "ORM_O01" else None
+    try:
+        parsed = parse_message(text, validation_level=VALIDATION_LEVEL.STRICT, message_profile=profile)
+        return bool(parsed.validate())
+    except (HL7apyException, ValueError):
+        return False
+
+
+@cache
+def _order_profile(version: str) -> Any:
+    return _with_obr_alone(load_reference("ORM_O01", "Message", version))
+
+
+def _with_obr_alone(reference: Any) -> Any:
+    kind, children, *rest = reference
+    return (kind, tuple(_child(child) for child in children), *rest)
+
+
+def _child(child: Any) -> Any:
+    name, reference, cardinality, sort = child
+    if sort != "GRP":
+        return child
+    if name.endswith(("_CHOICE", "_SUPPGRP")):
+        kind, members, *rest = reference
+        reference = (kind, tuple(member for member in members if member[0] == "OBR"), *rest)
+    else:
+        reference = _with_obr_alone(reference)
+    return (name, reference, cardinality, sort)

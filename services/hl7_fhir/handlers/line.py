@@ -1,0 +1,46 @@
+"""What a sender needs from outside: the queue of its receiver, and the connection to it."""
+
+from typing import Protocol
+
+from services.hl7_fhir.domain.answers import Answer
+from services.hl7_fhir.domain.receivers import Held, Waiting
+
+
+class Line(Protocol):
+    """The queue of one receiver; every answer but ``ahead``'s says whether this process still holds it."""
+
+    async def claim(self) -> Held | None:
+        """Take the queue, or hold it longer; RetryLater."""
+        ...
+
+    async def leave(self) -> None:
+        """Let another process have the queue; RetryLater."""
+        ...
+
+    async def ahead(self) -> tuple[Waiting, ...]:
+        """The next messages in their order; RetryLater."""
+        ...
+
+    async def done(self, waiting: Waiting) -> Held | None:
+        """The receiver has it; RetryLater."""
+        ...
+
+    async def set_aside(self, waiting: Waiting, reason: str) -> Held | None:
+        """A person decides about it; RetryLater."""
+        ...
+
+    async def again(self, waiting: Waiting, reason: str) -> Held | None:
+        """It was tried in vain; RetryLater."""
+        ...
+
+
+class Link(Protocol):
+    """The connection to the receiver."""
+
+    async def exchange(self, content: bytes) -> Answer:
+        """Its answer; RetryLater when there is none."""
+        ...
+
+    async def close(self) -> None:
+        """Hang up."""
+        ...

@@ -1,0 +1,187 @@
+"""Sends what waits for one receiver: one message at a time, in order, until it is taken or a person must look at it."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from services.hl7_fhir.domain.answers import Verdict
+from services.hl7_fhir.domain.receivers import Held, Receiver, Waiting
+from services.hl7_fhir.handlers.line import Line, Link
+from shared.errors import RetryLater
+from shared.observability import logger, metrics
+
+#: When a wake-up finds nothing yet (its transaction commits this very moment): the pauses before it looks again.
+_LOOKS = (0.002, 0.01, 0.05, 0.2)
+
+log = logger("hl7_fhir.sending")
+
+
+class Sender:
+    """The sender of one receiver; what other processes queued or decided is seen after ``look_every`` seconds."""
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        line: Line,
+        link: Link,
+        *,
+        look_every: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._receiver = receiver
+        self._line = line
+        self._link = link
+        self._look_every = look_every
+        self._clock = clock
+        self._held_until = float("-inf")
+        self._pause = receiver.first
+        self._refusals = (0, 0)
+        self._away: str | None = None
+        self._ending = False
+        self._woken = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was queued, or a person decided something."""
+        self._woken.set()
+
+    def end(self) -> None:
+        """Stop after the message that is under way."""
+        self._ending = True
+        self._woken.set()
+        self._ended.set()
+
+    async def run(self) -> None:
+        """Send for as long as the receiver is named; returns after ``end``."""
+        try:
+            while not self._ending:
+                await self._turn()
+        finally:
+            await self._link.close()
+            with suppress(RetryLater):
+                await self._line.leave()
+
+    async def _turn(self) -> None:
+        try:
+            held = await self._claimed()
+            if held is None or self._is_held(held):
+                await self._link.close()
+                await self._idle()
+            elif waiting := await self._next():
+                await self._send(waiting)
+            else:
+                await self._idle()
+        except RetryLater as trouble:
+            log.warning("hl7-queue-unavailable", target=self._receiver.name, reason=trouble.reason)
+            await self._rest()
+
+    async def _claimed(self) -> Held | None:
+        until = self._clock() + self._receiver.lease
+        held = await self._line.claim()
+        self._held_until = until if held else float("-inf")
+        return held
+
+    async def _next(self) -> tuple[Waiting, ...]:
+        """What waits. After a wake-up it is looked for more than once."""
+        pauses = _LOOKS if self._woken.is_set() else ()
+        self._woken.clear()
+        waiting = await self._line.ahead()
+        for pause in pauses:
+            if waiting or self._ending:
+                break
+            await asyncio.sleep(pause)
+            waiting = await self._line.ahead()
+        return waiting
+
+    async def _send(self, waiting: tuple[Waiting, ...]) -> None:
+        for one in waiting:
+            if self._ending or self._clock() + self._needed() > self._held_until:
+                return
+            asked = self._clock()
+            held = await self._settled(one)
+            if held is None or self._is_held(held):
+                return
+            self._held_until = asked + self._receiver.lease
+
+    async def _settled(self, one: Waiting) -> Held | None:
+        """Send a message and note what became of it; None when the queue is to be looked at anew."""
+        if one.content is None:
+            return await self._set_aside(one, "content-missing")
+        try:
+            verdict = (await self._link.exchange(one.content)).verdict
+        except RetryLater as trouble:
+            return await self._again(one, trouble.reason)
+        if verdict is Verdict.DONE:
+            return await self._done(one)
+        if verdict is Verdict.AGAIN:
+            return await self._again(one, "answered-ar")
+        return await self._refused(one)
+
+    async def _done(self, one: Waiting) -> Held | None:
+        self._pause = self._receiver.first
+        self._tell_away(None)
+        self._count("delivered")
+        return await self._noted(lambda: self._line.done(one))
+
+    async def _refused(self, one: Waiting) -> Held | None:
+        number, before = self._refusals
+        self._refusals = (one.number, before + 1 if number == one.number else 1)
+        if self._refusals[1] >= self._receiver.tries:
+            return await self._set_aside(one, "answered-ae")
+        return await self._again(one, "answered-ae")
+
+    async def _set_aside(self, one: Waiting, reason: str) -> Held | None:
+        log.error("hl7-message-set-aside", target=self._receiver.name, kind=one.kind, ref=one.ref, reason=reason)
+        self._count("aside")
+        return await self._noted(lambda: self._line.set_aside(one, reason))
+
+    async def _again(self, one: Waiting, reason: str) -> None:
+        self._tell_away(reason)
+        self._count("again")
+        with suppress(RetryLater):
+            await self._line.again(one, reason)
+        await self._rest()
+
+    async def _noted(self, note: Callable[[], Awaitable[Held | None]]) -> Held | None:
+        """The answer is here: whatever ails the database, it is noted before anything else is sent."""
+        while True:
+            try:
+                return await note()
+            except RetryLater as trouble:
+                log.warning("hl7-queue-unavailable", target=self._receiver.name, reason=trouble.reason)
+                if self._ending:
+                    return None
+                await self._rest()
+
+    def _needed(self) -> float:
+        """Seconds that a message may take: the queue must be held for longer."""
+        return self._receiver.connect_timeout + self._receiver.answer_timeout
+
+    def _is_held(self, held: Held) -> bool:
+        return self._receiver.held if held.by_operator is None else held.by_operator
+
+    async def _idle(self) -> None:
+        """Until something is queued or decided, or another process may have."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._look_every):
+                await self._woken.wait()
+
+    async def _rest(self) -> None:
+        """The pause after a failure: it doubles, and many senders do not come back in one moment."""
+        pause = self._pause * random.uniform(0.75, 1.0)  # noqa: S311
+        self._pause = min(2 * self._pause, self._receiver.longest)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._ended.wait()
+
+    def _tell_away(self, reason: str | None) -> None:
+        if reason == self._away:
+            return
+        self._away = reason
+        metrics().set("causeway_circuit_open", reason is not None, target=self._receiver.name)
+        log.warning("hl7-receiver-away" if reason else "hl7-receiver-back", target=self._receiver.name, reason=reason)
+
+    def _count(self, outcome: str) -> None:
+        metrics().count("causeway_hl7_outgoing_total", target=self._receiver.name, outcome=outcome)
