@@ -59,14 +59,12 @@ class SqlJournal:
 
     def _refuse(self, connection: Connection, arrival: Arrival, refusal: Refused) -> None:
         _lock(connection, [arrival.ref])
-        if _outcome(connection, arrival) == "AA":
+        if _outcome(connection, arrival) is not None:
             return
         place = refusal.place
         told = f"{place.segment}^{place.occurrence}" + (f"^{place.field}" if place.field else "")
-        is_known = _outcome(connection, arrival) is not None
         _keep(connection, arrival, code="AE", mapped=False, flags=(), reason=refusal.reason, place=told)
-        if not is_known:
-            self._pass_on(connection, arrival, refused=True)
+        self._pass_on(connection, arrival, refused=True)
 
     def _pass_on(self, connection: Connection, arrival: Arrival, *, refused: bool) -> None:
         if self._passes_on is None:

@@ -71,7 +71,7 @@ def write(form: str, own: Own, news: News, control_id: str, zone: tzinfo) -> str
 
 
 def encode(text: str, own: Own) -> tuple[bytes, bool]:
-    """``text`` in the receiver's character set, and whether it could hold every character; ``?`` for those it cannot."""
+    """``text`` in the receiver's character set, with ``?`` for what that cannot hold, and whether it could hold all."""
     try:
         return text.encode(own.codec), True
     except UnicodeEncodeError:
@@ -132,7 +132,7 @@ def _obx(study_uid: str, status: str) -> str:
 
 
 def _ipc(news: News) -> str:
-    """IPC-1 to -5 as the order had them; else accession, requested procedure and step as OBR has them, or its number."""
+    """IPC-1 to -5 as the order had them; else what OBR-18 to -20 say, else the accession or order number."""
     order = news.order
     number = _number(order, "ORC-3", "OBR-3") or _number(order, "ORC-2", "OBR-2")
     accession = _text(order, "OBR-18") or _escaped(news.accession or "") or number
