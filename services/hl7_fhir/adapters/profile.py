@@ -18,9 +18,15 @@ def fits_profile(text: str, structure: str, version: str) -> bool:
     profile = {structure: _order_profile(version)} if structure == "ORM_O01" else None
     try:
         parsed = parse_message(text, validation_level=VALIDATION_LEVEL.STRICT, message_profile=profile)
-        return bool(parsed.validate())
+        # What it has no place for it may drop without a word.
+        return bool(parsed.validate()) and _names(parsed.to_er7()) == _names(text)
     except (HL7apyException, ValueError):
         return False
+
+
+def _names(text: str) -> list[str]:
+    """The segments of the standard, in their order."""
+    return [line[:3] for line in text.split("\r") if line and not line.startswith("Z")]
 
 
 @cache

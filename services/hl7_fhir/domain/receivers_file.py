@@ -143,7 +143,8 @@ class _ReceiversReader(LineReader):
         if ("certificate" in keys) != ("key" in keys):
             self.refuse(node, "'certificate' and 'key' go together")
         told: dict[str, Any] = {key: self.text(value, f"'{key}'") for key, value in keys.items()}
-        return Tls(**{key: value if key == "server_name" else Path(value) for key, value in told.items()})
+        told |= {key: Path(value) for key, value in told.items() if key != "server_name"}
+        return Tls(**told)
 
     def _retry(self, node: Node) -> dict[str, float]:
         keys = self.mapping(node, "'retry'", ("first", "longest"))

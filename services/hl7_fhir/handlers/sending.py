@@ -137,12 +137,14 @@ class Sender:
         self._count("aside")
         return await self._noted(lambda: self._line.set_aside(one, reason))
 
-    async def _again(self, one: Waiting, reason: str) -> None:
+    async def _again(self, one: Waiting, reason: str) -> Held | None:
+        """Nothing else is sent before it: None, so that the queue is looked at anew."""
         self._tell_away(reason)
         self._count("again")
         with suppress(RetryLater):
             await self._line.again(one, reason)
         await self._rest()
+        return None
 
     async def _noted(self, note: Callable[[], Awaitable[Held | None]]) -> Held | None:
         """The answer is here: whatever ails the database, it is noted before anything else is sent."""
