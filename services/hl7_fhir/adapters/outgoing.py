@@ -70,7 +70,7 @@ class Outgoing:
     def is_new(self, connection: Connection, ref: str) -> bool:
         """Whether a message of our own with this ``ref`` was never queued; from now on it was."""
         known = upsert_of(connection, told).values(ref=ref).on_conflict_do_nothing(index_elements=["ref"])
-        return connection.execute(known).rowcount > 0
+        return connection.execute(known.returning(told.c.ref)).first() is not None
 
     def add(
         self, connection: Connection, *, receiver: str, kind: str, ref: str, content: bytes, aside: str | None = None

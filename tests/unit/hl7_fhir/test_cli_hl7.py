@@ -42,8 +42,7 @@ def quiet() -> Iterator[None]:
 
 
 async def run(server: MllpServer, *words: str) -> Result:
-    # Typer runs the only command of an application without its name.
-    return await asyncio.to_thread(CliRunner().invoke, app, [*words, "--to", f"127.0.0.1:{server.port}"])
+    return await asyncio.to_thread(CliRunner().invoke, app, ["send", *words, "--to", f"127.0.0.1:{server.port}"])
 
 
 def written(folder: Path, content: bytes) -> str:
@@ -123,7 +122,7 @@ async def test_a_file_without_a_message_is_an_error(
 
 async def test_nobody_listening_is_an_error(tmp_path: Path, free_port: int) -> None:
     path = written(tmp_path, adt())
-    result = await asyncio.to_thread(CliRunner().invoke, app, [path, "--to", f"127.0.0.1:{free_port}"])
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["send", path, "--to", f"127.0.0.1:{free_port}"])
     assert result.exit_code == 1
 
 
