@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -18,6 +18,8 @@ WAITS, ASIDE = 0, 1
 #: What a row is: a message passed on, or one of our own.
 PASSED, STATUS, AVAILABLE, STUDY_UID = "passed-on", "status", "study-available", "study-uid"
 
+#: Is told for which receivers something was queued, and whether a person decided something.
+Wake = Callable[[Collection[str], bool], None]
 #: Reads the bytes of a kept message by its sequence.
 Content = Callable[[Connection, int], bytes]
 
@@ -52,9 +54,9 @@ class Outgoing:
     def __init__(self, receivers: CurrentReceivers) -> None:
         self._receivers = receivers
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._wake: Callable[[], None] = _nobody
+        self._wake: Wake = _nobody
 
-    def listen(self, wake: Callable[[], None]) -> None:
+    def listen(self, wake: Wake) -> None:
         """Call ``wake`` on the running event loop when a transaction that queued something commits."""
         self._loop, self._wake = asyncio.get_running_loop(), wake
 
@@ -65,7 +67,7 @@ class Outgoing:
         rows = [_row(name, PASSED, one.ref, now, one.sequence) for one in taken for name in _names(receivers, one)]
         if rows:
             connection.execute(insert(outgoing), rows)
-            self.announce(connection)
+            self.announce(connection, {row["receiver"] for row in rows})
 
     def is_new(self, connection: Connection, ref: str) -> bool:
         """Whether a message of our own with this ``ref`` was never queued; from now on it was."""
@@ -80,20 +82,21 @@ class Outgoing:
         if aside:
             row |= {"state": ASIDE, "reason": aside}
         connection.execute(insert(outgoing).values(row))
-        self.announce(connection)
+        self.announce(connection, {receiver})
 
-    def announce(self, connection: Connection) -> None:
-        """Wake the senders when the transaction commits."""
-        event.listen(connection, "commit", self._committing, once=True)
+    def announce(self, connection: Connection, names: Collection[str], *, hurry: bool = False) -> None:
+        """Wake the senders of ``names`` when the transaction commits; ``hurry`` when a person decided something."""
 
-    def _committing(self, _: Connection) -> None:
-        """The commit is about to happen, on a worker thread."""
-        if self._loop is not None:
-            with suppress(RuntimeError):  # the loop is closed: the next process will look
-                self._loop.call_soon_threadsafe(self._wake)
+        def committing(_: Connection) -> None:
+            """The commit is about to happen, on a worker thread."""
+            if self._loop is not None:
+                with suppress(RuntimeError):  # the loop is closed: the next process will look
+                    self._loop.call_soon_threadsafe(self._wake, names, hurry)
+
+        event.listen(connection, "commit", committing, once=True)
 
 
-def _nobody() -> None:
+def _nobody(_: Collection[str], __: bool) -> None:
     """Nobody listens yet."""
 
 

@@ -45,13 +45,13 @@ class OutgoingDesk:
         row = {"name": name, "held": held, "holder": "", "expires": 0.0, "delivered": 0}
         kept = upsert_of(connection, receivers).values(row)
         connection.execute(kept.on_conflict_do_update(index_elements=["name"], set_={"held": held}))
-        self._outgoing.announce(connection)
+        self._outgoing.announce(connection, {name}, hurry=True)
 
     def _retry(self, connection: Connection, name: str, number: int | None) -> int:
         aside = update(outgoing).where(outgoing.c.receiver == name, outgoing.c.state == ASIDE)
         if number is not None:
             aside = aside.where(outgoing.c.number == number)
-        self._outgoing.announce(connection)
+        self._outgoing.announce(connection, {name}, hurry=True)
         return connection.execute(aside.values(state=WAITS, attempts=0)).rowcount
 
 

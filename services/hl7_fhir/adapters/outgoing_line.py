@@ -10,7 +10,7 @@ from sqlalchemy.sql import ColumnElement
 
 from services.hl7_fhir.adapters.outgoing import ASIDE, WAITS, Content, upsert_of
 from services.hl7_fhir.adapters.outgoing_tables import outgoing, receivers
-from services.hl7_fhir.domain.receivers import Held, Receiver, Waiting
+from services.hl7_fhir.domain.receivers import Ahead, Held, Receiver, Waiting
 from shared.errors import Unprocessable
 from shared.sql import Database
 
@@ -49,7 +49,7 @@ class Line:
         """Let another process have the queue."""
         await self._database.run(lambda connection: connection.execute(self._mine().values(expires=0.0)))
 
-    async def ahead(self) -> tuple[Waiting, ...]:
+    async def ahead(self) -> Ahead:
         """The next messages in their order, none when nothing waits."""
         return await self._database.read(self._ahead)
 
@@ -97,7 +97,12 @@ class Line:
     def _mine(self) -> Update:
         return update(receivers).where(receivers.c.name == self._name, receivers.c.holder == self._holder)
 
-    def _ahead(self, connection: Connection) -> tuple[Waiting, ...]:
+    def _ahead(self, connection: Connection) -> Ahead:
+        mine = select(receivers.c.held).where(receivers.c.name == self._name, receivers.c.holder == self._holder)
+        held = _held(connection.execute(mine).one_or_none())
+        return Ahead(held, self._next(connection) if held else ())
+
+    def _next(self, connection: Connection) -> tuple[Waiting, ...]:
         table = outgoing.c
         due = select(outgoing).where(table.receiver == self._name, table.state == WAITS)
         found: list[Waiting] = []

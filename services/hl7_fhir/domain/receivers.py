@@ -130,6 +130,14 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """What a look at a queue finds: the next messages, and as ``held`` what ``Held`` says, None when it is lost."""
+
+    held: "Held | None"
+    messages: tuple[Waiting, ...]
+
+
+@dataclass(frozen=True)
 class Held:
     """That this process is the one that sends, and an operator's word: None where the file's counts."""
 

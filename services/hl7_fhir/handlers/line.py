@@ -3,11 +3,11 @@
 from typing import Protocol
 
 from services.hl7_fhir.domain.answers import Answer
-from services.hl7_fhir.domain.receivers import Held, Waiting
+from services.hl7_fhir.domain.receivers import Ahead, Held, Waiting
 
 
 class Line(Protocol):
-    """The queue of one receiver; every answer but ``ahead``'s says whether this process still holds it."""
+    """The queue of one receiver; every answer says whether this process holds it."""
 
     async def claim(self) -> Held | None:
         """Take the queue, or hold it longer; RetryLater."""
@@ -17,7 +17,7 @@ class Line(Protocol):
         """Let another process have the queue; RetryLater."""
         ...
 
-    async def ahead(self) -> tuple[Waiting, ...]:
+    async def ahead(self) -> Ahead:
         """The next messages in their order; RetryLater."""
         ...
 

@@ -1,7 +1,7 @@
 """One sender for each receiver that is named now; a fault of one is no other's."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -36,8 +36,8 @@ class Standing(Protocol):
 class Wakes(Protocol):
     """Tells when something was queued."""
 
-    def listen(self, wake: Callable[[], None]) -> None:
-        """Call ``wake`` on the running event loop."""
+    def listen(self, wake: Callable[[Collection[str], bool], None]) -> None:
+        """Call ``wake`` on the running event loop with the receivers, and whether a person decided something."""
         ...
 
 
@@ -72,10 +72,11 @@ class Senders:
             measuring.cancel()
             await self._hang_up()
 
-    def wake(self) -> None:
-        """Something was queued or decided, nobody says for whom."""
-        for running in self._running.values():
-            running.sender.wake()
+    def wake(self, names: Collection[str], hurry: bool) -> None:
+        """Something was queued for these receivers, or decided about them (``hurry``)."""
+        for name in names:
+            if name in self._running:
+                self._running[name].sender.wake(hurry=hurry)
 
     def _arrange(self, named: Mapping[str, Receiver]) -> None:
         """Start, end and replace senders; of one name there is never more than one."""

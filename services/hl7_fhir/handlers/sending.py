@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from services.hl7_fhir.domain.answers import Verdict
-from services.hl7_fhir.domain.receivers import Held, Receiver, Waiting
+from services.hl7_fhir.domain.receivers import Ahead, Held, Receiver, Waiting
 from services.hl7_fhir.handlers.line import Line, Link
 from shared.errors import RetryLater
 from shared.observability import logger, metrics
@@ -41,17 +41,18 @@ class Sender:
         self._away: str | None = None
         self._ending = False
         self._woken = asyncio.Event()
-        self._ended = asyncio.Event()
+        self._hurried = asyncio.Event()
 
-    def wake(self) -> None:
-        """Something was queued, or a person decided something."""
+    def wake(self, *, hurry: bool = False) -> None:
+        """Something was queued; or a person decided something, which ends the pause after a failure (``hurry``)."""
         self._woken.set()
+        if hurry:
+            self._hurried.set()
 
     def end(self) -> None:
         """Stop after the message that is under way."""
         self._ending = True
-        self._woken.set()
-        self._ended.set()
+        self.wake(hurry=True)
 
     async def run(self) -> None:
         """Send for as long as the receiver is named; returns after ``end``."""
@@ -65,35 +66,40 @@ class Sender:
 
     async def _turn(self) -> None:
         try:
-            held = await self._claimed()
-            if held is None or self._is_held(held):
+            ahead = await self._look() if await self._claimed() else Ahead(None, ())
+            if ahead.held is None:
+                self._held_until = float("-inf")
+            if ahead.held is None or self._is_held(ahead.held):
                 await self._link.close()
                 await self._idle()
-            elif waiting := await self._next():
-                await self._send(waiting)
+            elif ahead.messages:
+                await self._send(ahead.messages)
             else:
                 await self._idle()
         except RetryLater as trouble:
             log.warning("hl7-queue-unavailable", target=self._receiver.name, reason=trouble.reason)
             await self._rest()
 
-    async def _claimed(self) -> Held | None:
-        until = self._clock() + self._receiver.lease
+    async def _claimed(self) -> bool:
+        """Whether the queue is ours for long enough to send something."""
+        asked = self._clock()
+        if asked + self._needed() <= self._held_until:
+            return True
         held = await self._line.claim()
-        self._held_until = until if held else float("-inf")
-        return held
+        self._held_until = asked + self._receiver.lease if held else float("-inf")
+        return held is not None
 
-    async def _next(self) -> tuple[Waiting, ...]:
+    async def _look(self) -> Ahead:
         """What waits. After a wake-up it is looked for more than once."""
         pauses = _LOOKS if self._woken.is_set() else ()
         self._woken.clear()
-        waiting = await self._line.ahead()
+        ahead = await self._line.ahead()
         for pause in pauses:
-            if waiting or self._ending:
+            if ahead.messages or ahead.held is None or self._is_held(ahead.held) or self._ending:
                 break
             await asyncio.sleep(pause)
-            waiting = await self._line.ahead()
-        return waiting
+            ahead = await self._line.ahead()
+        return ahead
 
     async def _send(self, waiting: tuple[Waiting, ...]) -> None:
         for one in waiting:
@@ -176,7 +182,9 @@ class Sender:
         self._pause = min(2 * self._pause, self._receiver.longest)
         with suppress(TimeoutError):
             async with asyncio.timeout(pause):
-                await self._ended.wait()
+                await self._hurried.wait()
+        if not self._ending:
+            self._hurried.clear()
 
     def _tell_away(self, reason: str | None) -> None:
         if reason == self._away:

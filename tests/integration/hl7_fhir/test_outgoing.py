@@ -261,3 +261,20 @@ async def test_of_two_processes_one_sends_and_the_other_takes_over(
     await second.send(*sent[20:])
     await second.until("pacs", waiting=0, delivered=40)
     assert receiver.got == sent
+
+
+async def test_a_person_need_not_wait_for_the_pause_after_a_failure(
+    url: str, stack: AsyncExitStack, tmp_path: Path
+) -> None:
+    receiver = Receiver()
+    named = (receiver.port, "retry: {first: 1h, longest: 2h}")
+    desk = await post(stack, url, tmp_path / "r.yaml", pacs=named)
+    await desk.send(*feed(1))
+    await desk.until("pacs", away="not-reachable")
+    await receiver.start()
+    await desk.send(*feed(2)[1:])
+    await asyncio.sleep(0.3)
+    assert receiver.got == []
+    await desk.desk.retry("pacs", None)
+    await desk.until("pacs", waiting=0, delivered=2)
+    await receiver.stop()

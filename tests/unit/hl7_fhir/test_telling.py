@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -33,8 +34,9 @@ def news(content: bytes = b"", control: str = "SC", state: State = State.COMPLET
     return News(control, state, NOW, told, asked, **values)  # type: ignore[arg-type]
 
 
-def written(form: str, version: str = "2.5.1", said: News | None = None, **own: object) -> str:
-    return write(form, Own(version=version, **own), said or news(), "a" * 20, UTC)  # type: ignore[arg-type]
+def written(form: str, version: str = "2.5.1", said: News | None = None, **own: str) -> str:
+    values: dict[str, Any] = {"version": version, **own}
+    return write(form, Own(**values), said or news(), "a" * 20, UTC)
 
 
 @pytest.mark.parametrize(("form", "version"), EVERY)
@@ -122,7 +124,7 @@ def test_a_study_without_an_order_is_told_by_its_own_numbers(form: str) -> None:
 
 def test_the_header_says_who_sends_to_whom_and_in_which_characters() -> None:
     names = {"application": "CW", "facility": "RAD^1.2^ISO", "receiving_application": "RIS", "receiving_facility": "H"}
-    header = read(written("orm", **names, charset="8859/1").encode(), "utf-8").header
+    header = read(written("orm", "2.5.1", None, **names, charset="8859/1").encode(), "utf-8").header
     assert [header.raw(number) for number in range(3, 7)] == ["CW", "RAD^1.2^ISO", "RIS", "H"]
     assert (header.text(10), header.text(18)) == ("a" * 20, "8859/1")
 
