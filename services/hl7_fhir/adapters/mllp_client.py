@@ -5,18 +5,23 @@ first byte to the last of its answer, and what stands before or in an answer has
 """
 
 import asyncio
+import socket
 import ssl
 from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import TypeVar
 
 from services.hl7_fhir.adapters.mllp import END, START
 from services.hl7_fhir.domain.answers import Answer, NotAnAnswer, control_id_of, read_answer
 from services.hl7_fhir.domain.receivers import Receiver, Tls
 from shared.errors import RetryLater
-from shared.messaging.threads import in_thread
 
 #: Bytes of an answer, and what may stand in front of it; late answers to earlier messages that are passed over.
 _LARGEST, _BETWEEN, _LATE = 64 * 1024, 1024, 32
+
+T = TypeVar("T")
 
 
 class Away(RetryLater):
@@ -31,6 +36,8 @@ class MllpLink:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._earlier: deque[str] = deque(maxlen=_LATE)
+        # A thread of its own: a name server that does not answer must not take those that others need.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"link-{receiver.name}")
 
     async def exchange(self, content: bytes) -> Answer:
         """The receiver's answer to ``content``; Away when there is none, and then it may have the message or not."""
@@ -65,6 +72,11 @@ class MllpLink:
             with suppress(OSError):
                 await writer.wait_closed()
 
+    async def leave(self) -> None:
+        """Hang up for good."""
+        await self.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._reader is not None and self._writer is not None:
             if not self._reader.at_eof() and not self._writer.is_closing():
@@ -79,8 +91,9 @@ class MllpLink:
         name = (receiver.tls.server_name or receiver.host) if receiver.tls else None
         try:
             async with asyncio.timeout(receiver.connect_timeout):
+                address = await self._aside(lambda: _address(receiver.host, receiver.port))
                 return await asyncio.open_connection(
-                    receiver.host, receiver.port, limit=_LARGEST, ssl=context, server_hostname=name
+                    address, receiver.port, limit=_LARGEST, ssl=context, server_hostname=name
                 )
         except (ssl.SSLError, ssl.CertificateError):
             raise Away("tls-refused") from None
@@ -91,9 +104,12 @@ class MllpLink:
         if tls is None:
             return None
         try:
-            return await in_thread(client_context, tls)
+            return await self._aside(lambda: client_context(tls))
         except OSError:
             raise Away("tls-files-unusable") from None
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _answer(self, reader: asyncio.StreamReader, control_id: str) -> Answer:
         """The answer with this MSA-2; late ones to earlier messages of this connection are passed over."""
@@ -118,6 +134,11 @@ class MllpLink:
         if not 0 <= at <= _BETWEEN:
             raise Away("no-mllp")
         return read[at + 1 : -len(END)]
+
+
+def _address(host: str, port: int) -> str:
+    """The first address of ``host``; OSError when it has none."""
+    return str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
 
 
 def client_context(tls: Tls) -> ssl.SSLContext:

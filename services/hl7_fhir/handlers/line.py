@@ -42,5 +42,9 @@ class Link(Protocol):
         ...
 
     async def close(self) -> None:
-        """Hang up."""
+        """Hang up; the next exchange connects again."""
+        ...
+
+    async def leave(self) -> None:
+        """Hang up for good."""
         ...

@@ -60,7 +60,7 @@ class Sender:
             while not self._ending:
                 await self._turn()
         finally:
-            await self._link.close()
+            await self._link.leave()
             with suppress(RetryLater):
                 await self._line.leave()
 

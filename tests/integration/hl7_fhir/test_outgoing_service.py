@@ -1,6 +1,7 @@
 """The service as a process: whatever kills it, every receiver has every message, in order, and a repeat is the same."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,7 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app
+from tests.integration.cli.conftest import folder_of
 from tests.support.hl7 import CANARIES, adt, code_of, mllp_peer, orm
 from tests.support.hl7_service import Hl7Service
 from tests.support.nats import NatsServer
@@ -126,6 +130,38 @@ async def test_the_backlog_is_a_metric(stack: AsyncExitStack, tmp_path: Path, na
                 break
             await asyncio.sleep(0.2)
     assert 'causeway_circuit_open{target="away"} 1.0' in text
+
+
+async def test_the_command_shows_and_decides(stack: AsyncExitStack, tmp_path: Path, nats_server: NatsServer) -> None:
+    async def refuse(message: bytes, *_: Any) -> bytes:
+        return framed(acknowledgement(message, "AE"))
+
+    receiver = await stack.enter_async_context(receiving(refuse))
+    named = receivers_yaml(tmp_path / "receivers.yaml", ris=receiver.port, gone=(1, "held: true"))
+    service = await stack.enter_async_context(serving(tmp_path, nats_server, named))
+    site = folder_of(tmp_path / "site", nats_server.url, service.http)
+
+    async def causeway(*words: str) -> str:
+        told = await asyncio.to_thread(
+            CliRunner().invoke, app, ["hl7", "receivers", *words, "--data", str(site.data), "--json"]
+        )
+        assert told.exit_code == 0, told.output
+        return str(told.stdout)
+
+    await send(service, adt(control_id="1"), adt(control_id="2"))
+    await until(service, "ris", aside=2)
+    receivers_yaml(named, ris=receiver.port)
+    listed = {one["name"]: one for one in json.loads(await causeway("list"))}
+    assert (listed["ris"]["aside"], listed["gone"]["waiting"], listed["gone"]["named"]) == (2, 2, False)
+    number = str(json.loads(await causeway("messages", "ris"))[0]["number"])
+    assert json.loads(await causeway("discard", "ris", "--number", number)) == {"messages": 1}
+    assert json.loads(await causeway("hold", "ris")) == {"held": True}
+    assert json.loads(await causeway("retry", "ris")) == {"messages": 1}
+    assert json.loads(await causeway("release", "ris")) == {"held": False}
+    assert json.loads(await causeway("discard", "gone", "--everything")) == {"messages": 2}
+    shown = await asyncio.to_thread(CliRunner().invoke, app, ["hl7", "receivers", "list", "--data", str(site.data)])
+    assert "ris" in shown.output
+    assert "gone" not in shown.output
 
 
 @pytest.mark.slow
