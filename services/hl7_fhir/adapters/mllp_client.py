@@ -89,16 +89,28 @@ class MllpLink:
         receiver = self._receiver
         context = await self._context(receiver.tls)
         name = (receiver.tls.server_name or receiver.host) if receiver.tls else None
+        for address, seconds in await self._addresses():
+            try:
+                async with asyncio.timeout(seconds):
+                    return await asyncio.open_connection(
+                        address, receiver.port, limit=_LARGEST, ssl=context, server_hostname=name
+                    )
+            except (ssl.SSLError, ssl.CertificateError):
+                raise Away("tls-refused") from None
+            except (TimeoutError, OSError):
+                continue
+        raise Away("not-reachable")
+
+    async def _addresses(self) -> list[tuple[str, float]]:
+        """Where the receiver may be, each with its share of the time."""
+        host, seconds = self._receiver.host, self._receiver.connect_timeout
         try:
-            async with asyncio.timeout(receiver.connect_timeout):
-                address = await self._aside(lambda: _address(receiver.host, receiver.port))
-                return await asyncio.open_connection(
-                    address, receiver.port, limit=_LARGEST, ssl=context, server_hostname=name
-                )
-        except (ssl.SSLError, ssl.CertificateError):
-            raise Away("tls-refused") from None
+            async with asyncio.timeout(seconds):
+                found = await self._aside(lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
         except (TimeoutError, OSError):
             raise Away("not-reachable") from None
+        addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
+        return [(address, seconds / len(addresses)) for address in addresses]
 
     async def _context(self, tls: Tls | None) -> ssl.SSLContext | None:
         if tls is None:
@@ -134,11 +146,6 @@ class MllpLink:
         if not 0 <= at <= _BETWEEN:
             raise Away("no-mllp")
         return read[at + 1 : -len(END)]
-
-
-def _address(host: str, port: int) -> str:
-    """The first address of ``host``; OSError when it has none."""
-    return str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
 
 
 def client_context(tls: Tls) -> ssl.SSLContext:

@@ -109,7 +109,12 @@ class Receiver:
     @property
     def lease(self) -> float:
         """Seconds for which a process holds its queue: longer than a message may take."""
-        return self.connect_timeout + self.answer_timeout + 15.0
+        return self.needed + 15.0
+
+    @property
+    def needed(self) -> float:
+        """Seconds that a message may take: to find the receiver, to reach it, to be answered."""
+        return 2 * self.connect_timeout + self.answer_timeout
 
     def gets(self, taken: Taken) -> bool:
         """Whether a message is passed on to it."""

@@ -83,7 +83,7 @@ class Sender:
     async def _claimed(self) -> bool:
         """Whether the queue is ours for long enough to send something."""
         asked = self._clock()
-        if asked + self._needed() <= self._held_until:
+        if asked + self._receiver.needed <= self._held_until:
             return True
         held = await self._line.claim()
         self._held_until = asked + self._receiver.lease if held else float("-inf")
@@ -103,7 +103,7 @@ class Sender:
 
     async def _send(self, waiting: tuple[Waiting, ...]) -> None:
         for one in waiting:
-            if self._ending or self._clock() + self._needed() > self._held_until:
+            if self._ending or self._clock() + self._receiver.needed > self._held_until:
                 return
             asked = self._clock()
             held = await self._settled(one)
@@ -162,10 +162,6 @@ class Sender:
                 if self._ending:
                     return None
                 await self._rest()
-
-    def _needed(self) -> float:
-        """Seconds that a message may take: the queue must be held for longer."""
-        return self._receiver.connect_timeout + self._receiver.answer_timeout
 
     def _is_held(self, held: Held) -> bool:
         return self._receiver.held if held.by_operator is None else held.by_operator
