@@ -21,7 +21,7 @@ class Fake:
     """A queue and a link in one; ``events`` is what happened in which order."""
 
     waiting: list[Waiting] = field(default_factory=list)
-    held: Held | None = Held(None)
+    held: Held | None = field(default_factory=lambda: Held(None))
     codes: dict[int, list[str]] = field(default_factory=dict)
     database_fails: int = 0
     events: list[str] = field(default_factory=list)
