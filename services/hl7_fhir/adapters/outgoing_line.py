@@ -8,10 +8,12 @@ from sqlalchemy import Connection, Float, Row, Update, delete, func, select, upd
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.sql import ColumnElement
 
-from services.hl7_fhir.adapters.outgoing import ASIDE, WAITS, Content, upsert_of
+from services.hl7_fhir.adapters.outgoing import ASIDE, PASSED, WAITS, Content, upsert_of
 from services.hl7_fhir.adapters.outgoing_tables import outgoing, receivers
+from services.hl7_fhir.adapters.profile import fits_own_profile
 from services.hl7_fhir.domain.receivers import Ahead, Held, Receiver, Waiting
 from shared.errors import Unprocessable
+from shared.messaging.threads import in_thread
 from shared.sql import Database
 
 #: What is read at once: so many messages, and no more once they are so large together.
@@ -52,6 +54,10 @@ class Line:
     async def ahead(self) -> Ahead:
         """The next messages in their order, none when nothing waits."""
         return await self._database.read(self._ahead)
+
+    async def fits(self, waiting: Waiting) -> bool:
+        """Whether a message of our own fits its profile."""
+        return await in_thread(fits_own_profile, waiting.content or b"")
 
     async def done(self, waiting: Waiting) -> Held | None:
         """The receiver has it; the queue is held longer, None when another process has it."""
@@ -115,7 +121,8 @@ class Line:
         return tuple(found)
 
     def _waiting(self, connection: Connection, row: Row[Any]) -> Waiting:
-        return Waiting(row.number, row.kind, row.ref, row.attempts, self._bytes(connection, row))
+        unchecked = row.kind != PASSED and row.reason is None
+        return Waiting(row.number, row.kind, row.ref, row.attempts, self._bytes(connection, row), unchecked)
 
     def _bytes(self, connection: Connection, row: Row[Any]) -> bytes | None:
         if row.content is not None:

@@ -6,7 +6,6 @@ from datetime import datetime, tzinfo
 from sqlalchemy import Connection
 
 from services.hl7_fhir.adapters.outgoing import AVAILABLE, STATUS, STUDY_UID, CurrentReceivers, Outgoing
-from services.hl7_fhir.adapters.profile import fits_profile
 from services.hl7_fhir.adapters.resources import load
 from services.hl7_fhir.adapters.tells import StudyNow
 from services.hl7_fhir.domain import record
@@ -17,7 +16,6 @@ from shared.identity import SiteKey
 from shared.observability import logger, metrics
 
 _FORMS = {STATUS: "status", AVAILABLE: "study_available", STUDY_UID: "study_uid"}
-_STRUCTURES = {"orm": "ORM_O01", "omg": "OMG_O19", "omi": "OMI_O23", "oru": "ORU_R01"}
 #: MSH-10 has 20 characters until version 2.6.
 _CONTROL_ID = 20
 
@@ -25,7 +23,10 @@ log = logger("hl7_fhir.telling")
 
 
 class Telling:
-    """Queues messages of our own; a message that cannot be right is set aside for a person, never dropped."""
+    """Queues messages of our own; what a receiver cannot read is set aside for a person, never dropped.
+
+    Checking a message against its profile takes too long for a transaction: that is done before it is sent.
+    """
 
     def __init__(self, outgoing: Outgoing, receivers: CurrentReceivers, site_key: SiteKey, zone: tzinfo) -> None:
         self._outgoing = outgoing
@@ -87,11 +88,8 @@ class Telling:
         text = write(form, own, news, ref[:_CONTROL_ID], self._zone)
         content, holds_all = encode(text, own)
         aside = None
-        if not fits_profile(text, _STRUCTURES[form], own.version):
-            aside = "profile-violation"
-        elif not holds_all and not own.replaces:
-            aside = "charset-too-small"
-        if aside or not holds_all:
+        if not holds_all:
+            aside = None if own.replaces else "charset-too-small"
             outcome = "aside" if aside else "replaced"
             log.warning("hl7-own-message-flagged", target=receiver.name, kind=kind, ref=ref, reason=aside or outcome)
             metrics().count("causeway_hl7_outgoing_total", target=receiver.name, outcome=outcome)

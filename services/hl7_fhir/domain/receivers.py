@@ -125,13 +125,17 @@ class Receiver:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A message at the head of a queue. ``content`` is None when its bytes are not there any more."""
+    """A message at the head of a queue. ``content`` is None when its bytes are not there any more.
+
+    ``unchecked`` is one of our own that nobody has tried to send: it is to be checked against its profile.
+    """
 
     number: int
     kind: str
     ref: str
     attempts: int
     content: bytes | None = field(repr=False)
+    unchecked: bool = False
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ _RESULT_STATUS = {State.SCHEDULED: "S", State.IN_PROGRESS: "I", State.COMPLETED:
 _STRUCTURES = {"orm": "ORM^O01^ORM_O01", "omg": "OMG^O19^OMG_O19", "omi": "OMI^O23^OMI_O23", "oru": "ORU^R01^ORU_R01"}
 #: What OBR-4 says of a study without an order (LOINC).
 _ANY_STUDY = "18748-4^Diagnostic imaging study^LN"
+#: Numbers of one patient that are told; what has more of them is no patient of one hospital.
+_MOST_NUMBERS = 32
 _DATE = re.compile(r"\d{4}(\d{2}){0,2}")
 _SPECIAL = {"|": "\\F\\", "^": "\\S\\", "~": "\\R\\", "\\": "\\E\\", "&": "\\T\\"}
 
@@ -84,9 +86,7 @@ def _msh(form: str, own: Own, control_id: str, time: str) -> str:
 
 
 def _pid(patient: Fields) -> str:
-    numbers = "~".join(found for repetition in patient.get("PID-3", ()) if (found := _cx(repetition)))
-    if not numbers:
-        numbers = "~".join(found for repetition in patient.get("PID-2", ()) if (found := _cx(repetition)))
+    numbers = _numbers(patient, "PID-3") or _numbers(patient, "PID-2")
     names = patient.get("PID-5", ())
     birth = _DATE.match(first(patient.get("PID-7", ())))
     return _segment(
@@ -165,6 +165,11 @@ def _entity(order: Fields, name: str) -> str:
 
 def _text(order: Fields, name: str) -> str:
     return _escaped(first(order.get(name, ())))
+
+
+def _numbers(patient: Fields, name: str) -> str:
+    known = patient.get(name, ())[:_MOST_NUMBERS]
+    return "~".join(found for repetition in known if (found := _cx(repetition)))
 
 
 def _cx(repetition: Repetition) -> str:

@@ -21,6 +21,10 @@ class Line(Protocol):
         """The next messages in their order; RetryLater."""
         ...
 
+    async def fits(self, waiting: Waiting) -> bool:
+        """Whether a message of our own fits its profile."""
+        ...
+
     async def done(self, waiting: Waiting) -> Held | None:
         """The receiver has it; RetryLater."""
         ...

@@ -115,6 +115,8 @@ class Sender:
         """Send a message and note what became of it; None when the queue is to be looked at anew."""
         if one.content is None:
             return await self._set_aside(one, "content-missing")
+        if one.unchecked and not await self._line.fits(one):
+            return await self._set_aside(one, "profile-violation")
         try:
             verdict = (await self._link.exchange(one.content)).verdict
         except RetryLater as trouble:

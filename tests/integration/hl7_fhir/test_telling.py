@@ -131,3 +131,7 @@ async def test_what_does_not_fit_the_profile_waits_for_a_person(
     )
     await desk.until("ris", aside=1)
     assert (await desk.desk.shown("ris"))[0]["reason"] == "profile-violation"
+    assert ris.got == []
+    await desk.desk.retry("ris", None)
+    await desk.until("ris", waiting=0, aside=0, delivered=1)
+    assert len(ris.got) == 1

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -35,6 +35,9 @@ class Fake:
 
     async def ahead(self) -> Ahead:
         return Ahead(self.held, tuple(self.waiting) if self.held else ())
+
+    async def fits(self, waiting: Waiting) -> bool:
+        return waiting.ref != "wrong"
 
     async def done(self, waiting: Waiting) -> Held | None:
         return self._settle(waiting, "done")
@@ -141,6 +144,12 @@ async def test_an_end_lets_the_message_under_way_be_answered() -> None:
 async def test_a_message_whose_bytes_are_gone_is_set_aside() -> None:
     fake = Fake([Waiting(1, "passed-on", "r", 0, None), *queue(2)[1:]])
     assert await run(fake) == ["content-missing 1", "sent 2", "done 2"]
+
+
+async def test_of_our_own_messages_one_that_does_not_fit_its_profile_is_set_aside_unless_a_person_sent_it() -> None:
+    first, second, third = queue(3)
+    fake = Fake([replace(first, ref="wrong", unchecked=True), replace(second, ref="wrong"), third])
+    assert await run(fake) == ["profile-violation 1", "sent 2", "done 2", "sent 3", "done 3"]
 
 
 @pytest.mark.parametrize(

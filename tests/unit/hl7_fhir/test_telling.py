@@ -9,7 +9,7 @@ import pytest
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.parser import parse_message
 
-from services.hl7_fhir.adapters.profile import fits_profile
+from services.hl7_fhir.adapters.profile import fits_own_profile, fits_profile
 from services.hl7_fhir.domain import order, patient
 from services.hl7_fhir.domain.message import Message, read
 from services.hl7_fhir.domain.receivers import FORMS, Own
@@ -43,6 +43,7 @@ def written(form: str, version: str = "2.5.1", said: News | None = None, **own: 
 def test_each_form_in_each_version_fits_its_profile(form: str, version: str) -> None:
     text = written(form, version)
     assert fits_profile(text, STRUCTURES[form], version)
+    assert fits_own_profile(text.encode())
     assert not fits_profile(text.replace("\rOBR", "\rQQQ"), STRUCTURES[form], version)
 
 
