@@ -18,6 +18,8 @@ from shared.sql import Database
 
 #: What is read at once: so many messages, and no more once they are so large together.
 _MOST, _LARGEST = 64, 1024 * 1024
+#: The receiver answers.
+_HERE: dict[str, Any] = {"away": None, "away_since": None}
 
 
 class Lines:
@@ -66,7 +68,7 @@ class Line:
     async def set_aside(self, waiting: Waiting, reason: str) -> Held | None:
         """A person decides about it; the queue is held longer, None when another process has it."""
         aside = _row(waiting).values(state=ASIDE, attempts=outgoing.c.attempts + 1, reason=reason)
-        return await self._database.run(lambda connection: self._settled(connection, aside, {}))
+        return await self._database.run(lambda connection: self._settled(connection, aside, _HERE))
 
     async def again(self, waiting: Waiting, reason: str) -> Held | None:
         """It was tried in vain; the queue is held longer, None when another process has it."""
@@ -88,8 +90,7 @@ class Line:
 
     def _done(self, connection: Connection, waiting: Waiting) -> Held | None:
         gone = connection.execute(delete(outgoing).where(outgoing.c.number == waiting.number)).rowcount
-        here = {"delivered": receivers.c.delivered + gone, "away": None, "away_since": None}
-        return self._prolong(connection, here)
+        return self._prolong(connection, {**_HERE, "delivered": receivers.c.delivered + gone})
 
     def _settled(self, connection: Connection, row: Update, standing: dict[str, Any]) -> Held | None:
         connection.execute(row)

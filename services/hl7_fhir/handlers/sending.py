@@ -9,13 +9,11 @@ from contextlib import suppress
 from services.hl7_fhir.domain.answers import Verdict
 from services.hl7_fhir.domain.receivers import Ahead, Held, Receiver, Waiting
 from services.hl7_fhir.handlers.line import Line, Link
+from services.hl7_fhir.handlers.reporting import Report
 from shared.errors import RetryLater
-from shared.observability import logger, metrics
 
 #: When a wake-up finds nothing yet (its transaction commits this very moment): the pauses before it looks again.
 _LOOKS = (0.002, 0.01, 0.05, 0.2)
-
-log = logger("hl7_fhir.sending")
 
 
 class Sender:
@@ -33,18 +31,20 @@ class Sender:
         self._receiver = receiver
         self._line = line
         self._link = link
+        self._report = Report(receiver.name)
         self._look_every = look_every
         self._clock = clock
         self._held_until = float("-inf")
         self._pause = receiver.first
         self._refusals = (0, 0)
-        self._away: str | None = None
         self._ending = False
+        self._is_eager = False
         self._woken = asyncio.Event()
         self._hurried = asyncio.Event()
 
     def wake(self, *, hurry: bool = False) -> None:
         """Something was queued; or a person decided something, which ends the pause after a failure (``hurry``)."""
+        self._is_eager = True
         self._woken.set()
         if hurry:
             self._hurried.set()
@@ -68,8 +68,8 @@ class Sender:
         try:
             ahead = await self._look() if await self._claimed() else Ahead(None, ())
             if ahead.held is None:
-                self._held_until = float("-inf")
-            if ahead.held is None or self._is_held(ahead.held):
+                await self._stand_by()
+            elif self._is_held(ahead.held):
                 await self._link.close()
                 await self._idle()
             elif ahead.messages:
@@ -77,7 +77,7 @@ class Sender:
             else:
                 await self._idle()
         except RetryLater as trouble:
-            log.warning("hl7-queue-unavailable", target=self._receiver.name, reason=trouble.reason)
+            self._report.unavailable(trouble.reason)
             await self._rest()
 
     async def _claimed(self) -> bool:
@@ -91,8 +91,8 @@ class Sender:
 
     async def _look(self) -> Ahead:
         """What waits. After a wake-up it is looked for more than once."""
-        pauses = _LOOKS if self._woken.is_set() else ()
-        self._woken.clear()
+        pauses = _LOOKS if self._is_eager else ()
+        self._is_eager = False
         ahead = await self._line.ahead()
         for pause in pauses:
             if ahead.messages or ahead.held is None or self._is_held(ahead.held) or self._ending:
@@ -129,26 +129,26 @@ class Sender:
 
     async def _done(self, one: Waiting) -> Held | None:
         self._pause = self._receiver.first
-        self._tell_away(None)
-        self._count("delivered")
+        self._report.away(None)
+        self._report.count("delivered")
         return await self._noted(lambda: self._line.done(one))
 
     async def _refused(self, one: Waiting) -> Held | None:
         number, before = self._refusals
         self._refusals = (one.number, before + 1 if number == one.number else 1)
         if self._refusals[1] >= self._receiver.tries:
+            self._report.away(None)
             return await self._set_aside(one, "answered-ae")
         return await self._again(one, "answered-ae")
 
     async def _set_aside(self, one: Waiting, reason: str) -> Held | None:
-        log.error("hl7-message-set-aside", target=self._receiver.name, kind=one.kind, ref=one.ref, reason=reason)
-        self._count("aside")
+        self._report.set_aside(one.kind, one.ref, reason)
         return await self._noted(lambda: self._line.set_aside(one, reason))
 
     async def _again(self, one: Waiting, reason: str) -> Held | None:
         """Nothing else is sent before it: None, so that the queue is looked at anew."""
-        self._tell_away(reason)
-        self._count("again")
+        self._report.away(reason)
+        self._report.count("again")
         with suppress(RetryLater):
             await self._line.again(one, reason)
         await self._rest()
@@ -160,7 +160,7 @@ class Sender:
             try:
                 return await note()
             except RetryLater as trouble:
-                log.warning("hl7-queue-unavailable", target=self._receiver.name, reason=trouble.reason)
+                self._report.unavailable(trouble.reason)
                 if self._ending:
                     return None
                 await self._rest()
@@ -169,27 +169,28 @@ class Sender:
         return self._receiver.held if held.by_operator is None else held.by_operator
 
     async def _idle(self) -> None:
-        """Until something is queued or decided, or another process may have."""
+        """Until something is queued or decided here, or another process may have done so."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._look_every):
                 await self._woken.wait()
+        self._woken.clear()
+
+    async def _stand_by(self) -> None:
+        """Another process sends: what is queued here is nothing to us until that one is gone."""
+        self._held_until = float("-inf")
+        await self._link.close()
+        await self._pausing(self._look_every)
 
     async def _rest(self) -> None:
         """The pause after a failure: it doubles, and many senders do not come back in one moment."""
         pause = self._pause * random.uniform(0.75, 1.0)  # noqa: S311
         self._pause = min(2 * self._pause, self._receiver.longest)
+        await self._pausing(pause)
+
+    async def _pausing(self, seconds: float) -> None:
+        """Until the time is over, a person decides something, or the sender is to end."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(pause):
+            async with asyncio.timeout(seconds):
                 await self._hurried.wait()
         if not self._ending:
             self._hurried.clear()
-
-    def _tell_away(self, reason: str | None) -> None:
-        if reason == self._away:
-            return
-        self._away = reason
-        metrics().set("causeway_circuit_open", reason is not None, target=self._receiver.name)
-        log.warning("hl7-receiver-away" if reason else "hl7-receiver-back", target=self._receiver.name, reason=reason)
-
-    def _count(self, outcome: str) -> None:
-        metrics().count("causeway_hl7_outgoing_total", target=self._receiver.name, outcome=outcome)

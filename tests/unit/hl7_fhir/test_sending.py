@@ -24,16 +24,20 @@ class Fake:
     held: Held | None = field(default_factory=lambda: Held(None))
     codes: dict[int, list[str]] = field(default_factory=dict)
     database_fails: int = 0
+    claims: int = 0
+    looks: int = 0
     events: list[str] = field(default_factory=list)
     on_done: Callable[[], None] = lambda: None
 
     async def claim(self) -> Held | None:
+        self.claims += 1
         return self.held
 
     async def leave(self) -> None:
         self.events.append("left")
 
     async def ahead(self) -> Ahead:
+        self.looks += 1
         return Ahead(self.held, tuple(self.waiting) if self.held else ())
 
     async def fits(self, waiting: Waiting) -> bool:
@@ -114,6 +118,39 @@ async def test_a_queue_that_another_process_took_is_left_alone_at_once() -> None
 
     fake.on_done = lose
     assert await run(fake, until=lambda: "done 1" in fake.events) == ["sent 1", "done 1"]
+
+
+async def test_what_is_queued_while_another_process_sends_disturbs_nobody() -> None:
+    fake = Fake(held=None)
+    sender = Sender(QUICK, fake, fake, look_every=3600)
+    task = asyncio.create_task(sender.run())
+    for _ in range(50):
+        sender.wake()
+        await asyncio.sleep(0)
+    assert fake.claims == 1
+    fake.held, fake.waiting = Held(None), queue(1)
+    sender.wake(hurry=True)
+    while fake.waiting:
+        await asyncio.sleep(0.01)
+    sender.end()
+    await task
+    assert fake.claims == 2
+
+
+async def test_an_idle_sender_looks_once_for_each_time_that_something_is_queued() -> None:
+    fake = Fake()
+    sender = Sender(QUICK, fake, fake, look_every=3600)
+    task = asyncio.create_task(sender.run())
+    await asyncio.sleep(0.05)
+    looks = fake.looks
+    await asyncio.sleep(0.1)
+    assert fake.looks == looks
+    fake.waiting = queue(1)
+    sender.wake()
+    while fake.waiting:
+        await asyncio.sleep(0.01)
+    sender.end()
+    await task
 
 
 async def test_a_word_of_the_operator_counts_between_two_messages() -> None:
