@@ -108,6 +108,7 @@ async def test_a_receiver_that_comes_back_has_every_message_once_and_in_order(
     assert len(receiver.got) <= 61  # the one under way when it went may have come twice
 
 
+@pytest.mark.slow
 async def test_a_long_absence_stops_no_intake_and_no_other_receiver(
     url: str, stack: AsyncExitStack, tmp_path: Path
 ) -> None:
