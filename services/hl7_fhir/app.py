@@ -11,8 +11,11 @@ from contracts.events import (
     PatientUpdated,
 )
 from services.hl7_fhir.adapters.archive import SqlArchive
+from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.listening import mllp_server, strangers
+from services.hl7_fhir.adapters.outgoing import is_awaited
+from services.hl7_fhir.adapters.post import Post
 from services.hl7_fhir.adapters.profiles import Hl7apyProfiles
 from services.hl7_fhir.adapters.resources import SqlResources
 from services.hl7_fhir.adapters.sealing import Sealer
@@ -20,7 +23,7 @@ from services.hl7_fhir.adapters.senders import Registry, senders_file
 from services.hl7_fhir.adapters.tables import outbox as outbox_rows
 from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.config import Settings
-from services.hl7_fhir.handlers import ArchiveRoutes, Fhir, Mapping, Messages
+from services.hl7_fhir.handlers import ArchiveRoutes, Courier, Couriers, Fhir, Mapping, Messages, ReceiversRoutes
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
@@ -35,15 +38,18 @@ def build(settings: Settings | None = None) -> Service:
     database = Database(settings.database_url)
     site_key = SiteKey.load(settings.site_key_file)
     sealer = Sealer(site_key)
+    contents = Contents(sealer)
     outbox = Outbox(outbox_rows, database, bus)
     others = strangers(settings)
     registry = Registry(senders_file(settings.senders_file, others), others, site_key)
-    journal = SqlJournal(database, sealer)
-    mapping = Mapping(SqlWaiting(database, outbox, registry, site_key, sealer))
+    post = Post(settings.receivers_file, database, contents)
+    couriers = Couriers(post.receivers, post.desk, post.outgoing, lambda named: Courier(named, *post.ends(named)))
+    journal = SqlJournal(database, sealer, post.outgoing)
+    mapping = Mapping(SqlWaiting(database, outbox, registry, site_key, contents))
     journal.on_kept(mapping.wake)
     profiles = Hl7apyProfiles()
     messages = Messages(registry=registry, journal=journal, profiles=profiles, site_key=site_key)
-    archive = SqlArchive(database, sealer, timedelta(days=settings.hl7_keep_days))
+    archive = SqlArchive(database, contents, timedelta(days=settings.hl7_keep_days), still_needed=[is_awaited()])
     mllp = mllp_server(settings, messages.arrived, messages.oversize)
     return Service(
         name="hl7_fhir",
@@ -56,9 +62,11 @@ def build(settings: Settings | None = None) -> Service:
             Task("mapping", mapping.run),
             Task("outbox", outbox.relay),
             Task("retention", archive.run),
+            Task("couriers", couriers.run),
         ),
         routes=(
             *ArchiveRoutes(archive, messages).routes(),
+            *ReceiversRoutes(post.receivers, post.desk).routes(),
             *Fhir(SqlResources(database), datetime.now(UTC)).routes(),
         ),
         checks={"database": database.check, "mllp": mllp.check},

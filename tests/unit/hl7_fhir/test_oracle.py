@@ -155,8 +155,8 @@ def _trimmed(parts: list[Any]) -> list[Any]:
     return parts
 
 
-#: The first has a carriage return after 4,096 characters, in the middle of a PDF: what follows is no segment. The second
-#: has no SCH (chapter 10, section 10.4).
+#: The first has a carriage return after 4,096 characters, in the middle of a PDF: what follows is no segment. The
+#: second has no SCH (chapter 10, section 10.4).
 BROKEN = {"ORU^R01-PDF.hl7:0", "SIU^S12-NewAppointmentBooking.hl7:0"}
 
 
