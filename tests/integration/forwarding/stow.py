@@ -1,8 +1,10 @@
 """A STOW-RS service behind forwarding: it keeps what comes."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import uvicorn
@@ -41,10 +43,27 @@ class Stow:
 @asynccontextmanager
 async def serving(stow: Stow, port: int, **options: Any) -> AsyncIterator[None]:
     """The service, listening; ``options`` are uvicorn's."""
-    routes = [Route("/dicom-web/studies", stow.store, methods=["POST"])]
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=port, log_level="error", **options))
+    server = _server(stow, port, **options)
     task = asyncio.create_task(server.serve())
     await eventually(lambda: server.started)
     yield
     server.should_exit = True
     await task
+
+
+@contextmanager
+def served(stow: Stow, port: int) -> Iterator[None]:
+    """The service, listening in a thread of its own."""
+    server = _server(stow, port)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield
+    server.should_exit = True
+    thread.join(10)
+
+
+def _server(stow: Stow, port: int, **options: Any) -> uvicorn.Server:
+    routes = [Route("/dicom-web/studies", stow.store, methods=["POST"])]
+    return uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=port, log_level="error", **options))
