@@ -6,11 +6,12 @@ from contracts.events import OrderCancelled, OrderChanged, OrderPlaced, PatientR
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.mllp import Limits, MllpServer
 from services.hl7_fhir.adapters.resources import SqlResources
+from services.hl7_fhir.adapters.subscribing import Subscribing
 from services.hl7_fhir.adapters.tables import outbox as outbox_rows
 from services.hl7_fhir.config import Settings
 from services.hl7_fhir.domain.decision import Reader
 from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.handlers import Fhir, Messages
+from services.hl7_fhir.handlers import Fhir, Messages, Sockets, Subscriptions
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
@@ -47,14 +48,21 @@ def build(settings: Settings | None = None) -> Service:
             message=settings.mllp_message_timeout,
         ),
     )
+    subscribing = Subscribing(settings, database, site_key)
+    subscriptions = Subscriptions(
+        store=subscribing.store,
+        sockets=Sockets(subscribing.sockets, subscribing.bell),
+        enabled=settings.fhir_subscriptions,
+        endpoints=settings.fhir_subscription_endpoints,
+    )
     return Service(
         name="hl7_fhir",
         settings=settings,
         bus=bus,
         publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated),
         stores=("database",),
-        tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay)),
-        routes=Fhir(SqlResources(database), datetime.now(UTC)).routes(),
+        tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay), *subscribing.tasks),
+        routes=(*subscriptions.routes(), *Fhir(SqlResources(database), datetime.now(UTC)).routes()),
         checks={"database": database.check, "mllp": mllp.check},
         starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),
         stops=(database.close,),

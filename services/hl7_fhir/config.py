@@ -33,6 +33,14 @@ class Settings(ServiceSettings):
     #: Where an accession number is looked for, first come first.
     accession_fields: tuple[str, ...] = ("IPC-1", "OBR-18")
 
+    #: Whether clients may make Subscriptions, and the beginnings of URLs that these may send to (they tell of patients).
+    fhir_subscriptions: bool = False
+    fhir_subscription_endpoints: tuple[str, ...] = ()
+    fhir_subscription_limit: Annotated[int, Field(gt=0)] = 100
+    #: Seconds that events are kept, and after which a subscriber that takes none is given up.
+    fhir_subscription_keep: Annotated[float, Field(gt=0)] = 7 * 86400.0
+    fhir_subscription_give_up: Annotated[float, Field(gt=0)] = 3600.0
+
     @field_validator("time_zone")
     @classmethod
     def _is_zone(cls, name: str) -> str:
