@@ -33,7 +33,7 @@ class Settings(ServiceSettings):
     #: Where an accession number is looked for, first come first.
     accession_fields: tuple[str, ...] = ("IPC-1", "OBR-18")
 
-    #: Whether clients may make Subscriptions, and the beginnings of URLs that these may send to (they tell of patients).
+    #: Whether clients may make Subscriptions, and the beginnings of URLs that these may send to: they tell of patients.
     fhir_subscriptions: bool = False
     fhir_subscription_endpoints: tuple[str, ...] = ()
     fhir_subscription_limit: Annotated[int, Field(gt=0)] = 100

@@ -7,7 +7,6 @@ more: whoever opens them all and says nothing shuts everybody out, probes too.
 import asyncio
 from typing import Any
 
-import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 #: Seconds for the head of a request, from its first byte on; of the first one, from the connection on.
@@ -44,7 +43,7 @@ class PromptProtocol(H11Protocol):
         self._wait_no_more()
         super().connection_lost(exc)
 
-    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+    def handle_websocket_upgrade(self, event: Any) -> None:
         """The connection becomes a websocket, and is another protocol's."""
         self._wait_no_more()
         super().handle_websocket_upgrade(event)

@@ -79,9 +79,8 @@ class SqlDeliveries:
     def _next(self, connection: Connection, subscription: str, holder: str | None = None) -> Job | None:
         """Claim the subscription's next notification; None when it is not to have one now."""
         now = time.time()
-        row = connection.execute(
-            select(subscriptions).where(subscriptions.c.id == subscription, _due(now))
-        ).one_or_none()
+        wanted = select(subscriptions).where(subscriptions.c.id == subscription, _due(now))
+        row = connection.execute(wanted).one_or_none()
         if row is None:
             return None
         try:

@@ -17,6 +17,9 @@ from services.hl7_fhir.domain.subscriptions.subscription import Status, Subscrip
 from shared.sql import Database
 
 
+Waiting = tuple[Subscription, tuple[Event, ...]]
+
+
 class SqlSocketDeliveries:
     """Queues of websocket subscriptions. ``holder`` is the name of one socket, nobody else's."""
 
@@ -28,9 +31,7 @@ class SqlSocketDeliveries:
         """What the token stands for, now this holder's; nothing for a token that is unknown, used or too old."""
         return await self._database.run(lambda connection: self._bind(connection, token, holder))
 
-    async def waiting(
-        self, subscription: str, holder: str, after: int
-    ) -> tuple[Subscription, tuple[Event, ...]] | None:
+    async def waiting(self, subscription: str, holder: str, after: int) -> Waiting | None:
         """The subscription and its events with numbers over ``after``; None when it is no longer this holder's."""
         return await self._database.read(lambda connection: self._waiting(connection, subscription, holder, after))
 
@@ -65,9 +66,7 @@ class SqlSocketDeliveries:
                 found.append(subscription_of(row, self._vault))
         return tuple(found)
 
-    def _waiting(
-        self, connection: Connection, subscription: str, holder: str, after: int
-    ) -> tuple[Subscription, tuple[Event, ...]] | None:
+    def _waiting(self, connection: Connection, subscription: str, holder: str, after: int) -> Waiting | None:
         row = row_of(connection, subscription)
         if not _is_open(row) or row.claimed_by != holder:
             return None

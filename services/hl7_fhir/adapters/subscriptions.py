@@ -22,8 +22,8 @@ from shared.sql import Database
 
 #: Seconds within which a token must be used.
 TOKEN_LIFE = 60.0
-#: The keys of the advisory lock under which subscriptions are made, so that the bound on their number holds.
-_CREATION_LOCK = (2577, 0)
+#: The first key of the advisory lock under which subscriptions are made, so that the bound on their number holds.
+_CREATION_LOCK = 2577
 
 
 class SqlSubscriptions:
@@ -75,9 +75,7 @@ class SqlSubscriptions:
 
     def _create(self, connection: Connection, creator: str, base: str, wanted: Wanted) -> Subscription:
         if connection.dialect.name == "postgresql":
-            connection.execute(
-                text("SELECT pg_advisory_xact_lock(:a, :b)"), dict(zip("ab", _CREATION_LOCK, strict=True))
-            )
+            connection.execute(text("SELECT pg_advisory_xact_lock(:space, 0)"), {"space": _CREATION_LOCK})
         if connection.execute(select(func.count()).select_from(subscriptions)).scalar_one() >= self._limit:
             raise SubscriptionRefused("too-many-subscriptions", "throttled", "Subscription")
         found = secrets.token_hex(16)

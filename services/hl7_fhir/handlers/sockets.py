@@ -1,4 +1,4 @@
-"""What happens when a subscriber connects by websocket: it binds itself with a token, then it is told (guide, "Websockets").
+"""What happens when a subscriber connects by websocket: it is bound by a token, then it is told (guide, "Websockets").
 
 A websocket has no acknowledgement. What was sent counts as arrived once the connection has lived on for a while, longer
 than the server takes to notice that the peer no longer answers its pings; what was sent just before the end is sent
@@ -34,15 +34,16 @@ _GOING, _POLICY, _LATER = 1001, 1008, 1013
 log = logger("causeway.subscriptions")
 
 
+Waiting = tuple[Subscription, tuple[Event, ...]]
+
+
 class SocketDeliveries(Protocol):
     """Queues of websocket subscriptions."""
 
     async def bind(self, token: str, holder: str) -> tuple[Subscription, ...]:
         """What the token stands for; RetryLater."""
 
-    async def waiting(
-        self, subscription: str, holder: str, after: int
-    ) -> tuple[Subscription, tuple[Event, ...]] | None:
+    async def waiting(self, subscription: str, holder: str, after: int) -> Waiting | None:
         """What there is to tell, None when another socket has it or it is off; RetryLater."""
 
     async def arrived(self, subscription: str, holder: str, number: int) -> None:

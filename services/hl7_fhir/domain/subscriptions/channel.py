@@ -1,4 +1,4 @@
-"""The channel of a Subscription: where to, how much, how often (R4 Subscription.channel with the guide's extensions)."""
+"""The channel of a Subscription: where to, how much, how often (R4 Subscription.channel, the guide's extensions)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -21,13 +21,26 @@ MAX_COUNT = 100
 MAX_TIMEOUT = 60
 DEFAULT_TIMEOUT = 20
 _MAX_HEADERS = 20
-_ELEMENTS = frozenset("id extension type endpoint payload _payload header".split())
+_ELEMENTS = frozenset(("id", "extension", "type", "endpoint", "payload", "_payload", "header"))
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _VALUE = re.compile(r"[\x20-\x7e\t]{0,4096}")
 #: Headers that are this server's own (RFC 9110, RFC 9112).
 _RESERVED = frozenset(
-    "host content-length content-type content-encoding transfer-encoding connection upgrade te trailer expect "
-    "keep-alive proxy-authorization proxy-connection".split()
+    (
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
 )
 _WHERE = "Subscription.channel"
 

@@ -39,7 +39,7 @@ class Endpoint:
 
 
 def parse(url: str) -> Endpoint | None:
-    """The endpoint, None for what is no plain http(s) URL: with a user, a fragment, dots as segments, or odd letters."""
+    """The endpoint, None for what is no plain http(s) URL: with a user, a fragment, dots as segments, odd letters."""
     if len(url) > 2000 or "".join(part.group() for part in _PLAIN.finditer(url)) != url:
         return None
     try:

@@ -16,11 +16,9 @@ from services.hl7_fhir.domain.subscriptions.topics import TOPICS, Topic
 
 Json = dict[str, Any]
 
-_KNOWN = frozenset(
-    "resourceType id meta language text extension status contact end reason criteria _criteria error channel".split()
-)
 #: What is kept as it was sent; the status is the server's, headers are kept apart.
 _KEPT = ("language", "contact", "end", "reason", "criteria", "_criteria", "channel")
+_KNOWN = frozenset((*_KEPT, "resourceType", "id", "meta", "text", "status", "error"))
 _LONGEST = 1000
 FILTER_CRITERIA = f"{PROFILES}/backport-filter-criteria"
 
