@@ -16,7 +16,6 @@ from services.hl7_fhir.domain.subscriptions.notification import Event
 from services.hl7_fhir.domain.subscriptions.subscription import Status, Subscription
 from shared.sql import Database
 
-
 Waiting = tuple[Subscription, tuple[Event, ...]]
 
 
