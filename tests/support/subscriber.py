@@ -1,4 +1,4 @@
-"""A subscriber that writes down what it hears: ``python subscriber.py PORT FILE``. It stands alone, to start quickly."""
+"""A subscriber that writes down what it hears: ``python subscriber.py PORT FILE``. It stands alone, to start fast."""
 
 import json
 import os
@@ -9,11 +9,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 class Hook(BaseHTTPRequestHandler):
     """Answers 200 once the notification is on the disk."""
 
-    def do_POST(self) -> None:  # noqa: N802  # as http.server calls it
+    def do_POST(self) -> None:
         """One notification."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         heard = {"path": self.path, "headers": dict(self.headers), "bundle": json.loads(body)}
-        with open(sys.argv[2], "ab") as file:  # noqa: PTH123
+        with open(sys.argv[2], "ab") as file:
             file.write(json.dumps(heard).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())

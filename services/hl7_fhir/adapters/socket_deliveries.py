@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from services.hl7_fhir.adapters.header_vault import HeaderVault
 from services.hl7_fhir.adapters.subscription_rows import events_of, row_of, subscription_of
@@ -58,16 +58,16 @@ class SqlSocketDeliveries:
     def _claimed(self, connection: Connection, wanted: Sequence[str], holder: str) -> tuple[Subscription, ...]:
         found = []
         for subscription in sorted(wanted):
-            row = row_of(connection, subscription, lock=True)
-            if _is_open(row):
+            row = _open(connection, subscription, lock=True)
+            if row is not None:
                 taken = update(subscriptions).where(subscriptions.c.id == subscription).values(claimed_by=holder)
                 connection.execute(taken)
                 found.append(subscription_of(row, self._vault))
         return tuple(found)
 
     def _waiting(self, connection: Connection, subscription: str, holder: str, after: int) -> Waiting | None:
-        row = row_of(connection, subscription)
-        if not _is_open(row) or row.claimed_by != holder:
+        row = _open(connection, subscription)
+        if row is None or row.claimed_by != holder:
             return None
         found = subscription_of(row, self._vault)
         if found.events <= after:
@@ -76,5 +76,8 @@ class SqlSocketDeliveries:
         return found, events_of(connection, subscription, after=after, limit=limit)
 
 
-def _is_open(row: Any) -> bool:
-    return row is not None and row.status == Status.ACTIVE.value and row.channel == WEBSOCKET
+def _open(connection: Connection, subscription: str, *, lock: bool = False) -> Row[Any] | None:
+    """The row of a websocket's subscription that is active."""
+    row = row_of(connection, subscription, lock=lock)
+    is_open = row is not None and row.status == Status.ACTIVE.value and row.channel == WEBSOCKET
+    return row if is_open else None

@@ -130,8 +130,10 @@ class _Session:
     async def _hear(self) -> None:
         """Take tokens; whoever says anything else, or a token that is not good, is sent away."""
         while True:
-            said = await self._socket.receive_text()
-            command, _, token = said.partition(" ")
+            said = await self._socket.receive()
+            if said["type"] == "websocket.disconnect":
+                return
+            command, _, token = (said.get("text") or "").partition(" ")
             if command.rstrip(":") != _BIND or len(self._bound) >= _MAX_BOUND or not await self._bind(token.strip()):
                 return
 

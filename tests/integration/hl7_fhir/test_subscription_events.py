@@ -6,92 +6,23 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
-from services.hl7_fhir.adapters.bell import Bell
 from services.hl7_fhir.adapters.couriers import Couriers
-from services.hl7_fhir.adapters.deliveries import Job, Patience, SqlDeliveries
-from services.hl7_fhir.adapters.dispatch import Dispatcher
-from services.hl7_fhir.adapters.header_vault import HeaderVault
-from services.hl7_fhir.adapters.resources import load, save
-from services.hl7_fhir.adapters.socket_deliveries import SqlSocketDeliveries
+from services.hl7_fhir.adapters.deliveries import Job, Patience
 from services.hl7_fhir.adapters.subscription_tables import subscription_events, subscription_tokens, subscriptions
-from services.hl7_fhir.adapters.subscriptions import SqlSubscriptions
-from services.hl7_fhir.domain.record import Known
 from services.hl7_fhir.domain.subscriptions.notification import Kind
 from services.hl7_fhir.domain.subscriptions.refused import SubscriptionRefused, VersionConflict
 from services.hl7_fhir.domain.subscriptions.subscription import Status, Subscription, read
-from shared.identity import SiteKey
 from shared.sql import Database
 from tests.support.services import eventually
+from tests.support.subscription_site import WHO, Site
 from tests.support.subscriptions import asked, events_of, status_of
-
-KEY = SiteKey(b"k" * 32)
-BASE = "https://pacs.example/fhir"
-WHO = "ehr"
-
-
-@dataclass
-class Site:
-    """The parts of subscriptions over one real database; a second one is another replica."""
-
-    database: Database
-    patience: Patience = field(default_factory=lambda: Patience(first=0.05, longest=0.1, give_up=60))
-
-    def __post_init__(self) -> None:
-        self.vault = HeaderVault(KEY)
-        self.bell = Bell()
-        self.store = SqlSubscriptions(self.database, self.vault, 10)
-        self.dispatcher = Dispatcher(self.database, self.vault, self.bell, poll=0.05, keep=3600)
-        self.deliveries = SqlDeliveries(self.database, self.vault, self.patience)
-        self.sockets = SqlSocketDeliveries(self.database, self.vault)
-
-    async def change(self, resource_id: str, kind: str = "Patient", **body: Any) -> None:
-        """Write a version of a resource, as a message would."""
-
-        def write(connection: Any) -> None:
-            before = load(connection, kind, resource_id)
-            number = before.version if before else 0
-            document = {"resourceType": kind, "language": f"x-{number}", **body}
-            save(
-                connection,
-                kind=kind,
-                resource_id=resource_id,
-                before=before,
-                record={"PID-5": Known((((str(number),),),), datetime.now(UTC))},
-                body=document,
-                patient=None,
-                message_ref="m" * 32,
-                now=datetime.now(UTC),
-            )
-
-        await self.database.run(write)
-
-    async def subscribe(self, *given: Any, active: bool = True, **more: Any) -> Subscription:
-        made = await self.store.create(WHO, BASE, read(asked(*given, **more)))
-        if active and made.status is Status.REQUESTED:
-            await self.set(made, status="active")
-        return await self.present(made)
-
-    async def present(self, one: Subscription) -> Subscription:
-        found = await self.store.read(WHO, one.id)
-        assert found is not None
-        return found
-
-    async def set(self, one: Subscription, **values: Any) -> None:
-        changed = update(subscriptions).where(subscriptions.c.id == one.id).values(values)
-        await self.database.run(lambda connection: connection.execute(changed))
-
-    async def dispatch(self) -> None:
-        while await self.dispatcher.advance():
-            pass
-
-    async def numbers(self, one: Subscription) -> list[int]:
-        return [event.number for event in await self.store.events(one.id, 1, None, 100)]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -136,7 +67,7 @@ async def test_what_was_before_the_subscription_does_not_concern_it(site: Site) 
 
 async def test_filters_narrow_the_stream_and_numbers_have_no_gap(site: Site) -> None:
     patient = {"identifier": [{"system": "urn:x:mrn", "value": "M1"}]}
-    await site.change("p1", **patient)
+    await site.change("p1", "Patient", **patient)
     criteria = "ServiceRequest?patient.identifier=urn:x:mrn|M1&status=active,revoked"
     one = await site.subscribe("servicerequest-changed", criteria, endpoint=HOOK)
     for name, owner, status in (("o1", "p1", "active"), ("o2", "p2", "active"), ("o3", "p1", "draft")):
@@ -470,7 +401,7 @@ async def test_a_handshake_that_is_not_accepted_is_an_error_and_no_redirect_is_f
     await eventually(lambda: has_status(site, one, Status.ERROR))
     assert (await site.present(one)).error == f"http-{status[:3]}"
     assert len(ears.heard) == 1
-    assert ears.heard[0][0].startswith("POST /hook ")
+    assert ears.heard[0][0].startswith("POST /hooks/0 ")
 
 
 async def test_a_dead_subscriber_and_a_silent_one_hold_up_no_other(site: Site, hooks: Hooks) -> None:
@@ -478,7 +409,7 @@ async def test_a_dead_subscriber_and_a_silent_one_hold_up_no_other(site: Site, h
     refusing = hooks.make(lambda number: "200 OK" if number == 1 else "503 Later")
     made = [await site.subscribe(endpoint=each.url, active=False, timeout=60) for each in (silent, refusing, well)]
     for one in made:
-        await eventually(lambda one=one: has_status(site, one, Status.ACTIVE))
+        await eventually(partial(has_status, site, one, Status.ACTIVE))
     for number in range(20):
         await site.change(f"p{number}")
     await eventually(lambda: len(well.numbers()) == 20)

@@ -138,8 +138,9 @@ def _extensions(given: Any) -> dict[str, Mapping[str, Any]]:
     known = ("backport-heartbeat-period", "backport-timeout", "backport-max-count")
     found: dict[str, Mapping[str, Any]] = {}
     for extension in given if isinstance(given, list) else [None]:
-        url = extension.get("url") if isinstance(extension, Mapping) else None
-        name = next((name for name in known if url == f"{PROFILES}/{name}"), None)
+        if not isinstance(extension, Mapping):
+            raise SubscriptionRefused("extension-unusable", "structure", f"{_WHERE}.extension")
+        name = next((name for name in known if extension.get("url") == f"{PROFILES}/{name}"), None)
         if name is None or name in found:
             raise SubscriptionRefused("extension-not-supported", "not-supported", f"{_WHERE}.extension")
         found[name] = extension
