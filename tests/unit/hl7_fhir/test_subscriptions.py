@@ -322,6 +322,7 @@ def test_an_answer_never_holds_more_than_the_subscription_may_have() -> None:
 def test_topics_and_capabilities_are_valid_r4() -> None:
     for topic in TOPICS.values():
         assert_valid(capability.topic_resource(topic))
+    subscription_entry = capability.subscription_resource()
     stated = {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -335,12 +336,12 @@ def test_topics_and_capabilities_are_valid_r4() -> None:
             {
                 "extension": [capability.websocket_extension("wss://pacs.example/fhir/websocket")],
                 "mode": "server",
-                "resource": [capability.subscription_resource(), capability.basic_resource()],
+                "resource": [subscription_entry, capability.basic_resource()],
             }
         ],
     }
     assert_valid(stated)
-    assert {each["valueCanonical"] for each in stated["rest"][0]["resource"][0]["extension"]} == set(TOPICS)
+    assert {each["valueCanonical"] for each in subscription_entry["extension"]} == set(TOPICS)
 
 
 def test_an_address_in_brackets_is_one() -> None:
