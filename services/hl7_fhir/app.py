@@ -55,6 +55,7 @@ def build(settings: Settings | None = None) -> Service:
         enabled=settings.fhir_subscriptions,
         endpoints=settings.fhir_subscription_endpoints,
     )
+    fhir = Fhir(SqlResources(database), datetime.now(UTC), extend=subscriptions.stated)
     return Service(
         name="hl7_fhir",
         settings=settings,
@@ -62,7 +63,10 @@ def build(settings: Settings | None = None) -> Service:
         publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated),
         stores=("database",),
         tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay), *subscribing.tasks),
-        routes=(*subscriptions.routes(), *Fhir(SqlResources(database), datetime.now(UTC)).routes()),
+        routes=(
+            *subscriptions.routes(),
+            *Fhir(SqlResources(database), datetime.now(UTC), subscriptions.stated).routes(),
+        ),
         checks={"database": database.check, "mllp": mllp.check},
         starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),
         stops=(database.close,),

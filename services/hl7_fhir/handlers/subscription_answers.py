@@ -15,6 +15,7 @@ from shared.errors import RetryLater, answer
 Answer = Callable[[Request], Awaitable[Response]]
 Json = dict[str, Any]
 
+SOCKET_PATH = "/fhir/websocket"
 #: Bytes of a Subscription or of Parameters, and seconds that they may take to come.
 _LONGEST = 64 * 1024
 _WITHIN = 10.0
@@ -100,6 +101,12 @@ def number_of(given: list[tuple[str, str]], name: str) -> int | None:
 def base_of(request: Request) -> str:
     """The URL of the FHIR API as the client asked for it."""
     return str(request.base_url).rstrip("/") + "/fhir"
+
+
+def socket_url(request: Request) -> str:
+    """Where websockets are taken."""
+    scheme = "wss" if request.url.scheme == "https" else "ws"
+    return str(request.base_url.replace(scheme=scheme)).rstrip("/") + SOCKET_PATH
 
 
 def creator_of(request: Request) -> str:

@@ -21,6 +21,7 @@ from services.hl7_fhir.handlers.subscription_answers import (
     number_of,
     parameters_of,
     shown,
+    socket_url,
     unknown,
 )
 from shared.http import log_access
@@ -109,8 +110,7 @@ class Operations:
         if not found or ids - set(found):
             return unknown()
         token, expires = await self.store.token(found)
-        url = str(request.url_for("websocket").replace(scheme=_scheme(request)))
-        return shown(notification.binding(token, expires, found, url))
+        return shown(notification.binding(token, expires, found, socket_url(request)))
 
     async def topics(self, request: Request) -> Response:
         """The topics, each as a Basic."""
@@ -122,7 +122,3 @@ class Operations:
         """One topic."""
         found = next((topic for topic in TOPICS.values() if topic.name == request.path_params["id"]), None)
         return shown(capability.topic_resource(found)) if found else unknown()
-
-
-def _scheme(request: Request) -> str:
-    return "wss" if request.url.scheme == "https" else "ws"

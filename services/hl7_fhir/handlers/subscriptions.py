@@ -13,18 +13,20 @@ from services.hl7_fhir.domain.subscriptions import capability, channel, notifica
 from services.hl7_fhir.domain.subscriptions.subscription import Subscription, Wanted, check_end, read
 from services.hl7_fhir.handlers.sockets import Sockets
 from services.hl7_fhir.handlers.subscription_answers import (
+    SOCKET_PATH,
     BadRequest,
+    Json,
     base_of,
     creator_of,
     document_of,
     guarded,
     shown,
+    socket_url,
     unknown,
 )
 from services.hl7_fhir.handlers.subscription_operations import Operations, Store
 from shared.http import TokenSocket
 
-SOCKET_PATH = "/fhir/websocket"
 _PATH = "/fhir/Subscription"
 
 
@@ -49,8 +51,12 @@ class Subscriptions:
             Route(f"{_PATH}/{{id:str}}", guarded(self.read)),
             Route(f"{_PATH}/{{id:str}}", guarded(self.update), methods=["PUT"]),
             Route(f"{_PATH}/{{id:str}}", guarded(self.delete), methods=["DELETE"]),
-            TokenSocket(SOCKET_PATH, self.sockets.connected, name="websocket"),
+            TokenSocket(SOCKET_PATH, self.sockets.connected),
         )
+
+    def stated(self, statement: Json, request: Request) -> Json:
+        """The CapabilityStatement with subscriptions, where they are enabled."""
+        return capability.stated(statement, socket_url(request)) if self.enabled else statement
 
     async def create(self, request: Request) -> Response:
         """A new subscription; its handshake follows."""

@@ -236,8 +236,12 @@ async def test_a_body_that_is_not_json_or_not_said_to_be_is_refused(service: Hl7
             assert_valid(answer.json())
 
 
-async def test_topics_can_be_found(service: Hl7Service) -> None:
+async def test_topics_and_the_websocket_can_be_found(service: Hl7Service) -> None:
     client = Client(service)
+    stated = (await client.ask("GET", "metadata")).json()
+    assert_valid(stated)
+    urls = {extension.get("valueUri") for extension in stated["rest"][0]["extension"]}
+    assert f"{service.http.replace('http:', 'ws:')}/fhir/websocket" in urls
     topics = (await client.ask("GET", "Basic")).json()
     assert_valid(topics)
     first = topics["entry"][0]["resource"]
@@ -253,6 +257,20 @@ async def test_without_the_setting_there_are_no_subscriptions(tmp_path: Path, na
     assert (await client.ask("POST", "Subscription", asked())).status_code == 405
     assert (await client.ask("GET", "Subscription")).status_code == 404
     await asyncio.to_thread(service.server.stop)
+
+
+async def test_a_binding_token_says_what_it_is_good_for(service: Hl7Service, subscriber: SubscriberProcess) -> None:
+    client = Client(service)
+    socket = await client.subscribe()
+    hook = await client.subscribe(endpoint=subscriber.endpoint)
+    assert socket["status"] == "active"
+    for path in (f"Subscription/{socket['id']}/$get-ws-binding-token", "Subscription/$get-ws-binding-token"):
+        told = (await client.ask("GET", path)).json()
+        assert_valid(told)
+        values = {each["name"]: next(each[key] for key in each if key != "name") for each in told["parameter"]}
+        assert values["subscription"] == socket["id"]
+        assert values["websocket-url"] == f"{service.http.replace('http:', 'ws:')}/fhir/websocket"
+    assert (await client.ask("GET", f"Subscription/{hook['id']}/$get-ws-binding-token")).status_code == 404
 
 
 async def test_each_client_sees_its_own_and_nobody_else_gets_in(

@@ -15,7 +15,8 @@ from starlette.websockets import WebSocket
 
 from services.hl7_fhir.domain.subscriptions.subscription import Subscription, read
 from services.hl7_fhir.handlers.sockets import Sockets
-from services.hl7_fhir.handlers.subscriptions import SOCKET_PATH, Subscriptions
+from services.hl7_fhir.handlers.subscription_answers import SOCKET_PATH
+from services.hl7_fhir.handlers.subscriptions import Subscriptions
 from shared.http.access import Guarded, Tokens
 from shared.sql import Database
 from tests.support.services import eventually

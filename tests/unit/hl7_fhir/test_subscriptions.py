@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from services.hl7_fhir.domain import fhir
 from services.hl7_fhir.domain.fhir import Stored
 from services.hl7_fhir.domain.subscriptions import capability, filters
 from services.hl7_fhir.domain.subscriptions.channel import Header, check_endpoint, unmasked
@@ -322,26 +323,14 @@ def test_an_answer_never_holds_more_than_the_subscription_may_have() -> None:
 def test_topics_and_capabilities_are_valid_r4() -> None:
     for topic in TOPICS.values():
         assert_valid(capability.topic_resource(topic))
-    subscription_entry = capability.subscription_resource()
-    stated = {
-        "resourceType": "CapabilityStatement",
-        "status": "active",
-        "date": "2026-01-01",
-        "kind": "instance",
-        "instantiates": [capability.INSTANTIATES],
-        "implementation": {"description": "x"},
-        "fhirVersion": "4.0.1",
-        "format": ["json"],
-        "rest": [
-            {
-                "extension": [capability.websocket_extension("wss://pacs.example/fhir/websocket")],
-                "mode": "server",
-                "resource": [subscription_entry, capability.basic_resource()],
-            }
-        ],
-    }
+    before = fhir.capability("https://pacs.example/fhir", "1", NOW)
+    stated = capability.stated(before, "wss://pacs.example/fhir/websocket")
     assert_valid(stated)
-    assert {each["valueCanonical"] for each in subscription_entry["extension"]} == set(TOPICS)
+    (rest,) = stated["rest"]
+    told = next(each for each in rest["resource"] if each["type"] == "Subscription")
+    assert {each["valueCanonical"] for each in told["extension"]} == set(TOPICS)
+    assert rest["extension"][0]["valueUri"] == "wss://pacs.example/fhir/websocket"
+    assert len(rest["resource"]) == len(before["rest"][0]["resource"]) + 2
 
 
 def test_an_address_in_brackets_is_one() -> None:

@@ -23,7 +23,18 @@ _R5 = "http://hl7.org/fhir/5.0/StructureDefinition/extension-SubscriptionTopic"
 _WEBSOCKET = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-websocket"
 
 
-def subscription_resource() -> Json:
+def stated(statement: Json, websocket: str) -> Json:
+    """The CapabilityStatement with what the guide asks for; ``websocket`` is the URL where websockets are taken."""
+    rest, *others = statement["rest"]
+    told = {
+        **rest,
+        "extension": [*rest.get("extension", []), {"url": _WEBSOCKET, "valueUri": websocket}],
+        "resource": [*rest["resource"], _subscription(), _basic()],
+    }
+    return {**statement, "instantiates": [INSTANTIATES], "rest": [told, *others]}
+
+
+def _subscription() -> Json:
     """The entry of CapabilityStatement.rest.resource for Subscription, which lists the topics."""
     topics = [
         {"url": f"{PROFILES}/capabilitystatement-subscriptiontopic-canonical", "valueCanonical": url} for url in TOPICS
@@ -45,14 +56,9 @@ def subscription_resource() -> Json:
     }
 
 
-def basic_resource() -> Json:
+def _basic() -> Json:
     """The entry for Basic: topics, read only."""
     return {"type": "Basic", "interaction": [{"code": code} for code in ("read", "search-type")]}
-
-
-def websocket_extension(url: str) -> Json:
-    """The extension of CapabilityStatement.rest that says where websockets are taken."""
-    return {"url": _WEBSOCKET, "valueUri": url}
 
 
 def topic_resource(topic: Topic) -> Json:
