@@ -63,10 +63,7 @@ def build(settings: Settings | None = None) -> Service:
         publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated),
         stores=("database",),
         tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay), *subscribing.tasks),
-        routes=(
-            *subscriptions.routes(),
-            *Fhir(SqlResources(database), datetime.now(UTC), subscriptions.stated).routes(),
-        ),
+        routes=(*subscriptions.routes(), *fhir.routes()),
         checks={"database": database.check, "mllp": mllp.check},
         starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),
         stops=(database.close,),
