@@ -30,8 +30,8 @@ Kind = re.Pattern[str] | None
 
 _OPAQUE_KEYS = (
     "association_id batch_id event_id fact_id input_id lease_id message_id messaging.message.id order_ref pack_id "
-    "patient_ref plan_id policy_digest ref request_id sealed_id span_id study_key_id study_ref trace_id "
-    "transaction_id"
+    "patient_ref plan_id policy_digest ref request_id sealed_id span_id study_key_id study_ref subscription_ref "
+    "trace_id transaction_id"
 )
 #: What a span may say of which things an event is about.
 REFERENCES = frozenset(("association_id", "batch_id", "order_ref", "pack_id", "patient_ref", "sealed_id", "study_ref"))

@@ -16,7 +16,7 @@ from services.hl7_fhir.adapters.bell import Bell
 from services.hl7_fhir.adapters.deliveries import Job
 from services.hl7_fhir.domain.subscriptions.channel import MEDIA_TYPE
 from services.hl7_fhir.domain.subscriptions.endpoints import is_allowed
-from services.hl7_fhir.domain.subscriptions.notification import notification
+from services.hl7_fhir.domain.subscriptions.notification import disclosed, notification
 from shared.errors import RetryLater
 from shared.observability import logger, metrics
 
@@ -89,9 +89,9 @@ class Couriers:
             while job is not None:
                 job = await self._deliver(client, job)
         except RetryLater as error:
-            log.warning("subscription-interrupted", ref=first.subscription.id, reason=error.reason)
+            log.warning("subscription-interrupted", subscription_ref=first.subscription.id, reason=error.reason)
         except Exception as error:
-            log.error("subscription-interrupted", ref=first.subscription.id, exc_info=error)
+            log.error("subscription-interrupted", subscription_ref=first.subscription.id, exc_info=error)
 
     async def _deliver(self, client: httpx.AsyncClient, job: Job) -> Job | None:
         kind = job.kind.value
@@ -99,11 +99,13 @@ class Couriers:
             await self._send(client, job)
         except NotDelivered as failure:
             metrics().count("causeway_subscription_deliveries_total", kind=kind, outcome="failed")
-            log.warning("notification-failed", ref=job.subscription.id, kind=kind, reason=failure.reason)
+            log.warning("notification-failed", subscription_ref=job.subscription.id, kind=kind, reason=failure.reason)
             await self._deliveries.failed(job, failure.reason)
             return None
         metrics().count("causeway_subscription_deliveries_total", kind=kind, outcome="done")
-        log.info("notification-sent", ref=job.subscription.id, kind=kind, event_count=len(job.events))
+        log.info("notification-sent", subscription_ref=job.subscription.id, kind=kind, event_count=len(job.events))
+        for kind_of_it, ref in disclosed(job.subscription, job.events):
+            log.info("patient-data-sent", subscription_ref=job.subscription.id, resource=kind_of_it, ref=ref)
         return await self._deliveries.succeeded(job)
 
     async def _send(self, client: httpx.AsyncClient, job: Job) -> None:

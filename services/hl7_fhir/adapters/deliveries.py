@@ -86,7 +86,7 @@ class SqlDeliveries:
         try:
             found = subscription_of(row, self._vault)
         except Unprocessable as error:
-            log.error("subscription-unreadable", ref=row.id, reason=error.reason)
+            log.error("subscription-unreadable", subscription_ref=row.id, reason=error.reason)
             _change(connection, row.id, status=Status.OFF.value, error=error.reason)
             return None
         kind, events = _what(connection, found)
@@ -125,7 +125,7 @@ class SqlDeliveries:
         since, attempts = row.failing_since or now, row.attempts + 1
         _set(connection, row.id, attempts=attempts, failing_since=since, retry_at=now + self._patience.pause(attempts))
         if job.kind is Kind.HANDSHAKE or now - since >= self._patience.give_up:
-            log.warning("subscription-given-up", ref=row.id, reason=reason, attempts=attempts)
+            log.warning("subscription-given-up", subscription_ref=row.id, reason=reason, attempts=attempts)
             _change(connection, row.id, status=Status.ERROR.value, error=reason)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from shared.sql import Database
 
 READER = "subscriptions"
 #: Changes that are read in one transaction.
-_BATCH = 100
+_BATCH = 50
 _TIDY_EVERY = 60.0
 
 log = logger("causeway.subscriptions")
@@ -91,7 +91,8 @@ class Dispatcher:
             return False, 0
         listeners = self._listeners(connection)
         if listeners:
-            read = connection.execute(_after(position)).all()
+            heard = {each.subscription.wanted.topic.resource for each in listeners}
+            read = connection.execute(_after(position, heard)).all()
             last, written = (read[-1].number if read else position), self._write(connection, listeners, read)
         else:
             last, written = newest_change(connection), 0
@@ -101,14 +102,15 @@ class Dispatcher:
 
     def _listeners(self, connection: Connection) -> list[_Listener]:
         """Locked in one order, so that none is deleted or changed meanwhile."""
-        hearing = subscriptions.c.status != Status.OFF.value
-        rows = connection.execute(select(subscriptions).where(hearing).order_by(subscriptions.c.id).with_for_update())
+        lasting = or_(subscriptions.c.ends.is_(None), subscriptions.c.ends > time.time())
+        hearing = select(subscriptions).where(subscriptions.c.status != Status.OFF.value, lasting)
+        rows = connection.execute(hearing.order_by(subscriptions.c.id).with_for_update())
         found = []
         for row in rows.all():
             try:
                 found.append(_Listener(subscription_of(row, self._vault), row.since, row.events))
             except Unprocessable as error:
-                log.error("subscription-unreadable", ref=row.id, reason=error.reason)
+                log.error("subscription-unreadable", subscription_ref=row.id, reason=error.reason)
                 ended = update(subscriptions).where(subscriptions.c.id == row.id)
                 connection.execute(ended.values(status=Status.OFF.value, error=error.reason))
         return found
@@ -130,8 +132,9 @@ def _is_behind(connection: Connection) -> bool:
     return newest_change(connection) > connection.execute(position).scalar_one()
 
 
-def _after(position: int) -> Any:
-    same = and_(versions.c.type == changes.c.type, versions.c.id == changes.c.id)
+def _after(position: int, heard: Collection[str]) -> Any:
+    """The next changes, those of the types ``heard`` with their bodies."""
+    same = and_(versions.c.type == changes.c.type, versions.c.id == changes.c.id, changes.c.type.in_(sorted(heard)))
     joined = changes.outerjoin(versions, and_(same, versions.c.version == changes.c.version))
     wanted = select(changes, versions.c.body).select_from(joined).where(changes.c.number > position)
     return wanted.order_by(changes.c.number).limit(_BATCH)
@@ -141,7 +144,10 @@ def _events(connection: Connection, listeners: Sequence[_Listener], change: Row[
     """The rows of one change, each with the next number of its subscription."""
     near = [each for each in listeners if each.subscription.wanted.topic.resource == change.type]
     near = [each for each in near if each.since < change.number]
-    if not near or change.body is None:
+    if not near:
+        return []
+    if change.body is None:
+        log.error("change-without-version", resource=change.type.lower())
         return []
     body, before = json.loads(change.body), _before(connection, near, change)
     found = []

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from services.hl7_fhir.domain.subscriptions.notification import Event, Kind, notification
+from services.hl7_fhir.domain.subscriptions.notification import Event, Kind, disclosed, notification
 from services.hl7_fhir.domain.subscriptions.subscription import Subscription
 from shared.errors import RetryLater
 from shared.observability import logger, metrics
@@ -140,7 +140,7 @@ class _Session:
     async def _bind(self, token: str) -> bool:
         found = await self._deliveries.bind(token, self._holder)
         for subscription in found:
-            log.info("socket-bound", ref=subscription.id)
+            log.info("socket-bound", subscription_ref=subscription.id)
             async with self._sending:
                 await self._send(subscription, Kind.HANDSHAKE, ())
                 self._bound[subscription.id] = _Bound(subscription.delivered, time.monotonic())
@@ -189,4 +189,6 @@ class _Session:
         document = notification(to, kind, events, content=content, name=uuid4(), now=datetime.now(UTC))
         await self._socket.send_text(json.dumps(document, ensure_ascii=False))
         metrics().count("causeway_subscription_deliveries_total", kind=kind.value, outcome="done")
-        log.info("notification-sent", ref=to.id, kind=kind.value, event_count=len(events))
+        log.info("notification-sent", subscription_ref=to.id, kind=kind.value, event_count=len(events))
+        for kind_of_it, ref in disclosed(to, events):
+            log.info("patient-data-sent", subscription_ref=to.id, resource=kind_of_it, ref=ref)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ SOCKET_PATH = "/fhir/websocket"
 #: Bytes of a Subscription or of Parameters, and seconds that they may take to come.
 _LONGEST = 64 * 1024
 _WITHIN = 10.0
+_ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _FORMATS = frozenset(("json", "application/json", "application/fhir+json", "text/json"))
 _STATUS_OF = {"too-long": 413, "throttled": 429, "forbidden": 403, "security": 403}
 
@@ -54,11 +56,18 @@ async def document_of(request: Request) -> Any:
         raise BadRequest("content-type-not-supported", "not-supported", "")
     try:
         async with asyncio.timeout(_WITHIN):
-            return json.loads(await _body(request))
+            document = json.loads(await _body(request), parse_constant=_no_number)
+            json.dumps(document, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+            return document
     except (ValueError, RecursionError):
         raise BadRequest("not-json", "structure", "") from None
     except (TimeoutError, ClientDisconnect):
         raise BadRequest("body-incomplete", "incomplete", "") from None
+
+
+def _no_number(_: str) -> Any:
+    """NaN and its like, which JSON has not."""
+    raise ValueError
 
 
 async def _body(request: Request) -> bytes:
@@ -96,6 +105,12 @@ def number_of(given: list[tuple[str, str]], name: str) -> int | None:
     if not (values[-1].isascii() and values[-1].isdecimal() and len(values[-1]) < 19):
         raise BadRequest("parameter-unusable", "value", "")
     return int(values[-1])
+
+
+def id_of(request: Request) -> str:
+    """The id in the path; empty, which is nobody's, when it can be none (R4 section 2.24.0.1)."""
+    found = request.path_params["id"]
+    return found if _ID.fullmatch(found) else ""
 
 
 def base_of(request: Request) -> str:

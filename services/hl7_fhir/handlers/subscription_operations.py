@@ -18,6 +18,7 @@ from services.hl7_fhir.handlers.subscription_answers import (
     base_of,
     creator_of,
     guarded,
+    id_of,
     number_of,
     parameters_of,
     shown,
@@ -89,7 +90,7 @@ class Operations:
     async def events(self, request: Request) -> Response:
         """``$events``: what happened, again; at most a hundred events at once, in their order."""
         given = await parameters_of(request)
-        found = await self.store.read(creator_of(request), request.path_params["id"])
+        found = await self.store.read(creator_of(request), id_of(request))
         if found is None:
             return unknown()
         since, until = number_of(given, "eventsSinceNumber"), number_of(given, "eventsUntilNumber")

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from services.hl7_fhir.domain.subscriptions import capability, channel, notification
-from services.hl7_fhir.domain.subscriptions.subscription import Subscription, Wanted, check_end, read
+from services.hl7_fhir.domain.subscriptions.subscription import Status, Subscription, Wanted, check_end, read
 from services.hl7_fhir.handlers.sockets import Sockets
 from services.hl7_fhir.handlers.subscription_answers import (
     SOCKET_PATH,
@@ -20,6 +20,7 @@ from services.hl7_fhir.handlers.subscription_answers import (
     creator_of,
     document_of,
     guarded,
+    id_of,
     shown,
     socket_url,
     unknown,
@@ -66,19 +67,19 @@ class Subscriptions:
 
     async def read(self, request: Request) -> Response:
         """One subscription; values of headers are not told."""
-        found = await self.store.read(creator_of(request), request.path_params["id"])
+        found = await self.store.read(creator_of(request), id_of(request))
         return _one(found) if found else unknown()
 
     async def update(self, request: Request) -> Response:
         """Another end, endpoint, filter …, or another status: off, or requested once more."""
         wanted = await self._wanted(request)
         match = _version(request.headers.get("if-match"))
-        found = await self.store.update(creator_of(request), request.path_params["id"], wanted, match)
+        found = await self.store.update(creator_of(request), id_of(request), wanted, match)
         return _one(found) if found else unknown()
 
     async def delete(self, request: Request) -> Response:
         """No more notifications."""
-        gone = await self.store.delete(creator_of(request), request.path_params["id"])
+        gone = await self.store.delete(creator_of(request), id_of(request))
         return Response(status_code=204) if gone else unknown()
 
     async def search(self, request: Request) -> Response:
@@ -93,7 +94,8 @@ class Subscriptions:
     async def _wanted(self, request: Request) -> Wanted:
         wanted = read(await document_of(request))
         check_end(wanted, datetime.now(UTC))
-        channel.check_endpoint(wanted.channel, self.endpoints)
+        if wanted.status is not Status.OFF:
+            channel.check_endpoint(wanted.channel, self.endpoints)
         return wanted
 
 

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,13 @@ class Feed:
         self._service = service
         self.sent = 0
 
-    async def run(self, count: int) -> None:
+    async def run(self, count: int, name: str = "P") -> None:
         """So many patients, one after the other."""
         for number in itertools.count(1):
             if number > count:
                 return
-            await self._insist(adt("A04", control_id=f"{number}", pid=f"PID|1||P{number}^^^HOSP^MR||Doe^Jane"))
+            pid = f"PID|1||{name}{number}^^^HOSP^MR||Doe^Jane"
+            await self._insist(adt("A04", control_id=f"{name}{number}", pid=pid))
             self.sent = number
 
     async def _insist(self, content: bytes) -> None:
@@ -141,6 +143,72 @@ async def test_whatever_is_killed_the_subscriber_misses_no_event(
     assert [event["event-number"] for event in events_of(again)] == list(range(11, 61))
     assert {e["focus"] for e in events_of(again)} == {e["focus"] for e in heard if e["event-number"] > 10}
     await asyncio.to_thread(service.server.stop)
+
+
+async def _listen(client: Client, one: dict[str, Any], heard: list[dict[str, Any]], killed: asyncio.Event) -> None:
+    """A subscriber by websocket that binds itself anew whenever the connection ends; ``killed`` breaks it off."""
+    connect = pytest.importorskip("websockets.asyncio.client").connect
+    while True:
+        with suppress(OSError, httpx.HTTPError, pytest.importorskip("websockets.exceptions").WebSocketException):
+            told = (await client.ask("GET", f"Subscription/{one['id']}/$get-ws-binding-token")).json()
+            values = {each["name"]: next(each[key] for key in each if key != "name") for each in told["parameter"]}
+            async with connect(values["websocket-url"], max_size=2**24) as socket:
+                await socket.send(f"bind-with-token {values['token']}")
+                while not killed.is_set():
+                    with suppress(TimeoutError):
+                        heard += events_of(json.loads(await asyncio.wait_for(socket.recv(), 0.2)))
+                socket.transport.abort()
+        killed.clear()
+        await asyncio.sleep(0.2)
+
+
+async def test_whatever_is_killed_a_websocket_misses_no_event(
+    tmp_path: Path, nats_server: NatsServer, subscriber: SubscriberProcess, database: str
+) -> None:
+    pytest.importorskip("websockets.asyncio.client")
+    service = made(tmp_path, nats_server, subscriber, database_url=database)
+    await service.provision()
+    await asyncio.to_thread(service.server.start)
+    client, feed = Client(service), Feed(service)
+    one = await client.subscribe(max_count=5)
+    heard: list[dict[str, Any]] = []
+    killed = asyncio.Event()
+    listening = asyncio.create_task(_listen(client, one, heard, killed))
+    feeding = asyncio.create_task(feed.run(40))
+    await feed.until(10)
+    killed.set()
+    await feed.until(20)
+    await asyncio.to_thread(service.server.kill)
+    await asyncio.to_thread(service.server.start)
+    await feed.until(30)
+    killed.set()
+    await feeding
+    await eventually(lambda: {event["event-number"] for event in heard} >= set(range(1, 41)), 60)
+    listening.cancel()
+    assert {event["event-number"] for event in heard} == set(range(1, 41))
+    assert len({(event["event-number"], event["focus"]) for event in heard}) == 40
+    await asyncio.to_thread(service.server.stop)
+
+
+async def test_two_replicas_deliver_each_event_once_and_in_order(
+    tmp_path: Path, nats_server: NatsServer, subscriber: SubscriberProcess, postgres: str
+) -> None:
+    (tmp_path / "other").mkdir()
+    first = made(tmp_path, nats_server, subscriber, database_url=postgres)
+    key = str(tmp_path / "site.key")
+    second = made(tmp_path / "other", nats_server, subscriber, database_url=postgres, site_key_file=key)
+    await first.provision()
+    for each in (first, second):
+        await asyncio.to_thread(each.server.start)
+    one = await Client(first).subscribe(endpoint=subscriber.endpoint, max_count=1)
+    assert (await Client(second).status(one))["subscription"].endswith(one["id"])
+    await asyncio.gather(Feed(first).run(20, "A"), Feed(second).run(20, "B"))
+    await eventually(lambda: len(subscriber.events()) >= 40, 60)
+    assert [event["event-number"] for event in subscriber.events()] == list(range(1, 41))
+    sent = [each.log.read_text().count('"notification-sent"') for each in (first, second)]
+    assert sum(sent) == 41
+    for each in (first, second):
+        await asyncio.to_thread(each.server.stop)
 
 
 async def test_events_tells_what_was_missed_in_part_and_with_less_content(
@@ -204,6 +272,7 @@ async def test_a_subscription_is_made_read_changed_found_and_deleted(
     assert (await client.ask("GET", f"Subscription/{one['id']}")).status_code == 404
     assert (await client.ask("PUT", f"Subscription/{one['id']}", document)).status_code == 404
     assert (await client.ask("DELETE", f"Subscription/{one['id']}")).status_code == 404
+    assert (await client.ask("GET", "Subscription/%00")).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -230,9 +299,15 @@ async def test_what_is_refused_is_an_operation_outcome(
 
 async def test_a_body_that_is_not_json_or_not_said_to_be_is_refused(service: Hl7Service) -> None:
     async with httpx.AsyncClient(base_url=service.http) as client:
-        for content, kind, status in ((b"{", "application/fhir+json", 400), (b"<x/>", "application/fhir+xml", 400)):
+        for content, kind in (
+            (b"{", "application/fhir+json"),
+            (b"<x/>", "application/fhir+xml"),
+            (b"[" * 60_000, "application/fhir+json"),
+            (json.dumps({**asked(), "reason": float("nan")}).encode(), "application/fhir+json"),
+            (json.dumps({**asked(), "reason": "\ud800"}).encode(), "application/fhir+json"),
+        ):
             answer = await client.post("/fhir/Subscription", content=content, headers={"Content-Type": kind})
-            assert answer.status_code == status
+            assert answer.status_code == 400
             assert_valid(answer.json())
 
 

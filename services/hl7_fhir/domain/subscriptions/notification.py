@@ -111,6 +111,13 @@ def _entry(to: Subscription, event: Event, content: str) -> Json:
     return {"fullUrl": event.reference(to.base), **resource, "request": request, "response": response}
 
 
+def disclosed(to: Subscription, events: Iterable[Event]) -> tuple[tuple[str, str], ...]:
+    """Which resources a notification of ``events`` tells of, for the log of disclosures: (type in lower case, id)."""
+    if to.wanted.channel.content == "empty":
+        return ()
+    return tuple((event.stored.type.lower(), event.stored.id) for event in events)
+
+
 def statuses(base: str, found: Iterable[tuple[Subscription, UUID]]) -> Json:
     """The answer of ``$status``: a searchset with the state of each subscription."""
     entries = [
