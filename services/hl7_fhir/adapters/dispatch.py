@@ -89,13 +89,13 @@ class Dispatcher:
         position = connection.execute(mine.with_for_update(skip_locked=True)).scalar_one_or_none()
         if position is None:  # another replica moves it
             return False, 0
+        # In this order: whoever has subscribed before a change that is read here is among the listeners.
+        last, written = newest_change(connection), 0
         listeners = self._listeners(connection)
         if listeners:
             heard = {each.subscription.wanted.topic.resource for each in listeners}
-            read = connection.execute(_after(position, heard)).all()
+            read = connection.execute(_after(position, last, heard)).all()
             last, written = (read[-1].number if read else position), self._write(connection, listeners, read)
-        else:
-            last, written = newest_change(connection), 0
         moved = update(subscription_feed).where(subscription_feed.c.reader == READER).values(position=last)
         connection.execute(moved)
         return last > position, written
@@ -132,12 +132,13 @@ def _is_behind(connection: Connection) -> bool:
     return newest_change(connection) > connection.execute(position).scalar_one()
 
 
-def _after(position: int, heard: Collection[str]) -> Any:
-    """The next changes, those of the types ``heard`` with their bodies."""
+def _after(position: int, last: int, heard: Collection[str]) -> Any:
+    """The next changes up to ``last``, those of the types ``heard`` with their bodies."""
     same = and_(versions.c.type == changes.c.type, versions.c.id == changes.c.id, changes.c.type.in_(sorted(heard)))
     joined = changes.outerjoin(versions, and_(same, versions.c.version == changes.c.version))
-    wanted = select(changes, versions.c.body).select_from(joined).where(changes.c.number > position)
-    return wanted.order_by(changes.c.number).limit(_BATCH)
+    wanted = select(changes, versions.c.body).select_from(joined)
+    between = (changes.c.number > position, changes.c.number <= last)
+    return wanted.where(*between).order_by(changes.c.number).limit(_BATCH)
 
 
 def _events(connection: Connection, listeners: Sequence[_Listener], change: Row[Any]) -> list[dict[str, Any]]:

@@ -100,6 +100,35 @@ async def test_many_changes_at_once_and_several_replicas_make_each_event_once(si
     assert sorted(rows) == list(range(1, 231))
 
 
+@pytest.mark.parametrize("others", [0, 1])
+async def test_who_subscribes_while_the_feed_is_read_misses_nothing(postgres: str, others: int) -> None:
+    """Only where transactions overlap."""
+    database = Database(postgres)
+    await database.migrate("services.hl7_fhir.migrations")
+    site, loop = Site(database), asyncio.get_running_loop()
+    for _ in range(others):
+        await site.subscribe(endpoint=HOOK)
+    await site.change("p1")
+    made: list[Subscription] = []
+
+    async def meanwhile() -> None:
+        made.append(await site.subscribe(endpoint=HOOK))
+        await site.change("p2")
+
+    before, seen = site.dispatcher._listeners, []
+
+    def listeners(connection: Any) -> Any:
+        seen.append(before(connection))
+        if len(seen) == 1:
+            asyncio.run_coroutine_threadsafe(meanwhile(), loop).result(20)
+        return seen[-1]
+
+    site.dispatcher._listeners = listeners  # type: ignore[method-assign]
+    await site.dispatch()
+    assert [event.stored.id for event in await site.store.events(made[0].id, 1, None, 100)] == ["p2"]
+    await database.close()
+
+
 async def test_an_error_goes_on_counting_and_off_does_not(site: Site) -> None:
     failing, ended = await site.subscribe(endpoint=HOOK), await site.subscribe(endpoint=HOOK)
     await site.set(failing, status="error")

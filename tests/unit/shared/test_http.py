@@ -392,7 +392,7 @@ class Raw(asyncio.Protocol):
 async def test_a_websocket_may_be_silent_for_longer_than_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PromptProtocol, "patience", 0.2)
     server = HttpServer(ServiceSettings())
-    server._server.config.ws = Raw  # type: ignore[assignment]
+    server._server.config.ws = Raw
     server.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
