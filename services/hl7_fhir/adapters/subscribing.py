@@ -8,6 +8,7 @@ from services.hl7_fhir.adapters.header_vault import HeaderVault
 from services.hl7_fhir.adapters.socket_deliveries import SqlSocketDeliveries
 from services.hl7_fhir.adapters.subscriptions import SqlSubscriptions
 from services.hl7_fhir.config import Settings
+from services.hl7_fhir.domain.subscriptions.endpoints import parse
 from shared.identity import SiteKey
 from shared.service import Task
 from shared.sql import Database
@@ -30,6 +31,8 @@ class Subscribing:
         self._dispatcher = Dispatcher(database, vault, self.bell, poll=_POLL, keep=keep)
         deliveries = SqlDeliveries(database, vault, Patience(give_up=settings.fhir_subscription_give_up))
         listed = settings.fhir_subscription_endpoints
+        if not all(map(parse, listed)):
+            raise ValueError("CAUSEWAY_FHIR_SUBSCRIPTION_ENDPOINTS lists what is no plain http(s) URL")
         self._couriers = Couriers(deliveries, self.bell, listed=listed, at_once=limit)
 
     @property

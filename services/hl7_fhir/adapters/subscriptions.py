@@ -18,12 +18,16 @@ from services.hl7_fhir.domain.subscriptions.channel import unmasked
 from services.hl7_fhir.domain.subscriptions.notification import Event
 from services.hl7_fhir.domain.subscriptions.refused import SubscriptionRefused, VersionConflict
 from services.hl7_fhir.domain.subscriptions.subscription import Status, Subscription, Wanted, next_status
+from shared.errors import Unprocessable
+from shared.observability import logger
 from shared.sql import Database
 
 #: Seconds within which a token must be used.
 TOKEN_LIFE = 60.0
 #: The first key of the advisory lock under which subscriptions are made, so that the bound on their number holds.
 _CREATION_LOCK = 2577
+
+log = logger("causeway.subscriptions")
 
 
 class SqlSubscriptions:
@@ -48,7 +52,14 @@ class SqlSubscriptions:
         mine = select(subscriptions).where(subscriptions.c.creator == creator)
         ordered = mine.order_by(subscriptions.c.updated.desc(), subscriptions.c.id)
         rows = await self._database.read(lambda connection: connection.execute(ordered).all())
-        return tuple(subscription_of(row, self._vault) for row in rows)
+        return tuple(found for row in rows if (found := self._readable(row)))
+
+    def _readable(self, row: Row[Any]) -> Subscription | None:
+        try:
+            return subscription_of(row, self._vault)
+        except Unprocessable as error:
+            log.error("subscription-unreadable", subscription_ref=row.id, reason=error.reason)
+            return None
 
     async def update(self, creator: str, subscription: str, wanted: Wanted, match: int | None) -> Subscription | None:
         """The subscription as it is then; VersionConflict unless it had the version ``match`` (None: any)."""

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from services.hl7_fhir.domain import fhir
 from services.hl7_fhir.domain.subscriptions.refused import SubscriptionRefused, VersionConflict
-from shared.errors import RetryLater, answer
+from shared.errors import RetryLater, Unprocessable, answer
 
 Answer = Callable[[Request], Awaitable[Response]]
 Json = dict[str, Any]
@@ -43,6 +43,8 @@ def guarded(method: Answer) -> Answer:
             return trouble(_STATUS_OF.get(refusal.code, 422), refusal.code, refusal.reason, refusal.place)
         except VersionConflict as conflict:
             return trouble(412, "conflict", conflict.reason)
+        except Unprocessable as error:
+            return trouble(422, "processing", error.reason)
         except RetryLater as error:
             return trouble(answer(error).http, "transient", error.reason)
 

@@ -49,7 +49,7 @@ class Store(Protocol):
     async def delete(self, creator: str, subscription: str) -> bool:
         """Whether there was one."""
 
-    async def events(self, subscription: str, since: int, until: int | None, limit: int) -> tuple[Event, ...]:
+    async def events(self, subscription: str, since: int, until: int, limit: int) -> tuple[Event, ...]:
         """Those that are kept."""
 
     async def token(self, subscriptions_of_it: Sequence[str]) -> tuple[str, datetime]:
@@ -94,6 +94,7 @@ class Operations:
         if found is None:
             return unknown()
         since, until = number_of(given, "eventsSinceNumber"), number_of(given, "eventsUntilNumber")
+        until = found.events if until is None else min(until, found.events)
         events = await self.store.events(found.id, since or 1, until, _MOST_EVENTS)
         content = notification.least(dict(given).get("content"), found.wanted.channel.content)
         log_access(request, "subscription-events", ref=found.id, count=len(events))

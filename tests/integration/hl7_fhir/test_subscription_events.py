@@ -477,6 +477,7 @@ async def test_a_subscription_that_cannot_be_read_stops_no_other(site: Site) -> 
     await site.change("p1")
     await site.dispatch()
     assert await site.numbers(well) == [1]
+    assert [one.id for one in await site.store.all_of(WHO)] == [well.id]
     state = select(subscriptions.c.status).where(subscriptions.c.id == broken.id)
     assert await site.database.read(lambda c: c.execute(state).scalar_one()) == "off"
 

@@ -1,12 +1,18 @@
 """Subscriptions are read strictly, match what they say, and never tell more than they may."""
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from services.hl7_fhir.adapters.subscribing import Subscribing
+from services.hl7_fhir.config import Settings
 from services.hl7_fhir.domain import fhir
 from services.hl7_fhir.domain.fhir import Stored
 from services.hl7_fhir.domain.subscriptions import capability, filters
@@ -16,6 +22,8 @@ from services.hl7_fhir.domain.subscriptions.notification import Event, Kind, lea
 from services.hl7_fhir.domain.subscriptions.refused import SubscriptionRefused
 from services.hl7_fhir.domain.subscriptions.subscription import Status, Subscription, check_end, next_status, read
 from services.hl7_fhir.domain.subscriptions.topics import NAMES, TOPICS
+from shared.identity import SiteKey
+from shared.sql import Database
 from tests.support.fhir import assert_valid
 from tests.support.subscriptions import asked, events_of, status_of
 
@@ -152,6 +160,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
         ("criteria", "urn:x:other", "Subscription.criteria"),
         ("criteria", "Patient?_id=1", "Subscription.criteria"),
         ("_criteria", {"extension": [{"url": "urn:x:other"}]}, "Subscription.criteria.extension"),
+        ("_criteria", {"extenson": []}, "Subscription.criteria"),
+        ("_criteria", "Patient?_id=1", "Subscription.criteria"),
         ("status", "entered-in-error", "Subscription.status"),
         ("end", "2026-01-01", "Subscription.end"),
         ("end", "2026-01-01T00:00:00", "Subscription.end"),
@@ -188,6 +198,48 @@ def test_a_subscription_cannot_end_before_it_begins() -> None:
     with pytest.raises(SubscriptionRefused):
         check_end(read(asked(endpoint=HOOK, end="2026-01-02T03:04:05Z")), NOW)
     check_end(read(asked(endpoint=HOOK, end="2026-01-02T04:04:06+01:00")), NOW)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+_PLACES = ("status", "reason", "criteria", "_criteria", "end", "channel", "text", "contact")
+_OF_CHANNEL = ("type", "endpoint", "payload", "_payload", "extension", "header")
+
+
+@given(
+    st.dictionaries(st.sampled_from(_PLACES), _JSON, max_size=2),
+    st.dictionaries(st.sampled_from(_OF_CHANNEL), _JSON, max_size=2),
+)
+def test_whatever_a_client_sends_is_read_or_refused(elements: dict[str, Any], channel: dict[str, Any]) -> None:
+    document = asked(endpoint=HOOK)
+    document["channel"] |= channel
+    with suppress(SubscriptionRefused):
+        read({**document, **elements}).body["channel"]["type"]
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_whatever_a_filter_says_is_read_or_refused(name: str, value: str) -> None:
+    for criteria in (f"ServiceRequest?{name}={value}", f"ServiceRequest?identifier={value}", f"{name}?{value}"):
+        with suppress(SubscriptionRefused):
+            matches(criteria)
+
+
+@given(st.text(max_size=60))
+def test_an_endpoint_that_is_allowed_leads_to_the_listed_server_whoever_reads_it(tail: str) -> None:
+    for url in (f"https://ehr.example/hooks/{tail}", f"https://ehr.example{tail}", f"https://{tail}/hooks/"):
+        if is_allowed(url, ("https://ehr.example/hooks/",)):
+            seen = httpx.URL(url)
+            assert (seen.scheme, seen.host, seen.port) == ("https", "ehr.example", None)
+            assert seen.path == "/hooks" or seen.path.startswith("/hooks/")
+
+
+def test_a_list_of_endpoints_with_what_is_none_is_refused_at_the_start() -> None:
+    settings = Settings(fhir_subscription_endpoints=("https://ehr.example/", "ftp://ehr.example/"))
+    with pytest.raises(ValueError, match="ENDPOINTS"):
+        Subscribing(settings, Database("sqlite:////nowhere/x.db"), SiteKey(b"k" * 32))
 
 
 LISTED = ("https://ehr.example/hooks/", "http://127.0.0.1:8080", "https://other.example:8443/a")

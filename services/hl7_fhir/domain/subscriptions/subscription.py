@@ -148,6 +148,9 @@ def _end(value: Any) -> datetime | None:
 
 
 def _filters(document: Mapping[str, Any], topic: Topic) -> tuple[Filter, ...]:
+    beside = document.get("_criteria", {})
+    if not isinstance(beside, Mapping) or set(beside) - {"id", "extension"}:
+        raise SubscriptionRefused("element-not-supported", "not-supported", "Subscription.criteria")
     read_so_far: list[Filter] = []
     for extension in found_at(document, "_criteria.extension"):
         if not isinstance(extension, Mapping) or extension.get("url") != FILTER_CRITERIA:
