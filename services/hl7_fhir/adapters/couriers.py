@@ -35,6 +35,9 @@ class Deliveries(Protocol):
     async def failed(self, job: Job, reason: str) -> None:
         """It did not."""
 
+    async def release(self, holder: str) -> None:
+        """Nothing is known of it."""
+
 
 class NotDelivered(Exception):
     """``reason`` is a code such as ``no-response`` or ``http-500``."""
@@ -88,6 +91,10 @@ class Couriers:
         try:
             while job is not None:
                 job = await self._deliver(client, job)
+        except asyncio.CancelledError:  # the service ends: another, or the next, goes on at once
+            with suppress(RetryLater):
+                await self._deliveries.release(first.holder)
+            raise
         except RetryLater as error:
             log.warning("subscription-interrupted", subscription_ref=first.subscription.id, reason=error.reason)
         except Exception as error:

@@ -71,6 +71,12 @@ class SqlDeliveries:
         """Try again later, or give it up: after a handshake at once, else after a time of failures."""
         await self._database.run(lambda connection: self._failed(connection, job, reason))
 
+    async def release(self, holder: str) -> None:
+        """Give up the claim of a notification of which nothing is known."""
+        freed = update(subscriptions).where(subscriptions.c.claimed_by == holder)
+        values = {"claimed_by": None, "claimed_until": 0.0}
+        await self._database.run(lambda connection: connection.execute(freed.values(values)))
+
     def _claim(self, connection: Connection, limit: int) -> list[Job]:
         due = select(subscriptions.c.id).where(_due(time.time())).order_by(subscriptions.c.retry_at).limit(limit)
         found = [self._next(connection, id_) for (id_,) in connection.execute(due.with_for_update(skip_locked=True))]

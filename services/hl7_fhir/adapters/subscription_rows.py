@@ -16,7 +16,7 @@ from services.hl7_fhir.domain.subscriptions.notification import Event
 from services.hl7_fhir.domain.subscriptions.subscription import Status, Subscription, Wanted, read
 
 #: Characters of resources in one notification; one resource is sent whatever its size.
-_MOST = 4 * 1024 * 1024
+_MOST = 512 * 1024
 
 
 def subscription_of(row: Row[Any], vault: HeaderVault) -> Subscription:
@@ -58,7 +58,7 @@ def newest_change(connection: Connection) -> int:
 def events_of(
     connection: Connection, subscription: str, *, after: int, until: int | None = None, limit: int
 ) -> tuple[Event, ...]:
-    """The kept events with numbers over ``after``, at most ``limit`` and about four megabytes, without a gap."""
+    """The kept events with numbers over ``after``, at most ``limit`` and about half a megabyte, without a gap."""
     table = subscription_events
     last = _last_of(connection, subscription, after, until, limit)
     if last is None:

@@ -313,7 +313,7 @@ async def test_a_token_that_is_too_old_binds_nothing(site: Site) -> None:
 async def test_large_resources_come_in_notifications_of_bounded_size(site: Site) -> None:
     one = await site.subscribe(endpoint=HOOK, content="full-resource")
     for number in range(4):
-        await site.change(f"p{number}", text={"div": "x" * 1_500_000})
+        await site.change(f"p{number}", text={"div": "x" * 200_000})
     await site.dispatch()
     sizes = []
     (job,) = await site.deliveries.claim(10)
@@ -456,6 +456,24 @@ async def test_trouble_repeats_the_same_numbers_until_they_arrive_in_order(site:
         await site.change(f"p{number}")
     await eventually(lambda: len(ears.numbers()) >= 7)
     assert ears.numbers() == [1, 1, 1, 2, 2, 3, 4]
+
+
+async def test_a_service_that_ends_leaves_what_it_was_sending_to_the_next(site: Site) -> None:
+    found = Hooks()
+    server = await found.start()
+    ears = found.make(lambda _: None)
+    await site.subscribe(endpoint=ears.url, timeout=60)
+    await site.change("p1")
+    await site.dispatch()
+    couriers = asyncio.create_task(Couriers(site.deliveries, site.bell, listed=(found.base,)).run())
+    await eventually(lambda: bool(ears.heard))
+    assert await site.deliveries.claim(10) == []
+    couriers.cancel()
+    await asyncio.gather(couriers, return_exceptions=True)
+    (job,) = await site.deliveries.claim(10)
+    assert [event.number for event in job.events] == [1]
+    found.end()
+    server.close()
 
 
 async def test_an_endpoint_that_is_no_longer_listed_is_not_asked(site: Site) -> None:

@@ -1,5 +1,6 @@
 """A Subscription as a client asks for it and as it stands (R4 Subscription; guide, "R4/B Topic-Based Subscription")."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ Json = dict[str, Any]
 _KEPT = ("language", "contact", "end", "reason", "criteria", "_criteria", "channel")
 _KNOWN = frozenset((*_KEPT, "resourceType", "id", "meta", "text", "status", "error"))
 _LONGEST = 1000
+#: R4 section 2.24.0.1; what it is beyond that, ``datetime`` knows.
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 FILTER_CRITERIA = f"{PROFILES}/backport-filter-criteria"
 
 
@@ -139,12 +142,11 @@ def _end(value: Any) -> datetime | None:
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise SubscriptionRefused("end-unusable", "value", "Subscription.end") from None
-    if moment.tzinfo is None:  # an instant has a zone (R4 section 2.24.0.1)
-        raise SubscriptionRefused("end-unusable", "value", "Subscription.end")
-    return moment.astimezone(UTC)
+        if _INSTANT.fullmatch(value):
+            return datetime.fromisoformat(value).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise SubscriptionRefused("end-unusable", "value", "Subscription.end")
 
 
 def _filters(document: Mapping[str, Any], topic: Topic) -> tuple[Filter, ...]:
