@@ -61,8 +61,9 @@ class Dispatcher:
     async def run(self) -> None:
         """For as long as the service lives: a Task."""
         tidied = -_TIDY_EVERY
-        if self._database.is_sqlite:  # one process at a time: whatever is claimed is of one that is no more
-            await self._database.run(_free)
+        with suppress(RetryLater):
+            if self._database.is_sqlite:  # one process at a time: whatever is claimed is of one that is no more
+                await self._database.run(_free)
         while True:
             with suppress(RetryLater):
                 while await self._database.read(_is_behind) and await self.advance():

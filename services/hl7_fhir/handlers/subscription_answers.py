@@ -84,7 +84,8 @@ async def _body(request: Request) -> bytes:
 async def parameters_of(request: Request) -> list[tuple[str, str]]:
     """The parameters of an operation, from the query or from a Parameters resource (R4 section 3.2.0.4)."""
     given = [(name, value) for name, value in request.query_params.multi_items() if name not in ("_format", "_pretty")]
-    if request.method == "POST" and request.headers.get("content-length", "0") != "0":
+    has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    if request.method == "POST" and has_body:
         given += _listed(await document_of(request))
     return given
 

@@ -234,6 +234,14 @@ async def test_events_tells_what_was_missed_in_part_and_with_less_content(
     posted = (await client.ask("POST", path, parameters)).json()
     assert [event["event-number"] for event in events_of(posted)] == [4, 5]
     assert "Patient" not in json.dumps(posted)
+
+    async def piecemeal() -> AsyncIterator[bytes]:
+        yield json.dumps(parameters).encode()
+
+    async with httpx.AsyncClient(base_url=service.http) as plain:
+        headers = {"Content-Type": "application/fhir+json"}
+        chunked = (await plain.post(f"/fhir/{path}", content=piecemeal(), headers=headers)).json()
+    assert [event["event-number"] for event in events_of(chunked)] == [4, 5]
     assert (await client.ask("GET", f"{path}?eventsSinceNumber=x")).status_code == 400
     assert (await client.ask("GET", "Subscription/none/$events")).status_code == 404
 
