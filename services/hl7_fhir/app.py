@@ -11,7 +11,9 @@ from services.hl7_fhir.adapters.tables import outbox as outbox_rows
 from services.hl7_fhir.config import Settings
 from services.hl7_fhir.domain.decision import Reader
 from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.handlers import Fhir, Messages, Sockets, Subscriptions
+from services.hl7_fhir.handlers import Fhir, Messages
+from services.hl7_fhir.handlers.sockets import Sockets
+from services.hl7_fhir.handlers.subscriptions import Subscriptions
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox

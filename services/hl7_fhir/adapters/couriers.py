@@ -50,12 +50,20 @@ class NotDelivered(Exception):
 class Couriers:
     """One sender for each subscription that has something to hear, at most ``at_once``; only to what is ``listed``.
 
-    ``poll`` seconds between two looks when nothing rings the bell.
+    ``poll`` seconds between two looks when nothing rings the bell; ``trust`` None: the public authorities.
     """
 
     def __init__(
-        self, deliveries: Deliveries, bell: Bell, *, listed: Iterable[str], at_once: int = 100, poll: float = 1.0
+        self,
+        deliveries: Deliveries,
+        bell: Bell,
+        *,
+        listed: Iterable[str],
+        at_once: int = 100,
+        poll: float = 1.0,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
+        self._trust = trust
         self._deliveries = deliveries
         self._bell = bell
         self._listed = tuple(listed)
@@ -67,7 +75,9 @@ class Couriers:
         """For as long as the service lives: a Task."""
         # A redirect would lead to where the operator has listed nothing; a proxy of the environment likewise.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=self._at_once)
-        async with httpx.AsyncClient(follow_redirects=False, trust_env=False, limits=limits) as client:
+        async with httpx.AsyncClient(
+            follow_redirects=False, trust_env=False, limits=limits, verify=self._trust or True
+        ) as client:
             try:
                 while True:
                     await self._look(client)

@@ -1,5 +1,7 @@
 """Subscriptions as one part: what keeps them, what finds their events, and what sends these."""
 
+import ssl
+
 from services.hl7_fhir.adapters.bell import Bell
 from services.hl7_fhir.adapters.couriers import Couriers
 from services.hl7_fhir.adapters.deliveries import Patience, SqlDeliveries
@@ -33,7 +35,9 @@ class Subscribing:
         listed = settings.fhir_subscription_endpoints
         if not all(map(parse, listed)):
             raise ValueError("CAUSEWAY_FHIR_SUBSCRIPTION_ENDPOINTS lists what is no plain http(s) URL")
-        self._couriers = Couriers(deliveries, self.bell, listed=listed, at_once=limit)
+        ca_file = settings.fhir_subscription_ca_file
+        trust = ssl.create_default_context(cafile=ca_file) if ca_file else None
+        self._couriers = Couriers(deliveries, self.bell, listed=listed, at_once=limit, trust=trust)
 
     @property
     def tasks(self) -> tuple[Task, ...]:

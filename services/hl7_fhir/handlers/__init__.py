@@ -2,7 +2,5 @@
 
 from services.hl7_fhir.handlers.fhir import Fhir
 from services.hl7_fhir.handlers.messages import Messages
-from services.hl7_fhir.handlers.sockets import Sockets
-from services.hl7_fhir.handlers.subscriptions import Subscriptions
 
-__all__ = ["Fhir", "Messages", "Sockets", "Subscriptions"]
+__all__ = ["Fhir", "Messages"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from services.hl7_fhir.domain.subscriptions.notification import Kind
 from services.hl7_fhir.domain.subscriptions.refused import SubscriptionRefused, VersionConflict
 from services.hl7_fhir.domain.subscriptions.subscription import Status, Subscription, read
 from shared.sql import Database
+from tests.support.certificates import Authority
 from tests.support.services import eventually
 from tests.support.subscription_site import WHO, Site
 from tests.support.subscriptions import asked, events_of, status_of
@@ -348,9 +350,10 @@ class Hooks:
         self._silent = asyncio.Event()
         self.base = ""
 
-    async def start(self) -> asyncio.Server:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hooks"
+    async def start(self, tls: ssl.SSLContext | None = None) -> asyncio.Server:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=tls)
+        scheme, host = ("https", "localhost") if tls else ("http", "127.0.0.1")
+        self.base = f"{scheme}://{host}:{server.sockets[0].getsockname()[1]}/hooks"
         return server
 
     def make(self, answer: Callable[[int], str | None] = lambda _: "200 OK") -> Hook:
@@ -456,6 +459,28 @@ async def test_trouble_repeats_the_same_numbers_until_they_arrive_in_order(site:
         await site.change(f"p{number}")
     await eventually(lambda: len(ears.numbers()) >= 7)
     assert ears.numbers() == [1, 1, 1, 2, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("is_trusted", "status"), [(True, Status.ACTIVE), (False, Status.ERROR)])
+async def test_an_endpoint_is_proven_by_its_certificate(
+    site: Site, tmp_path: Path, is_trusted: bool, status: Status
+) -> None:
+    authority = Authority(tmp_path)
+    issued = authority.issue("localhost")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(issued.certificate, issued.key)
+    found = Hooks()
+    server = await found.start(tls)
+    ears = found.make()
+    one = await site.subscribe(endpoint=ears.url, active=False, content="full-resource")
+    trust = ssl.create_default_context(cafile=authority.path) if is_trusted else None
+    sending = Couriers(site.deliveries, site.bell, listed=(found.base,), trust=trust)
+    couriers = asyncio.create_task(sending.run())
+    await eventually(lambda: has_status(site, one, status))
+    assert len(ears.heard) == is_trusted
+    couriers.cancel()
+    await asyncio.gather(couriers, return_exceptions=True)
+    server.close()
 
 
 async def test_a_service_that_ends_leaves_what_it_was_sending_to_the_next(site: Site) -> None:
