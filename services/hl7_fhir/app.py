@@ -20,10 +20,21 @@ from services.hl7_fhir.adapters.profiles import Hl7apyProfiles
 from services.hl7_fhir.adapters.resources import SqlResources
 from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.senders import Registry, senders_file
+from services.hl7_fhir.adapters.subscribing import Subscribing
 from services.hl7_fhir.adapters.tables import outbox as outbox_rows
 from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.config import Settings
-from services.hl7_fhir.handlers import ArchiveRoutes, Courier, Couriers, Fhir, Mapping, Messages, ReceiversRoutes
+from services.hl7_fhir.handlers import (
+    ArchiveRoutes,
+    Courier,
+    Couriers,
+    Fhir,
+    Mapping,
+    Messages,
+    ReceiversRoutes,
+    Sockets,
+    Subscriptions,
+)
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
@@ -51,6 +62,14 @@ def build(settings: Settings | None = None) -> Service:
     messages = Messages(registry=registry, journal=journal, profiles=profiles, site_key=site_key)
     archive = SqlArchive(database, contents, timedelta(days=settings.hl7_keep_days), still_needed=[is_awaited()])
     mllp = mllp_server(settings, messages.arrived, messages.oversize)
+    subscribing = Subscribing(settings, database, site_key)
+    subscriptions = Subscriptions(
+        store=subscribing.store,
+        sockets=Sockets(subscribing.sockets, subscribing.bell),
+        enabled=settings.fhir_subscriptions,
+        endpoints=settings.fhir_subscription_endpoints,
+    )
+    fhir = Fhir(SqlResources(database), datetime.now(UTC), extend=subscriptions.stated)
     return Service(
         name="hl7_fhir",
         settings=settings,
@@ -63,11 +82,13 @@ def build(settings: Settings | None = None) -> Service:
             Task("outbox", outbox.relay),
             Task("retention", archive.run),
             Task("couriers", couriers.run),
+            *subscribing.tasks,
         ),
         routes=(
             *ArchiveRoutes(archive, messages).routes(),
             *ReceiversRoutes(post.receivers, post.desk).routes(),
-            *Fhir(SqlResources(database), datetime.now(UTC)).routes(),
+            *subscriptions.routes(),
+            *fhir.routes(),
         ),
         checks={"database": database.check, "mllp": mllp.check},
         starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),

@@ -7,5 +7,19 @@ from services.hl7_fhir.handlers.fhir import Fhir
 from services.hl7_fhir.handlers.mapping import Mapping
 from services.hl7_fhir.handlers.messages import Messages
 from services.hl7_fhir.handlers.receivers import ReceiversRoutes
+from services.hl7_fhir.handlers.sockets import Sockets
+from services.hl7_fhir.handlers.subscriptions import Subscriptions
 
-__all__ = ["ArchiveRoutes", "Courier", "Couriers", "Fhir", "Mapping", "Messages", "ReceiversRoutes"]
+__all__ = [
+    "ArchiveRoutes", "Courier", "Couriers", "Fhir", "Mapping", "Messages", "ReceiversRoutes", "Sockets", "Subscriptions",
+]  # fmt: skip
+    "ArchiveRoutes",
+    "Courier",
+    "Couriers",
+    "Fhir",
+    "Mapping",
+    "Messages",
+    "ReceiversRoutes",
+    "Sockets",
+    "Subscriptions",
+]

@@ -31,6 +31,8 @@ class Fhir:
 
     resources: Resources
     started: datetime
+    #: What other parts add to the CapabilityStatement.
+    extend: Callable[[Json, Request], Json] = lambda statement, _: statement
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """``/fhir/metadata`` and, for each kind of resource, search, read and vread."""
@@ -46,7 +48,7 @@ class Fhir:
 
     async def metadata(self, request: Request) -> Response:
         """The CapabilityStatement."""
-        return _json(fhir.capability(_base(request), _software_version(), self.started))
+        return _json(self.extend(fhir.capability(_base(request), _software_version(), self.started), request))
 
     async def read(self, kind: str, request: Request) -> Response:
         """One resource, its present version or the one that the path names."""
