@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from contracts.events import OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated
+from services.hl7_fhir.adapters.indexing import Index
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.mllp import Limits, MllpServer
 from services.hl7_fhir.adapters.resources import SqlResources
@@ -53,8 +54,8 @@ def build(settings: Settings | None = None) -> Service:
         bus=bus,
         publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated),
         stores=("database",),
-        tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay)),
-        routes=Fhir(SqlResources(database), datetime.now(UTC)).routes(),
+        tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay), Task("index", Index(database).build)),
+        routes=Fhir(SqlResources(database), site_key, datetime.now(UTC)).routes(),
         checks={"database": database.check, "mllp": mllp.check},
         starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),
         stops=(database.close,),

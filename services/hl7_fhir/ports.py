@@ -1,12 +1,14 @@
 """What the handlers need from outside."""
 
-from typing import Protocol
+from datetime import datetime
+from typing import Any, Protocol
 
 from services.hl7_fhir.domain.arrival import Arrival
+from services.hl7_fhir.domain.conditions import Search
 from services.hl7_fhir.domain.decision import Decision
 from services.hl7_fhir.domain.fhir import Stored
+from services.hl7_fhir.domain.found import Page, Versions
 from services.hl7_fhir.domain.refusal import Refused
-from services.hl7_fhir.domain.search import Search
 
 
 class Journal(Protocol):
@@ -25,5 +27,10 @@ class Resources(Protocol):
     async def read(self, kind: str, resource_id: str, version: int | None = None) -> Stored | None:
         """The present version, or an earlier one; RetryLater."""
 
-    async def search(self, asked: Search) -> tuple[int, tuple[Stored, ...]]:
-        """How many match, and the page that was asked for; RetryLater."""
+    async def history(
+        self, kind: str, resource_id: str | None, *, since: datetime | None, count: int, after: tuple[Any, ...] | None
+    ) -> Versions:
+        """Versions of one resource or of a kind, the newest first; RetryLater."""
+
+    async def search(self, asked: Search) -> Page:
+        """A page of those that match; SearchRefused for what takes too long, RetryLater."""
