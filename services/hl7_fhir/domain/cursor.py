@@ -11,7 +11,7 @@ from services.hl7_fhir.domain.reading import SearchRefused
 from shared.identity import SiteKey
 
 #: Parameters that do not change which page is meant.
-FREE = frozenset(("_cursor", "_format", "_pretty", "_elements"))
+FREE = frozenset(("_cursor", "_count", "_format", "_pretty", "_elements"))
 _WORD = re.compile(r"[A-Za-z0-9_\-]{1,400}\.[0-9a-f]{32}", re.ASCII)
 
 Query = Sequence[tuple[str, str]]

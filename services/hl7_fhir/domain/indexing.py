@@ -4,6 +4,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from services.hl7_fhir.domain import dates
@@ -37,7 +38,7 @@ def rows(kind: str, body: Body) -> Rows:
     strings: set[tuple[int, str, str]] = set()
     present = 0
     for parameter in parameters_of(kind):
-        found = list(values(parameter, body))
+        found = values(parameter, body)
         if found:
             present |= parameter.bit & ~_others(parameter)
         if parameter.type == DATE:
@@ -62,33 +63,41 @@ def _others(parameter: Parameter) -> int:
     return parameter.bit & ~(1 << (parameter.number % (2 * LOGICAL)))
 
 
-def values(parameter: Parameter, body: Body) -> Iterator[Any]:
+def values(parameter: Parameter, body: Body) -> list[Any]:
     """The elements of ``body`` that the parameter looks at."""
-    for path in parameter.paths:
-        yield from _follow(body, path.split("."))
+    return [value for path in parameter.paths for value in _follow(body, path)]
 
 
-def _follow(value: Any, steps: list[str]) -> Iterator[Any]:
-    if isinstance(value, list):
-        for each in value:
-            yield from _follow(each, steps)
-    elif not steps:
-        if value is not None:
-            yield value
-    elif isinstance(value, Mapping):
-        name, _, condition = steps[0].partition("[")
-        for each in _listed(value.get(name)):
-            if not condition or _meets(each, condition):
-                yield from _follow(each, steps[1:])
+def _follow(body: Body, path: str) -> list[Any]:
+    found: list[Any] = [body]
+    for name, condition, wanted in _steps(path):
+        below: list[Any] = []
+        for each in found:
+            value = each.get(name) if isinstance(each, dict) else None
+            if isinstance(value, list):
+                below += value
+            elif value is not None:
+                below.append(value)
+        if condition:
+            below = [each for each in below if isinstance(each, dict) and each.get(condition) == wanted]
+        found = below
+    return found
+
+
+@cache
+def _steps(path: str) -> tuple[tuple[str, str, str], ...]:
+    """Names on the way, each with the condition that elements there have to meet, if any."""
+    return tuple(_step(step) for step in path.split("."))
+
+
+def _step(step: str) -> tuple[str, str, str]:
+    name, _, condition = step.rstrip("]").partition("[")
+    element, _, wanted = condition.partition("=")
+    return name, element, wanted
 
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _meets(value: Any, condition: str) -> bool:
-    name, _, wanted = condition.rstrip("]").partition("=")
-    return isinstance(value, Mapping) and value.get(name) == wanted
 
 
 def _dates(parameter: Parameter, found: list[Any]) -> Iterator[tuple[int, int, int, int]]:
