@@ -31,7 +31,8 @@ from bench import fhir_data
 from bench.fhir_data import Loader, PostgresLoader, SqliteLoader
 from bench.support import median, result, table
 from services.hl7_fhir.adapters.resources import SqlResources
-from services.hl7_fhir.handlers import Fhir
+from services.hl7_fhir.adapters.writing import SqlWriter
+from services.hl7_fhir.handlers import Fhir, Writing
 from shared.http import HttpServer
 from shared.identity import SiteKey
 from shared.observability.logs import configure_logs
@@ -114,7 +115,7 @@ def _served(url: str) -> Iterator[int]:
 
     async def serve() -> None:
         database = Database(url)
-        api = Fhir(SqlResources(database), SiteKey(bytes(32)), datetime.now(UTC))
+        api = Fhir(SqlResources(database), SiteKey(bytes(32)), datetime.now(UTC), Writing(SqlWriter(database)))
         server = HttpServer(ServiceSettings(), routes=api.routes())
         server.start()
         ready.append(server.port)

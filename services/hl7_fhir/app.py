@@ -8,10 +8,11 @@ from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.mllp import Limits, MllpServer
 from services.hl7_fhir.adapters.resources import SqlResources
 from services.hl7_fhir.adapters.tables import outbox as outbox_rows
+from services.hl7_fhir.adapters.writing import SqlWriter
 from services.hl7_fhir.config import Settings
 from services.hl7_fhir.domain.decision import Reader
 from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.handlers import Fhir, Messages
+from services.hl7_fhir.handlers import Fhir, Messages, Writing
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
@@ -48,6 +49,8 @@ def build(settings: Settings | None = None) -> Service:
             message=settings.mllp_message_timeout,
         ),
     )
+    writing = Writing(SqlWriter(database), settings.fhir_writes)
+    fhir = Fhir(SqlResources(database), site_key, datetime.now(UTC), writing)
     return Service(
         name="hl7_fhir",
         settings=settings,
@@ -55,7 +58,7 @@ def build(settings: Settings | None = None) -> Service:
         publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated),
         stores=("database",),
         tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay), Task("index", Index(database).build)),
-        routes=Fhir(SqlResources(database), site_key, datetime.now(UTC)).routes(),
+        routes=fhir.routes(),
         checks={"database": database.check, "mllp": mllp.check},
         starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),
         stops=(database.close,),

@@ -2,7 +2,7 @@
 
 import codecs
 from datetime import UTC, tzinfo
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
@@ -32,6 +32,9 @@ class Settings(ServiceSettings):
     order_issuer: str = ""
     #: Where an accession number is looked for, first come first.
     accession_fields: tuple[str, ...] = ("IPC-1", "OBR-18")
+
+    #: What FHIR clients may write: nothing, resources of their own, or also those that messages made.
+    fhir_writes: Literal["none", "own", "all"] = "none"
 
     @field_validator("time_zone")
     @classmethod

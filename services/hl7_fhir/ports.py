@@ -1,5 +1,6 @@
 """What the handlers need from outside."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ from services.hl7_fhir.domain.decision import Decision
 from services.hl7_fhir.domain.fhir import Stored
 from services.hl7_fhir.domain.found import Page, Versions
 from services.hl7_fhir.domain.refusal import Refused
+from services.hl7_fhir.domain.writes import Write
 
 
 class Journal(Protocol):
@@ -19,6 +21,13 @@ class Journal(Protocol):
 
     async def refuse(self, arrival: Arrival, refusal: Refused) -> None:
         """Keep a message that cannot be taken, with the reason; RetryLater."""
+
+
+class Writer(Protocol):
+    """Writes what clients send."""
+
+    async def write(self, asked: Sequence[Write], now: datetime, *, every: bool) -> list[Stored]:
+        """What each then is, all of them or none, what messages made only for ``every``; WriteRefused, RetryLater."""
 
 
 class Resources(Protocol):

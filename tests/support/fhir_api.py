@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from starlette.applications import Starlette
 
 from services.hl7_fhir.adapters.resources import SqlResources, load, save
-from services.hl7_fhir.handlers import Fhir
-from services.hl7_fhir.handlers.writing import Writing
+from services.hl7_fhir.adapters.writing import SqlWriter
+from services.hl7_fhir.handlers import Fhir, Writing
 from shared.identity import SiteKey
 from shared.sql import Database
 
@@ -27,7 +27,7 @@ class Api:
     """Puts resources into a database and asks for them; each change is a minute later than the one before."""
 
     database: Database
-    writing: Writing | None = None
+    allowed: str = "none"
     minutes: int = field(default=0)
 
     async def put(self, kind: str, resource_id: str, body: Mapping[str, Any], message_ref: str = "m1") -> None:
@@ -55,7 +55,7 @@ class Api:
 
     async def ask(self, method: str, path: str, **named: Any) -> httpx.Response:
         """The answer to a request for ``path`` below /fhir."""
-        api = Fhir(SqlResources(self.database), KEY, BEGUN, self.writing)
+        api = Fhir(SqlResources(self.database), KEY, BEGUN, Writing(SqlWriter(self.database), self.allowed))
         transport = httpx.ASGITransport(Starlette(routes=list(api.routes())))
         async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
             return await client.request(method, path if path.startswith("http") else BASE + path, **named)

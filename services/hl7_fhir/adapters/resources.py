@@ -76,6 +76,32 @@ def save(
     """
     if before and before.record == record and (record or before.body == body):
         return Change.STALE
+    return write_version(
+        connection,
+        kind=kind,
+        resource_id=resource_id,
+        before=before,
+        record=record,
+        body=body,
+        patient=patient,
+        message_ref=message_ref,
+        now=now,
+    )
+
+
+def write_version(
+    connection: Connection,
+    *,
+    kind: str,
+    resource_id: str,
+    before: Present | None,
+    record: Record,
+    body: Mapping[str, Any],
+    patient: str | None,
+    message_ref: str,
+    now: datetime,
+) -> Change:
+    """Write the resource whatever the age of what says so; a new version when ``body`` differs."""
     values: dict[str, Any] = {"record": records.dump(record), "patient": patient}
     if before and before.body == body:
         connection.execute(update(resources).where(resources.c.number == before.number).values(values))

@@ -2,5 +2,6 @@
 
 from services.hl7_fhir.handlers.fhir import Fhir
 from services.hl7_fhir.handlers.messages import Messages
+from services.hl7_fhir.handlers.writing import Writing
 
-__all__ = ["Fhir", "Messages"]
+__all__ = ["Fhir", "Messages", "Writing"]

@@ -33,13 +33,12 @@ class Fhir:
     resources: Resources
     site_key: SiteKey
     started: datetime
-    writing: Writing | None = None
+    writing: Writing
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """``/fhir/metadata`` and for each kind search, history, read and vread; writes where they are on."""
         found: list[BaseRoute] = [Route("/fhir/metadata", guarded(self.metadata))]
-        if self.writing:
-            found += self.writing.routes(guarded)
+        found += self.writing.routes(guarded)
         for kind in KINDS:
             path = f"/fhir/{kind}"
             served = (
@@ -59,7 +58,7 @@ class Fhir:
         form = form_of(request, request.query_params)
         if form.view.version != "4.0":
             raise NotAcceptable
-        stated = capability(base_of(request), _software_version(), self.started, writes=self.writing is not None)
+        stated = capability(base_of(request), _software_version(), self.started, writes=self.writing.is_on)
         return form.answer(stated)
 
     async def read(self, kind: str, request: Request) -> Response:
@@ -131,7 +130,7 @@ class Fhir:
         if request.method == "GET":
             return trouble(404, "not-supported", "this server has no such resource type or operation")
         log_access(request, "write-denied", count=0)
-        text = "this server does not do that" if self.writing else "this server is read only"
+        text = "this server does not do that" if self.writing.is_on else "this server is read only"
         return trouble(405, "not-supported", text)
 
 
