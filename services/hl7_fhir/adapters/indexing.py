@@ -1,5 +1,6 @@
 """Writes the search index: what changed in it, in few statements, and the whole of it anew after an upgrade."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from services.hl7_fhir.adapters.search_tables import dates, state, strings, toke
 from services.hl7_fhir.adapters.tables import resources
 from services.hl7_fhir.domain import parameters
 from services.hl7_fhir.domain.indexing import Rows, rows
+from shared.errors import RetryLater
 from shared.sql import Database
 
 _FIELDS = {
@@ -20,6 +22,7 @@ _FIELDS = {
     dates: ("parameter", "width", "low", "high"),
 }
 _BATCH = 500
+_PAUSE = 1.0
 #: Raised when rows are made otherwise than before, so that what older versions wrote is written again.
 _EDITION = 1
 
@@ -75,9 +78,16 @@ class Index:
 
     async def build(self) -> None:
         """Index what was written by older versions, in steps; what is saved meanwhile indexes itself."""
-        if await self._database.run(_prepare):
-            while await self._database.run(_step):
-                pass
+        todo = await self._patiently(_prepare)
+        while todo:
+            todo = await self._patiently(_step)
+
+    async def _patiently(self, work: Callable[[Connection], bool]) -> bool:
+        while True:
+            try:
+                return await self._database.run(work)
+            except RetryLater:
+                await asyncio.sleep(_PAUSE)
 
 
 def is_complete(connection: Connection) -> bool:

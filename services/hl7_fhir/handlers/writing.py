@@ -22,6 +22,7 @@ from shared.http import log_access
 #: Bytes of one resource, and of a transaction.
 MAX_RESOURCE, MAX_BUNDLE = 1_048_576, 8_388_608
 _MEDIA = frozenset(("application/fhir+json", "application/json"))
+_FORM = frozenset(("_format", "_pretty"))
 _CODES = {400: "invalid", 403: "forbidden", 409: "duplicate", 412: "conflict", 413: "too-long", 428: "required"}
 
 
@@ -123,6 +124,8 @@ def _of(kind: str, method: Callable[[str, Request], Awaitable[Response]]) -> Ans
 
 
 async def _json(request: Request, most: int) -> Any:
+    if request.query_params.keys() - _FORM:
+        raise WriteRefused(400, "query-not-supported")
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in _MEDIA:
         raise WriteRefused(415, "media-type-not-supported")
     content = bytearray()

@@ -159,12 +159,15 @@ _WORDS = some.sampled_from(
 )
 
 
+_VALUES = some.sampled_from(["true", "2026-01", "ge2026-02-30", "Patient/1", "a|b,c"])
+_NAMED = some.builds(lambda *parts: "".join(parts), _NAMES, _WORDS, some.text(max_size=3))
+
+
 @given(
     some.sampled_from(KINDS),
-    some.lists(some.tuples(some.builds(lambda *parts: "".join(parts), _NAMES, _WORDS, some.text(max_size=3)),
-                           some.one_of(some.text(max_size=40), some.sampled_from(["true", "2026-01", "ge2026-02-30", "Patient/1", "a|b,c"]))), max_size=5),
+    some.lists(some.tuples(_NAMED, some.one_of(some.text(max_size=40), _VALUES)), max_size=5),
     some.booleans(),
-)  # fmt: skip
+)
 def test_every_query_is_understood_or_refused(kind: str, query: list[tuple[str, str]], lenient: bool) -> None:
     with contextlib.suppress(SearchRefused):
         assert read(kind, query, NOW, lenient=lenient).kind == kind
