@@ -129,7 +129,6 @@ class Fhir:
     async def _unknown(self, request: Request) -> Response:
         if request.method == "GET":
             return trouble(404, "not-supported", "this server has no such resource type or operation")
-        log_access(request, "write-denied", count=0)
         text = "this server does not do that" if self.writing.is_on else "this server is read only"
         return trouble(405, "not-supported", text)
 

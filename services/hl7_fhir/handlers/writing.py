@@ -17,7 +17,9 @@ from services.hl7_fhir.domain.parameters import KINDS
 from services.hl7_fhir.domain.writes import NotValid, Write, WriteRefused
 from services.hl7_fhir.handlers.asking import PLAIN, Answer, base_of, trouble
 from services.hl7_fhir.ports import Writer
-from shared.http import log_access
+from shared.observability import logger
+
+log = logger("causeway.fhir")
 
 #: Bytes of one resource, and of a transaction.
 MAX_RESOURCE, MAX_BUNDLE = 1_048_576, 8_388_608
@@ -70,7 +72,7 @@ class Writing:
         asked = writes.transaction(await _json(request, MAX_BUNDLE), _new_id)
         done = await self._write(asked)
         for stored in done:
-            log_access(request, f"write-{stored.type.lower()}", ref=stored.id)
+            _log(request, stored)
         entries = [
             {"response": {**_told(request, write, stored), "status": str(_status(write, stored))}}
             for write, stored in zip(asked, done, strict=True)
@@ -82,12 +84,20 @@ class Writing:
 
     async def _one(self, request: Request, write: Write) -> Response:
         (stored,) = await self._write([write])
-        log_access(request, f"write-{stored.type.lower()}", ref=stored.id)
+        _log(request, stored)
         told = _told(request, write, stored)
         headers = {"ETag": stored.etag, "Last-Modified": stored.last_modified, "Location": told["location"]}
         if "return=minimal" in request.headers.get("prefer", "").replace(" ", ""):
             return Response(status_code=_status(write, stored), headers=headers)
         return PLAIN.answer(stored.shown(), _status(write, stored), headers)
+
+
+def _log(request: Request, stored: Stored) -> None:
+    log.info("patient-data-written", who=_who(request), resource=stored.type.lower(), ref=stored.id)
+
+
+def _who(request: Request) -> str:
+    return str(getattr(request.state, "who", "unknown"))
 
 
 def _told(request: Request, write: Write, stored: Stored) -> dict[str, str]:
@@ -110,7 +120,7 @@ def _answering(method: Answer) -> Answer:
             answer = PLAIN.answer(fhir.outcome("structure", f"{error.reason}: {error.place}"), 422)
         except WriteRefused as error:
             answer = trouble(error.status, _CODES.get(error.status, "not-supported"), error.reason)
-        log_access(request, "write-denied", count=0)
+        log.warning("write-refused", who=_who(request), method=request.method, http_status=answer.status_code)
         return answer
 
     return answered
