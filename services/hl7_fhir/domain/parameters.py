@@ -18,6 +18,7 @@ _HL7 = "http://hl7.org/fhir/"
 #: (number within the kind, name, type, paths, and targets of a reference or the system of a code).
 _Row = tuple[int, str, str, str, str]
 
+#: Another kind goes to the end: the place of a kind is part of the numbers of its parameters.
 _TABLE: dict[str, tuple[_Row, ...]] = {
     "Patient": (
         (1, "identifier", TOKEN, "identifier", ""),
