@@ -4,7 +4,8 @@ Each database also holds an order for each study and a patient for every five. O
 other, with other values each time; the server is the one of the services, with its log. Beside each search the same
 database is asked for what none can do without: a page's worth of rows by their keys, their JSON decoded.
 
-``CAUSEWAY_BENCH_STUDIES`` takes the place of the million. The databases lie in ``CAUSEWAY_BENCH_DIR``.
+``CAUSEWAY_BENCH_STUDIES`` takes the place of the million, ``CAUSEWAY_BENCH_DATABASES`` names one of the two. SQLite's
+files lie in ``CAUSEWAY_BENCH_DIR``.
 """
 
 import asyncio
@@ -42,6 +43,7 @@ from tests.support.postgres import Postgres
 
 SMALL = 10_000
 LARGE = int(os.environ.get("CAUSEWAY_BENCH_STUDIES", "1000000"))
+DATABASES = os.environ.get("CAUSEWAY_BENCH_DATABASES", "sqlite postgresql").split()
 REQUESTS = 100
 _COUNT = 20
 _DEEP = 200
@@ -86,10 +88,12 @@ def _postgres() -> Iterator[Postgres]:
 def _sites(folder: Path, postgres: Postgres, studies: int) -> Iterator[list[Site]]:
     path = folder / f"{studies}.sqlite3"
     urls = {"sqlite": f"sqlite:///{path}", "postgresql": postgres.database()}
+    urls = {name: url for name, url in urls.items() if name in DATABASES}
     for url in urls.values():
         asyncio.run(_migrate(url))
     begun = time.perf_counter()
-    loaders: list[Loader] = [SqliteLoader(str(path)), PostgresLoader(urls["postgresql"])]
+    loaders: list[Loader] = [SqliteLoader(str(path))] if "sqlite" in urls else []
+    loaders += [PostgresLoader(urls["postgresql"])] if "postgresql" in urls else []
     for chunk in fhir_data.chunks(studies):
         for loader in loaders:
             loader.add(chunk)
@@ -201,7 +205,7 @@ def _ask(connection: http.client.HTTPConnection, path: str) -> tuple[float, dict
     content = answer.read()
     taken = 1000 * (time.perf_counter() - begun)
     if answer.status != 200:
-        raise RuntimeError(f"status {answer.status}")
+        raise RuntimeError(f"status {answer.status}: {json.loads(content)['issue'][0]['diagnostics']}")
     return taken, json.loads(content)
 
 
@@ -241,13 +245,13 @@ def _show(times: dict[tuple[str, int], dict[str, list[float]]]) -> None:
     print(f"\nFHIR searches over HTTP, pages of {_COUNT}: milliseconds, median and 95th percentile of {REQUESTS}\n")
     rows = [
         (database, name, *(figure(times[database, size][name]) for size in (SMALL, LARGE) for figure in (median, _p95)))
-        for database in ("sqlite", "postgresql")
+        for database in DATABASES
         for name in times[database, LARGE]
     ]
     table(("database", "search", "10,000", "p95", f"{LARGE:,}", "p95"), rows)
     ratios: dict[str, float] = {}
     figures: dict[str, float] = {}
-    for database in ("sqlite", "postgresql"):
+    for database in DATABASES:
         small, large = (_mixed(times[database, size]) for size in (SMALL, LARGE))
         figures[f"p95_ms_{database}"] = round(_p95(large), 2)
         ratios[f"growth_{database}"] = _p95(large) / _p95(small)

@@ -35,7 +35,8 @@ class Stream:
 def streams(kind: str, condition: Condition, others: Sequence[Condition] = ()) -> tuple[Stream, ...]:
     """The resources that meet ``condition``, by number; dates by date, those of the last change by that.
 
-    None for a condition that no index leads to. Other conditions on the same date narrow its streams.
+    Other conditions on the same date, or on the last change, narrow the streams. None for a condition that no index
+    leads to.
     """
     if isinstance(condition, Tokens) and not condition.negated:
         return _token_streams(condition)
@@ -49,7 +50,8 @@ def streams(kind: str, condition: Condition, others: Sequence[Condition] = ()) -
         where = and_(resources.c.type == kind, resources.c.id.in_(condition.ids))
         return (Stream(resources.c.number, resources.c.number, (where,), ordered=False),)
     if isinstance(condition, Updated):
-        return (Stream(resources.c.updated, resources.c.number, (resources.c.type == kind, _updated(condition))),)
+        all_of_them = (_updated(each) for each in (condition, *others) if isinstance(each, Updated))
+        return (Stream(resources.c.updated, resources.c.number, (resources.c.type == kind, *all_of_them)),)
     return ()
 
 

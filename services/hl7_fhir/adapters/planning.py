@@ -14,7 +14,7 @@ from services.hl7_fhir.adapters.criteria import Stream, all_by_date, all_by_upda
 from services.hl7_fhir.domain.conditions import Condition, Dates, Sort, Tokens, Updated
 
 #: So many resources are few.
-FEW = 5000
+FEW = 2000
 NUMBER, UPDATED = "number", "updated"
 ALL = -1
 
@@ -77,6 +77,8 @@ def _rest(conditions: Sequence[Condition], place: int) -> list[Condition]:
 
 
 def _same_date(one: Condition, other: Condition) -> bool:
+    if isinstance(one, Updated):
+        return isinstance(other, Updated)
     return isinstance(one, Dates) and isinstance(other, Dates) and one.number == other.number
 
 
