@@ -2,14 +2,14 @@
 
 from pydantic import Field
 
+from services.hl7_fhir.config.clients import Clients
 from services.hl7_fhir.config.listening import Listening
 from services.hl7_fhir.config.reading import Reading, zone_of
-from services.hl7_fhir.config.subscribing import Subscribing
 
 __all__ = ["Settings", "zone_of"]
 
 
-class Settings(Listening, Reading, Subscribing):
+class Settings(Listening, Reading, Clients):
     """Where it keeps its state."""
 
     database_url: str = "sqlite:///.causeway/databases/hl7_fhir.sqlite3"

@@ -9,10 +9,9 @@ from services.hl7_fhir.handlers.messages import Messages
 from services.hl7_fhir.handlers.receivers import ReceiversRoutes
 from services.hl7_fhir.handlers.sockets import Sockets
 from services.hl7_fhir.handlers.subscriptions import Subscriptions
+from services.hl7_fhir.handlers.writing import Writing
 
 __all__ = [
-    "ArchiveRoutes", "Courier", "Couriers", "Fhir", "Mapping", "Messages", "ReceiversRoutes", "Sockets", "Subscriptions",
-]  # fmt: skip
     "ArchiveRoutes",
     "Courier",
     "Couriers",
@@ -22,4 +21,5 @@ __all__ = [
     "ReceiversRoutes",
     "Sockets",
     "Subscriptions",
+    "Writing",
 ]

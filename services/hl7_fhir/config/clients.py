@@ -1,15 +1,18 @@
-"""Who may subscribe to what changes in FHIR."""
+"""What FHIR clients may do beside reading."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from shared.settings import ServiceSettings
 
 
-class Subscribing(ServiceSettings):
-    """Subscriptions: off unless the site turns them on."""
+class Clients(ServiceSettings):
+    """Writing and subscribing: off unless the site turns them on."""
+
+    #: What FHIR clients may write: nothing, resources of their own, or also those that messages made.
+    fhir_writes: Literal["none", "own", "all"] = "none"
 
     #: Whether clients may make Subscriptions, and the beginnings of URLs that these may send to: they tell of patients.
     fhir_subscriptions: bool = False
