@@ -4,7 +4,6 @@ TLS 1.2 with ephemeral elliptic curves and authenticated encryption only, and TL
 default, which has all but the CCM suites.
 """
 
-import contextlib
 import socket
 import ssl
 from dataclasses import dataclass
@@ -39,18 +38,10 @@ class TlsPort:
         self._deadline = deadline
         self._context = Watched("certificates", files.paths(), lambda: server_context(files, mutual=mutual))
 
-    def secure(self, connection: socket.socket) -> ssl.SSLSocket:
-        """The connection after the handshake, in place of ``connection``; OSError, and then it is closed."""
+    def take(self, connection: socket.socket) -> ssl.SSLSocket:
+        """What stands for ``connection`` from now on, before the handshake; OSError, and then it is closed."""
         connection.settimeout(self._deadline)
-        secured = self._context.get().wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        try:
-            # OpenSSL is asked again and again until the deadline, which is that of the handshake and not of a read.
-            secured.do_handshake()
-        except BaseException:
-            with contextlib.suppress(OSError):
-                secured.close()
-            raise
-        return secured
+        return self._context.get().wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
 
     def refresh(self) -> None:
         """Take notice of changed files although nobody calls."""
