@@ -30,6 +30,22 @@ REFUSED = {
     "malformed-command": "a command set cannot be read",
 }
 
+#: What is stored and flagged (docs/formats.md section 7).
+FLAGGED = {
+    "opaque-header": "the header cannot be read, or is beyond our bounds",
+    "abridged-header": "the header is too long: its longest attributes, mostly sequences, are not in the index",
+    "irregular-header": "the header breaks the standard, and a lenient reader could read it",
+    "inflates-too-far": "a deflated data set grows beyond `INFLATE_BYTES` or `INFLATE_RATIO`; its header was read",
+    "foreign-magic": "the file, its preamble or the data set, is a program, an archive or a document as well",
+    "cut-short": "its pixels end before they should",
+    "index-omitted": "its pixels have more than 4,096 fragments",
+    "irregular-uid": "the SOP Instance UID is longer than 64 characters, or not of digits and dots",
+    "other-uid": "the data set has another SOP Instance UID than the transfer said, which counts",
+    "character-set": "a character set is unknown, or text is not written in the one that is told",
+    "pixel-length": "native pixels are not as long as Rows, Columns, Samples per Pixel, Bits Allocated and Number of "
+    "Frames say",
+}
+
 #: Of requests for storage commitment.
 COMMITMENT = {
     "no-such-class": "the Requested SOP Class UID is not that of the Storage Commitment Push Model",

@@ -13,6 +13,7 @@ from services.dicom_ingest.adapters.step_files import StepFiles
 from services.dicom_ingest.adapters.tls import TlsFiles, TlsPort
 from services.dicom_ingest.config import Settings
 from services.dicom_ingest.domain.batches import BatchRules
+from services.dicom_ingest.domain.bounds import Bounds
 from services.dicom_ingest.domain.negotiation import SERVICES, STEPS
 from services.dicom_ingest.domain.step import StepRules
 
@@ -25,6 +26,14 @@ def describer_rules(settings: Settings) -> DescriberRules:
         site_key_file=settings.site_key_file,
         patient_issuer=settings.patient_issuer,
         order_issuer=settings.order_issuer,
+        seconds=settings.landing_seconds,
+        bounds=Bounds(
+            depth=settings.header_depth,
+            elements=settings.header_elements,
+            items=settings.header_items,
+            inflated=settings.inflate_bytes,
+            ratio=settings.inflate_ratio,
+        ),
     )
 
 
