@@ -22,6 +22,7 @@ REFUSED = {
     "unexpected-pdu": "the PDU may not come at this point",
     "malformed-associate": "the A-ASSOCIATE-RQ cannot be decoded",
     "too-many-contexts": "more than 128 presentation contexts are proposed",
+    "too-many-items": "the A-ASSOCIATE-RQ has more than 16,384 transfer syntaxes and items of user information",
     "pdv-cut": "a presentation data value is cut off",
     "pdv-length": "the length of a presentation data value goes beyond its PDU",
     "unknown-context": "the presentation context was not accepted",

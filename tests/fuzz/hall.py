@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from services.dicom_ingest.adapters.association import Association, AssociationRules
+from services.dicom_ingest.adapters.association import Association
+from services.dicom_ingest.adapters.association_rules import AssociationRules
 from services.dicom_ingest.adapters.pacing import Paces
 from services.dicom_ingest.adapters.pdus import PduLimits
 from services.dicom_ingest.adapters.peers import Door, NoRegistry

@@ -33,6 +33,8 @@ _ATTEMPTS = 2
 _GOODBYE = 5.0
 #: Seconds between two looks at how far a process is, and how many times its seconds of CPU it may take by the clock.
 _LOOK, _BY_THE_CLOCK = 0.5, 5
+#: Seconds that a process may take to begin.
+_BEGINNING = 60.0
 
 log = logger("dicom_ingest.describers")
 
@@ -149,7 +151,8 @@ class Describers:
         while not (await asyncio.wait({talk}, timeout=_LOOK))[0]:
             at, before = reader.at, at
             waited = waited + _LOOK if at == before else 0.0
-            if waited > self._rules.patience(lengths[min(at, len(lengths) - 1)]):
+            patience = self._rules.patience(lengths[min(at, len(lengths) - 1)])
+            if waited > (patience if at else max(patience, _BEGINNING)):
                 raise _Died(at)
 
     async def _start(self) -> _Reader:

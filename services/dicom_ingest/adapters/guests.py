@@ -55,7 +55,7 @@ class Guests:
             self._present[address] += 1
             self._strangers.setdefault(address, []).append(place)
             if silent is not None:
-                _cut(silent.connection)
+                cut(silent.connection)
         return place
 
     def exchange(self, place: Place, connection: socket.socket) -> None:
@@ -63,7 +63,7 @@ class Guests:
         with self._lock:
             place.connection = connection
             if place not in self._places:
-                _cut(connection)
+                cut(connection)
 
     def keep(self, place: Place) -> None:
         """It does not give way any more."""
@@ -103,7 +103,7 @@ class Guests:
             self._strangers.pop(place.address, None)
 
 
-def _cut(connection: socket.socket) -> None:
+def cut(connection: socket.socket) -> None:
     """Reading ends, so that its thread says goodbye and goes, from a handshake too."""
     with contextlib.suppress(OSError):
         # Not the method of an SSLSocket: that one forgets its keys, and the goodbye would be sent in the clear.

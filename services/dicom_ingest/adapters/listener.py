@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.dicom_ingest.adapters.association import AssociationRules
+from services.dicom_ingest.adapters.association_rules import AssociationRules
 from services.dicom_ingest.adapters.greeting import LOCAL_LIMIT_EXCEEDED, Refusal
 from services.dicom_ingest.adapters.guests import Guests, Place
 from services.dicom_ingest.adapters.tls import TlsPort

@@ -1,6 +1,7 @@
 """The rules of the parts, from the settings."""
 
-from services.dicom_ingest.adapters.association import AssociationRules
+from services.dicom_ingest.adapters.allowance import Allowance
+from services.dicom_ingest.adapters.association_rules import LONG_GREETINGS, AssociationRules
 from services.dicom_ingest.adapters.describers import DescriberRules
 from services.dicom_ingest.adapters.http_door import HttpDoor
 from services.dicom_ingest.adapters.listener import ListenerRules
@@ -106,6 +107,7 @@ def association_rules(settings: Settings) -> AssociationRules:
         ),
         paces=Paces(),
         services=SERVICES if settings.mpps == "off" else SERVICES | {STEPS},
+        greetings=Allowance(max(LONG_GREETINGS, settings.max_associate_pdu)),
     )
 
 
