@@ -1,11 +1,8 @@
 """How long a peer may take: between two PDUs, which the registry may say of it alone, and inside of one."""
 
-import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 
 from tests.fuzz import wire
@@ -52,26 +49,27 @@ async def test_a_peer_may_be_silent_for_as_long_as_the_registry_says_of_it(site:
 
 
 async def test_over_http_too(site: IngestSite) -> None:
-    started(site, "{token: scanner, idle: 60s}", "{token: gateway, idle: 1s}", idle_timeout=4)
+    """A client that is cut may hear why before it has said everything; httpx would not."""
+    started(site, "{token: scanner, idle: 60s}", "{token: gateway, idle: 1s}", idle_timeout=4, unknown="accept")
     body = multipart(as_file(make_instances(1)[0]))
-    others = asyncio.Event()
-
-    async def halting(until: asyncio.Event | None) -> AsyncIterator[bytes]:
-        yield body[:100]
-        await (until.wait() if until else asyncio.sleep(60))
-        yield body[100:]
-
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.http_port}", timeout=60) as client:
-        patient, impatient, usual = (
-            asyncio.create_task(client.post(STUDIES, content=halting(until), headers=known(who)))
-            for who, until in (("scanner", others), ("gateway", None), ("stranger", None))
-        )
-        assert (await usual).status_code == 403
-        assert (await impatient).status_code == 408
-        # Longer than all may be silent of whom the registry says nothing.
-        await asyncio.sleep(5)
-        others.set()
-        assert (await patient).status_code == 200
+    with (
+        connected(site.http_port) as patient,
+        connected(site.http_port) as impatient,
+        connected(site.http_port) as usual,
+    ):
+        for connection, who in ((impatient, "gateway"), (usual, "stranger"), (patient, "scanner")):
+            lines = {"Host": "x", "Content-Length": len(body), "Connection": "close", **known(who)}
+            head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+            connection.sendall(f"POST {STUDIES} HTTP/1.1\r\n{head}\r\n".encode() + body[:100])
+            connection.settimeout(60)
+        assert impatient.recv(12) == b"HTTP/1.1 408"
+        usual.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            usual.recv(1)
+        usual.settimeout(60)
+        assert usual.recv(12) == b"HTTP/1.1 408"
+        patient.sendall(body[100:])
+        assert patient.recv(12) == b"HTTP/1.1 200"
 
 
 @receivers
