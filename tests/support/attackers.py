@@ -69,7 +69,16 @@ def connect(port: int, number: int = 0) -> socket.socket:
     return connection
 
 
-_NAMES = {0: "closed", 2: "A-ASSOCIATE-AC", 3: "A-ASSOCIATE-RJ", 4: "P-DATA-TF", 6: "A-RELEASE-RP", 7: "A-ABORT"}
+#: By the first byte: those of units, and the alert of TLS (RFC 8446 section 5.1).
+_NAMES = {
+    0: "closed",
+    2: "A-ASSOCIATE-AC",
+    3: "A-ASSOCIATE-RJ",
+    4: "P-DATA-TF",
+    6: "A-RELEASE-RP",
+    7: "A-ABORT",
+    21: "alert",
+}
 
 
 def answer(connection: socket.socket) -> tuple[str, bytes]:

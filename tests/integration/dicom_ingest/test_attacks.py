@@ -22,7 +22,7 @@ ASSOCIATIONS, EACH = 3, 20
 #: What an attacker may be told.
 VERDICTS = {
     "slow_senders": {"A-ABORT", "A-ASSOCIATE-RJ", "closed"},
-    "slow_handshakes": {"closed"},
+    "slow_handshakes": {"alert", "closed"},
     "pdu_4gib": {"A-ABORT"},
     "million_items": {"0000"},
     "deflate_bomb": {"0000"},
