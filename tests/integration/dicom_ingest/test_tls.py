@@ -157,6 +157,7 @@ async def test_handshakes_that_drip_in_every_place_give_way_to_whoever_comes(sec
     """More of them than there are places, on the port with TLS; both ports let others in."""
     secured.start(max_associations=16, max_associations_per_address=8)
     with attacked(partial(slow_handshakes, count=60), secured.port) as tally:
+        within(30, lambda: tally.answers)
         for _ in range(3):
             assert echoes(secured.site.port)
             association = secured.associate(secured.client)
