@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from pathlib import Path
 from bench import receivers
 from bench.receivers import Receiver
 from bench.senders import dcmsend
-from bench.support import median, result, series, small, table
+from bench.support import median, result, series, small, table, verdict
 
 ROUNDS = 3
 ASSOCIATIONS = (1, 4, 16)
@@ -27,6 +27,9 @@ ASSOCIATIONS = (1, 4, 16)
 STUDY = 1635
 #: Instances of the long run, and how many of them are sent between two looks at the clock.
 LONG, PORTION = 200_000, 10_000
+#: The goals: ratios that are to be reached, and that of the processor's time that is not to be exceeded.
+AT_LEAST = {"orthanc_1": 2.0, "orthanc_4": 2.5, "storescp_1": 0.5, "orthanc_1635": 1.0, "last_tenth": 0.95}
+CPU_AT_MOST = 0.5
 #: Seconds between two receivers: what a disk allows for a while is to be there for each of them.
 _REST = 2.0
 
@@ -53,7 +56,7 @@ Figures = dict[tuple[str, int, str], list[float]]
 
 
 def main() -> int:
-    """Let all take turns; print medians, ratios and the long run."""
+    """Let all take turns; print medians, ratios and the long run; exit 1 when a goal was missed."""
     if absent := receivers.missing():
         print(f"not installed: {', '.join(absent)} (Debian: orthanc, dcmtk)", file=sys.stderr)
         return 1
@@ -72,8 +75,7 @@ def main() -> int:
             _turn(folder, SHAPE, 1, number, running[:2], rates, costs)
         memory = running[0].memory()
         tenths = _long_run(running[0])
-    _show(rates, costs, memory, tenths)
-    return 0
+    return _show(rates, costs, memory, tenths)
 
 
 def _turn(
@@ -143,8 +145,8 @@ def _long_run(ours: Receiver) -> list[float]:
     return [median(rates[at : at + per_tenth]) for at in range(0, len(rates), per_tenth)]
 
 
-def _show(rates: Figures, costs: Figures, memory: float, tenths: list[float]) -> None:
-    """Tables, then the ratios."""
+def _show(rates: Figures, costs: Figures, memory: float, tenths: list[float]) -> int:
+    """Tables, then the ratios; the exit status."""
     print(f"\nC-STORE from dcmsend, medians of {ROUNDS} rounds: instances/s, and CPU ms per instance of the receiver\n")
     rows = [
         (load, associations, receiver, median(found), 1000 * median(costs.get((load, associations, receiver), [0.0])))
@@ -167,6 +169,13 @@ def _show(rates: Figures, costs: Figures, memory: float, tenths: list[float]) ->
         f"{load}/{count}/{name}": [round(rate, 1) for rate in found] for (load, count, name), found in rates.items()
     }
     result("ingest", ratios, {"instances_per_second": figures, "peak_memory_mb": memory, "tenths": tenths})
+    return verdict("ingest", goals(ratios))
+
+
+def goals(ratios: Mapping[str, float]) -> dict[str, bool]:
+    """What is to be reached, and whether it was."""
+    reached = {f"{name} at least {least:g}": ratios[name] >= least for name, least in AT_LEAST.items()}
+    return {**reached, f"cpu_vs_pynetdicom at most {CPU_AT_MOST:g}": ratios["cpu_vs_pynetdicom"] <= CPU_AT_MOST}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -181,3 +182,11 @@ def result(name: str, ratios: Mapping[str, float], figures: Mapping[str, Any]) -
     """Print the last line: one JSON document."""
     rounded = {key: round(value, 3) for key, value in ratios.items()}
     print(json.dumps({"bench": name, "ratios": rounded, "figures": figures, "machine": machine()}), flush=True)
+
+
+def verdict(name: str, goals: Mapping[str, bool]) -> int:
+    """The exit status of a benchmark: 1 when one of its goals was missed, each of which is told on standard error."""
+    missed = [goal for goal, is_reached in goals.items() if not is_reached]
+    for goal in missed:
+        print(f"{name}: missed: {goal}", file=sys.stderr)
+    return int(bool(missed))

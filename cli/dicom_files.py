@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pydicom
 
-from services.dicom_ingest.domain.elements import UNDEFINED, Bounds, Encoding, Walk, is_deflated
+from services.dicom_ingest.domain.bounds import Bounds
+from services.dicom_ingest.domain.elements import UNDEFINED, Encoding, Walk, is_deflated
 from services.dicom_ingest.domain.negotiation import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, is_identifier
 from services.dicom_ingest.domain.window import CutShort, Malformed, Window
 

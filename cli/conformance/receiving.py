@@ -61,7 +61,7 @@ def transfer_syntaxes() -> str:
 def c_store_statuses() -> str:
     """The statuses of C-STORE as SCP (table N.7-43)."""
     rows = [
-        ("Success", hexadecimal(command.SUCCESS), "", "the instance is durable: written, its digest with it, synced")
+        ("Success", hexadecimal(command.SUCCESS), "", "the instance is durable: written with its CRC-32, and synced")
     ]
     later = answer(RetryLater("any")).dicom
     found = [(later, reason) for _, reason in reasons(refusals("SpoolRefused", _DIMSE))] + [(later, "spool-*")]
@@ -72,6 +72,11 @@ def c_store_statuses() -> str:
         if reason not in _OF_OTHERS
     ]
     return table(("service status", "status", "Error Comment (0000,0902)", "sent when"), rows)
+
+
+def flags() -> str:
+    """What is stored and flagged."""
+    return table(("flag", "meaning"), [(code(flag), meaning) for flag, meaning in words.FLAGGED.items()])
 
 
 def _kind(status: int) -> str:
@@ -89,4 +94,5 @@ PARTS: dict[str, Callable[[], str]] = {
     "sop-classes": sop_classes,
     "transfer-syntaxes": transfer_syntaxes,
     "c-store-scp": c_store_statuses,
+    "flags": flags,
 }

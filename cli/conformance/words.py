@@ -22,12 +22,29 @@ REFUSED = {
     "unexpected-pdu": "the PDU may not come at this point",
     "malformed-associate": "the A-ASSOCIATE-RQ cannot be decoded",
     "too-many-contexts": "more than 128 presentation contexts are proposed",
+    "too-many-items": "the A-ASSOCIATE-RQ has more than 16,384 transfer syntaxes and items of user information",
     "pdv-cut": "a presentation data value is cut off",
     "pdv-length": "the length of a presentation data value goes beyond its PDU",
     "unknown-context": "the presentation context was not accepted",
     "stray-data": "a data set comes that no command announced",
     "command-in-command": "a command comes before the data set of the one before it, or is longer than 16 KiB",
     "malformed-command": "a command set cannot be read",
+}
+
+#: What is stored and flagged (docs/formats.md section 7).
+FLAGGED = {
+    "opaque-header": "the header cannot be read, or is beyond our bounds",
+    "abridged-header": "the header is too long: its longest attributes, mostly sequences, are not in the index",
+    "irregular-header": "the header breaks the standard, and a lenient reader could read it",
+    "inflates-too-far": "a deflated data set grows beyond `INFLATE_BYTES` or `INFLATE_RATIO`; its header was read",
+    "foreign-magic": "the file, its preamble or the data set, is a program, an archive or a document as well",
+    "cut-short": "its pixels end before they should",
+    "index-omitted": "its pixels have more than 4,096 fragments",
+    "irregular-uid": "the SOP Instance UID is longer than 64 characters, or not of digits and dots",
+    "other-uid": "the data set has another SOP Instance UID than the transfer said, which counts",
+    "character-set": "a character set is unknown, or text is not written in the one that is told",
+    "pixel-length": "native pixels are not as long as Rows, Columns, Samples per Pixel, Bits Allocated and Number of "
+    "Frames say",
 }
 
 #: Of requests for storage commitment.

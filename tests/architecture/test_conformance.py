@@ -11,7 +11,9 @@ from cli.conformance.scanning import refusals
 from cli.conformance.settings import INSIDE, MEANINGS
 from cli.conformance.statement import PARTS, PATH, statement
 from cli.describe import ROOT
+from contracts.formats import manifest
 from services.dicom_ingest.config import Settings
+from services.dicom_ingest.domain import header, instance
 from services.dicom_ingest.domain.negotiation import ACCEPTED, Proposal, decide
 from shared.settings import ServiceSettings
 
@@ -68,6 +70,14 @@ def test_a_part_that_is_missing_or_unknown_is_an_error() -> None:
 )
 def test_every_reason_of_a_refusal_is_explained(error: str, modules: tuple[str, ...], meanings: dict[str, str]) -> None:
     assert {one.reason for one in refusals(error, modules)} - meanings.keys() == set(), "cli/conformance/words.py"
+
+
+def test_every_flag_is_explained_here_and_in_the_formats() -> None:
+    (table,) = re.findall(r"^Flags of an instance:\n\n(.*?)\n\n", (ROOT / "docs/formats.md").read_text(), re.M | re.S)
+    assert re.findall(r"^\| `([a-z-]+)`", table, re.M) == [*words.FLAGGED]
+    modules = (header, instance, manifest)
+    constants = {value for module in modules for name, value in vars(module).items() if name.isupper()}
+    assert {flag for flag in words.FLAGGED if flag not in constants} == set()
 
 
 def test_every_setting_that_a_peer_may_notice_is_listed() -> None:

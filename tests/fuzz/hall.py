@@ -2,26 +2,36 @@
 
 import socket
 import struct
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 
-from services.dicom_ingest.adapters.association import Association, AssociationRules
+from services.dicom_ingest.adapters.association import Association
+from services.dicom_ingest.adapters.association_rules import AssociationRules
 from services.dicom_ingest.adapters.pacing import Paces
 from services.dicom_ingest.adapters.pdus import PduLimits
 from services.dicom_ingest.adapters.peers import Door, NoRegistry
-from services.dicom_ingest.domain.command import UNRECOGNIZED_OPERATION, InstanceRefused
+from services.dicom_ingest.domain.negotiation import SERVICES, STEPS
+from services.dicom_ingest.domain.step import Step, StepRules
+from services.dicom_ingest.domain.step_report import Report
 from services.dicom_ingest.handlers.commitment import Commitment
 from services.dicom_ingest.handlers.reception import Reception
+from services.dicom_ingest.handlers.steps import Steps
 from shared.identity import SiteKey
+from shared.storage import MemoryStore
 from tests.fuzz import wire
 from tests.fuzz.data_sets import ends_early
-from tests.unit.dicom_ingest.fakes import FakeFarewells, FakeRoom, FakeSpool
+from tests.unit.dicom_ingest.fakes import FakeBus, FakeFarewells, FakeRoom, FakeSpool
 
 #: Short enough that a peer that falls silent costs a test nothing; seconds and bytes per second.
 LIMITS = PduLimits(header_deadline=0.05, min_throughput=50_000_000, max_associate=1 << 20, max_data=16384)
 KEY = SiteKey(bytes(32))
 RELEASED, ABORTED, REJECTED = 6, 7, 3
+#: Seconds after which a conversation hangs: however busy a machine is, it takes a hundredth of that.
+_HANGS = 60.0
 
 
 @dataclass
@@ -32,6 +42,23 @@ class FakeRequests:
 
     def keep(self, request: object, traceparent: str | None) -> None:
         self.kept.append(request)
+
+
+@dataclass
+class FakeReports:
+    """Remembers reports on procedure steps."""
+
+    kept: list[Report] = field(default_factory=list)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        yield
+
+    def known(self, step_ref: str) -> Step | None:
+        return next((each.step for each in reversed(self.kept) if each.step_ref == step_ref), None)
+
+    def keep(self, report: Report) -> None:
+        self.kept.append(report)
 
 
 class Hall:
@@ -49,19 +76,19 @@ class Hall:
         self.arrive, self.store, self.leave = reception.arrive, reception.store, reception.leave
         self.ask = Commitment(requests=self.requests, site_key=KEY).begin
         self.spans = reception._spans
-
-    def report(self, *_told: object) -> None:
-        """No reports on procedure steps here."""
-        raise InstanceRefused("unrecognized-operation", UNRECOGNIZED_OPERATION)
+        self.reports = FakeReports()
+        self.report = Steps(self.reports, StepRules("own", 1.0), store=MemoryStore(), bus=FakeBus(), site_key=KEY).begin
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a conversation: all that was answered, and (SOP instance, data set) of what was committed."""
+    """What came of a conversation: all that was answered, (SOP instance, data set) of what was committed, and the
+    number of reports on procedure steps that were kept."""
 
     answered: bytes
     committed: list[tuple[str, bytes]]
     unfinished: int
+    reported: int
 
 
 def _answers(theirs: socket.socket) -> bytes:
@@ -80,7 +107,9 @@ def converse(sent: bytes, *, closes: bool = True) -> Outcome:
     ours, theirs = socket.socketpair()
     hall = Hall()
     door = Door(registry=NoRegistry(), called=frozenset(), calling=frozenset(), most_per_ae=1)
-    rules = AssociationRules(artim=0.05, idle=0.05, limits=LIMITS, door=door, paces=Paces())
+    rules = AssociationRules(
+        artim=0.05, idle=0.05, limits=LIMITS, door=door, paces=Paces(), services=SERVICES | {STEPS}
+    )
     with ours, theirs, ThreadPoolExecutor(1) as listener:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
@@ -89,14 +118,36 @@ def converse(sent: bytes, *, closes: bool = True) -> Outcome:
             theirs.shutdown(socket.SHUT_WR)
         listening = listener.submit(_answers, theirs)
         try:
-            Association(ours, "127.0.0.1", rules, hall).serve()
+            _in_time(Association(ours, "127.0.0.1", rules, hall).serve)
         finally:
             ours.shutdown(socket.SHUT_WR)
         answered = listening.result()
     assert not door._present, "the door still counts somebody who has left"
     assert not hall.spans, "the association was never told to be over"
     committed = [(each.arrival.sop_instance, each.data) for each in hall.spool.committed]
-    return Outcome(answered, committed, len(hall.spool.abandoned))
+    return Outcome(answered, committed, len(hall.spool.abandoned), len(hall.reports.kept))
+
+
+def _in_time(serve: Callable[[], None]) -> None:
+    """Raise what it raises; AssertionError when it does not end."""
+    ended: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            serve()
+        except BaseException as error:
+            ended.put(error)
+        else:
+            ended.put(None)
+
+    # One that hangs must not keep the interpreter from ending.
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        error = ended.get(timeout=_HANGS)
+    except Empty:
+        raise AssertionError("the association hangs") from None
+    if error is not None:
+        raise error
 
 
 def check(sent: bytes, outcome: Outcome) -> None:
@@ -108,6 +159,8 @@ def check(sent: bytes, outcome: Outcome) -> None:
         assert kinds and kinds[-1] in (RELEASED, ABORTED, REJECTED), kinds
     successes = true_successes(sent, outcome.answered)
     assert [(told.uid, told.data) for told in successes] == outcome.committed
+    told_of_steps = [status for _, status in answers(outcome.answered, wire.N_CREATE, wire.N_SET)]
+    assert told_of_steps.count(0) == outcome.reported, "Success for a report that is not kept, or none for one that is"
 
 
 def true_successes(sent: bytes, answered: bytes) -> list[wire.Told]:
@@ -139,6 +192,12 @@ def accepted_syntaxes(answered: bytes) -> dict[int, str]:
 
 def store_answers(answered: bytes) -> list[tuple[bytes, int]]:
     """The message that is responded to and the status of each C-STORE-RSP."""
+    return answers(answered, wire.C_STORE)
+
+
+def answers(answered: bytes, *requests: int) -> list[tuple[bytes, int]]:
+    """The same of each response to one of these kinds of requests."""
+    responses = {wire.us(0x8000 | request) for request in requests}
     found, command = [], b""
     for kind, body in wire.split_pdus(answered):
         for value in wire.read_values(body) if kind == wire.P_DATA else ():
@@ -146,7 +205,7 @@ def store_answers(answered: bytes) -> list[tuple[bytes, int]]:
             if value.control & 1 and value.control & 2:
                 told = wire.read_command(command) or {}
                 command = b""
-                if told.get(0x0100) == wire.us(0x8001):
+                if told.get(0x0100) in responses:
                     found.append((told[0x0120], int.from_bytes(told[0x0900], "little")))
             elif value.control & 2:
                 command = b""

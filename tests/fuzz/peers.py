@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from tests.fuzz import wire
 from tests.fuzz.data_sets import encoded
 from tests.fuzz.wire import CONTEXTS, STORING, Greeting, Value, fragments, pdu
+from tests.unit.dicom_ingest.test_steps import begun, data_set
 
 _NUMBERS = st.sampled_from([0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 100, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF])
 _TITLES = st.sampled_from([b"FUZZ", b"", b" " * 16, b"\0" * 16, b"\xff\xfe" * 8, b"A\nB", b"\x1b[31m", b"A\\B"])
+#: A report on a step that begins.
+BEGUN = data_set(**begun())
 _UIDS = st.sampled_from([b"", b"1.2.3", b"..", b"1." * 32, b"1" * 65, b"\xff", b"Doe^John", b"1.2.3\0", b"1.2\0.3"])
 
 
@@ -97,7 +100,12 @@ def messages(draw: st.DrawFn, message_id: int) -> list[Value]:
         command = draw(commands(wire.action_elements(message_id)))
         data = draw(encoded(wire.EXPLICIT))
         return fragments(13, command, size, is_command=True) + fragments(13, data, 10_000, is_command=False)
-    number = draw(st.sampled_from([*STORING, *STORING, 1, 13]))
+    if draw(st.integers(0, 7)) == 0:
+        field = draw(st.sampled_from([wire.N_CREATE, wire.N_CREATE, wire.N_SET]))
+        command = draw(commands(wire.step_elements(message_id, field, draw(st.sampled_from(["1.2.8", "1.2.9"])))))
+        data = draw(st.just(BEGUN) | encoded(wire.EXPLICIT))
+        return fragments(15, command, size, is_command=True) + fragments(15, data, 10_000, is_command=False)
+    number = draw(st.sampled_from([*STORING, *STORING, 1, 13, 15]))
     sop_class = draw(st.sampled_from([CONTEXTS[number][0], CONTEXTS[number][0], wire.CT, wire.VERIFICATION]))
     command = draw(commands(wire.store_elements(message_id, f"1.2.3.{message_id}", sop_class)))
     data = draw(encoded(CONTEXTS[number][1]))

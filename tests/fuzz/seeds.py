@@ -9,6 +9,7 @@ from tests.fuzz.data_sets import deflate
 from tests.fuzz.wire import CONTEXTS
 from tests.support.instances import make_instances
 from tests.unit.dicom_ingest.data_sets import encode, shipped_samples
+from tests.unit.dicom_ingest.test_steps import begun, data_set
 
 FOLDER = Path(__file__).with_name("seeds")
 RELEASE = wire.pdu(wire.A_RELEASE_RQ, bytes(4))
@@ -45,6 +46,17 @@ def commitment() -> bytes:
     return wire.Greeting().encode() + wire.pdu(wire.P_DATA, b"".join(map(wire.Value.encode, values))) + RELEASE
 
 
+def step() -> bytes:
+    """A peer that tells of a procedure step, from its beginning to its end, and releases."""
+    values: list[wire.Value] = []
+    reports = ((wire.N_CREATE, begun()), (wire.N_SET, {"PerformedProcedureStepStatus": "DISCONTINUED"}))
+    for number, (field, said) in enumerate(reports, start=1):
+        command = wire.command_set(wire.step_elements(number, field, "1.2.8"))
+        values += wire.fragments(15, command, 16_000, is_command=True)
+        values += wire.fragments(15, data_set(**said), 16_000, is_command=False)
+    return wire.Greeting().encode() + wire.pdu(wire.P_DATA, b"".join(map(wire.Value.encode, values))) + RELEASE
+
+
 def well_made() -> list[bytes]:
     """One of each kind."""
     (image,) = make_instances(1, rows=8, study_uid="1.2.3.4", series_uid="1.2.3.5")
@@ -55,7 +67,7 @@ def well_made() -> list[bytes]:
         ((5, encode(image, wire.IMPLICIT)), (7, encode(image, wire.BIG))),
         ((9, deflate(plain)), (3, plain)),
     ]
-    return [echo(), commitment(), *(conversation(*each) for each in stores)]
+    return [echo(), commitment(), step(), *(conversation(*each) for each in stores)]
 
 
 def shipped(longest: int = 12_000) -> list[bytes]:

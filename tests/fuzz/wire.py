@@ -8,8 +8,9 @@ EXPLICIT, IMPLICIT, BIG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.1
 DEFLATED, JPEG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.70"
 VERIFICATION, CT = "1.2.840.10008.1.1", "1.2.840.10008.5.1.4.1.1.2"
 COMMITMENT, WELL_KNOWN = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
+STEPS = "1.2.840.10008.3.1.2.3.3"
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
-C_STORE, C_ECHO, N_ACTION = 0x0001, 0x0030, 0x0130
+C_STORE, C_ECHO, N_ACTION, N_CREATE, N_SET = 0x0001, 0x0030, 0x0130, 0x0140, 0x0120
 A_ASSOCIATE_RQ, P_DATA, A_RELEASE_RQ, A_ABORT = 1, 4, 5, 7
 
 #: Abstract and transfer syntax of the contexts that well-made greetings propose, by id.
@@ -21,6 +22,7 @@ CONTEXTS = {
     9: (CT, DEFLATED),
     11: (CT, JPEG),
     13: (COMMITMENT, EXPLICIT),
+    15: (STEPS, EXPLICIT),
 }
 STORING = (3, 5, 7, 9, 11)
 
@@ -131,6 +133,18 @@ def action_elements(message_id: int) -> dict[int, bytes]:
         0x0800: us(1),
         0x1001: WELL_KNOWN.encode(),
         0x1008: us(1),
+    }
+
+
+def step_elements(message_id: int, field: int, uid: str) -> dict[int, bytes]:
+    """The elements of an N-CREATE-RQ or N-SET-RQ of a performed procedure step (PS3.4 section F.7.2)."""
+    sop_class, instance = (0x0002, 0x1000) if field == N_CREATE else (0x0003, 0x1001)
+    return {
+        sop_class: STEPS.encode(),
+        0x0100: us(field),
+        0x0110: us(message_id),
+        0x0800: us(1),
+        instance: uid.encode(),
     }
 
 

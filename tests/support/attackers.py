@@ -69,7 +69,16 @@ def connect(port: int, number: int = 0) -> socket.socket:
     return connection
 
 
-_NAMES = {0: "closed", 2: "A-ASSOCIATE-AC", 3: "A-ASSOCIATE-RJ", 4: "P-DATA-TF", 6: "A-RELEASE-RP", 7: "A-ABORT"}
+#: By the first byte: those of units, and the alert of TLS (RFC 8446 section 5.1).
+_NAMES = {
+    0: "closed",
+    2: "A-ASSOCIATE-AC",
+    3: "A-ASSOCIATE-RJ",
+    4: "P-DATA-TF",
+    6: "A-RELEASE-RP",
+    7: "A-ABORT",
+    21: "alert",
+}
 
 
 def answer(connection: socket.socket) -> tuple[str, bytes]:
@@ -90,7 +99,15 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 def slow_senders(port: int, stop: threading.Event, tally: Tally, count: int = 300) -> None:
     """So many connections that send a greeting a byte now and then; those that are closed come again a second later."""
-    begun = wire.pdu(wire.A_ASSOCIATE_RQ, wire.Greeting().body()[:68], 100_000)
+    _drip(port, stop, tally, count, wire.pdu(wire.A_ASSOCIATE_RQ, wire.Greeting().body()[:68], 100_000))
+
+
+def slow_handshakes(port: int, stop: threading.Event, tally: Tally, count: int = 300) -> None:
+    """The same on a port with TLS: they send a ClientHello of 500 bytes (RFC 8446 section 4.1.2)."""
+    _drip(port, stop, tally, count, b"\x16\x03\x01\x01\xf8\x01\x00\x01\xf4\x03\x03")
+
+
+def _drip(port: int, stop: threading.Event, tally: Tally, count: int, begun: bytes) -> None:
     present: dict[int, socket.socket] = {}
     again: dict[int, float] = {}
     while not stop.is_set():
@@ -192,8 +209,11 @@ def deep() -> bytes:
 #: By the key of their ratio in bench/attacks.py.
 ATTACKS: dict[str, Attack] = {
     "slow_senders": slow_senders,
+    "slow_handshakes": slow_handshakes,
     "pdu_4gib": pdu_4gib,
     "million_items": _storing(_EXPLICIT_CONTEXT, a_million_items, 1.0),
     "deflate_bomb": _storing(_DEFLATED_CONTEXT, a_bomb, 0.2),
     "deep_nesting": _storing(_EXPLICIT_CONTEXT, deep, 0.05),
 }
+#: Those that go for the port with TLS.
+SECURED = frozenset({"slow_handshakes"})

@@ -8,20 +8,18 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from services.dicom_ingest.adapters import greeting as greetings
 from services.dicom_ingest.adapters import pdus
+from services.dicom_ingest.adapters.association_rules import AssociationRules
 from services.dicom_ingest.adapters.commitment_line import LOOK_EVERY, Line
 from services.dicom_ingest.adapters.greeting import Greeting, Refusal, TurnedAway
-from services.dicom_ingest.adapters.pacing import Paces
-from services.dicom_ingest.adapters.pdus import BadPdu, Fragment, PduLimits, PduStream, PeerLost, PeerTooSlow
-from services.dicom_ingest.adapters.peers import Door
+from services.dicom_ingest.adapters.pdus import BadPdu, Fragment, PduStream, PeerLost, PeerTooSlow
 from services.dicom_ingest.adapters.tls_peer import certificate_of
 from services.dicom_ingest.domain import command as dimse
 from services.dicom_ingest.domain.command import Command, InstanceRefused, MalformedCommand
-from services.dicom_ingest.domain.negotiation import SERVICES, STEPS, VERIFICATION, Decision, accepted, decide
+from services.dicom_ingest.domain.negotiation import STEPS, VERIFICATION, Decision, accepted, decide
 from services.dicom_ingest.domain.peers import Caller
 from services.dicom_ingest.domain.step import MISSING_ATTRIBUTE, named
 from services.dicom_ingest.domain.visit import Visit
@@ -30,18 +28,6 @@ from shared.errors import CausewayError, answer
 
 _LINGER = 2.0
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class AssociationRules:
-    """How long a peer may be silent (seconds), how large its PDUs may be, who may call, for what beside storage."""
-
-    artim: float
-    idle: float
-    limits: PduLimits
-    door: Door
-    paces: Paces
-    services: frozenset[str] = SERVICES
 
 
 class Association:
@@ -66,7 +52,7 @@ class Association:
     def refuse(self, refusal: Refusal) -> None:
         """Hear the greeting and turn it down."""
 
-        def turn_away(_fixed: memoryview) -> None:
+        def turn_away(_fixed: memoryview, _length: int) -> None:
             raise TurnedAway(refusal)
 
         self._hear(self._rules.limits.header_deadline, turn_away)
@@ -80,20 +66,26 @@ class Association:
 
     def serve(self) -> None:
         """Until the peer releases, aborts, disappears, or breaks a rule."""
-        greeting = self.hear_greeting()
-        if greeting is None:
-            return
-        visit = self._answering(lambda: self._welcome(greeting))
+        visit = self._enter()
         if visit is not None:
             try:
                 self._host(visit)
             finally:
                 self._rules.door.leave(visit.calling_ae)
 
-    def _hear(self, patience: float, look: Callable[[memoryview], None]) -> Greeting | None:
+    def _enter(self) -> Visit | None:
+        """Hear the greeting and answer it; it is not kept for as long as the association lasts."""
+        try:
+            greeting = self.hear_greeting()
+            return self._answering(lambda: self._welcome(greeting)) if greeting is not None else None
+        finally:
+            self._rules.greetings.give(self._socket)
+
+    def _hear(self, patience: float, look: Callable[[memoryview, int], None]) -> Greeting | None:
         def hear() -> Greeting:
             body = self._stream.greeting(patience, look)
-            greetings.check_contexts(body)
+            self._rules.greetings.complete(self._socket)
+            greetings.check_items(body)
             return greetings.read_greeting(body)
 
         return self._answering(hear)
@@ -110,9 +102,11 @@ class Association:
             self._abort(0)
         return None
 
-    def _look(self, fixed: memoryview) -> None:
-        """TurnedAway as soon as the titles tell it, before anything more is read."""
+    def _look(self, fixed: memoryview, length: int) -> None:
+        """TurnedAway as soon as the titles tell it, before anything more is read, or when there is no room for more."""
         self._rules.door.identify(self._caller(*greetings.titles(fixed)))
+        if length > greetings.LONG and not self._rules.greetings.take(self._socket, length):
+            raise TurnedAway(greetings.LOCAL_LIMIT_EXCEEDED)
 
     def _caller(self, calling_ae: str, called_ae: str) -> Caller:
         return Caller(calling_ae, called_ae, self._address, certificate_of(self._socket))

@@ -27,7 +27,7 @@ class CappedSocket(AssociationSocket):
         super().__init__(reactor, client_socket=connection)
         self._limits = limits
         self._body: int | None = None
-        self._asked = greeting
+        self._asked = memoryview(bytes(greeting[: greetings.FIXED_PART]))
         self._greeting = bytearray(_HEADER.pack(A_ASSOCIATE_RQ, len(greeting))) + greetings.plain(greeting)
         self.was_aborted = False
 

@@ -7,11 +7,21 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from services.dicom_ingest.adapters.describer import DAMAGED, FAILED, FRAME, HEADERS, MANIFEST, PROGRESS, STUDY
+from services.dicom_ingest.adapters.describer import (
+    DAMAGED,
+    FAILED,
+    FRAME,
+    HEADERS,
+    MANIFEST,
+    PROGRESS,
+    STUDY,
+    cpu_seconds,
+)
+from services.dicom_ingest.domain.bounds import USUAL, Bounds
 from services.dicom_ingest.domain.instance import RecordDamaged
 from services.dicom_ingest.ports import Description, SpooledBatch
 from shared.errors import CausewayError
@@ -21,6 +31,10 @@ from shared.observability import logger
 _COMMAND = (sys.executable, "-m", "services.dicom_ingest.adapters.describer")
 _ATTEMPTS = 2
 _GOODBYE = 5.0
+#: Seconds between two looks at how far a process is, and how many times its seconds of CPU it may take by the clock.
+_LOOK, _BY_THE_CLOCK = 0.5, 5
+#: Seconds that a process may take to begin.
+_BEGINNING = 60.0
 
 log = logger("dicom_ingest.describers")
 
@@ -42,13 +56,22 @@ class _Died(Exception):
 
 @dataclass(frozen=True)
 class DescriberRules:
-    """How many processes there are, what each may map (bytes), and what they must know."""
+    """How many processes there are, what each may map (bytes), and what they must know.
+
+    ``seconds`` of CPU may be spent on one instance, besides those that its length allows; ``bounds`` is for its header.
+    """
 
     processes: int
     memory: int
     site_key_file: Path | None
     patient_issuer: str
     order_issuer: str
+    seconds: float = 60.0
+    bounds: Bounds = USUAL
+
+    def patience(self, length: int) -> float:
+        """Seconds by the clock after which a process is taken for one that hangs, at an instance of so many bytes."""
+        return _BY_THE_CLOCK * cpu_seconds(self.seconds, length)
 
 
 @dataclass(frozen=True)
@@ -86,8 +109,9 @@ class Describers:
     async def describe(self, batch: SpooledBatch, headers: IO[bytes]) -> Description:
         """Write the lines of headers to ``headers`` and return the rest; RecordDamaged, DescribingFailed.
 
-        An instance at which the process ends again is left unread: what one of them does holds up no other.
+        An instance at which the process ends again, or hangs, is left unread: what one of them does holds up no other.
         """
+        lengths = [0, *(record.length for record in batch.records)]
         deaths: Counter[int] = Counter()
         async with self._free:
             while max(deaths.values(), default=0) <= _ATTEMPTS:
@@ -96,24 +120,40 @@ class Describers:
                 unread = [number for number, times in deaths.items() if times == _ATTEMPTS]
                 request = {"path": str(batch.path), "left_out": batch.left_out, "unread": unread}
                 try:
-                    return await self._ask(_line(request), headers)
+                    return await self._ask(_line(request), headers, lengths)
                 except _Died as died:
                     deaths[died.at] += 1
                     log.error("describer-died", batch_id=batch.opening.batch_id, sequence=died.at)
         raise DescribingFailed
 
-    async def _ask(self, request: bytes, headers: IO[bytes]) -> Description:
+    async def _ask(self, request: bytes, headers: IO[bytes], lengths: list[int]) -> Description:
         reader = self._idle.pop() if self._idle else await self._start()
+        talk = asyncio.ensure_future(_converse(reader, request, headers))
         try:
-            answer = await _converse(reader, request, headers)
+            await self._watch(reader, talk, lengths)
+            answer = await talk
         except BaseException:
             # Nobody knows where in its answer it is.
+            talk.cancel()
             with contextlib.suppress(ProcessLookupError):
                 reader.process.kill()
             await _end(reader)
             raise
         self._idle.append(reader)
         return _description(answer)
+
+    async def _watch(self, reader: _Reader, talk: asyncio.Future[Any], lengths: list[int]) -> None:
+        """Return when the talk is over; _Died when the process is at one instance for too long.
+
+        What counts is how often it was seen there: while all of us are halted, nobody hangs.
+        """
+        at, waited = 0, 0.0
+        while not (await asyncio.wait({talk}, timeout=_LOOK))[0]:
+            at, before = reader.at, at
+            waited = waited + _LOOK if at == before else 0.0
+            patience = self._rules.patience(lengths[min(at, len(lengths) - 1)])
+            if waited > (patience if at else max(patience, _BEGINNING)):
+                raise _Died(at)
 
     async def _start(self) -> _Reader:
         # In memory: a file on the disk would be part of what each sync of a receiver writes.
@@ -126,7 +166,7 @@ class Describers:
             os.close(handle)
             raise
         assert process.stdin is not None
-        process.stdin.write(_line({**vars(self._rules), "site_key_file": str(self._rules.site_key_file)}))
+        process.stdin.write(_line({**asdict(self._rules), "site_key_file": str(self._rules.site_key_file)}))
         return _Reader(process, handle)
 
 

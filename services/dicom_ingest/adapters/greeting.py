@@ -20,7 +20,14 @@ from services.dicom_ingest.domain.negotiation import Decision, Proposal
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 #: Their ids are the odd numbers of one byte (PS3.8 section 9.3.2.2).
 MAX_CONTEXTS = 128
-_PRESENTATION_CONTEXT = 0x20
+#: Syntaxes of all contexts and items of user information: 128 contexts with 120 syntaxes each have fewer.
+MAX_ITEMS = 16_384
+#: A greeting of more bytes is long: room for it must be had first.
+LONG = 16 * 1024
+_PRESENTATION_CONTEXT, _USER_INFORMATION = 0x20, 0x50
+#: Bytes of an item before its value, and before the items in it (PS3.8 tables 9-13 and 9-16).
+_ITEM_HEAD = 4
+_INNER = {_PRESENTATION_CONTEXT: 8, _USER_INFORMATION: 4}
 #: The least that a P-DATA-TF holds: the head of a value, and one byte of it (PS3.8 section 9.3.5.1).
 SHORTEST_DATA = 7
 #: Where called and calling AE title lie in the body of an A-ASSOCIATE (PS3.8 tables 9-11 and 9-17), 16 bytes each.
@@ -100,14 +107,28 @@ def echoing(accept: bytes, body: memoryview) -> bytes:
     return accept[: 6 + _TITLES.start] + bytes(body[_TITLES]) + accept[6 + _TITLES.stop :]
 
 
-def check_contexts(body: memoryview) -> None:
-    """BadPdu when more presentation contexts are proposed than there are ids, before they are made objects of."""
-    at, count = FIXED_PART, 0
-    while at + 4 <= len(body):
-        count += body[at] == _PRESENTATION_CONTEXT
-        at += 4 + int.from_bytes(body[at + 2 : at + 4], "big")
-    if count > MAX_CONTEXTS:
+def check_items(body: memoryview) -> None:
+    """BadPdu when there are more presentation contexts than ids, or more items than any requestor has to tell.
+
+    That is before they are made objects of, which cost hundreds of bytes each.
+    """
+    at, contexts, items = FIXED_PART, 0, 0
+    while at + _ITEM_HEAD <= len(body):
+        kind, end = body[at], at + _ITEM_HEAD + _item_length(body, at)
+        contexts += kind == _PRESENTATION_CONTEXT
+        inner = at + _INNER.get(kind, end)
+        while inner + _ITEM_HEAD <= min(end, len(body)) and items <= MAX_ITEMS:
+            items += 1
+            inner += _ITEM_HEAD + _item_length(body, inner)
+        at = end
+    if contexts > MAX_CONTEXTS:
         raise BadPdu("too-many-contexts", 6)
+    if items > MAX_ITEMS:
+        raise BadPdu("too-many-items", 6)
+
+
+def _item_length(body: memoryview, at: int) -> int:
+    return int.from_bytes(body[at + 2 : at + _ITEM_HEAD], "big")
 
 
 def read_greeting(body: memoryview) -> Greeting:

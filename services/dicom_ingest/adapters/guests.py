@@ -12,11 +12,15 @@ from dataclasses import dataclass
 
 @dataclass(eq=False)
 class Place:
-    """One connection's share of the limits; ``connection`` is what can be cut, None while its handshake lasts."""
+    """One connection's share of the limits; ``connection`` is what is cut when it has to give way."""
 
     guests: "Guests"
     address: str
-    connection: socket.socket | None = None
+    connection: socket.socket
+
+    def secured(self, connection: socket.socket) -> None:
+        """TLS has taken the connection over, and goes by ``connection`` from now on."""
+        self.guests.exchange(self, connection)
 
     def greeted(self) -> None:
         """The peer has said who it is: it need not give way any more."""
@@ -38,7 +42,7 @@ class Guests:
         self._places: set[Place] = set()
         self._lock = threading.Lock()
 
-    def enter(self, address: str) -> Place | None:
+    def enter(self, address: str, connection: socket.socket) -> Place | None:
         """A place, which must be left; None when there is none and nobody gives way."""
         with self._lock:
             silent = self._giving_way(address)
@@ -46,15 +50,20 @@ class Guests:
                 self._remove(silent)
             if self._is_full(address):
                 return None
-            place = Place(self, address)
+            place = Place(self, address, connection)
             self._places.add(place)
             self._present[address] += 1
             self._strangers.setdefault(address, []).append(place)
-        if silent is not None and silent.connection is not None:
-            # Reading ends, so that its thread says goodbye and goes.
-            with contextlib.suppress(OSError):
-                silent.connection.shutdown(socket.SHUT_RD)
+            if silent is not None:
+                cut(silent.connection)
         return place
+
+    def exchange(self, place: Place, connection: socket.socket) -> None:
+        """The place has this connection now; if it was given to another meanwhile, it ends."""
+        with self._lock:
+            place.connection = connection
+            if place not in self._places:
+                cut(connection)
 
     def keep(self, place: Place) -> None:
         """It does not give way any more."""
@@ -77,7 +86,7 @@ class Guests:
         if self._present.get(address, 0) < self._most_per_address:
             # An address of which one connection is silent gives way after those of which many are.
             address = max(self._strangers, key=lambda each: len(self._strangers[each]), default=address)
-        return next((each for each in self._strangers.get(address, ()) if each.connection is not None), None)
+        return next(iter(self._strangers.get(address, ())), None)
 
     def _remove(self, place: Place) -> None:
         self._forget_stranger(place)
@@ -92,3 +101,10 @@ class Guests:
             strangers.remove(place)
         if not strangers:
             self._strangers.pop(place.address, None)
+
+
+def cut(connection: socket.socket) -> None:
+    """Reading ends, so that its thread says goodbye and goes, from a handshake too."""
+    with contextlib.suppress(OSError):
+        # Not the method of an SSLSocket: that one forgets its keys, and the goodbye would be sent in the clear.
+        socket.socket.shutdown(connection, socket.SHUT_RD)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.dicom_ingest.adapters.association import AssociationRules
+from services.dicom_ingest.adapters.association_rules import AssociationRules
 from services.dicom_ingest.adapters.greeting import LOCAL_LIMIT_EXCEEDED, Refusal
 from services.dicom_ingest.adapters.guests import Guests, Place
 from services.dicom_ingest.adapters.tls import TlsPort
@@ -148,7 +148,7 @@ class Listener:
     def _cut(self) -> None:
         for connection in list(self._connections.values()):
             with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def _accept(self, listening: socket.socket, tls: TlsPort | None) -> None:
         while True:
@@ -163,9 +163,8 @@ class Listener:
     def _admit(self, connection: socket.socket, address: str, tls: TlsPort | None) -> None:
         """Serve, turn away with a reason, or close at once when even turning away is too much."""
         for guests, refused in ((self._served, False), (self._turned_away, True)):
-            place = guests.enter(address)
+            place = guests.enter(address, connection)
             if place is not None:
-                place.connection = None if tls else connection
                 thread = threading.Thread(
                     target=self._attend, args=(connection, place, refused, tls), name="dicom", daemon=True
                 )
@@ -178,8 +177,10 @@ class Listener:
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls is not None:
-                connection = self._connections[threading.current_thread()] = tls.secure(connection)
-                place.connection = connection
+                connection = secured = self._connections[threading.current_thread()] = tls.take(connection)
+                place.secured(secured)
+                # OpenSSL is asked again and again until the deadline, which is that of the handshake and not of a read.
+                secured.do_handshake()
             association = self._attended(connection, place.address, self._association_rules, self._reception)
             association.greeted = place.greeted
             if refused:
@@ -191,6 +192,7 @@ class Listener:
             metrics().count("causeway_associations_total", outcome="no-handshake" if tls else "lost")
             log.warning("connection-failed", error=type(error).__name__, code=_code(error))
         finally:
-            connection.close()
+            # In this order: what was closed must not be cut.
             place.leave()
+            connection.close()
             self._connections.pop(threading.current_thread(), None)

@@ -72,12 +72,15 @@ class PduStream:
         self._buffer = bytearray(_STRANGERS_BUFFER)
         self._start = self._end = 0
 
-    def greeting(self, patience: float, look: Callable[[memoryview], None]) -> memoryview:
-        """The body of an A-ASSOCIATE-RQ; ``look`` sees its fixed part first and may raise before the rest is read."""
+    def greeting(self, patience: float, look: Callable[[memoryview, int], None]) -> memoryview:
+        """The body of an A-ASSOCIATE-RQ.
+
+        ``look`` sees its fixed part and its length first, and may raise before anything more is read.
+        """
         length = self._begin(patience, {A_ASSOCIATE_RQ})[1]
         deadline = time.monotonic() + self._allowed(length)
         self._need(min(length, FIXED_PART), deadline, "pdu-body")
-        look(memoryview(self._buffer)[self._start : self._start + min(length, FIXED_PART)])
+        look(memoryview(self._buffer)[self._start : self._start + min(length, FIXED_PART)], length)
         self._need(length, deadline, "pdu-body")
         self._start += length
         return memoryview(self._buffer)[self._start - length : self._start]

@@ -1,6 +1,7 @@
 """The rules of the parts, from the settings."""
 
-from services.dicom_ingest.adapters.association import AssociationRules
+from services.dicom_ingest.adapters.allowance import Allowance
+from services.dicom_ingest.adapters.association_rules import LONG_GREETINGS, AssociationRules
 from services.dicom_ingest.adapters.describers import DescriberRules
 from services.dicom_ingest.adapters.http_door import HttpDoor
 from services.dicom_ingest.adapters.listener import ListenerRules
@@ -13,6 +14,7 @@ from services.dicom_ingest.adapters.step_files import StepFiles
 from services.dicom_ingest.adapters.tls import TlsPort
 from services.dicom_ingest.config import Settings
 from services.dicom_ingest.domain.batches import BatchRules
+from services.dicom_ingest.domain.bounds import Bounds
 from services.dicom_ingest.domain.negotiation import SERVICES, STEPS
 from services.dicom_ingest.domain.step import StepRules
 from shared.tls import TlsFiles
@@ -26,6 +28,14 @@ def describer_rules(settings: Settings) -> DescriberRules:
         site_key_file=settings.site_key_file,
         patient_issuer=settings.patient_issuer,
         order_issuer=settings.order_issuer,
+        seconds=settings.landing_seconds,
+        bounds=Bounds(
+            depth=settings.header_depth,
+            elements=settings.header_elements,
+            items=settings.header_items,
+            inflated=settings.inflate_bytes,
+            ratio=settings.inflate_ratio,
+        ),
     )
 
 
@@ -98,6 +108,7 @@ def association_rules(settings: Settings) -> AssociationRules:
         ),
         paces=Paces(),
         services=SERVICES if settings.mpps == "off" else SERVICES | {STEPS},
+        greetings=Allowance(max(LONG_GREETINGS, settings.max_associate_pdu)),
     )
 
 

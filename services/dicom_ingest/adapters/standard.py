@@ -18,23 +18,24 @@ from pynetdicom.association import MODE_ACCEPTOR
 from pynetdicom.association import Association as Reactor
 from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT
 from pynetdicom.fsm import InvalidEventError
-from pynetdicom.presentation import build_context
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AddressInformation
 
-from services.dicom_ingest.adapters.association import Association, AssociationRules
+from services.dicom_ingest.adapters.association import Association
+from services.dicom_ingest.adapters.association_rules import AssociationRules
 from services.dicom_ingest.adapters.capped_socket import CappedSocket
 from services.dicom_ingest.adapters.commitment_line import Line
 from services.dicom_ingest.adapters.gathering import Gathering
 from services.dicom_ingest.adapters.greeting import Refusal, TurnedAway
 from services.dicom_ingest.adapters.receiving import ReceivingFile
+from services.dicom_ingest.adapters.standard_contexts import decided, supported
 from services.dicom_ingest.adapters.standard_steps import is_report, respond
 from services.dicom_ingest.adapters.tls_peer import certificate_of
 from services.dicom_ingest.domain import command as dimse
 from services.dicom_ingest.domain import part10
 from services.dicom_ingest.domain.command import Command, InstanceRefused
 from services.dicom_ingest.domain.commitment import WELL_KNOWN_INSTANCE
-from services.dicom_ingest.domain.negotiation import ACCEPTED, COMMITMENT, Decision, Proposal, decide, is_identifier
+from services.dicom_ingest.domain.negotiation import COMMITMENT, is_identifier
 from services.dicom_ingest.domain.peers import ANYBODY, Caller, Peer
 from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.ports import How, Incoming, Receiver, Room
@@ -69,15 +70,26 @@ class StandardAssociation:
 
     def serve(self) -> None:
         """Until the peer releases, aborts, disappears, or breaks a rule."""
-        # pynetdicom would hold a reactor for as long as a greeting may take, even when the peer has gone.
+        try:
+            begun = self._begin()
+            if begun is not None:
+                self._run(*begun)
+        finally:
+            self._rules.greetings.give(self._socket)
+
+    def _begin(self) -> tuple["_Reactor", CappedSocket] | None:
+        """Hear the greeting; pynetdicom would hold a reactor for as long as that may take, even without a peer."""
         hearing = Association(self._socket, self._address, self._rules, self._reception)
         hearing.greeted = self.greeted
         greeting = hearing.hear_greeting()
         if greeting is None:
-            return
+            return None
         reactor = _Reactor(_application_entity(self._rules), self)
         capped = CappedSocket(reactor, self._socket, self._rules.limits, greeting.body)
         reactor.set_socket(capped)
+        return reactor, capped
+
+    def _run(self, reactor: "_Reactor", capped: CappedSocket) -> None:
         try:
             reactor.start()
             reactor.join()
@@ -99,7 +111,8 @@ class StandardAssociation:
         return self.peer
 
     def welcome(self, greeting: Any) -> None:
-        """The association is established."""
+        """The association is established, and what it was asked for with is not kept."""
+        self._rules.greetings.give(self._socket)
         calling, called = greeting.calling_ae_title.strip(), greeting.called_ae_title.strip()
         self.visit = Visit(calling, called, self._address, self.peer)
         self._reception.arrive(self.visit)
@@ -272,26 +285,8 @@ class _Negotiation(ACSE):
             return
         if peer.idle is not None:
             self.assoc.network_timeout = self.assoc.dimse_timeout = peer.idle
-        decisions = [_decide(context, peer, host.services) for context in greeting.presentation_context_definition_list]
-        self.acceptor.supported_contexts = _supported(decisions)
+        decisions = [decided(context, peer, host.services) for context in greeting.presentation_context_definition_list]
+        self.acceptor.supported_contexts = supported(decisions)
         super()._negotiate_as_acceptor()
         if self.assoc.is_established:
             host.welcome(greeting)
-
-
-def _decide(context: Any, peer: Peer, services: frozenset[str]) -> Decision:
-    """Our decision, written into the proposal: pynetdicom then has nothing to choose, and stumbles over nothing."""
-    context.abstract_syntax = context.abstract_syntax or ""
-    proposal = Proposal(context.context_id, str(context.abstract_syntax), tuple(map(str, context.transfer_syntax)))
-    decision = decide(proposal, peer.takes, services)
-    context.transfer_syntax = [decision.transfer_syntax]
-    return decision
-
-
-def _supported(decisions: list[Decision]) -> list[Any]:
-    """What pynetdicom is to know of: every class that is taken, in the syntaxes that were chosen for it."""
-    syntaxes: dict[str, list[str]] = {}
-    for decision in decisions:
-        if decision.result == ACCEPTED:
-            syntaxes.setdefault(decision.abstract_syntax, []).append(decision.transfer_syntax)
-    return [build_context(abstract_syntax, chosen) for abstract_syntax, chosen in syntaxes.items()]

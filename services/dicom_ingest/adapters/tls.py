@@ -1,6 +1,5 @@
 """DICOM over TLS: the BCP 195 profiles (PS3.15 sections B.12 and B.13), as a server."""
 
-import contextlib
 import socket
 import ssl
 
@@ -19,18 +18,10 @@ class TlsPort:
         self._deadline = deadline
         self._context = Watched("certificates", files.paths(), lambda: server_context(files, mutual=mutual))
 
-    def secure(self, connection: socket.socket) -> ssl.SSLSocket:
-        """The connection after the handshake, in place of ``connection``; OSError, and then it is closed."""
+    def take(self, connection: socket.socket) -> ssl.SSLSocket:
+        """What stands for ``connection`` from now on, before the handshake; OSError, and then it is closed."""
         connection.settimeout(self._deadline)
-        secured = self._context.get().wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        try:
-            # OpenSSL is asked again and again until the deadline, which is that of the handshake and not of a read.
-            secured.do_handshake()
-        except BaseException:
-            with contextlib.suppress(OSError):
-                secured.close()
-            raise
-        return secured
+        return self._context.get().wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
 
     def refresh(self) -> None:
         """Take notice of changed files although nobody calls."""

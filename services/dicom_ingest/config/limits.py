@@ -33,6 +33,14 @@ class Limits(ServiceSettings):
     max_instance: int = Field(default=16 * 1024 * _MIB, ge=1)
     max_instance_by_class: dict[str, int] = Field(default_factory=dict)
 
+    #: What of a header is read (docs/adr/0025): nested sequences, elements, items; beyond it is stored and flagged.
+    header_depth: int = Field(default=32, ge=1, le=64)
+    header_elements: int = Field(default=200_000, ge=1000, le=2_000_000)
+    header_items: int = Field(default=100_000, ge=100, le=1_000_000)
+    #: What a deflated data set may grow to while its header is read, and how many times its size.
+    inflate_bytes: int = Field(default=64 * _MIB, ge=_MIB, le=1024 * _MIB)
+    inflate_ratio: int = Field(default=200, ge=10, le=1032)
+
     def largest(self, sop_class: str) -> int:
         """The largest data set that is taken of a SOP class, bytes."""
         return self.max_instance_by_class.get(sop_class, self.max_instance)

@@ -23,6 +23,9 @@ class Spooling(ServiceSettings):
     #: Processes that read what arrived, and what each of them may map, bytes.
     landing_processes: int = Field(default=1, ge=1, le=16)
     landing_memory: int = Field(default=1024 * _MIB, ge=256 * _MIB)
+    #: Of processor time for one instance, besides a second for each 16 MiB: one that takes more, or five times as long
+    #: by the clock, is stored unread.
+    landing_seconds: float = Field(default=60.0, gt=0)
     #: While more than this waits to be landed, bytes, each answer is delayed by up to 20 ms.
     landing_backlog: int = Field(default=4096 * _MIB, ge=64 * _MIB)
 

@@ -12,7 +12,8 @@ class Stow(ServiceSettings):
 
     #: At a time; further ones are answered 503 and come again.
     stow_max_requests: int = Field(default=16, ge=1)
-    stow_max_parts: int = Field(default=10_000, ge=1)
+    #: Of each part there remain some 300 bytes until the answer.
+    stow_max_parts: int = Field(default=50_000, ge=1)
     #: Bytes of one header line of a part.
     stow_max_header: int = Field(default=4096, ge=128)
     stow_max_request: int = Field(default=64 * 1024 * _MIB, ge=1)

@@ -15,6 +15,7 @@ from contracts.events import CommitmentDecided, CommitmentRequested, Referenced
 from services.dicom_ingest.domain.command import Command, InstanceRefused
 from services.dicom_ingest.domain.negotiation import COMMITMENT, is_identifier, is_storage
 from services.dicom_ingest.domain.peers import CallBack
+from services.dicom_ingest.domain.requests import is_within_bounds
 from shared.identity import SiteKey
 
 #: The only SOP instance of the class, the only action, and the two reports (PS3.4 sections J.3.2, J.3.3 and J.3.5).
@@ -67,6 +68,8 @@ def read(data_set: bytes, transfer_syntax: str) -> Asked:
     """The request in the action information (PS3.4 table J.3-1); RequestRefused when it is none."""
     if max(data_set.count(tag) for tag in _ITEM_TAGS) > 2 * MOST_REFERENCES:
         raise RequestRefused("too-many-instances", RESOURCE_LIMITATION)
+    if not is_within_bounds(data_set, transfer_syntax, 2 * MOST_REFERENCES):
+        raise RequestRefused("unreadable-request", INVALID_ARGUMENT)
     try:
         asked = _asked(_parse(data_set, transfer_syntax))
     except Exception:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 
 from contracts.formats.manifest import Instance, Manifest, Source, place
+from services.dicom_ingest.domain.bounds import USUAL, Bounds
 from services.dicom_ingest.domain.instance import Described, Issuers, RecordDamaged, describe, without_study
 from services.dicom_ingest.domain.json_model import Memory
 from services.dicom_ingest.domain.records import Opening, Read, Record, entry_name
@@ -19,6 +20,7 @@ def describe_batch(
     issuers: Issuers,
     unread: Collection[int] = (),
     begin: Callable[[int], object] = int,
+    bounds: Bounds = USUAL,
 ) -> Manifest:
     """The manifest; the lines of headers.jsonl go to ``write`` one by one. RecordDamaged when the disk changed one.
 
@@ -29,7 +31,7 @@ def describe_batch(
     memory = Memory()
     for number, record in enumerate(records, start=1):
         begin(number)
-        described = _described(record, read, site_key, issuers, memory, unread=number in unread)
+        described = _described(record, read, site_key, issuers, memory, bounds, unread=number in unread)
         write(described.line(entry_name(number)))
         instances.append(described.instance)
     study_uid = opening.study_uid if opening.shared else instances[0].study_uid
@@ -46,11 +48,18 @@ def describe_batch(
 
 
 def _described(
-    record: Record, read: Read, site_key: SiteKey, issuers: Issuers, memory: Memory, *, unread: bool
+    record: Record,
+    read: Read,
+    site_key: SiteKey,
+    issuers: Issuers,
+    memory: Memory,
+    bounds: Bounds,
+    *,
+    unread: bool,
 ) -> Described:
     """An error that nobody foresaw makes one header unreadable; it holds up no batch."""
     try:
-        return describe(record, read, site_key, issuers, memory, unread=unread)
+        return describe(record, read, site_key, issuers, memory, unread=unread, bounds=bounds)
     except RecordDamaged:
         raise
     except Exception:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from services.dicom_ingest.domain.bounds import Bounds
 from services.dicom_ingest.domain.negotiation import DEFLATED, EXPLICIT_BIG, IMPLICIT_LITTLE
 from services.dicom_ingest.domain.passing import Passing
 from services.dicom_ingest.domain.short_elements import Short, short_elements
@@ -23,22 +24,6 @@ LONGEST_TOLD = 16 * 1024
 _HEAD, _ANY = 8, 1 << 62
 #: The head of an element in explicit VR, of one in implicit VR, and a length of four bytes, by byte order.
 _FORMS = {order: tuple(struct.Struct(order + form) for form in ("HH2sH", "HHI", "I")) for order in "<>"}
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What one data set may ask of us: nested sequences, elements and items that are read.
-
-    A sequence of more than ``told`` bytes, bulk data apart, is passed over, and without a length it has at most
-    ``passed`` elements and items: 10,000 frames with all their functional groups have 1.1 million. So many fragments
-    may pixels have, too.
-    """
-
-    depth: int = 32
-    elements: int = 200_000
-    items: int = 100_000
-    told: int = 256 * 1024
-    passed: int = 2_500_000
 
 
 class _TooLong(Exception):

@@ -10,14 +10,15 @@ from typing import Any
 from contracts.formats.headers import UNREADABLE
 from contracts.formats.manifest import FRAGMENT_LIMIT, INDEX_OMITTED, OPAQUE_HEADER, Fragments, Frames, NativeFrames
 from services.dicom_ingest.domain.abridging import abridge
-from services.dicom_ingest.domain.elements import Bounds, Encoding, PixelData, Walk, is_deflated
+from services.dicom_ingest.domain.bounds import USUAL, Bounds
+from services.dicom_ingest.domain.elements import Encoding, PixelData, Walk, is_deflated
+from services.dicom_ingest.domain.foreign import FOREIGN_MAGIC, is_foreign
 from services.dicom_ingest.domain.inflating import inflate
 from services.dicom_ingest.domain.json_model import Memory, Renderer
 from services.dicom_ingest.domain.lenient import LENIENT_LIMIT, read_leniently
 from services.dicom_ingest.domain.vrs import UNDEFINED
 from services.dicom_ingest.domain.window import CutShort, Malformed, Window
 
-_BOUNDS = Bounds()
 #: A header of so many bytes fits into a line whatever is in it.
 _SURELY_SHORT = 32 * 1024
 #: Bytes of a sequence delimitation item.
@@ -31,9 +32,10 @@ IRREGULAR_HEADER = "irregular-header"
 ABRIDGED_HEADER = "abridged-header"
 #: What is deflated is a bomb, or at least beyond our bounds.
 TOO_LARGE_INFLATED, INFLATES_TOO_FAR = "too-large-inflated", "inflates-too-far"
-#: It begins like a program or a document and not like a data set.
-FOREIGN_MAGIC = "foreign-magic"
-_MAGICS = (b"MZ", b"\x7fELF", b"%PDF", b"%!")
+#: Text that is not written in the character sets that are told, or one of them is unknown.
+CHARACTER_SET = "character-set"
+#: Native pixels are not as long as the attributes say.
+PIXEL_LENGTH = "pixel-length"
 
 Header = dict[str, dict[str, Any]]
 #: ``load(offset, count)`` gives bytes of the data set, fewer at its end.
@@ -58,22 +60,27 @@ class Reading:
         return self.header is None or IRREGULAR_HEADER in self.flags
 
 
-def read_header(load: Load, size: int, transfer_syntax: str, memory: Memory | None = None) -> Reading:
+def read_header(
+    load: Load, size: int, transfer_syntax: str, memory: Memory | None = None, bounds: Bounds = USUAL
+) -> Reading:
     """Read a data set of ``size`` bytes; never raises for what is in it. ``memory`` is that of a whole batch."""
     memory = memory or Memory()
     try:
         if is_deflated(transfer_syntax):
-            return _deflated(load, size, transfer_syntax, memory)
-        return _read(Window(load, size), transfer_syntax, memory)
+            return _deflated(load, size, transfer_syntax, memory, bounds)
+        reading = _read(Window(load, size), transfer_syntax, memory, bounds)
     except (Malformed, LookupError, ValueError, RecursionError) as error:
-        return _irregular(load, size, transfer_syntax, error)
+        reading = _irregular(load, size, transfer_syntax, error)
+    if is_foreign(bytes(load(0, min(size, 8)))):
+        return replace(reading, flags=(*reading.flags, FOREIGN_MAGIC))
+    return reading
 
 
-def _deflated(load: Load, size: int, transfer_syntax: str, memory: Memory) -> Reading:
+def _deflated(load: Load, size: int, transfer_syntax: str, memory: Memory, bounds: Bounds) -> Reading:
     """Of what inflates too far only the beginning is read; where that is the whole header, it is told."""
-    inflated = inflate(load, size)
+    inflated = inflate(load, size, bounds)
     try:
-        plain = _read(inflated.window, transfer_syntax, memory)
+        plain = _read(inflated.window, transfer_syntax, memory, bounds)
     except CutShort:
         is_cut = inflated.is_whole and inflated.is_kept
         raise Malformed("data-set-cut-short" if is_cut else TOO_LARGE_INFLATED) from None
@@ -88,21 +95,23 @@ def _deflated(load: Load, size: int, transfer_syntax: str, memory: Memory) -> Re
 def _irregular(load: Load, size: int, transfer_syntax: str, error: Exception) -> Reading:
     """What a lenient reader makes of it; the pixels of such a data set are not told from its header."""
     reason = error.reason if isinstance(error, Malformed) else UNREADABLE
-    magic = (FOREIGN_MAGIC,) if bytes(load(0, min(size, 4))).startswith(_MAGICS) else ()
     try:
         if is_deflated(transfer_syntax) or reason.startswith("too-"):
             raise Malformed(reason)
         header = read_leniently(load(0, min(size, LENIENT_LIMIT)), transfer_syntax)
     except Malformed:
-        return Reading(None, reason, size, flags=(OPAQUE_HEADER, *magic))
+        return Reading(None, reason, size, flags=(OPAQUE_HEADER,))
     header, is_shorter = abridge(header)
-    return Reading(header, None, size, flags=(IRREGULAR_HEADER, *((ABRIDGED_HEADER,) if is_shorter else ()), *magic))
+    return Reading(header, None, size, flags=(IRREGULAR_HEADER, *((ABRIDGED_HEADER,) if is_shorter else ())))
 
 
-def _read(window: Window, transfer_syntax: str, memory: Memory) -> Reading:
-    walk = Walk(window, Encoding.of(transfer_syntax), _BOUNDS)
-    header = Renderer(window, walk, memory).header()
+def _read(window: Window, transfer_syntax: str, memory: Memory, bounds: Bounds) -> Reading:
+    walk = Walk(window, Encoding.of(transfer_syntax), bounds)
+    renderer = Renderer(window, walk, memory)
+    header = renderer.header()
     reading = _with_pixels(walk, window, header)
+    if renderer.undecoded:
+        reading = replace(reading, flags=(*reading.flags, CHARACTER_SET))
     header, is_shorter = abridge(header) if reading.header_length > _SURELY_SHORT else (header, False)
     if not (is_shorter or walk.has_left_out):
         return reading
@@ -116,9 +125,10 @@ def _with_pixels(walk: Walk, window: Window, header: Header) -> Reading:
     if found.length == UNDEFINED:
         return _encapsulated(walk, window, header, found)
     length = min(found.length, window.size - found.offset)
-    flags = (CUT_SHORT,) if length < found.length else ()
-    frames = None if flags else _native(header, found, length)
-    return Reading(header, None, found.at, found.offset, length, frames, flags)
+    if length < found.length:
+        return Reading(header, None, found.at, found.offset, length, None, (CUT_SHORT,))
+    frames, is_told = _native(header, found, length)
+    return Reading(header, None, found.at, found.offset, length, frames, () if is_told else (PIXEL_LENGTH,))
 
 
 def _encapsulated(walk: Walk, window: Window, header: Header, found: PixelData) -> Reading:
@@ -136,17 +146,18 @@ def _encapsulated(walk: Walk, window: Window, header: Header, found: PixelData) 
     return Reading(header, None, found.at, found.offset, length, Fragments(fragments=tuple(first[1:-1])))
 
 
-def _native(header: Header, found: PixelData, length: int) -> NativeFrames | None:
-    """Frames of whole bytes that the attributes and the length agree on (PS3.3 section C.7.6.3)."""
+def _native(header: Header, found: PixelData, length: int) -> tuple[NativeFrames | None, bool]:
+    """Frames of whole bytes, and whether the attributes and the length agree (PS3.3 section C.7.6.3)."""
     rows, columns, bits = (_count(header, tag) for tag in ("00280010", "00280011", "00280100"))
     samples, count = _count(header, "00280002") or 1, _count(header, "00280008") or 1
     if _subsampled(header):
         samples = 2
     frame_bits = rows * columns * bits * samples
-    size = frame_bits // 8
-    if not size or frame_bits % 8 or not 0 <= length - size * count <= 1:
-        return None
-    return NativeFrames(offset=found.offset, size=size, count=count)
+    # Frames of bits follow each other without a gap (PS3.5 section 8.1.1), and the whole is padded to an even length.
+    is_told = frame_bits > 0 and 0 <= length - (frame_bits * count + 7) // 8 <= 1
+    if not is_told or frame_bits % 8:
+        return None, is_told
+    return NativeFrames(offset=found.offset, size=frame_bits // 8, count=count), True
 
 
 def _subsampled(header: Header) -> bool:

@@ -4,11 +4,9 @@ import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+from services.dicom_ingest.domain.bounds import USUAL, Bounds
 from services.dicom_ingest.domain.window import Malformed, Window
 
-#: What a deflated data set may grow to, bytes, and how many times its size.
-MAX_INFLATED = 64 * 1024 * 1024
-MAX_RATIO = 200
 #: So much of its beginning is kept to be read, bytes; of what is behind, only the length is known.
 KEPT = 8 * 1024 * 1024
 _PIECE = 256 * 1024
@@ -22,10 +20,10 @@ class Inflated(NamedTuple):
     is_kept: bool
 
 
-def inflate(load: Callable[[int, int], bytes], size: int) -> Inflated:
-    """As much as our bounds allow of ``size`` bytes that ``load(offset, count)`` gives; Malformed when it is broken."""
+def inflate(load: Callable[[int, int], bytes], size: int, bounds: Bounds = USUAL) -> Inflated:
+    """As much as the bounds allow of ``size`` bytes that ``load(offset, count)`` gives; Malformed when it is broken."""
     stream, kept, length = zlib.decompressobj(-zlib.MAX_WBITS), bytearray(), 0
-    limit = min(MAX_INFLATED, MAX_RATIO * size + 4096)
+    limit = min(bounds.inflated, bounds.ratio * size + 4096)
     at, deflated = 0, b""
     while not stream.eof and length < limit:
         if not deflated:

@@ -9,6 +9,8 @@ from isal.isal_zlib import crc32
 
 from contracts.formats.headers import UNREADABLE, header_line, opaque_line
 from contracts.formats.manifest import OPAQUE_HEADER, Instance
+from services.dicom_ingest.domain.bounds import USUAL, Bounds
+from services.dicom_ingest.domain.foreign import FOREIGN_MAGIC
 from services.dicom_ingest.domain.header import Header, Reading, read_header
 from services.dicom_ingest.domain.json_model import Memory
 from services.dicom_ingest.domain.negotiation import is_identifier, is_uid
@@ -57,7 +59,14 @@ class Described:
 
 
 def describe(
-    record: Record, read: Read, site_key: SiteKey, issuers: Issuers, memory: Memory, *, unread: bool = False
+    record: Record,
+    read: Read,
+    site_key: SiteKey,
+    issuers: Issuers,
+    memory: Memory,
+    *,
+    unread: bool = False,
+    bounds: Bounds = USUAL,
 ) -> Described:
     """Read a record of a batch file through ``read(offset, count)``; RecordDamaged when it is not what was received.
 
@@ -68,7 +77,7 @@ def describe(
     def load(offset: int, count: int) -> bytes:
         return read(record.dataset_at + offset, min(count, size - offset))
 
-    reading = _unread(size) if unread else read_header(load, size, syntax, memory)
+    reading = _unread(size) if unread else read_header(load, size, syntax, memory, bounds)
     header = reading.header or {}
     study, series = _identifier(header, STUDY), _identifier(header, SERIES)
     if reading.is_doubtful and not unread:
@@ -99,13 +108,18 @@ def describe(
             patient_issuer=record.arrival.patient_issuer or issuers.patient,
             order_issuer=record.arrival.order_issuer or issuers.order,
         ),
-        flags=reading.flags + _uid_flags(record.arrival.sop_instance, text(header, SOP_INSTANCE)),
+        flags=_flags(reading, record.arrival) + _uid_flags(record.arrival.sop_instance, text(header, SOP_INSTANCE)),
     )
     return Described(instance, reading.header, reading.reason)
 
 
 def _unread(size: int) -> Reading:
     return Reading(None, UNREADABLE, size, flags=(OPAQUE_HEADER,))
+
+
+def _flags(reading: Reading, arrival: Arrival) -> tuple[str, ...]:
+    is_new = arrival.is_foreign and FOREIGN_MAGIC not in reading.flags
+    return (*reading.flags, FOREIGN_MAGIC) if is_new else reading.flags
 
 
 def _uid_flags(told: str, written: str | None) -> tuple[str, ...]:

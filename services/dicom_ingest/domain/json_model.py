@@ -24,6 +24,8 @@ _PLAIN_TEXT: dict[str, _Number | None] = {
     "DS": float,
 }
 _ENCODED_TEXT = frozenset({"LO", "SH", "UC", "PN"})
+#: An escape sequence that nobody knows stays in the text; a byte that is no character is replaced.
+_ESCAPE, _ESCAPE_CHARACTER, _REPLACED = b"\x1b", "\x1b", "\ufffd"
 _ONE_TEXT = frozenset({"LT", "ST", "UT", "UR"})
 #: What a remembered value costs beside its bytes.
 _ENTRY = 400
@@ -43,9 +45,24 @@ _NOTHING: Mapping[Any, _Told] = {}
 
 
 @lru_cache(maxsize=256)
-def _encodings(told: tuple[str, ...]) -> tuple[str, ...]:
-    """Python's names of the character sets; ValueError or LookupError for one that nobody knows."""
-    return tuple(charset.convert_encodings(list(told)))
+def _encodings(told: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+    """Python's names of the character sets, and whether all are known: for others there is the default."""
+    found = tuple(charset.convert_encodings(list(told)))
+    return found, all(term in charset.python_encoding or _is_known(term) for term in told)
+
+
+def _is_known(term: str) -> bool:
+    """Whether it is a misspelt character set, or Python's name of one, of those that decode bytes to text."""
+    (encoding,) = charset.convert_encodings([term])
+    if encoding == charset.default_encoding:
+        return False
+    try:
+        b"A".decode(encoding)
+    except LookupError:
+        return False
+    except UnicodeError:
+        pass
+    return True
 
 
 @lru_cache(maxsize=8192)
@@ -88,6 +105,8 @@ class Renderer:
         self._order = walk.encoding.order
         self._memory = memory
         self._is_signed = False
+        #: How often text was not in its character set, or that was unknown.
+        self.undecoded = 0
 
     def header(self) -> _Header:
         """The top level, up to Pixel Data."""
@@ -141,7 +160,9 @@ class Renderer:
         vr, value = SHORT_VRS[written[:2]], written[4:]
         if not value or len(value) > LONGEST_TOLD:
             return {"vr": vr}
-        return self._memory.keep(context, written, len(value), self._value(vr, value, context[0]))
+        before, told = self.undecoded, self._value(vr, value, context[0])
+        # What cannot be decoded is to be noticed in the next instance too.
+        return told if self.undecoded > before else self._memory.keep(context, written, len(value), told)
 
     def _told(self, element: Element, encodings: tuple[str, ...]) -> _Told:
         vr, length = element.vr, element.length
@@ -150,8 +171,10 @@ class Renderer:
             return told or {"vr": self._resolved(vr)}
         value = self._window.read(element.offset, length)
         context, key = self._context(encodings), (vr, value)
-        told = self._memory.of(context).get(key)
-        return told or self._memory.keep(context, key, length, self._render(element, value, encodings))
+        if known := self._memory.of(context).get(key):
+            return known
+        before, told = self.undecoded, self._render(element, value, encodings)
+        return told if self.undecoded > before else self._memory.keep(context, key, length, told)
 
     def _sequence(self, element: Element, encodings: tuple[str, ...]) -> _Told:
         items, is_signed = self._walk.enter(element).items or (), self._is_signed
@@ -172,14 +195,23 @@ class Renderer:
         elif vr in _NUMBERS:
             values = self._numbers(vr, value)
         elif vr in _ENCODED_TEXT or vr in _ONE_TEXT:
-            values = _texts(vr, value, encodings)
+            values = _texts(vr, self._text(vr, value, encodings))
         return {"vr": vr, "Value": values} if values else {"vr": vr}
 
     def _character_sets(self, element: Element, inherited: tuple[str, ...]) -> tuple[str, ...]:
         if not element.length:
             return inherited
         told = self._window.read(element.offset, min(element.length, LONGEST_TOLD)).decode("ascii", "replace")
-        return _encodings(tuple(part.strip(_PADDING) for part in told.split("\\")))
+        found, are_known = _encodings(tuple(part.strip(_PADDING) for part in told.split("\\")))
+        self.undecoded += not are_known
+        return found
+
+    def _text(self, vr: str, value: bytes, encodings: tuple[str, ...]) -> str:
+        if value.isascii() and b"\x1b" not in value:
+            return value.decode("ascii")
+        text, is_whole = _decoded(vr, value, encodings)
+        self.undecoded += not is_whole
+        return text
 
     def _resolved(self, vr: str) -> str:
         """What the dictionary leaves open in implicit VR (PS3.5 annex A.1, PS3.6 section 6)."""
@@ -220,8 +252,7 @@ def _number(part: str, number: _Number) -> int | float | str | None:
         return part
 
 
-def _texts(vr: str, value: bytes, encodings: tuple[str, ...]) -> list[Any] | None:
-    text = value.decode("ascii") if value.isascii() and b"\x1b" not in value else _decoded(vr, value, encodings)
+def _texts(vr: str, text: str) -> list[Any] | None:
     parts = [text] if vr in _ONE_TEXT else text.split("\\")
     stripped = [part.rstrip(_PADDING) if vr in _LEADING_SPACES_COUNT else part.strip(_PADDING) for part in parts]
     if not any(stripped):
@@ -229,10 +260,19 @@ def _texts(vr: str, value: bytes, encodings: tuple[str, ...]) -> list[Any] | Non
     return [(_person(part) if vr == "PN" else part) if part else None for part in stripped]
 
 
-def _decoded(vr: str, value: bytes, encodings: tuple[str, ...]) -> str:
-    """ISO 2022 codes start again at each delimiter of the VR (PS3.5 section 6.1.2.5.3)."""
-    delimiters = PN_DELIMS if vr == "PN" else TEXT_VR_DELIMS
-    return charset.decode_bytes(value, encodings, delimiters)
+def _decoded(vr: str, value: bytes, encodings: tuple[str, ...]) -> tuple[str, bool]:
+    """The text, and whether it is all that was written.
+
+    ISO 2022 codes start again at each delimiter of the VR (PS3.5 section 6.1.2.5.3). Where there is no character set,
+    there is only ASCII (section 6.1.2.1); that others are meant is a guess.
+    """
+    text = charset.decode_bytes(value, encodings, PN_DELIMS if vr == "PN" else TEXT_VR_DELIMS)
+    if _ESCAPE in value:
+        return text, _ESCAPE_CHARACTER not in text and _REPLACED not in text
+    try:
+        return text, encodings[0] != charset.default_encoding and value.decode(encodings[0]) is not None
+    except (UnicodeError, LookupError):
+        return text, False
 
 
 def _person(name: str) -> dict[str, str]:

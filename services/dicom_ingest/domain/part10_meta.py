@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from services.dicom_ingest.domain.command import CANNOT_UNDERSTAND, InstanceRefused
 from services.dicom_ingest.domain.elements import is_deflated
+from services.dicom_ingest.domain.foreign import is_foreign
 
 #: Preamble and meta information may be so long, bytes.
 META_LIMIT = 64 * 1024
-_PREFIX_END = 132
+_PREAMBLE, _PREFIX_END = 128, 132
 _HEAD, _LONG_LENGTH = struct.Struct("<HH2sH"), struct.Struct("<I")
 #: VRs with a length of four bytes (PS3.5 section 7.1.2).
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"})
@@ -16,11 +17,13 @@ _GROUP_LENGTH, _SOP_CLASS, _SOP_INSTANCE, _SYNTAX = 0x0000, 0x0002, 0x0003, 0x00
 
 
 class FileMeta(NamedTuple):
-    """What the meta information says of the data set; empty where it says nothing."""
+    """What the meta information says of the data set, empty where it says nothing; and of the preamble before it,
+    whether the file is something else as well."""
 
     sop_class: str
     sop_instance: str
     transfer_syntax: str
+    is_foreign: bool = False
 
 
 class BadMeta(InstanceRefused):
@@ -56,18 +59,18 @@ def _read(data: bytes) -> tuple[FileMeta, int] | None:
     Some writers get the group length wrong, so it does not count beside the elements, unless a deflate stream follows:
     that may begin like anything.
     """
-    if data[128:_PREFIX_END] != b"DICM"[: max(len(data) - 128, 0)]:
+    if data[_PREAMBLE:_PREFIX_END] != b"DICM"[: max(len(data) - _PREAMBLE, 0)]:
         raise BadMeta("no-dicom-prefix")
     values: dict[int, bytes] = {}
     at, declared_end = _PREFIX_END, None
     while True:
         if at == declared_end and is_deflated(_text(values, _SYNTAX)):
-            return _meta(values), at
+            return _meta(values, data), at
         if len(data) < at + 8:
             return None
         group, element, vr, length = _HEAD.unpack_from(data, at)
         if group != 0x0002:
-            return _meta(values), at
+            return _meta(values, data), at
         start, length = _value(data, at, vr, length)
         if start + length > META_LIMIT:
             raise BadMeta("file-meta-too-long")
@@ -89,11 +92,11 @@ def _value(data: bytes, at: int, vr: bytes, length: int) -> tuple[int, int]:
     return at + 12, _LONG_LENGTH.unpack_from(data, at + 8)[0]
 
 
-def _meta(values: dict[int, bytes]) -> FileMeta:
-    meta = FileMeta(_text(values, _SOP_CLASS), _text(values, _SOP_INSTANCE), _text(values, _SYNTAX))
-    if not all(meta):
+def _meta(values: dict[int, bytes], data: bytes) -> FileMeta:
+    sop_class, sop_instance, syntax = (_text(values, element) for element in (_SOP_CLASS, _SOP_INSTANCE, _SYNTAX))
+    if not (sop_class and sop_instance and syntax):
         raise BadMeta("file-meta-without-uids")
-    return meta
+    return FileMeta(sop_class, sop_instance, syntax, is_foreign(data[:_PREAMBLE]))
 
 
 def _text(values: dict[int, bytes], element: int) -> str:

@@ -68,6 +68,8 @@ class Arrival:
     order_issuer: str | None = None
     #: How long the sender may pause within a study, seconds, if it is known.
     quiet: float | None = None
+    #: Whether the file that brought it was a program or a document as well (foreign.py).
+    is_foreign: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from services.dicom_ingest.domain.command import (
     InstanceRefused,
 )
 from services.dicom_ingest.domain.negotiation import STEPS, is_identifier
+from services.dicom_ingest.domain.requests import is_within_bounds
 
 #: ``relay``: the RIS decides on what is passed on to it. ``own``: nobody else does.
 Mode = Literal["off", "relay", "own"]
@@ -106,6 +107,8 @@ def kind_of(command: Command, abstract_syntax: str) -> Kind:
 def read(data_set: bytes, transfer_syntax: str) -> Said | None:
     """What is said in a report; None when it cannot be read, or not within bounds."""
     if max(data_set.count(tag) for tag in _ITEM_TAGS) > MOST_ITEMS:
+        return None
+    if not is_within_bounds(data_set, transfer_syntax, MOST_ITEMS):
         return None
     try:
         return _said(_parse(data_set, transfer_syntax))

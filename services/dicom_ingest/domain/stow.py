@@ -1,6 +1,7 @@
 """What came of a store request, part by part, and the HTTP status that says so (PS3.18 section 10.5.3)."""
 
 import re
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -46,17 +47,21 @@ class RequestRefused(Unprocessable):
         self.http_status = http_status
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Names:
-    """The UIDs that a part has, empty where it has none or they are not known."""
+    """The UIDs that a part has, empty where it has none or they are not known; those that many share are held once."""
 
     sop_class: str = ""
     sop_instance: str = ""
     study: str = ""
     series: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("sop_class", "study", "series"):
+            object.__setattr__(self, name, sys.intern(getattr(self, name)))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of one part: stored (``failure`` None), or not and why; ``kind`` is the HTTP status of that alone."""
 

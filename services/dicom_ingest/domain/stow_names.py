@@ -2,7 +2,8 @@
 
 from contextlib import suppress
 
-from services.dicom_ingest.domain.elements import Bounds, Encoding, Walk, is_deflated
+from services.dicom_ingest.domain.bounds import Bounds
+from services.dicom_ingest.domain.elements import Encoding, Walk, is_deflated
 from services.dicom_ingest.domain.negotiation import is_identifier
 from services.dicom_ingest.domain.stow import Names
 from services.dicom_ingest.domain.window import Malformed, Window

@@ -63,8 +63,13 @@ class Reception:
         with use_span(span):
             visit.traceparent = current_traceparent()
 
-    def store(self, visit: Visit, command: Command, abstract_syntax: str, transfer_syntax: str) -> "Incoming":
-        """Begin to take an instance; InstanceRefused, or SpoolRefused while the disk is low."""
+    def store(
+        self, visit: Visit, command: Command, abstract_syntax: str, transfer_syntax: str, *, is_foreign: bool = False
+    ) -> "Incoming":
+        """Begin to take an instance; InstanceRefused, or SpoolRefused while the disk is low.
+
+        ``is_foreign``: the file that it comes in is a program or a document as well.
+        """
         if not is_identifier(command.sop_instance) or not is_identifier(command.sop_class):
             raise InstanceRefused("no-sop-uid", CANNOT_UNDERSTAND)
         if command.sop_class != abstract_syntax:
@@ -73,7 +78,7 @@ class Reception:
             # The context was accepted for another service.
             raise InstanceRefused("no-storage-class", NO_SUCH_SOP_CLASS)
         self._room.check()
-        arrival = _arrival(visit, command, transfer_syntax)
+        arrival = _arrival(visit, command, transfer_syntax, is_foreign)
         return Incoming(self._spool, self._room, visit, arrival, self._largest(command.sop_class))
 
     def leave(self, visit: Visit, how: How) -> None:
@@ -105,7 +110,7 @@ class Reception:
         )
 
 
-def _arrival(visit: Visit, command: Command, transfer_syntax: str) -> Arrival:
+def _arrival(visit: Visit, command: Command, transfer_syntax: str, is_foreign: bool) -> Arrival:
     return Arrival(
         sop_class=command.sop_class,
         sop_instance=command.sop_instance,
@@ -118,6 +123,7 @@ def _arrival(visit: Visit, command: Command, transfer_syntax: str) -> Arrival:
         patient_issuer=visit.peer.patient_issuer,
         order_issuer=visit.peer.order_issuer,
         quiet=visit.peer.quiet,
+        is_foreign=is_foreign or None,
     )
 
 

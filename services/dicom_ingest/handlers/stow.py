@@ -5,6 +5,7 @@ read any further meanwhile. The answer is given when every stored instance is du
 """
 
 import asyncio
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,13 +16,13 @@ from starlette.routing import Route
 
 from services.dicom_ingest.domain.negotiation import is_uid
 from services.dicom_ingest.domain.stow import RequestRefused, StowRules, continued, status_of
-from services.dicom_ingest.domain.stow_answer import encode, response
+from services.dicom_ingest.domain.stow_answer import encode
 from services.dicom_ingest.domain.stow_media import answer_type, read_body
 from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.handlers.reception import Reception
 from services.dicom_ingest.handlers.stow_body import Body, Pace
 from services.dicom_ingest.handlers.stow_parts import OneFile, StoreRequest
-from services.dicom_ingest.handlers.stow_response import Early
+from services.dicom_ingest.handlers.stow_response import Early, in_pieces
 from services.dicom_ingest.ports import How
 from services.dicom_ingest.ports.parts import BodyReader, PartSink
 from services.dicom_ingest.ports.senders import Senders
@@ -145,7 +146,7 @@ class StowHandlers:
     def _refuse(self, request: Request, error: RequestRefused) -> Response:
         log.warning("store-refused", who=_who(request), reason=error.reason, http_status=error.http_status)
         headers = {"Retry-After": _RETRY_AFTER} if error.http_status == 503 else {}
-        return Early({"reason": error.reason}, error.http_status, headers)
+        return Early(iter((json.dumps({"reason": error.reason}).encode(),)), error.http_status, headers)
 
     def _answer(self, request: Request, stored: StoreRequest, fault: RequestRefused | None, kind: str) -> Response:
         outcomes, visit = stored.outcomes, stored.visit
@@ -159,11 +160,9 @@ class StowHandlers:
             reason=fault.reason if fault else None,
             http_status=status,
         )
-        content = encode(response(outcomes, _base(request)), kind)
+        content = encode(outcomes, _base(request), kind)
         headers = {"Retry-After": _RETRY_AFTER} if status in (503, 507) else {}
-        if fault:
-            return Early(content, status, headers, media_type=kind)
-        return Response(content, status, headers, media_type=kind)
+        return (Early if fault else in_pieces)(content, status, headers, kind)
 
 
 def _who(request: Request) -> str:

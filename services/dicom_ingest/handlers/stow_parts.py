@@ -66,7 +66,9 @@ class PartIncoming:
     def _open(self, meta: FileMeta) -> Incoming:
         check_supported(meta, self._visit.peer.takes)
         command = Command(C_STORE, 0, meta.sop_class, meta.sop_instance, has_data_set=True)
-        return self._reception.store(self._visit, command, meta.sop_class, meta.transfer_syntax)
+        return self._reception.store(
+            self._visit, command, meta.sop_class, meta.transfer_syntax, is_foreign=meta.is_foreign
+        )
 
     def _commit(self) -> None:
         if self._incoming is None or not self._beginning or self._size < (self._declared or 0):

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.dicom_ingest.peers import echoes
+from tests.integration.dicom_ingest.secured import Secured
 from tests.integration.dicom_ingest.site import MEMORY_BOUND, RECEIVERS, IngestSite, dcmtk, write_files
-from tests.support.attackers import ATTACKS, attacked
+from tests.support.attackers import ATTACKS, SECURED, attacked
 from tests.support.instances import as_file, make_instances
 from tests.support.services import eventually
 
@@ -21,6 +22,7 @@ ASSOCIATIONS, EACH = 3, 20
 #: What an attacker may be told.
 VERDICTS = {
     "slow_senders": {"A-ABORT", "A-ASSOCIATE-RJ", "closed"},
+    "slow_handshakes": {"alert", "closed"},
     "pdu_4gib": {"A-ABORT"},
     "million_items": {"0000"},
     "deflate_bomb": {"0000"},
@@ -32,8 +34,9 @@ VERDICTS = {
 async def test_an_attack_costs_a_legitimate_sender_nothing(site: IngestSite, tmp_path: Path, name: str) -> None:
     images = make_instances(ASSOCIATIONS * EACH, rows=256)
     files = write_files(tmp_path / "send", map(as_file, images))
-    site.start(pdu_header_deadline=1.0)
-    with attacked(ATTACKS[name], site.port) as tally:
+    secured = Secured(site)
+    secured.start(pdu_header_deadline=1.0)
+    with attacked(ATTACKS[name], secured.port if name in SECURED else site.port) as tally:
         # An association is begun anew in the midst of it, more than once.
         for at in range(0, len(files), EACH):
             status, told = dcmtk("dcmsend", "-nuc", "127.0.0.1", str(site.port), *files[at : at + EACH])

@@ -91,6 +91,34 @@ async def test_what_a_dicomweb_client_stores_lands_as_it_was_sent(site: IngestSi
     assert (ended.how, ended.stored, ended.refused) == ("released", 3, 0)
 
 
+@pytest.mark.parametrize(
+    ("preamble", "flags"),
+    [
+        (b"MZ\x90\0" + bytes(56) + b"\x80\0\0\0", ["foreign-magic"]),
+        (bytes(40) + b"%PDF-1.7", ["foreign-magic"]),
+        (b"II*\0\x08\0\0\0", []),  # TIFF: a whole slide image is meant to be both
+        (b"", []),
+    ],
+)
+async def test_a_file_that_is_a_program_as_well_is_stored_flagged_and_no_program_any_more(
+    site: IngestSite, preamble: bytes, flags: list[str]
+) -> None:
+    site.start()
+    (one,) = files(1)
+    assert post(site, multipart(preamble.ljust(128, b"\0") + one[128:])).status_code == 200
+    (batch,) = await site.landed(1)
+    (instance,) = batch.manifest.instances
+    assert list(instance.flags) == flags
+    assert batch.file(instance)[:132] == bytes(128) + b"DICM"
+
+
+async def test_more_than_ten_thousand_parts_are_heard_in_one_request(site: IngestSite) -> None:
+    site.start()
+    (one,) = files(1)
+    some = post(site, multipart(one, *[b""] * 11_000))
+    assert (some.status_code, len(stored(some)), len(reasons(some, "0008119A"))) == (202, 1, 11_000)
+
+
 async def test_each_request_gets_the_status_of_the_standard(site: IngestSite) -> None:
     site.start(max_instance=64 * 1024, stow_max_parts=5, stow_max_request=1 * MIB)
     one, two = files(2, study_uid="1.2.3")

@@ -111,6 +111,30 @@ def test_more_instances_than_an_event_carries_are_refused() -> None:
     assert refused.value.status == 0x0213
 
 
+@pytest.mark.parametrize("syntax", PLAIN)
+def test_a_request_of_ten_thousand_instances_is_read(syntax: str) -> None:
+    named = [(CT, f"{'1.' * 29}{number:06d}") for number in range(100_000, 110_000)]
+    assert commitment.read(encoded(action(*named), syntax), syntax).references == tuple(named)
+
+
+def test_a_request_of_hundreds_of_thousands_of_elements_is_not_read() -> None:
+    """It would take seconds and a hundred megabytes of those who serve everybody."""
+    noise = b"".join(struct.pack("<HHI", 0x0011 + 2 * (n // 60_000), n % 60_000, 0) for n in range(400_000))
+    one = encoded(action((CT, "1.2.3")), "1.2.840.10008.1.2")
+    start = one.index(b"\xfe\xff\x00\xe0")
+    item = one[start + 8 :] + noise
+    long = (
+        one[: start - 4]
+        + struct.pack("<I", len(item) + 8)
+        + one[start : start + 4]
+        + struct.pack("<I", len(item))
+        + item
+    )
+    assert len(long) < commitment.LONGEST_REQUEST
+    with pytest.raises(RequestRefused, match="unreadable-request"):
+        commitment.read(long, "1.2.840.10008.1.2")
+
+
 def test_the_largest_request_fits_into_a_message() -> None:
     """1 MiB, were no larger one set; UIDs are at most 64 characters long (PS3.5 section 9.1)."""
     longest = tuple((CT, f"{'1.' * 29}{number:06d}") for number in range(100_000, 110_000))

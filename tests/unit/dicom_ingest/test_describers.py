@@ -128,33 +128,46 @@ async def test_processes_end_with_the_service(key: Path, batch: SpooledBatch) ->
     assert [process.returncode for process in processes] == [0, 0]
 
 
+#: What a process does where a data set begins with ``0xff``.
+EVILS = {"ends": "os._exit(1)", "sleeps": "time.sleep(3600)", "spins": "spin()"}
+
+
 @pytest.fixture
-def deadly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A describer whose process ends at once where a data set begins with ``0xff``."""
-    script = tmp_path / "deadly.py"
+def evil(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A describer whose process does what the parameter names."""
+    script = tmp_path / "evil.py"
     script.write_text(
-        "import os\n"
+        "import os, time\n"
         "from services.dicom_ingest.adapters import describer\n"
         "from services.dicom_ingest.domain import instance\n"
         "read = instance.read_header\n"
-        "def deadly(load, *more):\n"
+        "def spin():\n"
+        "    while True:\n"
+        "        pass\n"
+        "def evil(load, *more):\n"
         "    if load(0, 1) == b'\\xff':\n"
-        "        os._exit(1)\n"
+        f"        {EVILS[request.param]}\n"
         "    return read(load, *more)\n"
-        "instance.read_header = deadly\n"
+        "instance.read_header = evil\n"
         "describer.main()\n"
     )
     monkeypatch.setattr(describers_module, "_COMMAND", (sys.executable, str(script)))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    if request.param == "spins":
+        # Only the system can end it.
+        monkeypatch.setattr(describers_module, "_BY_THE_CLOCK", 1_000_000)
+    return str(request.param)
 
 
-@pytest.mark.usefixtures("deadly")
-async def test_an_instance_that_ends_the_process_is_left_unread_and_holds_up_no_other(
-    describers: Describers, batch: SpooledBatch
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("evil", EVILS, indirect=True)
+async def test_an_instance_at_which_the_process_ends_or_hangs_is_left_unread_and_holds_up_no_other(
+    evil: str, key: Path, batch: SpooledBatch
 ) -> None:
-    headers = io.BytesIO()
+    describers, headers = of(key, seconds=0.2), io.BytesIO()
     told = await describers.describe(batch, headers)
     manifest = read_manifest([told.manifest])
     assert ["opaque-header" in each.flags for each in manifest.instances] == [False, False, True]
     headers.seek(0)
     assert [each.reason for each in read_headers([headers.read()])] == [None, None, "header-unreadable"]
+    await describers.close()

@@ -10,7 +10,8 @@ from contracts.formats.headers import header_line, parse_line
 from contracts.formats.lines import LINE_LIMIT
 from contracts.formats.manifest import FRAGMENT_LIMIT, Fragments, NativeFrames
 from services.dicom_ingest.domain.abridging import abridge
-from services.dicom_ingest.domain.elements import Bounds, Encoding, Walk
+from services.dicom_ingest.domain.bounds import Bounds
+from services.dicom_ingest.domain.elements import Encoding, Walk
 from services.dicom_ingest.domain.header import read_header
 from services.dicom_ingest.domain.study_scan import SCAN_LIMIT, uid_in
 from services.dicom_ingest.domain.window import CutShort, Malformed, Window

@@ -18,16 +18,19 @@ def peers() -> Iterator[list[socket.socket]]:
 
 
 def entered(guests: Guests, address: str, peers: list[socket.socket]) -> Place:
-    place = guests.enter(address)
+    place = knocking(guests, address, peers)
     assert place is not None
-    place.connection, theirs = socket.socketpair()
-    peers += [theirs, place.connection]
     return place
+
+
+def knocking(guests: Guests, address: str, peers: list[socket.socket]) -> Place | None:
+    ours, theirs = socket.socketpair()
+    peers += [theirs, ours]
+    return guests.enter(address, ours)
 
 
 def is_cut(place: Place) -> bool:
     """Whether reading ends at once."""
-    assert place.connection is not None
     place.connection.setblocking(False)
     try:
         return place.connection.recv(1) == b""
@@ -40,9 +43,9 @@ def test_those_who_have_said_who_they_are_keep_their_places(peers: list[socket.s
     known = [entered(guests, "10.0.0.1", peers) for _ in range(2)]
     for place in known:
         place.greeted()
-    assert guests.enter("10.0.0.2") is None
+    assert knocking(guests, "10.0.0.2", peers) is None
     known[0].leave()
-    assert guests.enter("10.0.0.2") is not None
+    assert knocking(guests, "10.0.0.2", peers) is not None
     assert not any(map(is_cut, known))
 
 
@@ -68,13 +71,20 @@ def test_a_place_that_was_given_away_is_not_given_back_twice(peers: list[socket.
     second = entered(guests, "10.0.0.1", peers)
     first.leave()
     second.greeted()
-    assert guests.enter("10.0.0.1") is None
+    assert knocking(guests, "10.0.0.1", peers) is None
     second.leave()
     second.leave()
-    assert guests.enter("10.0.0.1") is not None
+    assert knocking(guests, "10.0.0.1", peers) is not None
 
 
-def test_a_connection_whose_handshake_lasts_cannot_be_cut_and_does_not_give_way() -> None:
+def test_a_connection_in_whose_place_another_came_before_its_handshake_is_cut_as_it_begins(
+    peers: list[socket.socket],
+) -> None:
     guests = Guests(most=1, most_per_address=1)
-    assert guests.enter("10.0.0.1") is not None
-    assert guests.enter("10.0.0.1") is None
+    first = entered(guests, "10.0.0.1", peers)
+    handle = first.connection.detach()
+    second = entered(guests, "10.0.0.1", peers)
+    with socket.socket(fileno=handle) as secured:
+        first.secured(secured)
+        assert is_cut(first)
+    assert not is_cut(second)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dicom_ingest.domain import window
-from services.dicom_ingest.domain.elements import Bounds, Encoding, Walk
+from services.dicom_ingest.domain.bounds import Bounds
+from services.dicom_ingest.domain.elements import Encoding, Walk
 from services.dicom_ingest.domain.header import Reading, read_header
 from services.dicom_ingest.domain.json_model import Memory, Renderer
 from services.dicom_ingest.domain.window import CutShort, Malformed, Window

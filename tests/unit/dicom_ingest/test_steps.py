@@ -121,6 +121,16 @@ def test_more_items_than_any_step_has_are_not_read() -> None:
     assert step.read(many + item * (step.MOST_ITEMS + 1), EXPLICIT_LITTLE) is None
 
 
+def test_more_elements_than_any_step_has_are_not_read_and_as_many_instances_as_one_may_have_are() -> None:
+    noise = b"".join(struct.pack("<HHI", 0x0011 + 2 * (n // 60_000), n % 60_000, 0) for n in range(400_000))
+    item = b"\xfe\xff\x00\xe0" + struct.pack("<I", len(noise)) + noise
+    report = struct.pack("<HHI", 0x0040, 0x0340, len(item)) + item
+    assert len(report) < step.LONGEST_REPORT and step.read(report, IMPLICIT_LITTLE) is None
+    uids = [f"1.2.{number}" for number in range(20_000)]
+    said = step.read(data_set(PerformedSeriesSequence=[series(*uids)]), EXPLICIT_LITTLE)
+    assert said is not None and said.instances == tuple(uids)
+
+
 def test_items_nested_without_end_are_no_error() -> None:
     deep = b""
     for _ in range(5000):

@@ -1,6 +1,7 @@
 """Store requests without a network: parts however they are cut, media types, statuses, answers, pace."""
 
 import json
+import tracemalloc
 from collections.abc import Mapping
 from xml.etree import ElementTree
 
@@ -15,7 +16,7 @@ from services.dicom_ingest.domain.part10 import file_header
 from services.dicom_ingest.domain.part10_meta import META_LIMIT, BadMeta, MetaReader
 from services.dicom_ingest.domain.stow import Names, Outcome, RequestRefused, continued, failed, status_of
 from services.dicom_ingest.domain.stow import stored as stored_outcome
-from services.dicom_ingest.domain.stow_answer import encode, response
+from services.dicom_ingest.domain.stow_answer import encode
 from services.dicom_ingest.domain.stow_media import JSON, XML, answer_type, declared_length, read_body
 from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.handlers.reception import Reception
@@ -218,15 +219,39 @@ def test_the_status_says_what_came_of_all_parts(outcomes: list[Outcome], status:
 
 def test_json_and_xml_tell_the_same() -> None:
     told = stored_outcome(Names(CT, "1.2.3"), Names("", "", "1.2.9", "1.2.8"))
-    answer = response([told, WARNED, MISMATCH, LOW], "https://h/dicom-web")
-    urls = [item["00081190"] for item in json.loads(encode(answer, JSON))["00081199"]["Value"]]
+    outcomes = [told, WARNED, MISMATCH, LOW]
+    as_json, as_xml = (b"".join(encode(outcomes, "https://h/dicom-web", kind)) for kind in (JSON, XML))
+    urls = [item["00081190"] for item in json.loads(as_json)["00081199"]["Value"]]
     own = "https://h/dicom-web/studies/1.2.9/series/1.2.8/instances/1.2.3"
     assert urls == [{"vr": "UR", "Value": [own]}, {"vr": "UR"}]
-    root = ElementTree.fromstring(encode(answer, XML))
+    root = ElementTree.fromstring(as_xml)
     space = "{http://dicom.nema.org/PS3.19/models/NativeDICOM}"
     found = {each.get("keyword"): each for each in root.findall(f"{space}DicomAttribute")}
     assert set(found) == {"RetrieveURL", "FailedSOPSequence", "ReferencedSOPSequence", "OtherFailuresSequence"}
     assert [each.text for each in found["FailedSOPSequence"].iter(f"{space}Value")] == ["1", "2", str(0xA901)]
+    assert [each.get("number") for each in found["ReferencedSOPSequence"]] == ["1", "2"]
+    assert json.loads(b"".join(encode([], "https://h", JSON))) == {"00081190": {"vr": "UR"}}
+    assert not list(ElementTree.fromstring(b"".join(encode([], "https://h", XML)))[0])
+
+
+@pytest.mark.parametrize("kind", [JSON, XML])
+def test_an_answer_of_thousands_of_parts_is_told_piece_by_piece(kind: str) -> None:
+    count = 3_000
+    tracemalloc.start()
+    try:
+        root = "1.2.826.0.1.3680043.8.498."
+        outcomes = [
+            stored_outcome(Names(CT, f"{root}{number:038d}"), Names("", "", f"{root}{1:038d}", f"{root}{2:038d}"))
+            for number in range(count)
+        ]
+        held = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        longest = max(map(len, encode(outcomes, "https://h/dicom-web", kind)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert held / count < 400
+    assert longest < 128 * 1024 and peak - held < 1 << 20
 
 
 @pytest.mark.parametrize(
