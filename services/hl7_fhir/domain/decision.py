@@ -1,6 +1,6 @@
 """What a message does: to which patient, visit, orders and reports, and since when it was so."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -11,9 +11,10 @@ from services.hl7_fhir.domain.checking import check
 from services.hl7_fhir.domain.identity import Identity, patient_identity
 from services.hl7_fhir.domain.losses import Uses, losses
 from services.hl7_fhir.domain.mapping import Fields, Made, Trace
+from services.hl7_fhir.domain.maps import KEPT
 from services.hl7_fhir.domain.merging import Link, Merge
-from services.hl7_fhir.domain.message import Message, read
-from services.hl7_fhir.domain.order import KEPT, OrderSaid, orders_of
+from services.hl7_fhir.domain.message import Message, Segment, read
+from services.hl7_fhir.domain.order import OrderSaid, orders_of
 from services.hl7_fhir.domain.parties import PartySaid
 from services.hl7_fhir.domain.record import Site, fields_of
 from services.hl7_fhir.domain.said import ReportSaid, Said, body
@@ -158,6 +159,11 @@ class _Reading:
             named = (*named, number)
         return self.key.token("patient-resource", *named)
 
+    def kept(self, target: str, segments: Iterable[Segment]) -> None:
+        """Note what is kept of ``segments`` although no row reads it."""
+        for segment in segments:
+            self.uses.whole(segment, *KEPT[target].get(segment.name, ()))
+
     def used(self, said: Said, patient: str) -> Said:
         """``said`` with what the maps make of it."""
         return replace(said, made=self.made(said, patient))
@@ -186,8 +192,7 @@ def _orders(reading: _Reading, visit: Said | None, patient: str) -> Decision:
         visited = extracting.in_visit(said, visit)
         made = reading.made(Said("ServiceRequest", "", visited.fields, said.segments), patient)
         found.append(replace(visited, made=made))
-        for segment in said.segments:
-            reading.uses.whole(segment, *KEPT.get(segment.name, ()))
+        reading.kept("ServiceRequest", said.segments)
     return Decision(None, datetime.min, orders=tuple(found))
 
 
@@ -212,7 +217,7 @@ def _documents(reading: _Reading, visit: Said | None, patient: str) -> Decision:
 def _appointments(reading: _Reading, visit: Said | None, patient: str) -> Decision:
     found = extracting.appointments_of(reading.message, reading.site, reading.key, visit, reading.ref)
     for said in found:
-        extracting.note_times(said, reading.uses)
+        reading.kept("Appointment", said.segments)
     return Decision(None, datetime.min, appointments=tuple(reading.used(said, patient) for said in found))
 
 

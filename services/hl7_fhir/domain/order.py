@@ -1,6 +1,6 @@
 """An order: what ORC, TQ1, OBR, NTE, IPC and ZDS say of it, and the ServiceRequest that the maps make of that."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -13,15 +13,6 @@ from services.hl7_fhir.domain.mapping import Fields, Made, Trace, render, text_a
 from services.hl7_fhir.domain.message import Field, Message, Repetition, Segment, first
 from services.hl7_fhir.domain.record import Known, Record, Site, fields_of, merge, values
 from services.hl7_fhir.domain.refusal import FieldMissing, SegmentError
-
-#: Fields that are kept although no map reads them: what a modality's worklist is made of.
-KEPT: Mapping[str, Sequence[int]] = {
-    "ORC": (1, 2, 3, 5, 7, 10, 17),
-    "OBR": (12, 13, 20, 21, 24, 27, 30, 34, 36, 44),
-    "TQ1": (7, 8, 9),
-    "IPC": (1, 2, 3, 4, 5, 6, 7, 8, 9),
-    "ZDS": (1,),
-}
 
 #: Where an order's numbers are, first come first.
 PLACER, FILLER = ("ORC-2", "OBR-2"), ("ORC-3", "OBR-3")
@@ -57,13 +48,6 @@ class OrderSaid:
     made: Made | None = field(default=None, repr=False, compare=False)
 
 
-def wanted(site: Site) -> Mapping[str, Sequence[int]]:
-    """The fields that the maps read or that are kept, by segment."""
-    read = site.maps.wanted("ServiceRequest")
-    named = {name: tuple(sorted({*read.get(name, ()), *KEPT.get(name, ())})) for name in {*read, *KEPT}}
-    return {name: numbers for name, numbers in named.items() if name != "NTE"}
-
-
 def orders_of(message: Message, site: Site) -> tuple[OrderSaid, ...]:
     """The orders of ORM^O01 or OMI^O23: one per ORC, up to the next (chapter 4, sections 4.4.1 and 4.4.8)."""
     message.required("ORC")
@@ -86,7 +70,7 @@ def _said(group: list[Segment], site: Site) -> OrderSaid:
     control = group[0].text(1).upper()
     if not control:
         raise FieldMissing("order-control-missing", group[0].place(1))
-    fields: dict[str, Field] = fields_of(group, wanted(site))
+    fields: dict[str, Field] = fields_of(group, site.maps.wanted("ServiceRequest"))
     if control != "NW":
         fields.pop("ORC-9", None)  # the guide: only the time of the new order is when it was authored
     notes = _notes(group)
