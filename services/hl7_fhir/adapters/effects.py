@@ -14,7 +14,7 @@ from services.hl7_fhir.adapters.resources import Change, Present
 from services.hl7_fhir.adapters.shelf import Key, Shelf
 from services.hl7_fhir.adapters.telling import Outbox as Outbox
 from services.hl7_fhir.adapters.telling import Telling
-from services.hl7_fhir.domain import order, record
+from services.hl7_fhir.domain import order, provenance, record
 from services.hl7_fhir.domain.arrival import Arrival
 from services.hl7_fhir.domain.decision import Decision, Occasion
 from services.hl7_fhir.domain.identity import Identity, ei_identity
@@ -53,15 +53,16 @@ class Effects:
         if self._decision.patient is None:
             return ()
         self._prepare()
+        for party in self._decision.parties:
+            self._apply_party(party)
         flags = self._merges.apply(self._decision.merges, self._decision.links)
         if not self._decision.merges and not self._decision.links:
             flags += self._apply_all()
+        self._apply_provenance()
         self._shelf.flush()
         return tuple(dict.fromkeys(flags))
 
     def _apply_all(self) -> tuple[str, ...]:
-        for party in self._decision.parties:
-            self._apply_party(party)
         patient, flags = self._apply_patient()
         for visit in (self._decision.visit,) if self._decision.visit else ():
             flags += self._apply(visit, patient)
@@ -77,7 +78,12 @@ class Effects:
         """Read everything that the message names in two statements: numbers of orders, then resources."""
         wanted: list[Key] = [("Patient", self._decision.patient.resource_id)] if self._decision.patient else []
         wanted += [(party.kind, party.resource_id) for party in self._decision.parties]
-        named = [self._decision.visit, *self._decision.documents, *self._decision.appointments]
+        named = [
+            self._decision.provenance,
+            self._decision.visit,
+            *self._decision.documents,
+            *self._decision.appointments,
+        ]
         for report in self._decision.reports:
             named += [report.report, *report.observations]
         wanted += [(one.kind, one.resource_id) for one in named if one]
@@ -164,6 +170,15 @@ class Effects:
             return
         known = record.merge(before.record if before else {}, said.fields, self._decision.said)
         self._shelf.put(said.kind, said.resource_id, known, body(said.kind, record.values(known), "", self._site), None)
+
+    def _apply_provenance(self) -> None:
+        """Say where the new versions come from."""
+        said = self._decision.provenance
+        if said is None or said.made is None or not self._shelf.changed:
+            return
+        made = provenance.finished(said.made.body, self._shelf.changed, self._arrival.ref, self._arrival.received)
+        known = record.merge({}, said.fields, self._decision.said)
+        self._shelf.put(said.kind, said.resource_id, known, made, None)
 
     def _owner(self, before: Present | None, patient: Applied) -> str:
         """An older message does not take a resource away from its patient."""

@@ -24,6 +24,8 @@ class Shelf:
         self._now = now
         self._known: dict[Key, Present | None] = {}
         self._unseen: dict[Key, dict[str, Any]] = {}
+        #: What has a new version, in the order in which it was written.
+        self.changed: list[Key] = []
 
     def fetch(self, wanted: Iterable[Key]) -> None:
         """Read those of ``wanted`` that are not known yet, in one statement."""
@@ -60,6 +62,8 @@ class Shelf:
             now=self._now,
         )
         del self._known[kind, resource_id]
+        if (kind, resource_id) not in self.changed:
+            self.changed.append((kind, resource_id))
         return change
 
     def flush(self) -> None:

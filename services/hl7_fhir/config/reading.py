@@ -24,6 +24,8 @@ class Reading(ServiceSettings):
     accession_fields: tuple[str, ...] = ()
     #: A file with rows and concept maps of this site's own (docs/conformance/hl7-maps.md).
     maps_file: Path | None = None
+    #: Whether each message that changes something leaves a FHIR Provenance.
+    provenance: bool = True
 
     @field_validator("time_zone")
     @classmethod

@@ -16,6 +16,7 @@ from services.hl7_fhir.domain.merging import Link, Merge
 from services.hl7_fhir.domain.message import Message, Segment, read
 from services.hl7_fhir.domain.order import OrderSaid, orders_of
 from services.hl7_fhir.domain.parties import PartySaid
+from services.hl7_fhir.domain.provenance import provenance_of
 from services.hl7_fhir.domain.record import Site, fields_of
 from services.hl7_fhir.domain.said import ReportSaid, Said, body
 from shared.identity import SiteKey
@@ -66,6 +67,7 @@ class Decision:
     parties: tuple[PartySaid, ...] = ()
     merges: tuple[Merge, ...] = ()
     links: tuple[Link, ...] = ()
+    provenance: Said | None = None
     losses: tuple[str, ...] = ()
 
 
@@ -120,8 +122,12 @@ class _Reading:
             decision = self._persons(rule, decision)
         else:
             decision = self._resources(rule, decision)
+        source = (
+            self.used(provenance_of(self.message, self.site, self.key, self.ref), "") if self.site.provenance else None
+        )
         known = {(party.kind, party.resource_id): party for party in self.referred}
-        return replace(decision, parties=tuple(known.values()), losses=losses(self.message, self.uses))
+        lost = losses(self.message, self.uses)
+        return replace(decision, parties=tuple(known.values()), provenance=source, losses=lost)
 
     def _persons(self, rule: "Rule", decision: Decision) -> Decision:
         if rule.occasion is Occasion.LINK:

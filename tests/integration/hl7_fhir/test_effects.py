@@ -343,3 +343,21 @@ async def test_an_appointment_is_booked_moved_and_cancelled(desk: Desk) -> None:
     assert (await desk.only("Appointment"))["start"] == "2026-01-11T09:00:00+00:00"
     await desk.send(SIU.format(time="20260103", trigger="S15").encode())
     assert (await desk.only("Appointment"))["status"] == "cancelled"
+
+
+async def test_a_provenance_says_which_message_changed_what(desk: Desk) -> None:
+    content = orm(pid=PID.format("P1", "Doe"), orc10="12^Clerk^Ann^^^^^^HIS")
+    await desk.send(content)
+    found = await desk.only("Provenance")
+    assert {one["reference"] for one in found["target"]} == {
+        reference(kind, await desk.only(kind)) for kind in ("Patient", "ServiceRequest", "Practitioner")
+    }
+    assert [agent["who"]["display"] for agent in found["agent"]] == ["Ann Clerk", "HOSP", "RIS"]
+    assert found["activity"]["coding"][0]["code"] == "CREATE"
+    assert found["entity"][0]["what"]["identifier"]["value"] == Arrival.of(content, RECEIVED, KEY).ref
+
+
+async def test_a_message_that_changes_nothing_has_no_provenance(desk: Desk) -> None:
+    await desk.send(adt(time="20260101"))
+    await desk.send(adt(time="20260102", control_id="2"))
+    assert len(await desk.all("Provenance")) == 1
