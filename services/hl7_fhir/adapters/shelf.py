@@ -25,7 +25,7 @@ class Shelf:
         self._known: dict[Key, Present | None] = {}
         self._unseen: dict[Key, dict[str, Any]] = {}
         #: What has a new version, in the order in which it was written.
-        self.changed: list[Key] = []
+        self.changed: dict[Key, None] = {}
 
     def fetch(self, wanted: Iterable[Key]) -> None:
         """Read those of ``wanted`` that are not known yet, in one statement."""
@@ -62,8 +62,7 @@ class Shelf:
             now=self._now,
         )
         del self._known[kind, resource_id]
-        if (kind, resource_id) not in self.changed:
-            self.changed.append((kind, resource_id))
+        self.changed[kind, resource_id] = None
         return change
 
     def flush(self) -> None:

@@ -160,4 +160,21 @@ def appointments_of(
     if services:
         fields["AIS-3"] = services
     fields["EVN-1"] = (((message.trigger,),),)
+    notes = _notes_of(message.segments, "SCH")
+    if notes:
+        lines = ["^".join("&".join(part) for part in repetition) for note in notes for repetition in note.field(3)]
+        fields["NTE-3"] = ((("\n".join(lines),),),)
+        segments = (*segments, *notes)
     return (Said("Appointment", key.token("appointment-resource", *called), _visited(fields, visit), segments),)
+
+
+def _notes_of(segments: Iterable[Segment], owner: str) -> list[Segment]:
+    """The NTE that follow a segment called ``owner`` directly."""
+    found: list[Segment] = []
+    before = ""
+    for segment in segments:
+        if segment.name == "NTE" and before == owner:
+            found.append(segment)
+        elif segment.name != "NTE":
+            before = segment.name
+    return found

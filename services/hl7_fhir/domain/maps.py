@@ -18,7 +18,7 @@ KEPT: Mapping[str, Mapping[str, tuple[int, ...]]] = {
         "IPC": (1, 2, 3, 4, 5, 6, 7, 8, 9),
         "ZDS": (1,),
     },
-    "Appointment": {"SCH": (9, 10, 11, 26, 27), "AIS": (4, 7, 8)},
+    "Appointment": {"SCH": (9, 10, 11, 26, 27), "AIS": (3, 4, 7, 8), "NTE": (3,)},
 }
 
 #: Segments of which several are read as one (NTE of an order, OBX of a report); code says which.

@@ -326,7 +326,9 @@ async def test_a_document_becomes_a_document_reference(desk: Desk) -> None:
 
 SIU = (
     r"MSH|^~\&|RIS|HOSP|C|H|{time}||SIU^{trigger}|S{time}|P|2.5" + "\rSCH|A1^HIS|B1^RIS|||||R^Reason^L|Normal|30|MIN|"
-    "^^30^20260110090000\r" + PID.format("P1", "Doe") + "\rRGS|1\rAIS|1|A|CTH^CT Head^L|20260110090000\r"
+    "^^30^20260110090000\rNTE|1||Bring films\rNTE|2||and papers\r"
+    + PID.format("P1", "Doe")
+    + "\rRGS|1\rAIS|1|A|CTH^CT Head^L|20260110090000\r"
     "AIL|1|A|W^1^^HOSP\rAIP|1|A|77^House^Greg|MTRA\r"
 )
 
@@ -338,7 +340,8 @@ async def test_an_appointment_is_booked_moved_and_cancelled(desk: Desk) -> None:
     assert (found["start"], found["end"]) == ("2026-01-10T09:00:00+00:00", "2026-01-10T09:30:00+00:00")
     kinds = [one["actor"]["type"] for one in found["participant"]]
     assert kinds == ["Patient", "Location", "Practitioner"]
-    moved = SIU.replace("20260110090000\r" + PID[:3], "20260111090000\r" + PID[:3])
+    assert found["comment"] == "Bring films\nand papers"
+    moved = SIU.replace("^30^20260110090000", "^30^20260111090000")
     await desk.send(moved.format(time="20260102", trigger="S13").encode())
     assert (await desk.only("Appointment"))["start"] == "2026-01-11T09:00:00+00:00"
     await desk.send(SIU.format(time="20260103", trigger="S15").encode())
