@@ -28,7 +28,6 @@ class Fact(Enum):
 
 #: Codes of table 0119 that only ask, or say that somebody could not do something: the order stays as it is.
 _LEAVES_IT = vocabulary.words("UA UC UD UF UH UM UN UR UX SS SR DE LI")
-_CANCELS = vocabulary.words("CA OC CR DC OD DR")
 _ENDED = frozenset(("revoked", "entered-in-error"))
 
 
@@ -36,7 +35,8 @@ _ENDED = frozenset(("revoked", "entered-in-error"))
 class OrderSaid:
     """What one order group of a message says. ``placer``, ``filler``, ``accession`` are None when they match nothing.
 
-    ``touches`` is False for an order control code that leaves the order as it is. ``segments`` are those of the group.
+    ``touches`` is False for an order control code that leaves the order as it is, ``is_silent`` True for one that says
+    nothing of its status. ``segments`` are those of the group.
     """
 
     touches: bool
@@ -44,6 +44,7 @@ class OrderSaid:
     placer: Identity | None
     filler: Identity | None
     accession: Identity | None
+    is_silent: bool = False
     segments: tuple[Segment, ...] = field(default=(), repr=False, compare=False)
     made: Made | None = field(default=None, repr=False, compare=False)
 
@@ -82,6 +83,7 @@ def _said(group: list[Segment], site: Site) -> OrderSaid:
         placer=number(fields, PLACER, site),
         filler=number(fields, FILLER, site),
         accession=accession_of(fields, site),
+        is_silent=_code("status", {"ORC-1": fields["ORC-1"]}, site) in (None, "unknown"),
         segments=tuple(group),
     )
 
@@ -179,8 +181,14 @@ def resource_of(fields: Fields, patient: str, site: Site, encounter: str = "", t
 
 
 def updated(record: Record, said: OrderSaid, when: datetime) -> dict[str, Known]:
-    """``record`` after ``said``; a code that leaves the order as it is does not become its control code."""
+    """``record`` after ``said``.
+
+    A code that leaves the order as it is does not become its control code, and neither does one that says nothing of
+    its status (XO, SC) beside an empty ORC-5.
+    """
     fields = said.fields
     if not said.touches:
         fields = {name: value for name, value in fields.items() if name not in ("ORC-1", "ORC-5")}
+    elif "ORC-1" in record and "ORC-5" not in fields and said.is_silent:
+        fields = {name: value for name, value in fields.items() if name != "ORC-1"}
     return merge(record, fields, when)

@@ -169,6 +169,24 @@ async def test_a_visit_that_nothing_names_is_no_resource(desk: Desk) -> None:
     assert await desk.all("Encounter") == []
 
 
+@pytest.mark.parametrize(
+    ("controls", "status"),
+    [
+        ([("NW", ""), ("XO", "")], "active"),
+        ([("NW", ""), ("SC", "CM"), ("XO", "")], "completed"),
+        ([("NW", ""), ("CA", ""), ("XO", "")], "revoked"),
+        ([("NW", ""), ("RP", "")], "revoked"),
+        ([("NW", ""), ("UC", "")], "active"),
+        ([("NW", ""), ("SC", "HD"), ("SC", "IP")], "active"),
+        ([("XO", "")], "unknown"),
+    ],
+)
+async def test_the_status_of_an_order_follows_its_messages(desk: Desk, controls: list, status: str) -> None:
+    for day, (control, state) in enumerate(controls, 1):
+        await desk.send(orm(control, orc5=state, control_id=f"{day}", time=f"202601{day:02}"))
+    assert (await desk.only("ServiceRequest"))["status"] == status
+
+
 async def test_an_order_belongs_to_its_visit(desk: Desk) -> None:
     await desk.send(orm(pid=PID.format("P1", "Doe") + "\r" + PV1))
     found = await desk.only("ServiceRequest")

@@ -74,7 +74,7 @@ def test_an_imaging_order_may_come_as_omi_or_omg(version: str) -> None:
     ("control", "state", "status"),
     [
         ("NW", "", "active"), ("CA", "", "revoked"), ("OC", "", "revoked"), ("DC", "CA", "revoked"),
-        ("XO", "SC", "active"), ("RP", "", "unknown"), ("RO", "", "active"), ("RU", "", "unknown"),
+        ("XO", "SC", "active"), ("RP", "", "revoked"), ("RO", "", "active"), ("RU", "", "revoked"),
         ("SC", "CM", "completed"), ("SC", "IP", "active"), ("SC", "HD", "on-hold"), ("SC", "DC", "revoked"),
     ],
 )  # fmt: skip
