@@ -1,6 +1,6 @@
 """hl7_fhir: HL7 v2 messages in, FHIR R4 and facts about orders and patients out."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from contracts.events import (
     OrderCancelled,
@@ -10,6 +10,7 @@ from contracts.events import (
     PatientRegistered,
     PatientUpdated,
 )
+from services.hl7_fhir.adapters.archive import SqlArchive
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.listening import mllp_server, strangers
 from services.hl7_fhir.adapters.profiles import Hl7apyProfiles
@@ -19,7 +20,7 @@ from services.hl7_fhir.adapters.senders import Registry, senders_file
 from services.hl7_fhir.adapters.tables import outbox as outbox_rows
 from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.config import Settings
-from services.hl7_fhir.handlers import Fhir, Mapping, Messages
+from services.hl7_fhir.handlers import ArchiveRoutes, Fhir, Mapping, Messages
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
@@ -37,10 +38,12 @@ def build(settings: Settings | None = None) -> Service:
     outbox = Outbox(outbox_rows, database, bus)
     others = strangers(settings)
     registry = Registry(senders_file(settings.senders_file, others), others, site_key)
+    journal = SqlJournal(database, sealer)
     mapping = Mapping(SqlWaiting(database, outbox, registry, site_key, sealer))
-    journal = SqlJournal(database, sealer, kept=mapping.wake)
+    journal.on_kept(mapping.wake)
     profiles = Hl7apyProfiles()
     messages = Messages(registry=registry, journal=journal, profiles=profiles, site_key=site_key)
+    archive = SqlArchive(database, sealer, timedelta(days=settings.hl7_keep_days))
     mllp = mllp_server(settings, messages.arrived, messages.oversize)
     return Service(
         name="hl7_fhir",
@@ -48,8 +51,16 @@ def build(settings: Settings | None = None) -> Service:
         bus=bus,
         publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated, PatientMerged),
         stores=("database",),
-        tasks=(Task("mllp", mllp.run), Task("mapping", mapping.run), Task("outbox", outbox.relay)),
-        routes=Fhir(SqlResources(database), datetime.now(UTC)).routes(),
+        tasks=(
+            Task("mllp", mllp.run),
+            Task("mapping", mapping.run),
+            Task("outbox", outbox.relay),
+            Task("retention", archive.run),
+        ),
+        routes=(
+            *ArchiveRoutes(archive, messages).routes(),
+            *Fhir(SqlResources(database), datetime.now(UTC)).routes(),
+        ),
         checks={"database": database.check, "mllp": mllp.check},
         starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),
         stops=(profiles.close, database.close),

@@ -7,11 +7,10 @@ stands between frames has a bound, answers that are not read have one, and only 
 import asyncio
 import hashlib
 import socket
-from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable
 from typing import cast
 
+from services.hl7_fhir.adapters.hall import Hall
 from services.hl7_fhir.domain.senders import Origin
 from shared.observability import logger
 
@@ -20,57 +19,6 @@ START, END = b"\x0b", b"\x1c\r"
 _HEAD = 4096
 
 log = logger("causeway.mllp")
-
-#: What is answered to a message, frame by frame.
-Answer = Callable[[bytes, Origin], Awaitable[tuple[bytes, ...]]]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Sizes in bytes, times in seconds. ``idle`` is how long a connection may say nothing between messages."""
-
-    frame: int = 10 * 1024 * 1024
-    between: int = 1024
-    large: int = 256 * 1024
-    large_at_once: int = 2
-    connections: int = 256
-    idle: float = 3600.0
-    message: float = 60.0
-    answer: float = 30.0
-    farewell: float = 5.0
-
-
-@dataclass
-class Hall:
-    """What all connections share: who answers, the limits, and the places for large frames."""
-
-    answer: Answer
-    refuse: Answer
-    limits: Limits
-    present: set["Conversation"] = field(default_factory=set)
-    _large: int = 0
-    _queue: deque["Conversation"] = field(default_factory=deque)
-
-    def take_place(self, guest: "Conversation") -> bool:
-        """Whether there is a place for a large frame; if not, ``guest`` goes on when one is free."""
-        if self._large < self.limits.large_at_once:
-            self._large += 1
-            return True
-        self._queue.append(guest)
-        return False
-
-    def leave_place(self) -> None:
-        """A large frame is done with: the next one in the queue has its place."""
-        while self._queue:
-            guest = self._queue.popleft()
-            if guest in self.present:
-                guest.place_is_free()
-                return
-        self._large -= 1
-
-    def leave(self, guest: "Conversation") -> None:
-        """A connection is over."""
-        self.present.discard(guest)
 
 
 class Conversation(asyncio.Protocol):
@@ -144,6 +92,7 @@ class Conversation(asyncio.Protocol):
     def place_is_free(self) -> None:
         """There is a place for the large frame that waits."""
         self._has_place, self._waits_for_place = True, False
+        self._expect(self._limits.message)
         self._resume()
         self._proceed()
 
@@ -193,6 +142,7 @@ class Conversation(asyncio.Protocol):
         self._has_place = self._hall.take_place(self)
         if not self._has_place:
             self._waits_for_place = True
+            self._deadline = float("inf")  # it is we who keep the peer waiting
             self._pause()
 
     def _start_answering(self, work: Awaitable[None]) -> None:

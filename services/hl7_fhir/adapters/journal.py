@@ -27,21 +27,17 @@ Beside = Callable[[Connection, Sequence[Entry]], None]
 class SqlJournal:
     """The journal in SQL."""
 
-    def __init__(
-        self,
-        database: Database,
-        sealer: Sealer,
-        *,
-        beside: Sequence[Beside] = (),
-        kept: Callable[[], object] = bool,
-    ) -> None:
-        """``kept`` is called after each commit."""
+    def __init__(self, database: Database, sealer: Sealer, *, beside: Sequence[Beside] = ()) -> None:
         self._database = database
         self._sealer = sealer
         self._beside = beside
-        self._kept = kept
+        self._kept: list[Callable[[int], object]] = []
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
         self._committing: asyncio.Task[None] | None = None
+
+    def on_kept(self, tell: Callable[[int], object]) -> None:
+        """Have ``tell`` called after each commit, with how many messages were kept."""
+        self._kept.append(tell)
 
     async def keep(self, entry: Entry, *, hold: bool = False) -> None:
         """Return when the message is durable; RetryLater when it cannot be kept now, StatementRefused when never.
@@ -89,7 +85,8 @@ class SqlJournal:
         except Exception as error:  # told to each sender
             await self._failed(group, error)
             return
-        self._kept()
+        for tell in self._kept:
+            tell(len(entries))
         for _, told in group:
             if not told.done():
                 told.set_result(None)
@@ -146,7 +143,7 @@ _AGAIN = (
 def _statement(insert: Callable[..., Any]) -> Any:
     wanted = insert(messages)
     again = {name: wanted.excluded[name] for name in _AGAIN}
-    may_come_again = or_(messages.c.state == "refused", messages.c.state == "discarded")
+    may_come_again = or_(*(messages.c.state == state for state in ("refused", "failed", "discarded")))
     return wanted.on_conflict_do_update(index_elements=["ref"], set_=again, where=may_come_again)
 
 

@@ -1,6 +1,6 @@
 """The MLLP server that the settings describe, and how strangers are read."""
 
-from services.hl7_fhir.adapters.conversation import Answer, Limits
+from services.hl7_fhir.adapters.hall import Answer, Limits
 from services.hl7_fhir.adapters.maps import site_maps
 from services.hl7_fhir.adapters.mllp import MllpServer, Port
 from services.hl7_fhir.config import Settings

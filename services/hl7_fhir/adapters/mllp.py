@@ -6,7 +6,8 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.hl7_fhir.adapters.conversation import END, START, Answer, Conversation, Hall, Limits
+from services.hl7_fhir.adapters.conversation import END, START, Conversation
+from services.hl7_fhir.adapters.hall import Answer, Hall, Limits
 from shared.errors import RetryLater
 from shared.observability import logger
 

@@ -50,12 +50,13 @@ class Registry:
         """The sender of a message; None when it is nobody who may send."""
         return self._senders.get().who(name.application, name.institution, origin)
 
-    def reader(self, origin: str) -> Reader:
-        """The reader for messages of the sender called ``origin``, as now registered.
+    def named(self, name: str) -> Sender:
+        """The sender called ``name`` as now registered; one that is not any more is read as strangers are."""
+        return self._senders.get().named(name) or self._others
 
-        One that is not registered any more is read as strangers are: its messages were taken.
-        """
-        sender = self._senders.get().named(origin) or self._others
+    def reader(self, origin: str) -> Reader:
+        """The reader for messages of the sender called ``origin``."""
+        sender = self.named(origin)
         known = self._readers.get(sender.name)
         if known is None or known[0] is not sender:
             known = self._readers[sender.name] = (sender, Reader(sender.site, self._site_key, sender.charset))

@@ -1,10 +1,25 @@
 """The tables of this service: messages as received, resources as they are now, and every version they had."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 from shared.messaging.outbox import outbox_table
 
 metadata = MetaData()
+
+_OPEN = text("state <> 'done'")
 
 #: One row per message. ``sequence`` gives the order of receipt; ``ref`` is the token of name and bytes, ``name`` that
 #: of MSH-3, MSH-4 and MSH-10 (a token, since the fields have no bound that an index would need). ``content`` holds the
@@ -36,14 +51,8 @@ messages = Table(
     Column("state", String(12), nullable=False),
     Column("origin", String(64), nullable=False),
     Column("corrects", String(32), nullable=True),
-)
-#: What is not done is found at once among millions that are.
-Index(
-    "messages_open",
-    messages.c.state,
-    messages.c.sequence,
-    sqlite_where=messages.c.state != "done",
-    postgresql_where=messages.c.state != "done",
+    # What is not done is found at once among millions that are.
+    Index("messages_open", "state", "sequence", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 
 #: A patient or an order as now known. ``record`` is what was said field by field, ``body`` the FHIR resource without

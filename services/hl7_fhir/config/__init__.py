@@ -1,5 +1,7 @@
 """Settings of hl7_fhir, read once from the environment."""
 
+from pydantic import Field
+
 from services.hl7_fhir.config.listening import Listening
 from services.hl7_fhir.config.reading import Reading, zone_of
 
@@ -10,3 +12,5 @@ class Settings(Listening, Reading):
     """Where it keeps its state."""
 
     database_url: str = "sqlite:///.causeway/databases/hl7_fhir.sqlite3"
+    #: Days for which the bytes of a message are kept once nothing is left to do with it.
+    hl7_keep_days: int = Field(default=3653, ge=1)

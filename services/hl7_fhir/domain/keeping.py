@@ -1,10 +1,11 @@
 """What is kept of a message, and what becomes of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from services.hl7_fhir.domain.arrival import Arrival
-from services.hl7_fhir.domain.refusal import Place, Refused
+from services.hl7_fhir.domain.refusal import Refused
 
 #: ``waiting`` to be mapped, ``done``, ``refused`` for its content, ``failed`` for a fault of ours. A person decides
 #: about the last two: such a message was ``corrected`` by another one, or ``discarded``.
@@ -27,9 +28,24 @@ class Entry:
     @classmethod
     def refused(cls, arrival: Arrival, refusal: Refused, origin: str = "", corrects: str | None = None) -> "Entry":
         """A message whose content is at fault."""
-        told = _told(refusal.place)
-        return cls(arrival, "AE", "refused", origin, reason=refusal.reason, place=told, corrects=corrects)
+        place = refusal.place.told()
+        return cls(arrival, "AE", "refused", origin, reason=refusal.reason, place=place, corrects=corrects)
 
 
-def _told(place: Place) -> str:
-    return f"{place.segment}^{place.occurrence}" + (f"^{place.field}" if place.field else "")
+@dataclass(frozen=True)
+class Kept:
+    """A message in the journal, without its content; ``size`` in bytes."""
+
+    sequence: int
+    ref: str
+    received: datetime
+    origin: str
+    type: str = field(repr=False)
+    trigger: str = field(repr=False)
+    state: State
+    code: str
+    reason: str | None
+    place: str | None
+    flags: tuple[str, ...]
+    size: int
+    corrects: str | None

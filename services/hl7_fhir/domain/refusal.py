@@ -33,6 +33,10 @@ class Place:
     occurrence: int = 1
     field: int | None = None
 
+    def told(self) -> str:
+        """As in ERR-2: segment, occurrence and field."""
+        return f"{self.segment}^{self.occurrence}" + (f"^{self.field}" if self.field else "")
+
 
 class Refused(Unprocessable):
     """The content is at fault; ``reason`` is a fixed code and ``place`` never holds a value from the message."""

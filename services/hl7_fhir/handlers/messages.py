@@ -10,7 +10,7 @@ from services.hl7_fhir.domain.acknowledgement import Trouble, acknowledge, codes
 from services.hl7_fhir.domain.arrival import Arrival, Name
 from services.hl7_fhir.domain.checking import RULES, check
 from services.hl7_fhir.domain.envelope import Envelope
-from services.hl7_fhir.domain.keeping import Entry
+from services.hl7_fhir.domain.keeping import Entry, Kept
 from services.hl7_fhir.domain.message import read
 from services.hl7_fhir.domain.refusal import Refused, TooMuch
 from services.hl7_fhir.domain.senders import Origin, Sender
@@ -66,6 +66,15 @@ class Messages:
         except Exception as error:
             log.error("hl7-message-failed", ref=arrival.ref, exc_info=error)
             return self._answers(arrival, envelope, answer(error).hl7, Trouble("207", "internal-error"))
+
+    async def again(self, content: bytes, former: Kept) -> str:
+        """Take ``content`` in the place of a message that was refused or has failed: its ref; Refused, RetryLater."""
+        arrival = Arrival.of(content, self.clock(), self.site_key)
+        sender = self.registry.named(former.origin)
+        await self._checked(arrival, sender)
+        corrects = former.ref if former.ref != arrival.ref else former.corrects
+        await self.journal.keep(Entry(arrival, origin=sender.name, corrects=corrects))
+        return arrival.ref
 
     async def oversize(self, head: bytes, _: Origin = Origin()) -> tuple[bytes, ...]:  # noqa: B008 - frozen
         """What is answered to a frame that is longer than allowed, of which only ``head`` was read."""

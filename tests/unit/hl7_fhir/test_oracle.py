@@ -10,14 +10,15 @@ from hl7apy.core import Message
 from hl7apy.parser import parse_message
 
 from cli.hl7 import messages as in_file
-from services.hl7_fhir.domain.decision import TRIGGERS, Reader
+from services.hl7_fhir.domain.acknowledgement import codes
+from services.hl7_fhir.domain.decision import TRIGGERS
+from services.hl7_fhir.domain.envelope import Envelope
 from services.hl7_fhir.domain.message import Segment, header_of, read
 from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.handlers import Messages
 from shared.identity import SiteKey
 from tests.support.corpus import data_dir
 from tests.support.hl7 import adt, code_of, omi, orm
-from tests.unit.hl7_fhir.test_messages import Kept
+from tests.unit.hl7_fhir.test_messages import Kept, desk
 
 KEY = SiteKey(b"k" * 32)
 SITE = Site(patient_issuer="SITE", order_issuer="SITE")
@@ -154,9 +155,15 @@ def _trimmed(parts: list[Any]) -> list[Any]:
     return parts
 
 
+#: The first has a carriage return after 4,096 characters, in the middle of a PDF: what follows is no segment. The second
+#: has no SCH (chapter 10, section 10.4).
+BROKEN = {"ORU^R01-PDF.hl7:0", "SIU^S12-NewAppointmentBooking.hl7:0"}
+
+
 async def test_every_message_of_the_corpora_is_accepted_except_what_is_broken() -> None:
     journal = Kept()
-    desk = Messages(Reader(SITE, KEY), journal, KEY)
-    answers = {name: code_of(await desk.arrived(content)) for name, content in corpus()}
-    assert {name: code for name, code in answers.items() if code != "AA"} == {}
-    assert len(answers) > 1_100
+    taking = desk(journal).messages
+    for name, content in corpus():
+        told = [code_of(answer) for answer in await taking.arrived(content)]
+        assert told == list(codes(Envelope.of(content), "AE" if name in BROKEN else "AA")), name
+    assert len(journal.entries) > 1_100

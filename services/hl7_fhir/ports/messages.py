@@ -1,11 +1,10 @@
-"""What the handlers need from outside."""
+"""What handlers of messages need from outside."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from services.hl7_fhir.domain.arrival import Name
-from services.hl7_fhir.domain.fhir import Stored
-from services.hl7_fhir.domain.keeping import Entry
-from services.hl7_fhir.domain.search import Search
+from services.hl7_fhir.domain.keeping import Entry, Kept, State
 from services.hl7_fhir.domain.senders import Origin, Sender
 
 
@@ -14,6 +13,9 @@ class Registry(Protocol):
 
     def who(self, name: Name, origin: Origin) -> Sender | None:
         """The sender of a message; None when it is nobody who may send."""
+
+    def named(self, name: str) -> Sender:
+        """The sender called ``name``; how strangers are read for one that is not registered."""
 
 
 class Profiles(Protocol):
@@ -40,11 +42,17 @@ class Waiting(Protocol):
         """Set the next message aside for a person; RetryLater."""
 
 
-class Resources(Protocol):
-    """Reads what the messages made."""
+class Archive(Protocol):
+    """The messages that were kept, for an operator."""
 
-    async def read(self, kind: str, resource_id: str, version: int | None = None) -> Stored | None:
-        """The present version, or an earlier one; RetryLater."""
+    async def listed(self, states: Sequence[State], limit: int, before: int | None = None) -> tuple[Kept, ...]:
+        """Messages in one of ``states``, the newest first; RetryLater."""
 
-    async def search(self, asked: Search) -> tuple[int, tuple[Stored, ...]]:
-        """How many match, and the page that was asked for; RetryLater."""
+    async def counts(self) -> dict[str, int]:
+        """How many are in each state but done; RetryLater."""
+
+    async def one(self, ref: str) -> tuple[Kept, bytes | None] | None:
+        """A message with its bytes; RetryLater."""
+
+    async def settle(self, ref: str, state: State) -> bool:
+        """Decide about a message that was refused or has failed; RetryLater."""
