@@ -382,3 +382,9 @@ async def test_a_message_that_changes_nothing_has_no_provenance(desk: Desk) -> N
     await desk.send(adt(time="20260101"))
     await desk.send(adt(time="20260102", control_id="2"))
     assert len(await desk.all("Provenance")) == 1
+
+
+async def test_what_was_confirmed_later_is_not_overwritten_by_a_message_in_between(desk: Desk) -> None:
+    for day, name in ((1, "Doe"), (3, "Doe"), (2, "Roe")):
+        await desk.send(adt("A08", control_id=f"{day}", time=f"2026010{day}", pid=PID.format("P1", name)))
+    assert (await desk.only("Patient"))["name"][0]["family"] == "Doe"
