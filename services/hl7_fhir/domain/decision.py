@@ -12,7 +12,7 @@ from services.hl7_fhir.domain.identity import Identity, patient_identity
 from services.hl7_fhir.domain.losses import Uses, losses
 from services.hl7_fhir.domain.mapping import Fields, Made, Trace
 from services.hl7_fhir.domain.maps import KEPT
-from services.hl7_fhir.domain.merging import Link, Merge
+from services.hl7_fhir.domain.merging import Link, Merge, Person
 from services.hl7_fhir.domain.message import Message, Segment, read
 from services.hl7_fhir.domain.order import OrderSaid, orders_of
 from services.hl7_fhir.domain.parties import PartySaid
@@ -122,22 +122,26 @@ class _Reading:
             decision = self._persons(rule, decision)
         else:
             decision = self._resources(rule, decision)
-        source = (
-            self.used(provenance_of(self.message, self.site, self.key, self.ref), "") if self.site.provenance else None
-        )
+        source = provenance_of(self.message, self.site, self.key, self.ref) if self.site.provenance else None
+        source = self.used(source, "") if source else None
         known = {(party.kind, party.resource_id): party for party in self.referred}
         lost = losses(self.message, self.uses)
         return replace(decision, parties=tuple(known.values()), provenance=source, losses=lost)
 
     def _persons(self, rule: "Rule", decision: Decision) -> Decision:
         if rule.occasion is Occasion.LINK:
-            found = merging.links(self.message, self.site, self._named, rule.linked)
-            for segment in self.message.all("PID"):
-                self.uses.whole(segment, 2, 3)
-            return replace(decision, links=found)
+            links = merging.links(self.message, self.site, self._named, rule.linked)
+            self._read_of(person for link in links for person in (link.one, link.other))
+            return replace(decision, links=links)
+        merges = merging.merges(self.message, self.site, self._named)
+        self._read_of(merge.survivor for merge in merges)
         for segment in self.message.all("MRG"):
             self.uses.whole(segment, 1, 4, 7)
-        return replace(decision, merges=merging.merges(self.message, self.site, self._named))
+        return replace(decision, merges=merges)
+
+    def _read_of(self, persons: Iterable[Person]) -> None:
+        for person in persons:
+            self.made(Said("Patient", person.resource_id, person.fields, person.segments), person.resource_id)
 
     def _resources(self, rule: "Rule", decision: Decision) -> Decision:
         patient = decision.patient.resource_id if decision.patient else ""
@@ -145,8 +149,14 @@ class _Reading:
         if visit is not None:
             visit = self.used(visit, patient)
         more = rule.more(self, visit, patient)
-        return replace(more, occasion=decision.occasion, said=decision.said, flags=decision.flags + more.flags,
-                       patient=decision.patient, visit=visit)  # fmt: skip
+        return replace(
+            decision,
+            visit=visit,
+            orders=more.orders,
+            reports=more.reports,
+            documents=more.documents,
+            appointments=more.appointments,
+        )
 
     def _patient(self) -> PatientSaid:
         segment = self.message.required("PID")
@@ -214,6 +224,7 @@ def _results(reading: _Reading, visit: Said | None, patient: str) -> Decision:
 def _documents(reading: _Reading, visit: Said | None, patient: str) -> Decision:
     found = extracting.documents_of(reading.message, reading.site, reading.key, visit, reading.ref)
     for said in found:
+        reading.kept("DocumentReference", said.segments)
         for segment in said.segments:
             if segment.name == "OBX":
                 reading.uses.whole(segment, 2, 3, 5)

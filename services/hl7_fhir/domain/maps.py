@@ -9,7 +9,7 @@ from services.hl7_fhir.domain.mapping import Place, Row, SegmentMap
 
 ACCESSION = "identifier[accession]"
 
-#: Fields that are kept although no row reads them: what a modality's worklist and an appointment's times are made of.
+#: Fields that are kept although no row reads them: worklists, an appointment's times and a document's order.
 KEPT: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "ServiceRequest": {
         "ORC": (1, 2, 3, 5, 7, 10, 17),
@@ -19,6 +19,7 @@ KEPT: Mapping[str, Mapping[str, tuple[int, ...]]] = {
         "ZDS": (1,),
     },
     "Appointment": {"SCH": (9, 10, 11, 26, 27), "AIS": (3, 4, 7, 8), "NTE": (3,)},
+    "DocumentReference": {"TXA": (14, 15)},
 }
 
 #: Segments of which several are read as one (NTE of an order, OBX of a report); code says which.

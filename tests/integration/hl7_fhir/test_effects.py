@@ -238,6 +238,14 @@ async def test_a_merge_of_a_patient_whom_nobody_knows_makes_a_record_that_resolv
     assert (old["active"], old["name"][0]["family"]) == (False, "Old")
 
 
+async def test_a_message_may_merge_several_pairs(desk: Desk) -> None:
+    second = PID.format("P4", "Poe") + "\rPD1||||88^Wilson^^^^^^^HIS\rMRG|P3^^^HOSP^MR\r"
+    await desk.send(merge("P2", "P1") + second.encode())
+    assert [(await desk.patient(number))["active"] for number in ("P1", "P2", "P3", "P4")] == [False, True, False, True]
+    assert (await desk.patient("P4"))["generalPractitioner"][0]["display"] == "Wilson"
+    assert len(desk.heard.merged) == 2
+
+
 async def test_a_chain_of_merges_leads_to_the_last_survivor(desk: Desk) -> None:
     await desk.send(orm(pid=PID.format("P1", "Doe")), merge("P2", "P1", "20260102"), merge("P3", "P2", "20260103"))
     last = await desk.patient("P3")
@@ -333,11 +341,12 @@ async def test_a_report_without_a_known_order_is_kept_and_flagged(desk: Desk) ->
 async def test_a_document_becomes_a_document_reference(desk: Desk) -> None:
     content = (
         r"MSH|^~\&|RIS|HOSP|C|H|20260105||MDM^T02|D1|P|2.5" + "\rEVN|T02|20260105\r" + PID.format("P1", "Doe") + "\r"
-        "TXA|1|DI^Diagnostic imaging^HL70270|TX|20260105|||||77^House|||D9^RIS|||||LA||AV\r"
+        "TXA|1|DI^Diagnostic imaging^HL70270|TX|20260105|||||77^House|||D9^RIS|||FI1^RIS||LA||AV\r"
         "OBX|1|TX|1^Text^L||First line||||||F\rOBX|2|TX|1^Text^L||Second line||||||F\r"
     )
-    await desk.send(content.encode())
+    await desk.send(orm(pid=PID.format("P1", "Doe")), content.encode())
     found = await desk.only("DocumentReference")
+    assert found["context"]["related"][0]["reference"] == reference("ServiceRequest", await desk.only("ServiceRequest"))
     assert (found["status"], found["docStatus"], found["masterIdentifier"]["value"]) == ("current", "final", "D9")
     assert found["content"][0]["attachment"]["contentType"] == "text/plain"
 
