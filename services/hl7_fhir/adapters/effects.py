@@ -17,7 +17,7 @@ from services.hl7_fhir.adapters.telling import Telling
 from services.hl7_fhir.domain import order, provenance, record
 from services.hl7_fhir.domain.arrival import Arrival
 from services.hl7_fhir.domain.decision import Decision, Occasion
-from services.hl7_fhir.domain.identity import Identity, ei_identity
+from services.hl7_fhir.domain.identity import ei_identity
 from services.hl7_fhir.domain.order import OrderSaid
 from services.hl7_fhir.domain.parties import PartySaid
 from services.hl7_fhir.domain.record import Site
@@ -64,8 +64,8 @@ class Effects:
 
     def _apply_all(self) -> tuple[str, ...]:
         patient, flags = self._apply_patient()
-        for visit in (self._decision.visit,) if self._decision.visit else ():
-            flags += self._apply(visit, patient)
+        if self._decision.visit:
+            flags += self._apply(self._decision.visit, patient)
         for number, said in enumerate(self._decision.orders, 1):
             flags += self._apply_order(said, patient, number)
         for report in self._decision.reports:
@@ -190,8 +190,3 @@ class Effects:
 def _based_on(said: Said, orders: Iterable[str | None]) -> Said:
     found = [one for one in orders if one]
     return replace(said, fields={**said.fields, BASED_ON: linked(found)}) if found else said
-
-
-def numbers_of(decision: Decision) -> tuple[Identity, ...]:
-    """Every order number in a decision."""
-    return tuple(found for each in decision.orders for found in (each.placer, each.filler) if found)
