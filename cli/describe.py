@@ -20,6 +20,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from cli.asyncapi import asyncapi
+from cli.conformance import hl7_maps
 from cli.conformance.statement import PATH, statement
 from cli.embedded.ports import SERVICES, Ports
 from cli.embedded.prepare import prepare
@@ -56,6 +57,7 @@ def documents() -> dict[Path, str]:
             made[ROOT / "contracts" / "asyncapi" / f"{service.name}.yaml"] = text
             readme = ROOT / "services" / service.name / "README.md"
             made[readme] = _with_tables(readme, service)
+    made[ROOT / hl7_maps.PATH] = hl7_maps.page()
     return made | {ROOT / PATH: statement((ROOT / PATH).read_text())}
 
 

@@ -14,10 +14,10 @@ from services.hl7_fhir.adapters.resources import Change, Present
 from services.hl7_fhir.adapters.shelf import Key, Shelf
 from services.hl7_fhir.adapters.telling import Outbox as Outbox
 from services.hl7_fhir.adapters.telling import Telling
-from services.hl7_fhir.domain import order, record
+from services.hl7_fhir.domain import order, provenance, record
 from services.hl7_fhir.domain.arrival import Arrival
 from services.hl7_fhir.domain.decision import Decision, Occasion
-from services.hl7_fhir.domain.identity import Identity, ei_identity
+from services.hl7_fhir.domain.identity import ei_identity
 from services.hl7_fhir.domain.order import OrderSaid
 from services.hl7_fhir.domain.parties import PartySaid
 from services.hl7_fhir.domain.record import Site
@@ -53,18 +53,19 @@ class Effects:
         if self._decision.patient is None:
             return ()
         self._prepare()
+        for party in self._decision.parties:
+            self._apply_party(party)
         flags = self._merges.apply(self._decision.merges, self._decision.links)
         if not self._decision.merges and not self._decision.links:
             flags += self._apply_all()
+        self._apply_provenance()
         self._shelf.flush()
         return tuple(dict.fromkeys(flags))
 
     def _apply_all(self) -> tuple[str, ...]:
-        for party in self._decision.parties:
-            self._apply_party(party)
         patient, flags = self._apply_patient()
-        for visit in (self._decision.visit,) if self._decision.visit else ():
-            flags += self._apply(visit, patient)
+        if self._decision.visit:
+            flags += self._apply(self._decision.visit, patient)
         for number, said in enumerate(self._decision.orders, 1):
             flags += self._apply_order(said, patient, number)
         for report in self._decision.reports:
@@ -77,7 +78,12 @@ class Effects:
         """Read everything that the message names in two statements: numbers of orders, then resources."""
         wanted: list[Key] = [("Patient", self._decision.patient.resource_id)] if self._decision.patient else []
         wanted += [(party.kind, party.resource_id) for party in self._decision.parties]
-        named = [self._decision.visit, *self._decision.documents, *self._decision.appointments]
+        named = [
+            self._decision.provenance,
+            self._decision.visit,
+            *self._decision.documents,
+            *self._decision.appointments,
+        ]
         for report in self._decision.reports:
             named += [report.report, *report.observations]
         wanted += [(one.kind, one.resource_id) for one in named if one]
@@ -165,6 +171,15 @@ class Effects:
         known = record.merge(before.record if before else {}, said.fields, self._decision.said)
         self._shelf.put(said.kind, said.resource_id, known, body(said.kind, record.values(known), "", self._site), None)
 
+    def _apply_provenance(self) -> None:
+        """Say where the new versions come from."""
+        said = self._decision.provenance
+        if said is None or said.made is None or not self._shelf.changed:
+            return
+        made = provenance.finished(said.made.body, self._shelf.changed, self._arrival.ref, self._arrival.received)
+        known = record.merge({}, said.fields, self._decision.said)
+        self._shelf.put(said.kind, said.resource_id, known, made, None)
+
     def _owner(self, before: Present | None, patient: Applied) -> str:
         """An older message does not take a resource away from its patient."""
         if before and before.patient and any(one.said > self._decision.said for one in before.record.values()):
@@ -175,8 +190,3 @@ class Effects:
 def _based_on(said: Said, orders: Iterable[str | None]) -> Said:
     found = [one for one in orders if one]
     return replace(said, fields={**said.fields, BASED_ON: linked(found)}) if found else said
-
-
-def numbers_of(decision: Decision) -> tuple[Identity, ...]:
-    """Every order number in a decision."""
-    return tuple(found for each in decision.orders for found in (each.placer, each.filler) if found)

@@ -38,5 +38,6 @@ def strangers(settings: Settings) -> Sender:
         order_issuer=settings.order_issuer,
         accession_fields=settings.accession_fields,
         maps=site_maps(settings.maps_file),
+        provenance=settings.provenance,
     )
     return Sender(name="", site=site, charset=settings.hl7_charset)

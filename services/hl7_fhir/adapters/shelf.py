@@ -24,6 +24,8 @@ class Shelf:
         self._now = now
         self._known: dict[Key, Present | None] = {}
         self._unseen: dict[Key, dict[str, Any]] = {}
+        #: What has a new version, in the order in which it was written.
+        self.changed: dict[Key, None] = {}
 
     def fetch(self, wanted: Iterable[Key]) -> None:
         """Read those of ``wanted`` that are not known yet, in one statement."""
@@ -60,6 +62,7 @@ class Shelf:
             now=self._now,
         )
         del self._known[kind, resource_id]
+        self.changed[kind, resource_id] = None
         return change
 
     def flush(self) -> None:

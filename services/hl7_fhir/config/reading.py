@@ -24,6 +24,8 @@ class Reading(ServiceSettings):
     accession_fields: tuple[str, ...] = ()
     #: A file with rows and concept maps of this site's own (docs/conformance/hl7-maps.md).
     maps_file: Path | None = None
+    #: Whether each message that changes something leaves a FHIR Provenance.
+    provenance: bool = True
 
     #: Who gets messages from here (examples/receivers.yaml); read again when it changes. Nobody without it.
     receivers_file: Path | None = None

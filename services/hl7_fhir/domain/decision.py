@@ -1,6 +1,6 @@
 """What a message does: to which patient, visit, orders and reports, and since when it was so."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -11,10 +11,12 @@ from services.hl7_fhir.domain.checking import check
 from services.hl7_fhir.domain.identity import Identity, patient_identity
 from services.hl7_fhir.domain.losses import Uses, losses
 from services.hl7_fhir.domain.mapping import Fields, Made, Trace
-from services.hl7_fhir.domain.merging import Link, Merge
-from services.hl7_fhir.domain.message import Message, read
-from services.hl7_fhir.domain.order import KEPT, OrderSaid, orders_of
+from services.hl7_fhir.domain.maps import KEPT
+from services.hl7_fhir.domain.merging import Link, Merge, Person
+from services.hl7_fhir.domain.message import Message, Segment, read
+from services.hl7_fhir.domain.order import OrderSaid, orders_of
 from services.hl7_fhir.domain.parties import PartySaid
+from services.hl7_fhir.domain.provenance import provenance_of
 from services.hl7_fhir.domain.record import Site, fields_of
 from services.hl7_fhir.domain.said import ReportSaid, Said, body
 from shared.identity import SiteKey
@@ -65,6 +67,7 @@ class Decision:
     parties: tuple[PartySaid, ...] = ()
     merges: tuple[Merge, ...] = ()
     links: tuple[Link, ...] = ()
+    provenance: Said | None = None
     losses: tuple[str, ...] = ()
 
 
@@ -119,18 +122,26 @@ class _Reading:
             decision = self._persons(rule, decision)
         else:
             decision = self._resources(rule, decision)
+        source = provenance_of(self.message, self.site, self.key, self.ref) if self.site.provenance else None
+        source = self.used(source, "") if source else None
         known = {(party.kind, party.resource_id): party for party in self.referred}
-        return replace(decision, parties=tuple(known.values()), losses=losses(self.message, self.uses))
+        lost = losses(self.message, self.uses)
+        return replace(decision, parties=tuple(known.values()), provenance=source, losses=lost)
 
     def _persons(self, rule: "Rule", decision: Decision) -> Decision:
         if rule.occasion is Occasion.LINK:
-            found = merging.links(self.message, self.site, self._named, rule.linked)
-            for segment in self.message.all("PID"):
-                self.uses.whole(segment, 2, 3)
-            return replace(decision, links=found)
+            links = merging.links(self.message, self.site, self._named, rule.linked)
+            self._read_of(person for link in links for person in (link.one, link.other))
+            return replace(decision, links=links)
+        merges = merging.merges(self.message, self.site, self._named)
+        self._read_of(merge.survivor for merge in merges)
         for segment in self.message.all("MRG"):
             self.uses.whole(segment, 1, 4, 7)
-        return replace(decision, merges=merging.merges(self.message, self.site, self._named))
+        return replace(decision, merges=merges)
+
+    def _read_of(self, persons: Iterable[Person]) -> None:
+        for person in persons:
+            self.made(Said("Patient", person.resource_id, person.fields, person.segments), person.resource_id)
 
     def _resources(self, rule: "Rule", decision: Decision) -> Decision:
         patient = decision.patient.resource_id if decision.patient else ""
@@ -138,8 +149,14 @@ class _Reading:
         if visit is not None:
             visit = self.used(visit, patient)
         more = rule.more(self, visit, patient)
-        return replace(more, occasion=decision.occasion, said=decision.said, flags=decision.flags + more.flags,
-                       patient=decision.patient, visit=visit)  # fmt: skip
+        return replace(
+            decision,
+            visit=visit,
+            orders=more.orders,
+            reports=more.reports,
+            documents=more.documents,
+            appointments=more.appointments,
+        )
 
     def _patient(self) -> PatientSaid:
         segment = self.message.required("PID")
@@ -157,6 +174,11 @@ class _Reading:
         if not identity and number > 1:
             named = (*named, number)
         return self.key.token("patient-resource", *named)
+
+    def kept(self, target: str, segments: Iterable[Segment]) -> None:
+        """Note what is kept of ``segments`` although no row reads it."""
+        for segment in segments:
+            self.uses.whole(segment, *KEPT[target].get(segment.name, ()))
 
     def used(self, said: Said, patient: str) -> Said:
         """``said`` with what the maps make of it."""
@@ -186,8 +208,7 @@ def _orders(reading: _Reading, visit: Said | None, patient: str) -> Decision:
         visited = extracting.in_visit(said, visit)
         made = reading.made(Said("ServiceRequest", "", visited.fields, said.segments), patient)
         found.append(replace(visited, made=made))
-        for segment in said.segments:
-            reading.uses.whole(segment, *KEPT.get(segment.name, ()))
+        reading.kept("ServiceRequest", said.segments)
     return Decision(None, datetime.min, orders=tuple(found))
 
 
@@ -203,6 +224,7 @@ def _results(reading: _Reading, visit: Said | None, patient: str) -> Decision:
 def _documents(reading: _Reading, visit: Said | None, patient: str) -> Decision:
     found = extracting.documents_of(reading.message, reading.site, reading.key, visit, reading.ref)
     for said in found:
+        reading.kept("DocumentReference", said.segments)
         for segment in said.segments:
             if segment.name == "OBX":
                 reading.uses.whole(segment, 2, 3, 5)
@@ -212,7 +234,7 @@ def _documents(reading: _Reading, visit: Said | None, patient: str) -> Decision:
 def _appointments(reading: _Reading, visit: Said | None, patient: str) -> Decision:
     found = extracting.appointments_of(reading.message, reading.site, reading.key, visit, reading.ref)
     for said in found:
-        extracting.note_times(said, reading.uses)
+        reading.kept("Appointment", said.segments)
     return Decision(None, datetime.min, appointments=tuple(reading.used(said, patient) for said in found))
 
 

@@ -61,7 +61,7 @@ def reports_of(
     found: list[ReportSaid] = []
     taken: set[str] = set()
     for place, group in enumerate(report.groups(message.segments), 1):
-        fields = fields_of((one for one in group if one.name != "OBX"), site.maps.wanted("DiagnosticReport"))
+        fields = fields_of(group, site.maps.wanted("DiagnosticReport"))
         placer, filler = number(fields, PLACER, site), number(fields, FILLER, site)
         called: list[str | int] = [*_called(placer, filler)] or [message_ref, place]
         report_id = key.token("report-resource", *called)
@@ -141,8 +141,7 @@ def documents_of(message: Message, site: Site, key: SiteKey, visit: Said | None,
     identity = ei_identity(header.field(12), site.order_issuer)
     called = (identity.issuer, identity.value) if identity else ("", "", message_ref)
     observed = message.all("OBX")
-    wanted = {"TXA": site.maps.wanted("DocumentReference").get("TXA", ())}
-    fields = {**fields_of([header], wanted), **document.contents(observed)}
+    fields = {**fields_of([header], site.maps.wanted("DocumentReference")), **document.contents(observed)}
     segments = (header, *observed)
     return (Said("DocumentReference", key.token("document-resource", *called), _visited(fields, visit), segments),)
 
@@ -156,22 +155,26 @@ def appointments_of(
     placer = ei_identity(header.field(1), site.order_issuer)
     called = _called(placer, filler) or [message_ref]
     segments = tuple(segment for segment in message.segments if segment.name in _APPOINTMENT)
-    wanted = dict(site.maps.wanted("Appointment"))
-    wanted["SCH"] = tuple({*wanted.get("SCH", ()), 9, 10, 11, 26, 27})
-    wanted["AIS"] = tuple({*wanted.get("AIS", ()), 4, 7, 8})
-    wanted.pop("NTE", None)
-    fields = fields_of(segments, wanted, site.maps.repeating("Appointment"))
+    fields = fields_of(segments, site.maps.wanted("Appointment"), site.maps.repeating("Appointment"))
     services = tuple(repetition for one in message.all("AIS") for repetition in one.field(3))
     if services:
         fields["AIS-3"] = services
     fields["EVN-1"] = (((message.trigger,),),)
+    notes = _notes_of(message.segments, "SCH")
+    if notes:
+        lines = ["^".join("&".join(part) for part in repetition) for note in notes for repetition in note.field(3)]
+        fields["NTE-3"] = ((("\n".join(lines),),),)
+        segments = (*segments, *notes)
     return (Said("Appointment", key.token("appointment-resource", *called), _visited(fields, visit), segments),)
 
 
-def note_times(said: Said, uses: Uses) -> None:
-    """What the times and the orders of an appointment are made of."""
-    for segment in said.segments:
-        if segment.name == "SCH":
-            uses.whole(segment, 9, 10, 11, 26, 27)
-        elif segment.name == "AIS":
-            uses.whole(segment, 3, 4, 7, 8)
+def _notes_of(segments: Iterable[Segment], owner: str) -> list[Segment]:
+    """The NTE that follow a segment called ``owner`` directly."""
+    found: list[Segment] = []
+    before = ""
+    for segment in segments:
+        if segment.name == "NTE" and before == owner:
+            found.append(segment)
+        elif segment.name != "NTE":
+            before = segment.name
+    return found

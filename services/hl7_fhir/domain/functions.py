@@ -180,16 +180,6 @@ def _address(options: Options) -> Convert:
     return lambda repetition, site: datatypes.address(repetition, site.zone, uses, types)
 
 
-def _timed(_: Options) -> Convert:
-    """A dateTime, only when it is longer than a day."""
-
-    def made(repetition: Repetition, site: "Site") -> str | None:
-        when = datatypes.date_time(part(repetition, 1), site.zone)
-        return when if when and "T" in when else None
-
-    return made
-
-
 def _instant(_: Options) -> Convert:
     """An instant: to the second, else nothing."""
 
@@ -242,6 +232,5 @@ FUNCTIONS: Mapping[str, Make] = {
     "XTN[ContactPoint]": _contact_point,
     "DTM[date]": lambda _: lambda repetition, _: datatypes.date(part(repetition, 1)),
     "DTM[dateTime]": lambda _: lambda repetition, site: datatypes.date_time(part(repetition, 1), site.zone),
-    "DTM[birthTime]": _timed,
     "DTM[instant]": _instant,
 }

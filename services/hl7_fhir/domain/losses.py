@@ -32,11 +32,14 @@ class Uses:
         """What a map read of ``segments``; of those that do not repeat the first that has the field was meant."""
         seen: dict[str, int] = {}
         taken: set[str] = set()
+        named = {name.rpartition("-")[0] for name in trace.read}
         for segment in segments:
             prefix = segment.name
             if prefix in repeating:
                 seen[prefix] = seen.get(prefix, 0) + 1
                 prefix = occurrence(prefix, seen[prefix])
+            if prefix not in named:
+                continue
             for number in segment.numbers():
                 name = f"{prefix}-{number}"
                 reads = trace.read.get(name)

@@ -100,9 +100,9 @@ class SegmentMap:
 class Made:
     """The body that ``fields`` alone make, for the Patient with id ``owner``."""
 
-    fields: Fields
+    fields: Fields = field(repr=False)
     owner: str
-    body: Json
+    body: Json = field(repr=False)
 
 
 @dataclass

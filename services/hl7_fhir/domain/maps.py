@@ -9,6 +9,22 @@ from services.hl7_fhir.domain.mapping import Place, Row, SegmentMap
 
 ACCESSION = "identifier[accession]"
 
+#: Fields that are kept although no row reads them: worklists, an appointment's times and a document's order.
+KEPT: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "ServiceRequest": {
+        "ORC": (1, 2, 3, 5, 7, 10, 17),
+        "OBR": (12, 13, 20, 21, 24, 27, 30, 34, 36, 44),
+        "TQ1": (7, 8, 9),
+        "IPC": (1, 2, 3, 4, 5, 6, 7, 8, 9),
+        "ZDS": (1,),
+    },
+    "Appointment": {"SCH": (9, 10, 11, 26, 27), "AIS": (3, 4, 7, 8), "NTE": (3,)},
+    "DocumentReference": {"TXA": (14, 15)},
+}
+
+#: Segments of which several are read as one (NTE of an order, OBX of a report); code says which.
+_JOINED = {"ServiceRequest": "NTE", "Appointment": "NTE", "DiagnosticReport": "OBX", "DocumentReference": "OBX"}
+
 
 @dataclass(frozen=True)
 class DatatypeMap:
@@ -41,10 +57,10 @@ class Maps:
 
     @cached_property
     def _wanted(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
-        return {target: _numbers(maps) for target, maps in self.targets.items()}
+        return {target: _numbers(target, maps) for target, maps in self.targets.items()}
 
     def wanted(self, target: str) -> Mapping[str, tuple[int, ...]]:
-        """The numbers of the fields that the maps of ``target`` read or ask, by segment."""
+        """The numbers of the fields that the maps of ``target`` read or ask, or that are kept for it, by segment."""
         return self._wanted.get(target, {})
 
     @cached_property
@@ -85,14 +101,15 @@ class Maps:
 _TAKEN = {("ServiceRequest", ACCESSION)}
 
 
-def _numbers(maps: Iterable[SegmentMap]) -> dict[str, tuple[int, ...]]:
-    found: dict[str, set[int]] = {}
+def _numbers(target: str, maps: Iterable[SegmentMap]) -> dict[str, tuple[int, ...]]:
+    found: dict[str, set[int]] = {segment: set(numbers) for segment, numbers in KEPT.get(target, {}).items()}
     for each in maps:
         for row in each.rows:
             for name in _names(row):
                 segment, _, number = name.rpartition("-")
                 if number.isdecimal():
                     found.setdefault(segment, set()).add(int(number))
+    found.pop(_JOINED.get(target, ""), None)
     return {segment: tuple(sorted(numbers)) for segment, numbers in found.items()}
 
 

@@ -49,27 +49,38 @@ IDENTIFYING = ("PID-2", "PID-3", "PID-4")
 
 def merges(message: Message, site: Site, named: Named) -> tuple[Merge, ...]:
     """Each MRG with the PID before it."""
-    found: list[Merge] = []
-    survivor: Person | None = None
-    for segment in message.segments:
-        if segment.name == "PID":
-            survivor = person(segment, site, named)
-        elif segment.name == "MRG" and survivor is not None:
-            found.append(Merge(survivor, _merged(segment, site, named)))
-    return tuple(found)
+    return tuple(
+        Merge(person(group, site, named), _merged(segment, site, named))
+        for group in _groups(message)
+        for segment in group
+        if segment.name == "MRG"
+    )
 
 
 def links(message: Message, site: Site, named: Named, linked: bool) -> tuple[Link, ...]:
     """The PIDs of the message in pairs."""
-    persons = [person(segment, site, named) for segment in message.all("PID")]
+    persons = [person(group, site, named) for group in _groups(message)]
     return tuple(Link(one, other, linked) for one, other in zip(persons[::2], persons[1::2], strict=False))
 
 
-def person(segment: Segment, site: Site, named: Named) -> Person:
-    """Whom a PID speaks of."""
+def _groups(message: Message) -> list[list[Segment]]:
+    """Each PID with what follows it."""
+    groups: list[list[Segment]] = []
+    for segment in message.segments:
+        if segment.name == "PID":
+            groups.append([segment])
+        elif groups:
+            groups[-1].append(segment)
+    return groups
+
+
+def person(group: list[Segment], site: Site, named: Named) -> Person:
+    """Whom a PID and what follows it speak of."""
+    segment = group[0]
     identity = patient_identity(segment.field(3), segment.field(2), site.patient_issuer)
-    fields = fields_of([segment], {"PID": site.maps.wanted("Patient").get("PID", ())})
-    return Person(named(identity, segment.occurrence), identity, fields, (segment,))
+    segments = tuple(one for one in group if one.name != "MRG")
+    fields = fields_of(segments, site.maps.wanted("Patient"), site.maps.repeating("Patient"))
+    return Person(named(identity, segment.occurrence), identity, fields, segments)
 
 
 def _merged(segment: Segment, site: Site, named: Named) -> Person:

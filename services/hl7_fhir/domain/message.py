@@ -151,7 +151,8 @@ class Segment:
         """Field ``number``, split and without escapes; an empty tuple when it is not valued."""
         known = self._read.get(number)
         if known is None:
-            known = self._read[number] = self._syntax.split(self.raw(number), self.place(number))
+            sent = self.raw(number)
+            known = self._read[number] = self._syntax.split(sent, self.place(number)) if sent else ()
         return known
 
     def text(self, number: int, component: int = 1, subcomponent: int = 1) -> str:

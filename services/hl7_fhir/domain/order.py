@@ -1,6 +1,6 @@
 """An order: what ORC, TQ1, OBR, NTE, IPC and ZDS say of it, and the ServiceRequest that the maps make of that."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -13,15 +13,6 @@ from services.hl7_fhir.domain.mapping import Fields, Made, Trace, render, text_a
 from services.hl7_fhir.domain.message import Field, Message, Repetition, Segment, first
 from services.hl7_fhir.domain.record import Known, Record, Site, fields_of, merge, values
 from services.hl7_fhir.domain.refusal import FieldMissing, SegmentError
-
-#: Fields that are kept although no map reads them: what a modality's worklist is made of.
-KEPT: Mapping[str, Sequence[int]] = {
-    "ORC": (1, 2, 3, 5, 7, 10, 17),
-    "OBR": (12, 13, 20, 21, 24, 27, 30, 34, 36, 44),
-    "TQ1": (7, 8, 9),
-    "IPC": (1, 2, 3, 4, 5, 6, 7, 8, 9),
-    "ZDS": (1,),
-}
 
 #: Where an order's numbers are, first come first.
 PLACER, FILLER = ("ORC-2", "OBR-2"), ("ORC-3", "OBR-3")
@@ -37,7 +28,6 @@ class Fact(Enum):
 
 #: Codes of table 0119 that only ask, or say that somebody could not do something: the order stays as it is.
 _LEAVES_IT = vocabulary.words("UA UC UD UF UH UM UN UR UX SS SR DE LI")
-_CANCELS = vocabulary.words("CA OC CR DC OD DR")
 _ENDED = frozenset(("revoked", "entered-in-error"))
 
 
@@ -45,7 +35,8 @@ _ENDED = frozenset(("revoked", "entered-in-error"))
 class OrderSaid:
     """What one order group of a message says. ``placer``, ``filler``, ``accession`` are None when they match nothing.
 
-    ``touches`` is False for an order control code that leaves the order as it is. ``segments`` are those of the group.
+    ``touches`` is False for an order control code that leaves the order as it is, ``is_silent`` True for one that says
+    nothing of its status. ``segments`` are those of the group.
     """
 
     touches: bool
@@ -53,15 +44,9 @@ class OrderSaid:
     placer: Identity | None
     filler: Identity | None
     accession: Identity | None
+    is_silent: bool = False
     segments: tuple[Segment, ...] = field(default=(), repr=False, compare=False)
     made: Made | None = field(default=None, repr=False, compare=False)
-
-
-def wanted(site: Site) -> Mapping[str, Sequence[int]]:
-    """The fields that the maps read or that are kept, by segment."""
-    read = site.maps.wanted("ServiceRequest")
-    named = {name: tuple(sorted({*read.get(name, ()), *KEPT.get(name, ())})) for name in {*read, *KEPT}}
-    return {name: numbers for name, numbers in named.items() if name != "NTE"}
 
 
 def orders_of(message: Message, site: Site) -> tuple[OrderSaid, ...]:
@@ -86,7 +71,7 @@ def _said(group: list[Segment], site: Site) -> OrderSaid:
     control = group[0].text(1).upper()
     if not control:
         raise FieldMissing("order-control-missing", group[0].place(1))
-    fields: dict[str, Field] = fields_of(group, wanted(site))
+    fields: dict[str, Field] = fields_of(group, site.maps.wanted("ServiceRequest"))
     if control != "NW":
         fields.pop("ORC-9", None)  # the guide: only the time of the new order is when it was authored
     notes = _notes(group)
@@ -98,6 +83,7 @@ def _said(group: list[Segment], site: Site) -> OrderSaid:
         placer=number(fields, PLACER, site),
         filler=number(fields, FILLER, site),
         accession=accession_of(fields, site),
+        is_silent=_code("status", {"ORC-1": fields["ORC-1"]}, site) in (None, "unknown"),
         segments=tuple(group),
     )
 
@@ -195,8 +181,14 @@ def resource_of(fields: Fields, patient: str, site: Site, encounter: str = "", t
 
 
 def updated(record: Record, said: OrderSaid, when: datetime) -> dict[str, Known]:
-    """``record`` after ``said``; a code that leaves the order as it is does not become its control code."""
+    """``record`` after ``said``.
+
+    A code that leaves the order as it is does not become its control code, and neither does one that says nothing of
+    its status (XO, SC) beside an empty ORC-5.
+    """
     fields = said.fields
     if not said.touches:
         fields = {name: value for name, value in fields.items() if name not in ("ORC-1", "ORC-5")}
+    elif "ORC-1" in record and "ORC-5" not in fields and said.is_silent:
+        fields = {name: value for name, value in fields.items() if name != "ORC-1"}
     return merge(record, fields, when)

@@ -53,14 +53,19 @@ def fields_of(
 def merge(record: Record, said: Fields, when: datetime) -> dict[str, Known]:
     """``record`` with those fields of ``said`` that it does not know from a later message.
 
-    Segments that repeat are said as a whole: what an earlier message said in more of them, or more in each, is gone.
+    Segments that repeat are said as a whole: what an earlier message said in more of them, or more in each, is gone,
+    and an older message adds nothing to them.
     """
     merged = dict(record)
+    groups = [name for name in said if "-" not in name]
+    later = {group for group in groups if group in record and record[group].said > when}
     for name, value in said.items():
+        if later and name.partition("-")[0].partition(":")[0] in later:
+            continue
         if name not in merged or merged[name].said <= when:
             merged[name] = Known(() if is_null(value) else value, when)
-    for group in said:
-        if "-" not in group:
+    for group in groups:
+        if group not in later:
             _forget(merged, group, said, when)
     return merged
 

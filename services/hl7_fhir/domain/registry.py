@@ -62,7 +62,7 @@ def _county(elements: Json, value: Field, _: "Site") -> bool:
     return True
 
 
-def _identity_of_birth(elements: Json, value: Field, site: "Site") -> bool:
+def _birth_time(elements: Json, value: Field, site: "Site") -> bool:
     """The extension birthTime stands beside a birth date only."""
     when = datatypes.date_time(part(value[0], 1), site.zone) if value else None
     if "birthDate" not in elements or not when or "T" not in when:
@@ -87,5 +87,5 @@ APPLIES: Mapping[str, Apply] = {
     "CWE[Quantity]": values.unit,
     "days": _days,
     "Address.district": _county,
-    "birthTime": _identity_of_birth,
+    "birthTime": _birth_time,
 }

@@ -12,6 +12,8 @@ from shared.identity import SiteKey
 class Site:
     """Zone and issuers of what names none, and the maps. ``accession_fields`` replaces those of the maps when given.
 
+    ``provenance`` says whether each message that changes something leaves a Provenance.
+
     ``key`` names resources that other resources refer to; without it they are named by identifier alone.
     """
 
@@ -19,6 +21,7 @@ class Site:
     patient_issuer: str = ""
     order_issuer: str = ""
     accession_fields: tuple[str, ...] = ()
+    provenance: bool = True
     maps: Maps = field(default_factory=shipped, repr=False, compare=False)
     key: SiteKey | None = field(default=None, repr=False, compare=False)
 

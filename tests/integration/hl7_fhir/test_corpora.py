@@ -76,7 +76,7 @@ async def test_every_message_of_the_corpora_is_done_and_makes_valid_resources(
     counted = Counter(row.type for row in rows)
     assert set(counted) == {
         "Appointment", "DiagnosticReport", "DocumentReference", "Encounter", "Location", "Observation", "Organization",
-        "Patient", "Practitioner", "ServiceRequest",
+        "Patient", "Practitioner", "Provenance", "ServiceRequest",
     }  # fmt: skip
     seen: Counter[str] = Counter()
     for row in rows:

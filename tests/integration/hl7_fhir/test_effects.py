@@ -169,6 +169,24 @@ async def test_a_visit_that_nothing_names_is_no_resource(desk: Desk) -> None:
     assert await desk.all("Encounter") == []
 
 
+@pytest.mark.parametrize(
+    ("controls", "status"),
+    [
+        ([("NW", ""), ("XO", "")], "active"),
+        ([("NW", ""), ("SC", "CM"), ("XO", "")], "completed"),
+        ([("NW", ""), ("CA", ""), ("XO", "")], "revoked"),
+        ([("NW", ""), ("RP", "")], "revoked"),
+        ([("NW", ""), ("UC", "")], "active"),
+        ([("NW", ""), ("SC", "HD"), ("SC", "IP")], "active"),
+        ([("XO", "")], "unknown"),
+    ],
+)
+async def test_the_status_of_an_order_follows_its_messages(desk: Desk, controls: list, status: str) -> None:
+    for day, (control, state) in enumerate(controls, 1):
+        await desk.send(orm(control, orc5=state, control_id=f"{day}", time=f"202601{day:02}"))
+    assert (await desk.only("ServiceRequest"))["status"] == status
+
+
 async def test_an_order_belongs_to_its_visit(desk: Desk) -> None:
     await desk.send(orm(pid=PID.format("P1", "Doe") + "\r" + PV1))
     found = await desk.only("ServiceRequest")
@@ -218,6 +236,14 @@ async def test_a_merge_of_a_patient_whom_nobody_knows_makes_a_record_that_resolv
     await desk.send(merge("P2", "P1"))
     old = await desk.patient("P1")
     assert (old["active"], old["name"][0]["family"]) == (False, "Old")
+
+
+async def test_a_message_may_merge_several_pairs(desk: Desk) -> None:
+    second = PID.format("P4", "Poe") + "\rPD1||||88^Wilson^^^^^^^HIS\rMRG|P3^^^HOSP^MR\r"
+    await desk.send(merge("P2", "P1") + second.encode())
+    assert [(await desk.patient(number))["active"] for number in ("P1", "P2", "P3", "P4")] == [False, True, False, True]
+    assert (await desk.patient("P4"))["generalPractitioner"][0]["display"] == "Wilson"
+    assert len(desk.heard.merged) == 2
 
 
 async def test_a_chain_of_merges_leads_to_the_last_survivor(desk: Desk) -> None:
@@ -315,18 +341,21 @@ async def test_a_report_without_a_known_order_is_kept_and_flagged(desk: Desk) ->
 async def test_a_document_becomes_a_document_reference(desk: Desk) -> None:
     content = (
         r"MSH|^~\&|RIS|HOSP|C|H|20260105||MDM^T02|D1|P|2.5" + "\rEVN|T02|20260105\r" + PID.format("P1", "Doe") + "\r"
-        "TXA|1|DI^Diagnostic imaging^HL70270|TX|20260105|||||77^House|||D9^RIS|||||LA||AV\r"
+        "TXA|1|DI^Diagnostic imaging^HL70270|TX|20260105|||||77^House|||D9^RIS|||FI1^RIS||LA||AV\r"
         "OBX|1|TX|1^Text^L||First line||||||F\rOBX|2|TX|1^Text^L||Second line||||||F\r"
     )
-    await desk.send(content.encode())
+    await desk.send(orm(pid=PID.format("P1", "Doe")), content.encode())
     found = await desk.only("DocumentReference")
+    assert found["context"]["related"][0]["reference"] == reference("ServiceRequest", await desk.only("ServiceRequest"))
     assert (found["status"], found["docStatus"], found["masterIdentifier"]["value"]) == ("current", "final", "D9")
     assert found["content"][0]["attachment"]["contentType"] == "text/plain"
 
 
 SIU = (
     r"MSH|^~\&|RIS|HOSP|C|H|{time}||SIU^{trigger}|S{time}|P|2.5" + "\rSCH|A1^HIS|B1^RIS|||||R^Reason^L|Normal|30|MIN|"
-    "^^30^20260110090000\r" + PID.format("P1", "Doe") + "\rRGS|1\rAIS|1|A|CTH^CT Head^L|20260110090000\r"
+    "^^30^20260110090000\rNTE|1||Bring films\rNTE|2||and papers\r"
+    + PID.format("P1", "Doe")
+    + "\rRGS|1\rAIS|1|A|CTH^CT Head^L|20260110090000\r"
     "AIL|1|A|W^1^^HOSP\rAIP|1|A|77^House^Greg|MTRA\r"
 )
 
@@ -338,8 +367,33 @@ async def test_an_appointment_is_booked_moved_and_cancelled(desk: Desk) -> None:
     assert (found["start"], found["end"]) == ("2026-01-10T09:00:00+00:00", "2026-01-10T09:30:00+00:00")
     kinds = [one["actor"]["type"] for one in found["participant"]]
     assert kinds == ["Patient", "Location", "Practitioner"]
-    moved = SIU.replace("20260110090000\r" + PID[:3], "20260111090000\r" + PID[:3])
+    assert found["comment"] == "Bring films\nand papers"
+    moved = SIU.replace("^30^20260110090000", "^30^20260111090000")
     await desk.send(moved.format(time="20260102", trigger="S13").encode())
     assert (await desk.only("Appointment"))["start"] == "2026-01-11T09:00:00+00:00"
     await desk.send(SIU.format(time="20260103", trigger="S15").encode())
     assert (await desk.only("Appointment"))["status"] == "cancelled"
+
+
+async def test_a_provenance_says_which_message_changed_what(desk: Desk) -> None:
+    content = orm(pid=PID.format("P1", "Doe"), orc10="12^Clerk^Ann^^^^^^HIS")
+    await desk.send(content)
+    found = await desk.only("Provenance")
+    assert {one["reference"] for one in found["target"]} == {
+        reference(kind, await desk.only(kind)) for kind in ("Patient", "ServiceRequest", "Practitioner")
+    }
+    assert [agent["who"]["display"] for agent in found["agent"]] == ["Ann Clerk", "HOSP", "RIS"]
+    assert found["activity"]["coding"][0]["code"] == "CREATE"
+    assert found["entity"][0]["what"]["identifier"]["value"] == Arrival.of(content, RECEIVED, KEY).ref
+
+
+async def test_a_message_that_changes_nothing_has_no_provenance(desk: Desk) -> None:
+    await desk.send(adt(time="20260101"))
+    await desk.send(adt(time="20260102", control_id="2"))
+    assert len(await desk.all("Provenance")) == 1
+
+
+async def test_what_was_confirmed_later_is_not_overwritten_by_a_message_in_between(desk: Desk) -> None:
+    for day, name in ((1, "Doe"), (3, "Doe"), (2, "Roe")):
+        await desk.send(adt("A08", control_id=f"{day}", time=f"2026010{day}", pid=PID.format("P1", name)))
+    assert (await desk.only("Patient"))["name"][0]["family"] == "Doe"

@@ -35,7 +35,7 @@ def test_the_shipped_maps_name_only_what_there_is() -> None:
     maps = shipped()
     assert {each.target for each in maps.segments} == {
         "Appointment", "DiagnosticReport", "DocumentReference", "Encounter", "Location", "Observation", "Organization",
-        "Patient", "Practitioner", "ServiceRequest",
+        "Patient", "Practitioner", "Provenance", "ServiceRequest",
     }  # fmt: skip
     assert set(maps.datatypes) <= set(MAKES) | set(SPANS)
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.hl7_fhir.domain.record import Fields, Known, Record, dump, load, merge
+from services.hl7_fhir.domain.message import read
+from services.hl7_fhir.domain.record import Fields, Known, Record, dump, fields_of, load, merge
 
 Said = tuple[Fields, datetime]
 
@@ -31,6 +32,39 @@ def test_a_message_of_the_same_time_overwrites() -> None:
 def test_an_explicit_null_deletes_and_stays_deleted_against_older_messages() -> None:
     record = merge(merge({}, {"PID-5": JANE}, EARLY), {"PID-5": ((('""',),),)}, LATE)
     assert merge(record, {"PID-5": JANE}, EARLY)["PID-5"].value == ()
+
+
+def said_of(*lines: str) -> Fields:
+    head = r"MSH|^~\&|RIS|H|||20260101||ADT^A08|1|P|2.5"
+    segments = read("\r".join([head, *lines]).encode(), "utf-8").segments
+    return fields_of(segments, {"NK1": (2, 3), "PID": (5,)}, frozenset(("NK1",)))
+
+
+def test_every_occurrence_of_a_segment_that_repeats_is_kept_by_itself() -> None:
+    assert said_of("NK1|1|Doe^Jim|SPO", "NK1|2|Roe^Jo|CHD") == {
+        "NK1": ((("2",),),),
+        "NK1-2": ((("Doe",), ("Jim",)),),
+        "NK1-3": ((("SPO",),),),
+        "NK1:2-2": ((("Roe",), ("Jo",)),),
+        "NK1:2-3": ((("CHD",),),),
+    }
+
+
+def test_segments_that_repeat_are_said_as_a_whole() -> None:
+    record = merge({}, said_of("NK1|1|Doe^Jim|SPO", "NK1|2|Roe^Jo|CHD"), EARLY)
+    record = merge(record, said_of("NK1|1|Poe^Al"), LATE)
+    told = {name: known.value for name, known in record.items() if known.value}
+    assert told == {"NK1": ((("1",),),), "NK1-2": ((("Poe",), ("Al",)),)}
+
+
+def test_an_older_message_does_not_bring_segments_that_repeat_back() -> None:
+    record = merge({}, said_of("NK1|1|Poe^Al"), LATE)
+    assert merge(record, said_of("NK1|1|Doe^Jim|SPO", "NK1|2|Roe^Jo|CHD"), EARLY) == record
+
+
+def test_a_message_without_such_segments_says_nothing_of_them() -> None:
+    record = merge({}, said_of("NK1|1|Doe^Jim|SPO"), EARLY)
+    assert merge(record, said_of("PID|1||||Doe"), LATE)["NK1-2"].value == ((("Doe",), ("Jim",)),)
 
 
 values = st.sampled_from([JANE, JOAN, ((("A", "b"), ("",)), (("ü\n",),)), ((('""',),),)])
