@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from services.hl7_fhir.adapters.subscribing import Subscribing
 from services.hl7_fhir.config import Settings
-from services.hl7_fhir.domain import fhir
+from services.hl7_fhir.domain.capability import capability as stated_by
 from services.hl7_fhir.domain.fhir import Stored
 from services.hl7_fhir.domain.subscriptions import capability, filters
 from services.hl7_fhir.domain.subscriptions.channel import Header, check_endpoint, unmasked
@@ -378,7 +378,7 @@ def test_an_answer_never_holds_more_than_the_subscription_may_have() -> None:
 def test_topics_and_capabilities_are_valid_r4() -> None:
     for topic in TOPICS.values():
         assert_valid(capability.topic_resource(topic))
-    before = fhir.capability("https://pacs.example/fhir", "1", NOW)
+    before = stated_by("https://pacs.example/fhir", "1", NOW)
     stated = capability.stated(before, "wss://pacs.example/fhir/websocket")
     assert_valid(stated)
     (rest,) = stated["rest"]

@@ -10,11 +10,12 @@ from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.parser import parse_message
 
 from services.hl7_fhir.adapters.profile import fits_own_profile, fits_profile
-from services.hl7_fhir.domain import order, patient
-from services.hl7_fhir.domain.message import Message, read
+from services.hl7_fhir.domain.decision import Reader
+from services.hl7_fhir.domain.message import read
 from services.hl7_fhir.domain.receivers import FORMS, Own
-from services.hl7_fhir.domain.record import Fields, fields_of
+from services.hl7_fhir.domain.record import Fields, Site
 from services.hl7_fhir.domain.telling import News, State, encode, write
+from shared.identity import SiteKey
 from tests.support.hl7 import omi, orm
 
 NOW = datetime(2026, 1, 2, 8, 30, tzinfo=UTC)
@@ -23,13 +24,15 @@ STRUCTURES = {"orm": "ORM_O01", "omg": "OMG_O19", "omi": "OMI_O23", "oru": "ORU_
 EVERY = [(form, version) for form, versions in FORMS.items() for version in versions]
 
 
-def fields(message: Message) -> tuple[Fields, Fields]:
-    """The patient's and the order's, as the journal keeps them."""
-    return fields_of([message.one("PID")], patient.FIELDS), fields_of(message.segments, order.FIELDS)
+def fields(content: bytes) -> tuple[Fields, Fields]:
+    """The patient's and the order's, as records keep them."""
+    decision = Reader(Site(), SiteKey(b"k" * 32)).decide(content, "ref", NOW)
+    assert decision.patient is not None
+    return decision.patient.fields, decision.orders[0].fields
 
 
 def news(content: bytes = b"", control: str = "SC", state: State = State.COMPLETED, **more: object) -> News:
-    told, asked = fields(read(content or orm(pid=HARD, obr19="RP\\F\\1", obr20="S1"), "utf-8"))
+    told, asked = fields(content or orm(pid=HARD, obr19="RP\\F\\1", obr20="S1"))
     values: dict[str, object] = {"study_uid": "1.2.840.99.1", "modality": "CT", **more}
     return News(control, state, NOW, told, asked, **values)  # type: ignore[arg-type]
 
@@ -115,7 +118,7 @@ def test_times_are_local_with_their_offset() -> None:
 
 @pytest.mark.parametrize("form", ["oru", "orm", "omi"])
 def test_a_study_without_an_order_is_told_by_its_own_numbers(form: str) -> None:
-    told, _ = fields(read(orm(), "utf-8"))
+    told, _ = fields(orm())
     said = News("SC", State.COMPLETED, NOW, told, {}, "1.2.3", "MR", accession="A&7")
     text = written(form, said=said)
     assert fits_profile(text, STRUCTURES[form], "2.5.1")
