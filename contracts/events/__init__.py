@@ -2,7 +2,14 @@
 
 from contracts.events.base import Event, Fact
 from contracts.events.batch import AssociationEnded, BatchArchived, BatchOverdue, BatchSecured, BatchStored, Waiting
-from contracts.events.clinical import OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated
+from contracts.events.clinical import (
+    OrderCancelled,
+    OrderChanged,
+    OrderPlaced,
+    PatientRegistered,
+    PatientUpdated,
+    StudyMatched,
+)
 from contracts.events.commitment import CommitmentDecided, CommitmentRequested, Outcome, Referenced
 from contracts.events.common import (
     PART_SIZE,
@@ -61,6 +68,7 @@ EVENTS: tuple[type[Event], ...] = (
     OrderCancelled,
     PatientRegistered,
     PatientUpdated,
+    StudyMatched,
 )
 
 BY_SUBJECT: dict[str, type[Event]] = {event.subject: event for event in EVENTS}
@@ -123,6 +131,7 @@ __all__ = [
     "StepReported",
     "StudyArchived",
     "StudyCompleted",
+    "StudyMatched",
     "StudyReceived",
     "StudyRevised",
     "Undelivered",

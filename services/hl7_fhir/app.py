@@ -2,19 +2,27 @@
 
 from datetime import UTC, datetime
 
-from contracts.events import OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated
+from contracts.events import (
+    OrderCancelled,
+    OrderChanged,
+    OrderPlaced,
+    PatientRegistered,
+    PatientUpdated,
+    StudyMatched,
+)
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.mllp import Limits, MllpServer
 from services.hl7_fhir.adapters.resources import SqlResources
+from services.hl7_fhir.adapters.study_desk import StudyDesk
 from services.hl7_fhir.adapters.tables import outbox as outbox_rows
 from services.hl7_fhir.config import Settings
 from services.hl7_fhir.domain.decision import Reader
 from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.handlers import Fhir, Messages
+from services.hl7_fhir.handlers import Fhir, MatchesOverHttp, Messages, StudyEvents
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
-from shared.service import Service, Task
+from shared.service import On, Service, Task
 from shared.sql import Database
 
 
@@ -31,9 +39,12 @@ def build(settings: Settings | None = None) -> Service:
         order_issuer=settings.order_issuer,
         accession_fields=settings.accession_fields,
     )
+    desk = StudyDesk(settings, database, outbox, site_key)
+    bounds = (settings.zone, settings.imaging_study_instances, settings.summary_limit)
+    on = StudyEvents(desk.journal, desk.summaries, *bounds)
     messages = Messages(
         reader=Reader(site, site_key, settings.hl7_charset),
-        journal=SqlJournal(database, outbox, site, site_key),
+        journal=SqlJournal(database, outbox, site, site_key, followers=(desk.follower,)),
         site_key=site_key,
     )
     mllp = MllpServer(
@@ -51,11 +62,15 @@ def build(settings: Settings | None = None) -> Service:
         name="hl7_fhir",
         settings=settings,
         bus=bus,
-        publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated),
+        consumes=tuple(On(event, handler) for event, handler in on.table()),
+        publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated, StudyMatched),
         stores=("database",),
         tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay)),
-        routes=Fhir(SqlResources(database), datetime.now(UTC)).routes(),
+        routes=(
+            *Fhir(SqlResources(database), datetime.now(UTC)).routes(),
+            *MatchesOverHttp(desk.matches).routes(),
+        ),
         checks={"database": database.check, "mllp": mllp.check},
-        starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),
+        starts=(lambda: database.migrate("services.hl7_fhir.migrations"), desk.journal.offer),
         stops=(database.close,),
     )

@@ -33,6 +33,14 @@ class Settings(ServiceSettings):
     #: Where an accession number is looked for, first come first.
     accession_fields: tuple[str, ...] = ("IPC-1", "OBR-18")
 
+    #: Where the catalogue keeps the summaries of studies, and the longest that is read, bytes.
+    summaries_url: str = "file:///var/lib/causeway/summaries"
+    summary_limit: Annotated[int, Field(gt=0)] = 16 * 1024 * 1024
+    #: An ImagingStudy lists its instances up to so many; of a larger one it tells how many there are.
+    imaging_study_instances: Annotated[int, Field(ge=0)] = 2000
+    #: The root of this site's DICOMweb as readers reach it; without it an ImagingStudy has no Endpoint.
+    dicomweb_url: str = ""
+
     @field_validator("time_zone")
     @classmethod
     def _is_zone(cls, name: str) -> str:

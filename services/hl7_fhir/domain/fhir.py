@@ -22,6 +22,13 @@ SEARCHES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("patient", "reference", "The Patient it is for"),
         ("subject", "reference", "The Patient it is for"),
     ),
+    "ImagingStudy": (
+        ("_id", "token", "The id of the resource"),
+        ("identifier", "token", "The study UID (urn:dicom:uid) or an accession number of its order"),
+        ("patient", "reference", "The Patient it is of"),
+        ("subject", "reference", "The Patient it is of"),
+    ),
+    "Endpoint": (("_id", "token", "The id of the resource"),),
 }
 
 

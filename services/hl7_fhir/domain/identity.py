@@ -86,3 +86,9 @@ def _rank(kind: str) -> int:
 
 def _component(repetition: Repetition, number: int) -> tuple[str, ...]:
     return repetition[number - 1] if len(repetition) >= number else ()
+
+
+def person_identities(listed: Field, default_issuer: str) -> tuple[Identity, ...]:
+    """Every identity of PID-3 that stands for a person: not for an account, a visit or an insurance (PID-3.5)."""
+    persons = (repetition for repetition in listed if _rank(part(repetition, 5)) < _rank("AN"))
+    return tuple(identity for each in persons if (identity := cx_identity(each, default_issuer)))
