@@ -10,6 +10,7 @@ from contracts.events import (
     PatientUpdated,
     StudyMatched,
 )
+from contracts.events.study import StudyArchived, StudyCompleted, StudyReceived, StudyRevised
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.mllp import Limits, MllpServer
 from services.hl7_fhir.adapters.resources import SqlResources
@@ -62,14 +63,15 @@ def build(settings: Settings | None = None) -> Service:
         name="hl7_fhir",
         settings=settings,
         bus=bus,
-        consumes=tuple(On(event, handler) for event, handler in on.table()),
+        consumes=(
+            On(StudyReceived, on.received),
+            *(On(event, on.completed) for event in (StudyCompleted, StudyRevised)),
+            On(StudyArchived, on.archived),
+        ),
         publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated, StudyMatched),
         stores=("database",),
         tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay)),
-        routes=(
-            *Fhir(SqlResources(database), datetime.now(UTC)).routes(),
-            *MatchesOverHttp(desk.matches).routes(),
-        ),
+        routes=Fhir(SqlResources(database), datetime.now(UTC)).routes() + MatchesOverHttp(desk.matches).routes(),
         checks={"database": database.check, "mllp": mllp.check},
         starts=(lambda: database.migrate("services.hl7_fhir.migrations"), desk.journal.offer),
         stops=(database.close,),

@@ -75,13 +75,11 @@ def test_a_site_cannot_change_the_contract(name: str) -> None:
 FOR_INTEGRATORS = {
     "clinical.patient.registered.v1",
     "clinical.patient.updated.v1",
+    "clinical.study.matched.v1",
     "imaging.batch.secured.v1",
     "imaging.forward.delivered.v1",
     "imaging.forward.failed.v1",
     "imaging.instance.conflicted.v1",
-    "imaging.study.completed.v1",
-    "imaging.study.received.v1",
-    "imaging.study.revised.v1",
 }
 
 

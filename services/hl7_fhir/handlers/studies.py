@@ -1,11 +1,10 @@
 """What happens when the catalogue tells of a study."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from typing import Any
 
-from contracts.events import Blob, Event, StudyArchived, StudyCompleted, StudyReceived, StudyRevised
+from contracts.events import Blob, StudyArchived, StudyCompleted, StudyReceived, StudyRevised
 from services.hl7_fhir.domain.hearing import ARCHIVED, COMPLETED, Heard
 from services.hl7_fhir.domain.summary import Images, read_summary
 from services.hl7_fhir.handlers.messages import now
@@ -30,15 +29,6 @@ class StudyEvents:
     most: int
     largest: int
     clock: Callable[[], datetime] = now
-
-    def table(self) -> tuple[tuple[type[Event], Callable[[Received[Any]], Awaitable[None]]], ...]:
-        """Each event with its handler."""
-        return (
-            (StudyReceived, self.received),
-            (StudyCompleted, self.completed),
-            (StudyRevised, self.completed),
-            (StudyArchived, self.archived),
-        )
 
     async def received(self, received: Received[StudyReceived]) -> None:
         """The first images are here."""
