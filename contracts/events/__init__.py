@@ -6,6 +6,7 @@ from contracts.events.clinical import (
     OrderCancelled,
     OrderChanged,
     OrderPlaced,
+    PatientMerged,
     PatientRegistered,
     PatientUpdated,
     StudyMatched,
@@ -68,6 +69,7 @@ EVENTS: tuple[type[Event], ...] = (
     OrderCancelled,
     PatientRegistered,
     PatientUpdated,
+    PatientMerged,
     StudyMatched,
 )
 
@@ -121,6 +123,7 @@ __all__ = [
     "PackPlanned",
     "PackSealed",
     "Part",
+    "PatientMerged",
     "PatientRegistered",
     "PatientUpdated",
     "PlannedCopy",
