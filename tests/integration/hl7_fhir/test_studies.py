@@ -1,5 +1,6 @@
 """Studies, tied to orders and patients that come before or after them, on SQLite and PostgreSQL."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -264,6 +265,18 @@ async def test_a_replay_of_everything_changes_nothing(desk: Desk) -> None:
     for _, step in STEPS:
         await step(desk)
     assert (await desk.state(), await desk.history(), desk.told.ids) == before
+
+
+async def test_studies_and_orders_that_arrive_at_the_same_moment_meet(desk: Desk) -> None:
+    uids = [f"1.2.840.99.{number}" for number in range(16)]
+
+    def order(uid: str) -> bytes:
+        return orm(control_id=uid, orc2=uid, obr2=uid, orc3=uid, obr3=uid, obr18=f"A{uid}", tail=f"ZDS|{uid}")
+
+    moments = [(desk.send(order(uid)), desk.complete(uid, accession=None), desk.receive(uid)) for uid in uids]
+    await asyncio.gather(*(each for moment in moments for each in moment))
+    for uid in uids:
+        assert based_on(await desk.study(uid)) == [await desk.order(f"A{uid}")]
 
 
 async def test_what_cannot_be_queued_is_not_done_and_done_when_it_comes_again(desk: Desk) -> None:
