@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
 from contracts.events import Event, StudyMatched
-from services.hl7_fhir.adapters.following import PatientNow
+from services.hl7_fhir.adapters.following import OrderNow, PatientNow
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.matches import SqlMatches
 from services.hl7_fhir.adapters.resources import SqlResources
@@ -277,6 +278,32 @@ async def test_studies_and_orders_that_arrive_at_the_same_moment_meet(desk: Desk
     await asyncio.gather(*(each for moment in moments for each in moment))
     for uid in uids:
         assert based_on(await desk.study(uid)) == [await desk.order(f"A{uid}")]
+
+
+class Pause:
+    """A follower that holds up the transaction of an order."""
+
+    def __init__(self) -> None:
+        self.reached, self.go = threading.Event(), threading.Event()
+
+    def patient_changed(self, connection: Connection, patient: PatientNow) -> None: ...
+    def patients_merged(self, connection: Connection, survivor: PatientNow, merged: str) -> None: ...
+    def order_changed(self, connection: Connection, order: OrderNow) -> None:
+        self.reached.set()
+        assert self.go.wait(10)
+
+
+async def test_a_study_that_comes_while_its_order_is_being_written_meets_it(desk: Desk) -> None:
+    pause = Pause()
+    journal = SqlJournal(desk.database, desk.told, SITE, made.KEY, followers=(desk.studies, pause))
+    desk.messages = Messages(Reader(SITE, made.KEY), journal, made.KEY)
+    ordering = asyncio.create_task(desk.send(orm()))
+    assert await asyncio.to_thread(pause.reached.wait, 10)
+    completing = asyncio.create_task(desk.complete())
+    await asyncio.sleep(0.5)
+    pause.go.set()
+    await asyncio.gather(ordering, completing)
+    assert based_on(await desk.study()) == [await desk.order()]
 
 
 async def test_what_cannot_be_queued_is_not_done_and_done_when_it_comes_again(desk: Desk) -> None:
