@@ -40,7 +40,7 @@ def build(settings: Settings | None = None) -> Service:
         order_issuer=settings.order_issuer,
         accession_fields=settings.accession_fields,
     )
-    desk = StudyDesk(settings, database, outbox, site_key)
+    desk = StudyDesk(settings, database, outbox, site, site_key)
     bounds = (settings.zone, settings.imaging_study_instances, settings.summary_limit)
     on = StudyEvents(desk.journal, desk.summaries, *bounds)
     messages = Messages(
@@ -73,6 +73,6 @@ def build(settings: Settings | None = None) -> Service:
         tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay)),
         routes=Fhir(SqlResources(database), datetime.now(UTC)).routes() + MatchesOverHttp(desk.matches).routes(),
         checks={"database": database.check, "mllp": mllp.check},
-        starts=(lambda: database.migrate("services.hl7_fhir.migrations"), desk.journal.offer),
+        starts=(lambda: database.migrate("services.hl7_fhir.migrations"), desk.journal.prepare),
         stops=(database.close,),
     )

@@ -18,12 +18,13 @@ from services.hl7_fhir.adapters.following import OrderNow, PatientNow
 from services.hl7_fhir.adapters.resources import FEED_LOCK, Present, load, save
 from services.hl7_fhir.adapters.study_decisions import decided_of
 from services.hl7_fhir.adapters.study_tables import studies, study_orders
+from services.hl7_fhir.adapters.telling_all import tell_all
 from services.hl7_fhir.domain import imaging_study, order
 from services.hl7_fhir.domain.hearing import Heard, digest_of, scheduled_of
 from services.hl7_fhir.domain.identity import Identity, person_identities
 from services.hl7_fhir.domain.imaging_study import ENDPOINT, Ties
 from services.hl7_fhir.domain.matching import Match, Study, match
-from services.hl7_fhir.domain.record import Known
+from services.hl7_fhir.domain.record import Known, Site
 from shared.errors import AlreadyDone
 from shared.identity import SiteKey
 from shared.sql import Database
@@ -214,14 +215,21 @@ def _seen(before: Present | None) -> Mapping[str, Any]:
 class SqlStudies:
     """Studies in a database, as the handlers see them: each call is one transaction."""
 
-    def __init__(self, database: Database, studies_: Studies) -> None:
+    def __init__(self, database: Database, studies_: Studies, site: Site) -> None:
         self._database = database
         self._studies = studies_
+        self._site = site
 
     async def hear(self, heard: Heard, ref: str, now: datetime) -> None:
         """What an event told of a study; AlreadyDone when that was known."""
         await self._database.run(lambda connection: self._studies.hear(connection, heard, ref, now))
 
-    async def offer(self) -> None:
-        """Write the Endpoint: before anything refers to it."""
-        await self._database.run(self._studies.offer)
+    async def prepare(self) -> None:
+        """Write the Endpoint, before anything refers to it, and know what was here before this part was."""
+        await self._database.run(self._prepare)
+
+    def _prepare(self, connection: Connection) -> None:
+        lock(connection)
+        if study_keys.is_empty(connection):
+            tell_all(connection, self._studies, self._site)
+        self._studies.offer(connection)

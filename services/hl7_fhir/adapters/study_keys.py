@@ -47,6 +47,12 @@ def merge(connection: Connection, survivor: str, merged: str) -> str:
     return top
 
 
+def is_empty(connection: Connection) -> bool:
+    """Whether no patient and no order was ever remembered."""
+    tables = (patient_tokens, order_keys)
+    return all(connection.execute(select(table).limit(1)).first() is None for table in tables)
+
+
 def remember_patient(connection: Connection, patient: str, tokens: Mapping[str, bool]) -> set[str]:
     """Keep the tokens of ``patient`` (True for the decisive one), and give those that are new or gone."""
     at = patient_tokens.c

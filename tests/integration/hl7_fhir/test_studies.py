@@ -66,7 +66,7 @@ class Desk:
     def __init__(self, database: Database, most: int = 100, largest: int = 10**6) -> None:
         self.database, self.told, self.documents = database, Told(), made.Documents()
         self.studies = Studies(self.told, made.KEY, "SITE", "https://pacs.example/dicom-web")
-        self.on = StudyEvents(SqlStudies(database, self.studies), self.documents, UTC, most, largest)
+        self.on = StudyEvents(SqlStudies(database, self.studies, SITE), self.documents, UTC, most, largest)
         journal = SqlJournal(database, self.told, SITE, made.KEY, followers=(self.studies,))
         self.messages = Messages(Reader(SITE, made.KEY), journal, made.KEY)
         self.matches = SqlMatches(database, self.studies, made.KEY)
@@ -137,10 +137,11 @@ class Desk:
 
     async def history(self) -> tuple[int, int]:
         """How many versions and changes there are."""
-        counted = [
-            len(await self.database.read(lambda c, t=t: c.execute(select(t)).all())) for t in (versions, changes)
-        ]
-        return counted[0], counted[1]
+
+        def count(connection: Connection) -> tuple[int, int]:
+            return len(connection.execute(select(versions)).all()), len(connection.execute(select(changes)).all())
+
+        return await self.database.read(count)
 
     async def clear(self) -> None:
         await self.database.run(lambda c: [c.execute(table.delete()) for table in metadata.sorted_tables])
@@ -569,6 +570,21 @@ async def test_what_is_archived_makes_no_new_version(desk: Desk) -> None:
     await desk.complete()
     await desk.archive()
     assert (await desk.study()).version == 1
+
+
+async def test_orders_that_were_here_before_this_part_was_are_known_to_it(desk: Desk) -> None:
+    followed, desk.messages = (
+        desk.messages,
+        Messages(Reader(SITE, made.KEY), SqlJournal(desk.database, desk.told, SITE, made.KEY), made.KEY),
+    )
+    await desk.send(orm())
+    await SqlStudies(desk.database, desk.studies, SITE).prepare()
+    await desk.complete()
+    assert based_on(await desk.study()) == [await desk.order()]
+    desk.messages = followed
+    history = await desk.history()
+    await SqlStudies(desk.database, desk.studies, SITE).prepare()
+    assert await desk.history() == history
 
 
 async def test_the_endpoint_is_written_once_and_switched_off_with_its_setting(desk: Desk) -> None:
