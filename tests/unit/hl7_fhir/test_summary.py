@@ -27,7 +27,7 @@ def imaging_study(document: bytes, most: int = 100) -> dict[str, Any]:
 
 wild = st.none() | st.text(max_size=80) | st.integers() | st.booleans() | st.lists(st.text(max_size=3), max_size=2)
 instances = st.fixed_dictionaries(
-    {"sop_instance_uid": wild | st.just("1.2.3"), "sop_class_uid": wild | st.just(made.CT), "number": wild}
+    {"sop_instance_uid": st.text() | st.just("1.2.3"), "sop_class_uid": wild | st.just(made.CT), "number": wild}
 )
 series = st.fixed_dictionaries(
     {"series_uid": st.none() | st.text(max_size=70) | st.just("1.2.4"), "instances": st.lists(instances, max_size=3)},
