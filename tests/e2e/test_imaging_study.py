@@ -97,6 +97,9 @@ def test_a_study_without_its_order_waits_for_a_person_who_decides(running: Runni
     waiting = {one["id"]: one for one in matches("list")["matches"]}
     assert waiting[study["id"]]["reasons"] == ["order-missing"]
     (candidate,) = matches("show", study["id"])["candidates"]
+    for words in (["list"], ["show", study["id"]]):
+        plain = CliRunner().invoke(app, ["matches", *words, "--data", str(running.site.data)])
+        assert (plain.exit_code, "order-missing" in plain.stdout) == (0, True), plain.output
     assert candidate["for"] == ["modality", "patient"]
     assert "basedOn" not in imaging_study(running, uid)
     matches("decide", study["id"], "--order", candidate["order"])
