@@ -36,10 +36,9 @@ _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 class Studies:
     """Keeps studies tied, whoever speaks: a Follower of patients and orders, and told of studies by ``hear``."""
 
-    def __init__(self, outbox: Outbox, site_key: SiteKey, patient_issuer: str, dicomweb_url: str = "") -> None:
+    def __init__(self, outbox: Outbox, site_key: SiteKey, dicomweb_url: str = "") -> None:
         self._outbox = outbox
         self._site_key = site_key
-        self._patient_issuer = patient_issuer
         self._dicomweb_url = dicomweb_url
 
     def patient_changed(self, connection: Connection, patient: PatientNow) -> None:
@@ -180,8 +179,7 @@ class Studies:
 
     def _tokens(self, patient: PatientNow) -> dict[str, bool]:
         """The tokens of the patient's ids, True for the one that makes it this patient."""
-        named = person_identities(patient.fields.get("PID-3", ()), self._patient_issuer)
-        tokens = {self._token(each): False for each in named}
+        tokens = {self._token(each): False for each in person_identities(patient.fields.get("PID-3", ()))}
         return tokens | ({self._token(patient.identity): True} if patient.identity else {})
 
     def _token(self, identity: Identity) -> str:
@@ -215,10 +213,11 @@ def _seen(before: Present | None) -> Mapping[str, Any]:
 class SqlStudies:
     """Studies in a database, as the handlers see them: each call is one transaction."""
 
-    def __init__(self, database: Database, studies_: Studies, site: Site) -> None:
+    def __init__(self, database: Database, studies_: Studies, site: Site, site_key: SiteKey) -> None:
         self._database = database
         self._studies = studies_
         self._site = site
+        self._site_key = site_key
 
     async def hear(self, heard: Heard, ref: str, now: datetime) -> None:
         """What an event told of a study; AlreadyDone when that was known."""
@@ -231,5 +230,5 @@ class SqlStudies:
     def _prepare(self, connection: Connection) -> None:
         lock(connection)
         if study_keys.is_empty(connection):
-            tell_all(connection, self._studies, self._site)
+            tell_all(connection, self._studies, self._site, self._site_key)
         self._studies.offer(connection)

@@ -15,7 +15,7 @@ class StudyDesk:
     """Studies, the work list of those that nothing ties, and the documents that tell of them."""
 
     def __init__(self, settings: Settings, database: Database, outbox: Outbox, site: Site, site_key: SiteKey) -> None:
-        self.follower = Studies(outbox, site_key, site.patient_issuer, settings.dicomweb_url)
-        self.journal = SqlStudies(database, self.follower, site)
+        self.follower = Studies(outbox, site_key, settings.dicomweb_url)
+        self.journal = SqlStudies(database, self.follower, site, site_key)
         self.matches = SqlMatches(database, self.follower, site_key)
         self.summaries = StoredSummaries(open_store(settings.summaries_url))

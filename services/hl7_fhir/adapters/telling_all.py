@@ -11,14 +11,15 @@ from services.hl7_fhir.adapters.tables import resources
 from services.hl7_fhir.domain import order, record
 from services.hl7_fhir.domain.identity import patient_identity
 from services.hl7_fhir.domain.record import Site
+from shared.identity import SiteKey
 
 _AT_ONCE = 500
 
 
-def tell_all(connection: Connection, follower: Follower, site: Site) -> None:
+def tell_all(connection: Connection, follower: Follower, site: Site, site_key: SiteKey) -> None:
     """Every Patient, then every ServiceRequest, as the messages left them; in the transaction of ``connection``."""
     for row in _every(connection, "Patient"):
-        follower.patient_changed(connection, _patient(row, site))
+        follower.patient_changed(connection, _patient(row, site, site_key))
     for row in _every(connection, "ServiceRequest"):
         follower.order_changed(connection, _order(row, site))
 
@@ -32,9 +33,12 @@ def _every(connection: Connection, kind: str) -> Iterator[Row[Any]]:
         last = rows[-1].id
 
 
-def _patient(row: Row[Any], site: Site) -> PatientNow:
+def _patient(row: Row[Any], site: Site, site_key: SiteKey) -> PatientNow:
+    """The id of a Patient is made of its identity: a sender's own issuer that is not known here makes another."""
     fields = record.values(record.load(row.record))
     identity = patient_identity(fields.get("PID-3", ()), fields.get("PID-2", ()), site.patient_issuer)
+    if identity and site_key.token("patient-resource", identity.issuer, identity.value) != row.id:
+        identity = None
     return PatientNow(row.id, identity, fields, json.loads(row.body), row.message_ref, row.updated)
 
 

@@ -16,25 +16,27 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
 from contracts.events import Event, StudyMatched
-from services.hl7_fhir.adapters.following import OrderNow, PatientNow
-from services.hl7_fhir.adapters.journal import SqlJournal
+from services.hl7_fhir.adapters.effects import Effects
+from services.hl7_fhir.adapters.following import Follower, OrderNow, PatientNow
 from services.hl7_fhir.adapters.matches import SqlMatches
 from services.hl7_fhir.adapters.resources import SqlResources
 from services.hl7_fhir.adapters.studies import SqlStudies, Studies
 from services.hl7_fhir.adapters.study_tables import studies, study_orders
 from services.hl7_fhir.adapters.tables import changes, metadata, resources, versions
+from services.hl7_fhir.domain.arrival import Arrival
 from services.hl7_fhir.domain.deciding import Verdict, VerdictRefused
 from services.hl7_fhir.domain.decision import Reader
 from services.hl7_fhir.domain.fhir import Stored
 from services.hl7_fhir.domain.identity import Identity
 from services.hl7_fhir.domain.record import Site
 from services.hl7_fhir.domain.search import Search
-from services.hl7_fhir.handlers import Messages, StudyEvents
+from services.hl7_fhir.handlers import StudyEvents
+from services.hl7_fhir.handlers.messages import now
 from shared.errors import AlreadyDone, RetryLater
 from shared.sql import Database
 from tests.support import studies as made
 from tests.support.fhir import assert_valid
-from tests.support.hl7 import adt, code_of, orm
+from tests.support.hl7 import adt, orm
 
 UID = "1.2.840.99.1"
 REF = made.KEY.study_ref(UID)
@@ -65,14 +67,20 @@ class Desk:
 
     def __init__(self, database: Database, most: int = 100, largest: int = 10**6) -> None:
         self.database, self.told, self.documents = database, Told(), made.Documents()
-        self.studies = Studies(self.told, made.KEY, "SITE", "https://pacs.example/dicom-web")
-        self.on = StudyEvents(SqlStudies(database, self.studies, SITE), self.documents, UTC, most, largest)
-        journal = SqlJournal(database, self.told, SITE, made.KEY, followers=(self.studies,))
-        self.messages = Messages(Reader(SITE, made.KEY), journal, made.KEY)
+        self.studies = Studies(self.told, made.KEY, "https://pacs.example/dicom-web")
+        self.on = StudyEvents(SqlStudies(database, self.studies, SITE, made.KEY), self.documents, UTC, most, largest)
+        self.followers: tuple[Follower, ...] = (self.studies,)
         self.matches = SqlMatches(database, self.studies, made.KEY)
 
     async def send(self, content: bytes) -> None:
-        assert code_of(await self.messages.arrived(content)) == "AA"
+        """Do what a message says."""
+        arrival = Arrival.of(content, now(), made.KEY)
+        decision = Reader(SITE, made.KEY).decide(content, arrival.ref, arrival.received)
+
+        def apply(connection: Connection) -> None:
+            Effects(connection, self.told, SITE, made.KEY, arrival, decision, followers=self.followers).apply()
+
+        await self.database.run(apply)
 
     async def receive(self, uid: str = UID) -> None:
         await self._hear(self.on.received, made.received(uid))
@@ -93,8 +101,8 @@ class Desk:
     async def merge(self, survivor: str, merged: str) -> None:
         """A40: both are ids of HOSP."""
         ids = [made.KEY.token("patient-resource", "HOSP", each) for each in (survivor, merged)]
-        now = PatientNow(ids[0], Identity("HOSP", survivor), {}, {}, "0" * 32, NOW)
-        await self.database.run(lambda c: self.studies.patients_merged(c, now, ids[1]))
+        patient = PatientNow(ids[0], Identity("HOSP", survivor), {}, {}, "0" * 32, NOW)
+        await self.database.run(lambda c: self.studies.patients_merged(c, patient, ids[1]))
 
     async def study(self, uid: str = UID) -> Stored:
         """Its ImagingStudy, which every judge accepts."""
@@ -275,6 +283,7 @@ async def test_studies_and_orders_that_arrive_at_the_same_moment_meet(desk: Desk
     def order(uid: str) -> bytes:
         return orm(control_id=uid, orc2=uid, obr2=uid, orc3=uid, obr3=uid, obr18=f"A{uid}", tail=f"ZDS|{uid}")
 
+    await desk.send(adt())
     moments = [(desk.send(order(uid)), desk.complete(uid, accession=None), desk.receive(uid)) for uid in uids]
     await asyncio.gather(*(each for moment in moments for each in moment))
     for uid in uids:
@@ -296,8 +305,7 @@ class Pause:
 
 async def test_a_study_that_comes_while_its_order_is_being_written_meets_it(desk: Desk) -> None:
     pause = Pause()
-    journal = SqlJournal(desk.database, desk.told, SITE, made.KEY, followers=(desk.studies, pause))
-    desk.messages = Messages(Reader(SITE, made.KEY), journal, made.KEY)
+    desk.followers = (desk.studies, pause)
     ordering = asyncio.create_task(desk.send(orm()))
     assert await asyncio.to_thread(pause.reached.wait, 10)
     completing = asyncio.create_task(desk.complete())
@@ -349,6 +357,11 @@ CONTRADICTIONS: Mapping[str, tuple[list[bytes], dict[str, Any], list[str]]] = {
         [orm(pid="PID|1||UNKNOWN^^^HOSP^MR||Doe^John", **UNTIED)],
         {},
         ["patient-not-identified", "patient-unknown"],
+    ),
+    "an accession number alone, and an id of the patient whose issuer nobody named": (
+        [orm(pid="PID|1||P1^^^HOSP^MR~77^^^^PI||Doe^Jane", **UNTIED)],
+        {"patient": ("SITE", "77")},
+        ["patient-differs", "patient-unknown"],
     ),
     "the same patient, procedure and time": (
         [orm(obr18="", tail="", obr6="20260101113000")],
@@ -573,17 +586,14 @@ async def test_what_is_archived_makes_no_new_version(desk: Desk) -> None:
 
 
 async def test_orders_that_were_here_before_this_part_was_are_known_to_it(desk: Desk) -> None:
-    followed, desk.messages = (
-        desk.messages,
-        Messages(Reader(SITE, made.KEY), SqlJournal(desk.database, desk.told, SITE, made.KEY), made.KEY),
-    )
+    desk.followers = ()
     await desk.send(orm())
-    await SqlStudies(desk.database, desk.studies, SITE).prepare()
+    desk.followers = (desk.studies,)
+    await SqlStudies(desk.database, desk.studies, SITE, made.KEY).prepare()
     await desk.complete()
     assert based_on(await desk.study()) == [await desk.order()]
-    desk.messages = followed
     history = await desk.history()
-    await SqlStudies(desk.database, desk.studies, SITE).prepare()
+    await SqlStudies(desk.database, desk.studies, SITE, made.KEY).prepare()
     assert await desk.history() == history
 
 
@@ -594,7 +604,7 @@ async def test_the_endpoint_is_written_once_and_switched_off_with_its_setting(de
     assert found is not None
     assert_valid(found.shown())
     assert (found.version, found.body["address"]) == (1, "https://pacs.example/dicom-web")
-    await desk.database.run(Studies(desk.told, made.KEY, "SITE").offer)
+    await desk.database.run(Studies(desk.told, made.KEY).offer)
     found = await SqlResources(desk.database).read("Endpoint", "dicomweb")
     assert found is not None
     assert_valid(found.shown())
