@@ -21,7 +21,7 @@ from services.hl7_fhir.adapters.following import Follower, OrderNow, PatientNow
 from services.hl7_fhir.adapters.matches import SqlMatches
 from services.hl7_fhir.adapters.resources import SqlResources
 from services.hl7_fhir.adapters.studies import SqlStudies, Studies
-from services.hl7_fhir.adapters.study_tables import studies, study_orders
+from services.hl7_fhir.adapters.study_tables import order_keys, studies, study_orders
 from services.hl7_fhir.adapters.tables import changes, metadata, resources, versions
 from services.hl7_fhir.domain.arrival import Arrival
 from services.hl7_fhir.domain.deciding import Verdict, VerdictRefused
@@ -29,7 +29,6 @@ from services.hl7_fhir.domain.decision import Reader
 from services.hl7_fhir.domain.fhir import Stored
 from services.hl7_fhir.domain.identity import Identity
 from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.search import Search
 from services.hl7_fhir.handlers import StudyEvents
 from services.hl7_fhir.handlers.messages import now
 from shared.errors import AlreadyDone, RetryLater
@@ -112,12 +111,12 @@ class Desk:
         return found
 
     async def patient(self, value: str = "P1") -> str:
-        _, found = await SqlResources(self.database).search(Search("Patient", identifiers=(((None, value),),)))
-        return f"Patient/{found[0].id}"
+        return f"Patient/{made.KEY.token('patient-resource', 'HOSP', value)}"
 
     async def order(self, value: str = "ACC1") -> str:
-        asked = Search("ServiceRequest", identifiers=(((None, value),),))
-        return f"ServiceRequest/{(await SqlResources(self.database).search(asked))[1][0].id}"
+        wanted = order_keys.c.accession_token == made.KEY.accession_token("SITE", value)
+        asked = select(order_keys.c.id).where(wanted)
+        return f"ServiceRequest/{await self.database.read(lambda c: c.execute(asked).scalars().first())}"
 
     async def reasons(self, uid: str = UID) -> list[str]:
         shown = await self.matches.shown(made.KEY.study_ref(uid))
@@ -449,10 +448,10 @@ async def test_after_a_merge_the_study_is_the_survivors_and_a_chain_ends_at_the_
     stored = await desk.study()
     assert stored.body["subject"]["reference"] == await desk.patient("P3")
     assert based_on(stored) == [await desk.order()]
-    found = await SqlResources(desk.database).search(
-        Search("ImagingStudy", patients=(((await desk.patient("P3")).split("/")[1],),))
+    indexed = select(resources.c.patient).where(resources.c.type == "ImagingStudy")
+    assert (
+        await desk.database.read(lambda c: c.execute(indexed).scalar_one()) == (await desk.patient("P3")).split("/")[1]
     )
-    assert found[0] == 1
     await desk.merge("P1", "P3")
     assert (await desk.study()).body["subject"]["reference"] == await desk.patient("P1")
 
