@@ -37,7 +37,7 @@ class Documents(Protocol):
     """Reads what claim checks stand for."""
 
     async def read(self, blob: Blob) -> bytes:
-        """The document; RetryLater."""
+        """The document; RetryLater, CausewayError when it is not there."""
 
 
 class StudyJournal(Protocol):

@@ -1,7 +1,7 @@
 """Summaries of studies, from the store that the catalogue owns."""
 
 from contracts.events import Blob
-from shared.errors import RetryLater
+from shared.errors import CausewayError
 from shared.storage import BlobMissing, BlobStore
 from shared.storage.parts import read_parts
 
@@ -13,8 +13,8 @@ class StoredSummaries:
         self._store = store
 
     async def read(self, blob: Blob) -> bytes:
-        """The document; RetryLater while it is not there: it was durable before anybody heard of it."""
+        """The document. It was durable before anybody heard of it: while it is missing, try again, not for ever."""
         try:
             return b"".join([chunk async for chunk in read_parts(self._store, blob.key, blob.size)])
         except BlobMissing:
-            raise RetryLater("study-summary-missing") from None
+            raise CausewayError("study-summary-missing") from None

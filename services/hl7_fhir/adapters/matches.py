@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select
 from services.hl7_fhir.adapters import study_keys
 from services.hl7_fhir.adapters.resources import load
 from services.hl7_fhir.adapters.studies import Studies, lock
-from services.hl7_fhir.adapters.study_decisions import write_down
+from services.hl7_fhir.adapters.study_decisions import decided_of, write_down
 from services.hl7_fhir.adapters.study_tables import studies, study_decisions, study_orders
 from services.hl7_fhir.domain.deciding import Verdict, VerdictRefused
-from services.hl7_fhir.domain.matching import ENDED, Order, Study, confidence, evidence, objections, window
+from services.hl7_fhir.domain.matching import ENDED, Order, Study, as_decided, confidence, evidence, objections, window
 from shared.identity import SiteKey
 from shared.sql import Database
 
@@ -83,7 +83,7 @@ def _shown(connection: Connection, study_id: str) -> dict[str, Any] | None:
     row = connection.execute(select(studies).where(studies.c.id == study_id)).one_or_none()
     if row is None:
         return None
-    study = study_keys.study_of(connection, row)
+    study = as_decided(study_keys.study_of(connection, row), decided_of(connection, study_id))
     tied = select(study_orders.c.order_id).where(study_orders.c.study == study_id).order_by(study_orders.c.order_id)
     return {
         **_row(row),

@@ -6,7 +6,7 @@ accession number, another patient) makes that the opposite of certain. Likeness 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -93,14 +93,22 @@ def person(study: Study, order: Order) -> Same:
     return Same.YES if study.owners == {order.patient} and not study.strangers else Same.NO
 
 
+def as_decided(study: Study, decided: Decided) -> Study:
+    """``study`` with the patient that a person said it is of, whomever its images name."""
+    if decided.patient is None:
+        return study
+    return replace(study, owners=frozenset((decided.patient,)), strangers=frozenset())
+
+
 def match(study: Study, named: Iterable[Order], decided: Decided) -> Match:
     """What ``study`` is tied to. ``named`` are all orders with its UID or one of its accession numbers."""
+    study = as_decided(study, decided)
     certain, basis, reasons = _orders(study, sorted(named, key=lambda order: order.id))
     owner, doubts = _owner(study)
     if decided.order:
         certain, basis, reasons = (decided.order,), "decision", frozenset()
     patient = decided.patient or _patient_of(certain, owner)
-    if decided.patient or certain:
+    if certain:
         doubts = frozenset()
     seen = (reasons | doubts) - decided.dismissed if study.known else frozenset()
     return Match(tuple(order.id for order in certain), patient, basis, tuple(sorted(seen)))

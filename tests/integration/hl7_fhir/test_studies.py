@@ -516,6 +516,18 @@ async def test_a_decision_about_the_patient_leaves_the_order_open(desk: Desk) ->
     assert await desk.reasons() == ["order-missing"]
 
 
+async def test_a_decision_about_the_patient_counts_when_orders_are_matched(desk: Desk) -> None:
+    await desk.send(orm(**UNTIED))
+    await desk.complete(patient=None)
+    assert await desk.reasons() == ["patient-not-identified"]
+    patient = (await desk.patient()).split("/")[1]
+    await desk.matches.decide(REF, Verdict("patient", patient), "alice", NOW)
+    assert based_on(await desk.study()) == [await desk.order()]
+    await desk.send(adt(control_id="2", pid="PID|1||P2^^^HOSP^MR||Roe^Jane"))
+    await desk.matches.decide(REF, Verdict("patient", (await desk.patient("P2")).split("/")[1]), "bob", NOW)
+    assert (based_on(await desk.study()), await desk.reasons()) == ([], ["patient-differs"])
+
+
 async def test_what_was_dismissed_stays_away_until_there_is_another_reason(desk: Desk) -> None:
     await desk.send(adt())
     await desk.complete()
