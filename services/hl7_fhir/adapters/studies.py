@@ -127,12 +127,7 @@ class Studies:
             for name in found.orders:
                 connection.execute(insert(study_orders).values(study=row.id, order_id=name))
         waiting = bool(found.reasons)
-        values: dict[str, Any] = {
-            "patient": found.patient,
-            "basis": found.basis,
-            "reasons": known[3],
-            "waiting": waiting,
-        }
+        values: dict[str, Any] = {"patient": found.patient, "basis": found.basis, "reasons": known[3]}
         values |= {"waiting": waiting, "since": (row.since if row.waiting else now) if waiting else None}
         values["told"] = row.told + 1
         connection.execute(update(studies).where(studies.c.id == row.id).values(values))

@@ -12,20 +12,20 @@ from services.hl7_fhir.domain.matching import Decided
 def decided_of(connection: Connection, study: str) -> Decided:
     """What holds: the last word on the order and on the patient, and the reasons that were dismissed."""
     rows = select(study_decisions).where(study_decisions.c.study == study).order_by(study_decisions.c.number)
-    order, patient, dismissed = None, None, ""
+    order, patient, dismissed = None, None, frozenset[str]()
     for row in connection.execute(rows):
         if row.kind == "order":
             order = row.target
         elif row.kind == "patient":
             patient = row.target
         elif row.kind == "dismiss":
-            dismissed = row.target
+            dismissed |= frozenset(row.target.split())
         else:
-            order, patient, dismissed = None, None, ""
+            order, patient, dismissed = None, None, frozenset()
     return Decided(
         order=order_by_id(connection, order) if order else None,
         patient=survivor_of(connection, patient) if patient else None,
-        dismissed=frozenset(dismissed.split()),
+        dismissed=dismissed,
     )
 
 

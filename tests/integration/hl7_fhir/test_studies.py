@@ -538,8 +538,11 @@ async def test_what_was_dismissed_stays_away_until_there_is_another_reason(desk:
     assert await desk.reasons() == []
     await desk.send(orm("CA", control_id="2"))
     assert await desk.reasons() == ["order-cancelled"]
+    await desk.matches.decide(REF, Verdict("dismiss"), "alice", NOW)
+    await desk.send(orm("XO", control_id="3", time="20260101130000", obr18="OTHER", tail="ZDS|1.2.3.4"))
+    assert await desk.reasons() == []
     await desk.matches.decide(REF, Verdict("undo"), "alice", NOW)
-    assert await desk.reasons() == ["order-cancelled"]
+    assert await desk.reasons() == ["order-missing"]
 
 
 async def test_what_was_decided_can_be_taken_back(desk: Desk) -> None:
