@@ -24,6 +24,7 @@ _LATERALITY = {"R": ("24028007", "Right"), "L": ("7771000", "Left"), "B": ("5144
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*\Z")
 _OFFSET = re.compile(r"[+-]\d{4}\Z")
 _MODALITY = re.compile(r"[A-Z0-9_ ]{1,16}\Z")
+_ODD_SPACE = re.compile(r"[^\S \r\n\t]")
 _LARGEST = 2**31 - 1
 
 
@@ -125,7 +126,8 @@ def _number(value: Any) -> int | None:
 
 
 def _text(value: Any) -> str | None:
-    return text_of(value) if isinstance(value, str) else None
+    """A FHIR string, whose only white space is that of its pattern (R4 section 2.24.0.1)."""
+    return text_of(_ODD_SPACE.sub(" ", value)) if isinstance(value, str) else None
 
 
 def _body_site(value: Any) -> Json | None:

@@ -56,6 +56,12 @@ def test_what_is_no_summary_is_refused(document: bytes) -> None:
         read_summary(document, UTC, 100)
 
 
+def test_a_space_that_does_not_break_is_a_space() -> None:
+    found = imaging_study(made.summary(UID, description="Head\xa0CT\u2003plain"))
+    assert_valid(found)
+    assert found["description"] == "Head CT plain"
+
+
 def test_a_summary_of_before_it_had_grown_is_read() -> None:
     rows = [{"sop_instance_uid": "1.2.3", "sop_class_uid": made.CT, "version": 1}]
     old = {
