@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, or_, select, union, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, or_, select, union, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -17,6 +17,20 @@ from services.hl7_fhir.adapters.study_tables import (
     study_tokens,
 )
 from services.hl7_fhir.domain.matching import Order, Study
+
+#: Statements of every message, built once.
+_TOKENS_OF = select(patient_tokens.c.token).where(patient_tokens.c.patient == bindparam("patient"))
+_ORDER = select(order_keys).where(order_keys.c.id == bindparam("id"))
+_AFFECTED = union(
+    select(study_orders.c.study).where(study_orders.c.order_id == bindparam("id")),
+    select(studies.c.id).where(studies.c.study_uid.in_(bindparam("uids", expanding=True))),
+    select(study_tokens.c.study).where(
+        study_tokens.c.kind == "accession", study_tokens.c.token.in_(bindparam("accessions", expanding=True))
+    ),
+)
+_WITH_PATIENT = select(study_tokens.c.study).where(
+    study_tokens.c.kind == "patient", study_tokens.c.token.in_(bindparam("tokens", expanding=True))
+)
 
 #: At most this many orders are looked at as candidates of one study.
 _CANDIDATES = 50
@@ -56,7 +70,7 @@ def is_empty(connection: Connection) -> bool:
 def remember_patient(connection: Connection, patient: str, tokens: Mapping[str, bool]) -> set[str]:
     """Keep the tokens of ``patient`` (True for the decisive one), and give those that are new or gone."""
     at = patient_tokens.c
-    known = set(connection.execute(select(at.token).where(at.patient == patient)).scalars())
+    known = set(connection.execute(_TOKENS_OF, {"patient": patient}).scalars())
     if gone := known - tokens.keys():
         connection.execute(delete(patient_tokens).where(at.patient == patient, at.token.in_(gone)))
     if new := tokens.keys() - known:
@@ -67,23 +81,24 @@ def remember_patient(connection: Connection, patient: str, tokens: Mapping[str, 
 
 def remember_order(connection: Connection, keys: Mapping[str, Any]) -> list[str]:
     """Keep the keys of an order, and give the studies that it is, was or may be tied to."""
-    before = connection.execute(select(order_keys).where(order_keys.c.id == keys["id"])).one_or_none()
+    before = connection.execute(_ORDER, {"id": keys["id"]}).one_or_none()
     rows = [dict(keys)] if before is None else [dict(keys), dict(before._mapping)]
-    if before is None or rows[-1] != rows[0]:
+    if before is None:
+        connection.execute(insert(order_keys), [dict(keys)])
+    elif rows[0] != rows[1]:
         upsert(connection, order_keys, keys, "id")
-    uids = {row["study_uid"] for row in rows} - {None}
-    accessions = {row["accession_token"] for row in rows} - {None}
-    asked: list[Select[Any]] = [select(study_orders.c.study).where(study_orders.c.order_id == keys["id"])]
-    if uids:
-        asked.append(select(studies.c.id).where(studies.c.study_uid.in_(uids)))
-    if accessions:
-        asked.append(_with_tokens("accession", accessions))
-    return sorted(connection.execute(union(*asked)).scalars())
+    asked = {
+        "id": keys["id"],
+        "uids": [row["study_uid"] for row in rows if row["study_uid"]],
+        "accessions": [row["accession_token"] for row in rows if row["accession_token"]],
+    }
+    return sorted(connection.execute(_AFFECTED, asked).scalars())
 
 
 def studies_of_tokens(connection: Connection, tokens: Collection[str]) -> list[str]:
     """The studies whose images bear one of the patients' ``tokens``."""
-    return sorted(set(connection.execute(_with_tokens("patient", tokens)).scalars())) if tokens else []
+    found = connection.execute(_WITH_PATIENT, {"tokens": sorted(tokens)}).scalars() if tokens else ()
+    return sorted(set(found))
 
 
 def studies_of_patients(connection: Connection, patients: Collection[str]) -> list[str]:
@@ -101,10 +116,6 @@ def studies_of_patients(connection: Connection, patients: Collection[str]) -> li
         .where(study_tokens.c.kind == "accession"),
     )
     return sorted(connection.execute(asked).scalars())
-
-
-def _with_tokens(kind: str, tokens: Iterable[str]) -> Select[Any]:
-    return select(study_tokens.c.study).where(study_tokens.c.kind == kind, study_tokens.c.token.in_(tokens))
 
 
 def remember_tokens(connection: Connection, study: str, patients: Iterable[str], accessions: Iterable[str]) -> None:
