@@ -2,7 +2,20 @@
 
 import typer
 
-from cli import deadletters, demo, destinations, fetch, hl7_messages, lifecycle, routing, send, streams, studies, trace
+from cli import (
+    deadletters,
+    demo,
+    destinations,
+    fetch,
+    hl7_messages,
+    lifecycle,
+    matches,
+    routing,
+    send,
+    streams,
+    studies,
+    trace,
+)
 
 app = typer.Typer(
     name="causeway",
@@ -30,6 +43,7 @@ app.command()(routing.commitments)
 app.command()(routing.verify)
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(deadletters.app, name="deadletters")
+app.add_typer(matches.app, name="matches")
 app.command()(streams.provision)
 app.command("demo")(demo.command)
 

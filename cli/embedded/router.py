@@ -24,6 +24,7 @@ from cli.site import Site
 ROUTES = {
     "/dicom-web": "catalog",
     "/fhir": "hl7_fhir",
+    "/api/matches": "hl7_fhir",
     "/api/where": "catalog",
     "/api/studies": "catalog",
     "/api/spool": "dicom_ingest",

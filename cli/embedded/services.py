@@ -49,6 +49,7 @@ def environment(site: Site, ports: Ports, process: str) -> dict[str, str]:
         "DICOM_SHARED_PORT": ports.receivers > 1,
         "MLLP_HOST": "127.0.0.1",
         "MLLP_PORT": ports.mllp,
+        "DICOMWEB_URL": f"http://127.0.0.1:{ports.http}/dicom-web",
         "STUDY_QUIET": _STUDY_QUIET,
         "REPROVE_AFTER": _REPROVE_AFTER,
     }

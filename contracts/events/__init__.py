@@ -9,6 +9,7 @@ from contracts.events.clinical import (
     PatientMerged,
     PatientRegistered,
     PatientUpdated,
+    StudyMatched,
 )
 from contracts.events.commitment import CommitmentDecided, CommitmentRequested, Outcome, Referenced
 from contracts.events.common import (
@@ -69,6 +70,7 @@ EVENTS: tuple[type[Event], ...] = (
     PatientRegistered,
     PatientUpdated,
     PatientMerged,
+    StudyMatched,
 )
 
 BY_SUBJECT: dict[str, type[Event]] = {event.subject: event for event in EVENTS}
@@ -132,6 +134,7 @@ __all__ = [
     "StepReported",
     "StudyArchived",
     "StudyCompleted",
+    "StudyMatched",
     "StudyReceived",
     "StudyRevised",
     "Undelivered",

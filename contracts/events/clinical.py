@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from contracts.events.base import Event
-from contracts.phi import Opaque, Routing, Uid
+from contracts.phi import Opaque, Routing, Technical, Uid
 
 
 class Order(Event):
@@ -68,3 +68,21 @@ class PatientMerged(Patient):
 
     merged_ref: Opaque
     merged_token: Opaque | None = None
+
+
+class StudyMatched(Event):
+    """What a study is tied to from now on: instead of what was said before, and nothing where nothing is certain.
+
+    ``study_ref`` is the id of the FHIR ImagingStudy, ``order_refs`` of ServiceRequests, ``patient_ref`` of the Patient.
+    ``basis`` is what ties them: ``study-uid-and-accession``, ``study-uid``, ``accession``, ``decision`` or ``none``.
+    ``reasons`` are why a person has to look at it, such as ``order-missing``.
+    """
+
+    subject: ClassVar[str] = "clinical.study.matched.v1"
+
+    study_uid: Uid
+    study_ref: Opaque
+    patient_ref: Opaque | None = None
+    order_refs: tuple[Opaque, ...] = ()
+    basis: Technical
+    reasons: tuple[Technical, ...] = ()

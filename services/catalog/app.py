@@ -15,6 +15,7 @@ from contracts.events import (
     PackDeidentified,
     PackPlanned,
     PackSealed,
+    PatientMerged,
     StepReported,
 )
 from contracts.events.study import StudyArchived, StudyCompleted, StudyReceived, StudyRevised
@@ -46,9 +47,9 @@ def build(settings: Settings | None = None) -> Service:
     quiet, by_source = settings.study_quiet, settings.study_quiet_by_source
     on = EventHandlers(arrivals=index, copies=index, documents=documents, quiet=quiet, quiet_by_source=by_source)
     studies, backlog = LeasedStudies(database=database, outbox=out, site_key=site_key), StreamBacklog(bus, "catalog")
-    life = LifeCycle(
-        studies=studies, documents=documents, backlog=backlog, site_key=site_key, look_every=settings.study_look_every
-    )
+    asked = SqlQuestions(database, site_key, settings.patient_issuer)
+    every = settings.study_look_every
+    life = LifeCycle(studies=studies, documents=documents, backlog=backlog, site_key=site_key, look_every=every)
     return Service(
         name="catalog",
         settings=settings,
@@ -67,12 +68,12 @@ def build(settings: Settings | None = None) -> Service:
             On(BatchArchived, on.batch_archived),
             *(On(order, on.order_known) for order in (OrderPlaced, OrderChanged)),
             On(OrderCancelled, on.order_cancelled),
-            On(StepReported, on.step_reported),
+            *(On(PatientMerged, on.patient_merged), On(StepReported, on.step_reported)),
         ),
         publishes=(StudyReceived, StudyCompleted, StudyRevised, StudyArchived),
         stores=("database", "summaries"),
         tasks=(Task("outbox", out.relay), Task("life-cycle", life.run)),
-        routes=HttpHandlers(questions=SqlQuestions(database), access=log_access).routes(),
+        routes=HttpHandlers(questions=asked, access=log_access).routes(),
         checks={"database": database.check},
         starts=(lambda: database.migrate("services.catalog.migrations"),),
         stops=(database.close,),

@@ -15,6 +15,8 @@ class Settings(ServiceSettings):
     deid_url: str = "file:///var/lib/causeway/deid"
     summaries_url: str = "file:///var/lib/causeway/summaries"
     targets_file: Path | None = None
+    #: Who issues patient ids that name nobody; the same as for those who receive images and messages.
+    patient_issuer: str = ""
 
     #: Seconds without a new instance after which a study is complete.
     study_quiet: float = 120.0

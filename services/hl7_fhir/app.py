@@ -9,12 +9,15 @@ from contracts.events import (
     PatientMerged,
     PatientRegistered,
     PatientUpdated,
+    StudyMatched,
 )
+from contracts.events.study import StudyArchived, StudyCompleted, StudyReceived, StudyRevised
 from services.hl7_fhir import handlers
 from services.hl7_fhir.adapters.indexing import Index
 from services.hl7_fhir.adapters.intake import Intake
-from services.hl7_fhir.adapters.listening import mllp_server
+from services.hl7_fhir.adapters.listening import mllp_server, strangers
 from services.hl7_fhir.adapters.resources import SqlResources
+from services.hl7_fhir.adapters.study_desk import StudyDesk
 from services.hl7_fhir.adapters.subscribing import Subscribing
 from services.hl7_fhir.adapters.tables import outbox as outbox_rows
 from services.hl7_fhir.adapters.writing import SqlWriter
@@ -22,7 +25,7 @@ from services.hl7_fhir.config import Settings
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
-from shared.service import Service, Task
+from shared.service import On, Service, Task
 from shared.sql import Database
 
 
@@ -33,7 +36,9 @@ def build(settings: Settings | None = None) -> Service:
     database = Database(settings.database_url)
     site_key = SiteKey.load(settings.site_key_file)
     outbox = Outbox(outbox_rows, database, bus)
-    intake = Intake(settings, database, outbox, site_key)
+    studies = StudyDesk(settings, database, outbox, strangers(settings).site, site_key)
+    on = handlers.StudyEvents(studies.journal, studies.summaries, *studies.bounds)
+    intake = Intake(settings, database, outbox, site_key, (studies.follower,))
     post, subscribing = intake.post, Subscribing(settings, database, site_key)
     mapping = handlers.Mapping(intake.waiting)
     intake.journal.on_kept(mapping.wake)
@@ -54,7 +59,21 @@ def build(settings: Settings | None = None) -> Service:
         name="hl7_fhir",
         settings=settings,
         bus=bus,
-        publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated, PatientMerged),
+        consumes=(
+            On(StudyReceived, on.received),
+            On(StudyCompleted, on.completed),
+            On(StudyRevised, on.completed),
+            On(StudyArchived, on.archived),
+        ),
+        publishes=(
+            OrderPlaced,
+            OrderChanged,
+            OrderCancelled,
+            PatientRegistered,
+            PatientUpdated,
+            PatientMerged,
+            StudyMatched,
+        ),
         stores=("database",),
         tasks=(
             Task("mllp", mllp.run),
@@ -68,10 +87,11 @@ def build(settings: Settings | None = None) -> Service:
         routes=(
             *handlers.ArchiveRoutes(intake.archive, messages).routes(),
             *handlers.ReceiversRoutes(post.receivers, post.desk).routes(),
+            *handlers.MatchesOverHttp(studies.matches).routes(),
             *subscriptions.routes(),
             *fhir.routes(),
         ),
         checks={"database": database.check, "mllp": mllp.check},
-        starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),
+        starts=(lambda: database.migrate("services.hl7_fhir.migrations"), studies.journal.prepare),
         stops=(intake.profiles.close, database.close),
     )

@@ -76,13 +76,11 @@ FOR_INTEGRATORS = {
     "clinical.patient.merged.v1",
     "clinical.patient.registered.v1",
     "clinical.patient.updated.v1",
+    "clinical.study.matched.v1",
     "imaging.batch.secured.v1",
     "imaging.forward.delivered.v1",
     "imaging.forward.failed.v1",
     "imaging.instance.conflicted.v1",
-    "imaging.study.completed.v1",
-    "imaging.study.received.v1",
-    "imaging.study.revised.v1",
 }
 
 

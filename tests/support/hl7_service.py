@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 from nats.js.errors import NotFoundError
 
+from contracts.streams import consumers
 from shared.identity import SiteKey
 from shared.messaging.plan import read_plan
 from shared.messaging.provision import provision
@@ -17,7 +18,16 @@ from tests.support.ports import free_ports
 from tests.support.processes import ServiceProcess
 from tests.support.services import eventually
 
-PLAN = read_plan({"streams": [{"name": "CLINICAL", "subjects": ["clinical.>"], "duplicate_window": "2h"}]})
+PLAN = read_plan(
+    {
+        "streams": [
+            {"name": "CLINICAL", "subjects": ["clinical.>"], "duplicate_window": "2h"},
+            {"name": "IMAGING", "subjects": ["imaging.>"], "duplicate_window": "2h"},
+            {"name": "DEADLETTERS", "subjects": ["deadletter.>"]},
+        ],
+        "consumers": [row for row in consumers() if row["service"] == "hl7_fhir"],
+    }
+)
 
 
 class Hl7Service:
@@ -39,6 +49,7 @@ class Hl7Service:
             "trace_file": str(self.spans),
             "patient_issuer": "SITE",
             "order_issuer": "SITE",
+            "summaries_url": f"file://{folder / 'summaries'}",
             **settings,
         }
         self.server = ServiceProcess(
@@ -54,7 +65,7 @@ class Hl7Service:
             return probe.connect_ex(("127.0.0.1", self.mllp)) == 0
 
     async def provision(self) -> None:
-        """Make the stream of clinical events."""
+        """Make the streams, and the consumers of this service."""
         async with self.nats.jetstream() as jetstream:
             await provision(jetstream, PLAN, {})
 

@@ -1,6 +1,7 @@
 """The index in a database, as the handlers see it: each call is one transaction."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,13 +13,15 @@ from contracts.events import (
     OrderCancelled,
     OrderChanged,
     OrderPlaced,
+    PatientMerged,
     Sealed,
 )
 from contracts.formats.manifest import Instance
-from services.catalog.adapters import copies, locations, orders, register, searching, steps, studies
+from services.catalog.adapters import copies, locations, merged, orders, register, searching, steps, studies
 from services.catalog.domain.arrival import Batch
 from services.catalog.domain.search import Search
 from services.catalog.domain.steps import Reported
+from shared.identity import SiteKey
 from shared.sql.database import Database
 
 
@@ -40,6 +43,9 @@ class SqlIndex:
     async def cancel_order(self, order: OrderCancelled) -> None:
         await self._write(orders.add_order, order, cancelled=True)
 
+    async def add_merge(self, event: PatientMerged) -> None:
+        await self._write(merged.add_merge, event)
+
     async def add_report(self, reported: Reported) -> None:
         await self._write(steps.add_report, reported)
 
@@ -60,17 +66,26 @@ class SqlIndex:
 
 
 class SqlQuestions:
-    """Reads the index."""
+    """Reads the index. ``patient_issuer`` is that of ids that name none."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, site_key: SiteKey, patient_issuer: str) -> None:
         self._database = database
+        self._site_key = site_key
+        self._patient_issuer = patient_issuer
 
-    async def search(self, query: Search, base: str) -> tuple[list[dict[str, Any]], bool]:
+    async def search(self, asked: Search, base: str) -> tuple[list[dict[str, Any]], bool]:
         def work(connection: Connection) -> tuple[list[dict[str, Any]], bool]:
+            query = replace(asked, person=self._person(connection, asked))
             found = searching.search(connection, query, base)
             return found, len(found) == query.limit and searching.has_more(connection, query)
 
         return await self._database.read(work)
+
+    def _person(self, connection: Connection, asked: Search) -> frozenset[str]:
+        ids, issuers = asked.ids()
+        named = [(issuer, each) for each in ids for issuer in issuers or (self._patient_issuer,)]
+        tokens = [self._site_key.patient_token(*one) for one in named]
+        return merged.one_person(connection, ids if not issuers else (), tokens) if ids else frozenset()
 
     async def overview(self, study_uid: str | None) -> dict[str, Any]:
         def work(connection: Connection) -> dict[str, Any]:

@@ -41,6 +41,7 @@ def register(connection: Connection, batch: Batch) -> int:
     if batch.study_uid is not None:
         _add_series(connection, batch.study_uid, fresh)
         _add_study(connection, batch.study_uid, batch, fresh)
+        _add_tokens(connection, batch.study_uid, batch.arrived)
         look_ahead(connection, batch.study_uid)
     return len(fresh)
 
@@ -159,6 +160,15 @@ def _add_study(connection: Connection, study_uid: str, batch: Batch, fresh: list
         **({"expected": expected} if expected else {}),
     }
     connection.execute(tables.study.update().where(at.study_uid == study_uid).values(**changes))
+
+
+def _add_tokens(connection: Connection, study_uid: str, arrived: Iterable[Arrived]) -> None:
+    """Of all instances, known ones too: a replay adds what an earlier version of the index did not keep."""
+    routing = [one.instance.routing for one in arrived]
+    found = {("patient", each.patient_token) for each in routing}
+    found |= {("accession", each.accession_token) for each in routing}
+    rows = [{"study_uid": study_uid, "kind": kind, "token": token} for kind, token in sorted(found, key=str) if token]
+    insert_all(connection, tables.study_token, rows)
 
 
 def _study_initial(batch: Batch) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, cast, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, cast, exists, func, or_, select
 from sqlalchemy.types import String
 
+from services.catalog.adapters.merged import shown_as, studies_of, survivors_of
 from services.catalog.adapters.tables import instance, request, series, study
 from services.catalog.domain.attributes import Level
 from services.catalog.domain.dicom_json import element
-from services.catalog.domain.search import Match, Search
+from services.catalog.domain.search import OF_PERSON, Match, Search
 
 #: An instance of the same name in the same series that came before.
 _earlier = instance.alias("earlier")
@@ -22,7 +23,9 @@ _TABLES = {Level.STUDY: study, Level.SERIES: series, Level.INSTANCE: instance}
 def search(connection: Connection, query: Search, base: str) -> list[dict[str, Any]]:
     """The matches of ``query`` in a stable order; ``base`` is the URL of the DICOMweb root."""
     rows = connection.execute(_statement(query)).all()
-    return [_answer(connection, query.level, row, base) for row in rows]
+    survivors = survivors_of(connection, {uid for row in rows if (uid := row.study_uid)})
+    answers = ((row.study_uid, _answer(connection, query.level, row, base)) for row in rows)
+    return [shown_as(found, survivors[uid]) if uid in survivors else found for uid, found in answers]
 
 
 def has_more(connection: Connection, query: Search) -> bool:
@@ -61,7 +64,14 @@ def _is_first() -> ColumnElement[bool]:
 
 
 def _conditions(query: Search) -> list[ColumnElement[bool]]:
-    own = [_condition(query.level, match) for match in query.matches if not match.key.sequence]
+    simple = [match for match in query.matches if not match.key.sequence]
+    if query.person:
+        named = [_condition(query.level, match) for match in simple if match.key.column in OF_PERSON]
+        simple = [match for match in simple if match.key.column not in OF_PERSON]
+        merged = [or_(and_(*named), _TABLES[query.level].c.study_uid.in_(studies_of(query.person)))]
+    else:
+        merged = []
+    own = [*(_condition(query.level, match) for match in simple), *merged]
     within = [match for match in query.matches if match.key.sequence]
     return [*own, _requested(within)] if within else own
 

@@ -1,6 +1,5 @@
-"""The life cycle of studies in the index: who is due, what the summary says, what was said."""
+"""The life cycle of studies in the index: who is due, and what was said."""
 
-import json
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, select
@@ -8,7 +7,7 @@ from sqlalchemy import Connection, and_, func, select
 from contracts.events import ProvenCopy
 from services.catalog.adapters.copies import told
 from services.catalog.adapters.standing import due, look_ahead, standings
-from services.catalog.adapters.tables import batch, copy, instance, pack_entry, series, study
+from services.catalog.adapters.tables import batch, copy, instance, pack_entry, study
 from services.catalog.domain.copies import state_of
 from services.catalog.domain.lifecycle import Step
 from services.catalog.domain.telling import Due
@@ -77,25 +76,6 @@ def withheld_count(connection: Connection, study_uid: str) -> int:
     """How many instances of the study were withheld from de-identified copies."""
     counted = select(func.coalesce(func.sum(batch.c.withheld), 0)).where(batch.c.study_uid == study_uid)
     return _scalar(connection, counted)
-
-
-def summary(connection: Connection, found: Due) -> bytes:
-    """The JSON document behind the claim check: series and instances by UID; no name, id or date of a person."""
-    mine = select(instance.c.series_uid, instance.c.sop_uid, instance.c.sop_class, instance.c.version).where(
-        instance.c.study_uid == found.study_uid
-    )
-    by_series: dict[str | None, list[dict[str, Any]]] = {}
-    for row in connection.execute(mine.order_by(instance.c.series_uid, instance.c.sop_uid, instance.c.version)):
-        entry = {"sop_instance_uid": row.sop_uid, "sop_class_uid": row.sop_class, "version": row.version}
-        by_series.setdefault(row.series_uid, []).append(entry)
-    modalities = select(series.c.series_uid, series.c.modality).where(series.c.study_uid == found.study_uid)
-    known = {row.series_uid: row.modality for row in connection.execute(modalities)}
-    listed = [
-        {"series_uid": uid, "modality": known.get(uid or ""), "instances": instances}
-        for uid, instances in by_series.items()
-    ]
-    document = {"format": "causeway.study-summary/1", "study_uid": found.study_uid, "series": listed}
-    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def listing(connection: Connection, study_uid: str | None) -> list[dict[str, Any]]:

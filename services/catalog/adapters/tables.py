@@ -48,6 +48,16 @@ study = Table(
     Index("study_by_ref", "study_ref"),
 )
 
+#: The match tokens of the study's instances by ``kind`` (patient, accession): more than one where they contradict.
+study_token = Table(
+    "study_token",
+    metadata,
+    Column("study_uid", _UID, primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("token", _ID, primary_key=True),
+    Index("study_by_token", "kind", "token"),
+)
+
 series = Table(
     "series",
     metadata,
@@ -195,6 +205,15 @@ step_instance = Table(
     metadata,
     Column("step_ref", _ID, primary_key=True),
     Column("sop_uid", _UID, primary_key=True),
+)
+
+#: Which patient's token stands for which one since their records were merged.
+merged_patient = Table(
+    "merged_patient",
+    metadata,
+    Column("token", _ID, primary_key=True),
+    Column("survivor", _ID, nullable=False),
+    Index("merged_by_survivor", "survivor"),
 )
 
 outbox = outbox_table(metadata)

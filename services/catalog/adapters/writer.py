@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from services.catalog.adapters import studies
 from services.catalog.adapters.lease import Lease, acquire, holds
+from services.catalog.adapters.summaries import summary
 from services.catalog.adapters.tables import lease
 from services.catalog.domain.lifecycle import Step
 from services.catalog.domain.telling import Due, Word, event_of
@@ -39,7 +40,7 @@ class LeasedStudies:
 
     async def summary(self, due: Due) -> bytes:
         """The document behind the claim check."""
-        return await self._database.read(lambda connection: studies.summary(connection, due))
+        return await self._database.read(lambda connection: summary(connection, due))
 
     async def say(self, word: Word) -> bool:
         """Say it, unless the study changed meanwhile; False when the lease is lost."""

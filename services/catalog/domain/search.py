@@ -15,6 +15,10 @@ _TIME = re.compile(r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?")
 _UID = re.compile(r"[0-9.]{1,64}")
 
 
+#: The columns that say who a patient is.
+OF_PERSON = frozenset(("patient_id", "patient_issuer"))
+
+
 class BadQuery(Unprocessable):
     """The query cannot be understood: HTTP 400. The reason names the parameter, never its value."""
 
@@ -32,6 +36,7 @@ class Match:
 class Search:
     """A whole query. ``unused`` names parameters that this level cannot serve (a warning, not an error).
 
+    ``person`` are the match tokens of a patient with several ids since records were merged: either names all studies.
     ``capped`` tells that ``limit`` is the server's own, so that the client is to be told when more would have come.
     """
 
@@ -42,6 +47,14 @@ class Search:
     offset: int = 0
     fuzzy: bool = False
     unused: tuple[str, ...] = field(default=())
+    person: frozenset[str] = frozenset()
+
+    def ids(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The patient ids and issuers that are asked for as they are; those with wildcards name nobody."""
+        exact = [match for match in self.matches if match.how == "one"]
+        ids = frozenset(value for match in exact if match.key.column == "patient_id" for value in match.values)
+        issuers = frozenset(value for match in exact if match.key.column == "patient_issuer" for value in match.values)
+        return ids, issuers
 
 
 def read_query(level: Level, parameters: Iterable[tuple[str, str]], fixed: Iterable[tuple[str, str]] = ()) -> Search:

@@ -18,6 +18,9 @@ from contracts.events import (
 from contracts.events.study import Reason
 from services.catalog.domain.lifecycle import Step, Study, confidence, evidence
 
+#: What a summary calls itself.
+SUMMARY_FORMAT = "causeway.study-summary/1"
+
 
 @dataclass(frozen=True)
 class Due:

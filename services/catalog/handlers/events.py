@@ -18,6 +18,7 @@ from contracts.events import (
     PackDeidentified,
     PackPlanned,
     PackSealed,
+    PatientMerged,
     StepReported,
 )
 from contracts.formats.left_out import read_numbers, without
@@ -144,6 +145,10 @@ class EventHandlers:
     async def order_cancelled(self, received: Received[OrderCancelled]) -> None:
         """Note that an order is void."""
         await self._arrivals.cancel_order(received.data)
+
+    async def patient_merged(self, received: Received[PatientMerged]) -> None:
+        """Note that two patients are one: either id finds the studies of both."""
+        await self._arrivals.add_merge(received.data)
 
     async def step_reported(self, received: Received[StepReported]) -> None:
         """Note where a procedure step stands and what it made: evidence that a study is complete."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import time
 
 from contracts.events import Blob
@@ -52,6 +53,7 @@ class LifeCycle:
         return Word(due, step, now, None if step is Step.RECEIVE else await self._summary(due, step))
 
     async def _summary(self, due: Due, step: Step) -> Blob:
-        parts = (due.study_ref, step.value, due.revision, due.study.instances)
-        key = self._site_key.storage_key("study", *parts)
-        return await self._documents.keep_summary(key, await self._studies.summary(due))
+        document = await self._studies.summary(due)
+        # The digest: a key is never written twice, and what is said of the same instances may have grown meanwhile.
+        parts = (due.study_ref, step.value, due.revision, hashlib.sha256(document).hexdigest())
+        return await self._documents.keep_summary(self._site_key.storage_key("study", *parts), document)

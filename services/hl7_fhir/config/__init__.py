@@ -5,11 +5,12 @@ from pydantic import Field
 from services.hl7_fhir.config.clients import Clients
 from services.hl7_fhir.config.listening import Listening
 from services.hl7_fhir.config.reading import Reading, zone_of
+from services.hl7_fhir.config.studies import Studies
 
 __all__ = ["Settings", "zone_of"]
 
 
-class Settings(Listening, Reading, Clients):
+class Settings(Listening, Reading, Studies, Clients):
     """Where it keeps its state."""
 
     database_url: str = "sqlite:///.causeway/databases/hl7_fhir.sqlite3"

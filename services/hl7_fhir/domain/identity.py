@@ -86,3 +86,13 @@ def _rank(kind: str) -> int:
 
 def _component(repetition: Repetition, number: int) -> tuple[str, ...]:
     return repetition[number - 1] if len(repetition) >= number else ()
+
+
+def person_identities(listed: Field) -> tuple[Identity, ...]:
+    """Every identity of PID-3 that names its issuer and stands for a person: no account, visit or insurance (PID-3.5).
+
+    What a sender leaves out is known only to those who read its message, and an issuer is never guessed.
+    """
+    persons = (repetition for repetition in listed if _rank(part(repetition, 5)) < _rank("AN"))
+    found = (cx_identity(repetition, "") for repetition in persons)
+    return tuple(identity for identity in found if identity and identity.issuer)

@@ -5,9 +5,11 @@ from services.hl7_fhir.handlers.courier import Courier
 from services.hl7_fhir.handlers.couriers import Couriers
 from services.hl7_fhir.handlers.fhir import Fhir
 from services.hl7_fhir.handlers.mapping import Mapping
+from services.hl7_fhir.handlers.matches import MatchesOverHttp
 from services.hl7_fhir.handlers.messages import Messages
 from services.hl7_fhir.handlers.receivers import ReceiversRoutes
 from services.hl7_fhir.handlers.sockets import Sockets
+from services.hl7_fhir.handlers.studies import StudyEvents
 from services.hl7_fhir.handlers.subscriptions import Subscriptions
 from services.hl7_fhir.handlers.writing import Writing
 
@@ -17,9 +19,11 @@ __all__ = [
     "Couriers",
     "Fhir",
     "Mapping",
+    "MatchesOverHttp",
     "Messages",
     "ReceiversRoutes",
     "Sockets",
+    "StudyEvents",
     "Subscriptions",
     "Writing",
 ]

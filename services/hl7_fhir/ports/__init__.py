@@ -2,5 +2,17 @@
 
 from services.hl7_fhir.ports.messages import Archive, Journal, Profiles, Registry, Waiting
 from services.hl7_fhir.ports.resources import Resources, Writer
+from services.hl7_fhir.ports.studies import Documents, Matches, StudyJournal
 
-__all__ = ["Archive", "Journal", "Profiles", "Registry", "Resources", "Waiting", "Writer"]
+__all__ = [
+    "Archive",
+    "Documents",
+    "Journal",
+    "Matches",
+    "Profiles",
+    "Registry",
+    "Resources",
+    "StudyJournal",
+    "Waiting",
+    "Writer",
+]

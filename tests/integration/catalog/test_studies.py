@@ -5,7 +5,7 @@ import json
 
 from sqlalchemy import Connection, event, select
 
-from services.catalog.adapters import copies, studies, tables
+from services.catalog.adapters import copies, studies, summaries, tables
 from services.catalog.adapters.register import register
 from services.catalog.adapters.studies import Due
 from services.catalog.domain.lifecycle import Step
@@ -40,7 +40,7 @@ async def test_a_batch_that_is_archived_before_it_is_registered_stays_so(databas
 async def test_a_summary_names_no_patient(database: Database) -> None:
     await run(database, register, batch(arrived(1), arrived(2)))
     (due,) = await database.read(studies.candidates)
-    document = json.loads(await database.read(lambda connection: studies.summary(connection, due)))
+    document = json.loads(await database.read(lambda connection: summaries.summary(connection, due)))
     assert len(document["series"][0]["instances"]) == 2 and "ller" not in json.dumps(document)
 
 

@@ -59,6 +59,9 @@ class FakeIndex:
     async def cancel_order(self, order: Any) -> None:
         self.told.append(("cancelled", order))
 
+    async def add_merge(self, event: Any) -> None:
+        self.told.append(("merged", event))
+
     async def add_report(self, reported: Any) -> None:
         self.told.append(("reported", reported))
 
