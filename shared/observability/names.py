@@ -130,6 +130,7 @@ METRICS: dict[str, Metric] = {
     "causeway_withheld_total": Metric("counter", "Instances withheld from a de-identified form.", ("reason",)),
     "causeway_overdue": Metric("gauge", "What the ledger waits for longer than it should.", ("state",)),
     "causeway_hl7_messages_total": Metric("counter", "HL7 messages by acknowledgement.", ("outcome",)),
+    "causeway_worklist_queries_total": Metric("counter", "Queries of the worklist by DICOM status.", ("outcome",)),
     "causeway_studies_total": Metric("counter", "Studies by state reached.", ("state",)),
     "causeway_http_requests_total": Metric("counter", "HTTP requests.", ("route", "status")),
     "causeway_http_denials_total": Metric("counter", "HTTP requests without a valid token."),

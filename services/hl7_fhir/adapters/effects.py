@@ -65,7 +65,7 @@ class Effects:
         known = record.merge(before.record if before else {}, said.fields, self._decision.said)
         change = self._save("Patient", said.resource_id, before, known, patient.resource(known, self._site), None)
         event = self._patient_event(change)
-        if change in (Change.CREATED, Change.CHANGED):
+        if change is not Change.STALE:
             self._tell_patient(said, known)
         if event:
             self._emit(event(patient_ref=said.resource_id, patient_token=self._patient_token()), said.resource_id)
@@ -93,6 +93,7 @@ class Effects:
         if change in (Change.CREATED, Change.CHANGED):
             fact = order.fact(before.body["status"] if before else None, body["status"])
             self._emit(self._order_event(fact, order_id, owner, known), order_id, number)
+        if change is not Change.STALE:  # not every field that followers read is one of the resource
             self._tell_order(order_id, owner, known, body)
         moved = before is not None and before.patient != subject.resource_id
         return ("order-of-another-patient",) if moved else ()

@@ -22,6 +22,11 @@ SEARCHES: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("patient", "reference", "The Patient it is for"),
         ("subject", "reference", "The Patient it is for"),
     ),
+    "Task": (
+        ("_id", "token", "The id of the resource"),
+        ("identifier", "token", "A scheduled procedure step id"),
+        ("patient", "reference", "The Patient it is for"),
+    ),
 }
 
 

@@ -18,13 +18,13 @@ from services.hl7_fhir.domain.identity import Identity, ei_identity
 from services.hl7_fhir.domain.message import Field, Message, Repetition, Segment, first, part
 from services.hl7_fhir.domain.record import Fields, Known, Record, Row, Site, fields_of, merge, render, values
 from services.hl7_fhir.domain.refusal import FieldMissing, SegmentError
+from services.hl7_fhir.domain.step_fields import said_of_steps, withdrawn
 
 #: The fields that the map reads, by segment.
 FIELDS: dict[str, Sequence[int]] = {
     "ORC": (1, 2, 3, 4, 5, 7, 9, 12, 14, 16),
     "OBR": (2, 3, 4, 5, 6, 13, 16, 18, 19, 20, 24, 27, 31, 46, 47, 53),
     "TQ1": (7, 8, 9),
-    "IPC": (1, 2, 3, 4, 5, 6, 7, 8, 9),
     "ZDS": (1,),
 }
 
@@ -67,7 +67,7 @@ class OrderSaid:
 def orders_of(message: Message, site: Site) -> tuple[OrderSaid, ...]:
     """The orders of ORM^O01 or OMI^O23: one per ORC, up to the next (chapter 4, sections 4.4.1 and 4.4.8)."""
     message.required("ORC")
-    return tuple(_said(group, site) for group in _groups(message.segments))
+    return tuple(_said(group, site, said_of_steps(message, group)) for group in _groups(message.segments))
 
 
 def _groups(segments: Iterable[Segment]) -> list[list[Segment]]:
@@ -82,11 +82,11 @@ def _groups(segments: Iterable[Segment]) -> list[list[Segment]]:
     return groups
 
 
-def _said(group: list[Segment], site: Site) -> OrderSaid:
+def _said(group: list[Segment], site: Site, of_steps: Fields) -> OrderSaid:
     control = group[0].text(1).upper()
     if not control:
         raise FieldMissing("order-control-missing", group[0].place(1))
-    fields: dict[str, Field] = fields_of(group, FIELDS)
+    fields: dict[str, Field] = {**fields_of(group, FIELDS), **of_steps}
     if control != "NW":
         fields.pop("ORC-9", None)  # the guide: only the time of the new order is when it was authored
     notes = _notes(group)
@@ -288,7 +288,7 @@ def _add_timing(elements: dict[str, Any], fields: Fields, site: Site) -> None:
 
 def updated(record: Record, said: OrderSaid, when: datetime) -> dict[str, Known]:
     """``record`` after ``said``; a code that leaves the order as it is does not become its control code."""
-    fields = said.fields
+    fields = {**withdrawn(record, said.fields), **said.fields}
     if not said.touches:
         fields = {name: value for name, value in fields.items() if name not in ("ORC-1", "ORC-5")}
     return merge(record, fields, when)

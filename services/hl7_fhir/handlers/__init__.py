@@ -2,5 +2,7 @@
 
 from services.hl7_fhir.handlers.fhir import Fhir
 from services.hl7_fhir.handlers.messages import Messages
+from services.hl7_fhir.handlers.steps import StepEvents
+from services.hl7_fhir.handlers.worklist import Worklist
 
-__all__ = ["Fhir", "Messages"]
+__all__ = ["Fhir", "Messages", "StepEvents", "Worklist"]

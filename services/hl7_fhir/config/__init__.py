@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
-from shared.settings import ServiceSettings
+from services.hl7_fhir.config.worklist import WorklistSettings
 
 
-class Settings(ServiceSettings):
+class Settings(WorklistSettings):
     """Where it listens, where it keeps its state, and what messages of this site leave unsaid."""
 
     database_url: str = "sqlite:///.causeway/databases/hl7_fhir.sqlite3"
