@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from services.hl7_fhir.adapters.dicom_port import DicomPort, Find, Limits, Titles
+from services.hl7_fhir.adapters.dicom_association import Find, Limits, Titles
+from services.hl7_fhir.adapters.dicom_port import DicomPort
 from services.hl7_fhir.adapters.following import Follower
 from services.hl7_fhir.adapters.performed import SqlPerformedSteps
 from services.hl7_fhir.adapters.steps import Announce, Steps, keep_quiet

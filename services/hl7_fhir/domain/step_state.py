@@ -24,6 +24,9 @@ class State(Enum):
     HELD = "HELD"
 
 
+#: ORC-1 that holds an order, whatever an earlier message left in ORC-5.
+_HOLDS = frozenset(("HD", "HR", "OH"))
+
 #: What a worklist shows; of those that are done only for a while.
 WAITING = frozenset((State.SCHEDULED, State.ARRIVED, State.READY, State.STARTED, State.DEPARTED))
 DONE = frozenset((State.COMPLETED, State.DISCONTINUED))
@@ -53,7 +56,7 @@ def ordered(fields: Fields, status: str, local: Mapping[str, State]) -> State:
         return State.CANCELLED
     if (named := local.get(f"{control}_{code}")) is not None:
         return named
-    if status == "on-hold":
+    if status == "on-hold" or control in _HOLDS:
         return State.HELD
     if status == "completed":
         return State.COMPLETED
