@@ -2,7 +2,14 @@
 
 from contracts.events.base import Event, Fact
 from contracts.events.batch import AssociationEnded, BatchArchived, BatchOverdue, BatchSecured, BatchStored, Waiting
-from contracts.events.clinical import OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated
+from contracts.events.clinical import (
+    OrderCancelled,
+    OrderChanged,
+    OrderPlaced,
+    PatientMerged,
+    PatientRegistered,
+    PatientUpdated,
+)
 from contracts.events.commitment import CommitmentDecided, CommitmentRequested, Outcome, Referenced
 from contracts.events.common import (
     PART_SIZE,
@@ -61,6 +68,7 @@ EVENTS: tuple[type[Event], ...] = (
     OrderCancelled,
     PatientRegistered,
     PatientUpdated,
+    PatientMerged,
 )
 
 BY_SUBJECT: dict[str, type[Event]] = {event.subject: event for event in EVENTS}
@@ -113,6 +121,7 @@ __all__ = [
     "PackPlanned",
     "PackSealed",
     "Part",
+    "PatientMerged",
     "PatientRegistered",
     "PatientUpdated",
     "PlannedCopy",

@@ -56,3 +56,15 @@ class PatientUpdated(Patient):
     """A known patient's record changed."""
 
     subject: ClassVar[str] = "clinical.patient.updated.v1"
+
+
+class PatientMerged(Patient):
+    """Two records are of one patient: ``merged_ref`` goes on in ``patient_ref``, and so does all that belonged to it.
+
+    ``merged_token`` is the HMAC over the (issuer, id) of the record that is no more.
+    """
+
+    subject: ClassVar[str] = "clinical.patient.merged.v1"
+
+    merged_ref: Opaque
+    merged_token: Opaque | None = None

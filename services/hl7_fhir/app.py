@@ -2,7 +2,15 @@
 
 from datetime import UTC, datetime
 
-from contracts.events import OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated, StepReported
+from contracts.events import (
+    OrderCancelled,
+    OrderChanged,
+    OrderPlaced,
+    PatientMerged,
+    PatientRegistered,
+    PatientUpdated,
+    StepReported,
+)
 from contracts.events.study import StudyCompleted, StudyReceived
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.mllp import Limits, MllpServer
@@ -61,7 +69,7 @@ def build(settings: Settings | None = None) -> Service:
             On(StudyReceived, steps.study_received),
             On(StudyCompleted, steps.study_completed),
         ),
-        publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated),
+        publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated, PatientMerged),
         stores=("database",),
         tasks=(
             Task("mllp", mllp.run),

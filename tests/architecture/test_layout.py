@@ -26,7 +26,7 @@ BOUNDS = {
 OBLIGATORY = {"README.md", "__init__.py", "app.py", "handlers", "domain", "config"}
 GENERATED = re.compile(r"<!-- generated.*<!-- end of generated -->", re.DOTALL)
 #: docs/adr/0001: what a service may have beside them.
-BESIDE = {"migrations", "requirements.txt", "__pycache__"}
+BESIDE = {"migrations", "maps", "requirements.txt", "__pycache__"}
 TOP = {"contracts", "services", "shared", "cli", "tests", "k8s", "bench", "docs", "examples"}
 
 #: Libraries without I/O that a domain may use.

@@ -1,36 +1,32 @@
-"""What one message changes: its patient, its orders, and the events in the outbox that tell of it."""
+"""What one message changes: patients, visits, orders, reports and whom they name, and the events that tell of it."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from contracts.events import Event, OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated
-from services.hl7_fhir.adapters.following import Follower, OrderNow, PatientNow
-from services.hl7_fhir.adapters.numbers import find_order, remember_order
-from services.hl7_fhir.adapters.resources import Change, Present, load, save
-from services.hl7_fhir.domain import order, patient, record
+from contracts.events import PatientRegistered, PatientUpdated
+from services.hl7_fhir.adapters.following import Follower
+from services.hl7_fhir.adapters.merges import Merges
+from services.hl7_fhir.adapters.numbers import Numbers
+from services.hl7_fhir.adapters.patients import Applied, Patients
+from services.hl7_fhir.adapters.resources import Change, Present
+from services.hl7_fhir.adapters.shelf import Key, Shelf
+from services.hl7_fhir.adapters.telling import Outbox as Outbox
+from services.hl7_fhir.adapters.telling import Telling
+from services.hl7_fhir.domain import order, record
 from services.hl7_fhir.domain.arrival import Arrival
-from services.hl7_fhir.domain.datatypes import Json
-from services.hl7_fhir.domain.decision import Decision, Occasion, PatientSaid
-from services.hl7_fhir.domain.identity import Identity
-from services.hl7_fhir.domain.order import Fact, OrderSaid
-from services.hl7_fhir.domain.record import Known, Site
+from services.hl7_fhir.domain.decision import Decision, Occasion
+from services.hl7_fhir.domain.identity import Identity, ei_identity
+from services.hl7_fhir.domain.order import OrderSaid
+from services.hl7_fhir.domain.parties import PartySaid
+from services.hl7_fhir.domain.record import Site
+from services.hl7_fhir.domain.said import BASED_ON, ReportSaid, Said, body, linked
 from shared.identity import SiteKey
 
 
-class Outbox(Protocol):
-    """Queues an event in the transaction of its cause."""
-
-    def add(self, connection: Connection, told: Event, *, id: str) -> None:  # noqa: A002
-        """Publish ``told`` once the transaction is committed."""
-
-
-_ORDER_EVENTS = {Fact.PLACED: OrderPlaced, Fact.CHANGED: OrderChanged, Fact.CANCELLED: OrderCancelled}
-
-
 class Effects:
-    """What one message changes; every event has an id that a repeat of the message would give again."""
+    """What one message changes, in the transaction of ``connection``, which may hold other messages' effects too."""
 
     def __init__(
         self,
@@ -42,35 +38,62 @@ class Effects:
         decision: Decision,
         followers: Sequence[Follower] = (),
     ) -> None:
-        self._connection = connection
-        self._outbox = outbox
-        self._site = site
+        self._site = site if site.key else replace(site, key=site_key)
         self._site_key = site_key
         self._arrival = arrival
         self._decision = decision
-        self._followers = followers
+        self._shelf = Shelf(connection, arrival.ref, arrival.received)
+        self._numbers = Numbers(connection)
+        self._telling = Telling(connection, outbox, self._site, site_key, arrival, followers)
+        self._patients = Patients(self._shelf, self._site, self._telling)
+        self._merges = Merges(connection, self._shelf, self._patients, self._telling, decision.said)
 
     def apply(self) -> tuple[str, ...]:
-        """Change patient and orders, queue the events; flags for what a person may want to look at."""
+        """Change what the message speaks of, queue the events; flags for what a person may want to look at."""
         if self._decision.patient is None:
             return ()
-        flags = self._apply_patient()
-        for number, said in enumerate(self._decision.orders, 1):
-            flags += self._apply_order(said, number)
+        self._prepare()
+        flags = self._merges.apply(self._decision.merges, self._decision.links)
+        if not self._decision.merges and not self._decision.links:
+            flags += self._apply_all()
         return tuple(dict.fromkeys(flags))
 
-    def _apply_patient(self) -> tuple[str, ...]:
-        said = self._subject()
-        before = load(self._connection, "Patient", said.resource_id)
-        known = record.merge(before.record if before else {}, said.fields, self._decision.said)
-        change = self._save("Patient", said.resource_id, before, known, patient.resource(known, self._site), None)
-        event = self._patient_event(change)
-        if change is not Change.STALE:
-            self._tell_patient(said, known)
-        if event:
-            self._emit(event(patient_ref=said.resource_id, patient_token=self._patient_token()), said.resource_id)
-        flags = () if said.identity else ("patient-not-identified",)
-        return flags + (("older-than-known",) if self._is_older(before.record if before else {}) else ())
+    def _apply_all(self) -> tuple[str, ...]:
+        for party in self._decision.parties:
+            self._apply_party(party)
+        patient, flags = self._apply_patient()
+        for visit in (self._decision.visit,) if self._decision.visit else ():
+            flags += self._apply(visit, patient)
+        for number, said in enumerate(self._decision.orders, 1):
+            flags += self._apply_order(said, patient, number)
+        for report in self._decision.reports:
+            flags += self._apply_report(report, patient)
+        for one in (*self._decision.documents, *self._decision.appointments):
+            flags += self._apply(self._with_order(one), patient)
+        return flags
+
+    def _prepare(self) -> None:
+        """Read everything that the message names in two statements: numbers of orders, then resources."""
+        wanted: list[Key] = [("Patient", self._decision.patient.resource_id)] if self._decision.patient else []
+        wanted += [(party.kind, party.resource_id) for party in self._decision.parties]
+        named = [self._decision.visit, *self._decision.documents, *self._decision.appointments]
+        for report in self._decision.reports:
+            named += [report.report, *report.observations]
+        wanted += [(one.kind, one.resource_id) for one in named if one]
+        for number, said in enumerate(self._decision.orders, 1):
+            wanted.append(("ServiceRequest", self._order_id(said, number)))
+        for merge in self._decision.merges:
+            wanted += [("Patient", merge.survivor.resource_id), ("Patient", merge.merged.resource_id)]
+        self._shelf.fetch(wanted)
+
+    def _apply_patient(self) -> tuple[Applied, tuple[str, ...]]:
+        said = self._decision.patient
+        if said is None:
+            raise TypeError("a message that is not mapped has no effects")
+        applied = self._patients.apply(said.resource_id, said.fields, self._decision.said)
+        self._telling.patient(self._patient_event(applied.change), applied.id, applied.identity)
+        flags = applied.flags if said.identity else ("patient-not-identified", *applied.flags)
+        return applied, flags
 
     def _patient_event(self, change: Change) -> type[PatientRegistered] | type[PatientUpdated] | None:
         registered = self._decision.occasion is Occasion.REGISTRATION
@@ -78,97 +101,30 @@ class Effects:
             return PatientRegistered
         return PatientUpdated if change is Change.CHANGED else None
 
-    def _apply_order(self, said: OrderSaid, number: int) -> tuple[str, ...]:
-        subject = self._subject()
-        known_id = find_order(self._connection, said)
+    def _apply_order(self, said: OrderSaid, patient: Applied, number: int) -> tuple[str, ...]:
+        known_id = self._numbers.find(said.placer, said.filler, said.accession)
         if known_id is None and not said.touches:
             return ("order-unknown",)
-        order_id = known_id or self._new_order_id(said, number)
-        before = load(self._connection, "ServiceRequest", order_id)
-        owner = before.patient if before and before.patient and self._is_older(before.record) else subject.resource_id
+        order_id = self._order_id(said, number)
+        before = self._shelf.present("ServiceRequest", order_id)
+        owner = self._owner(before, patient)
         known = order.updated(before.record if before else {}, said, self._decision.said)
-        body = order.resource(known, owner, self._site)
-        change = self._save("ServiceRequest", order_id, before, known, body, owner)
-        remember_order(self._connection, order_id, said)
-        if change in (Change.CREATED, Change.CHANGED):
-            fact = order.fact(before.body["status"] if before else None, body["status"])
-            self._emit(self._order_event(fact, order_id, owner, known), order_id, number)
+        fields = record.values(known)
+        made = body("ServiceRequest", fields, owner, self._site)
+        change = self._shelf.put("ServiceRequest", order_id, known, made, owner)
+        self._numbers.remember(order_id, said.placer, said.filler, said.accession)
         if change is not Change.STALE:  # not every field that followers read is one of the resource
-            self._tell_order(order_id, owner, known, body)
-        moved = before is not None and before.patient != subject.resource_id
+            is_seen = change in (Change.CREATED, Change.CHANGED)
+            fact = order.fact(before.body["status"] if before else None, made["status"]) if is_seen else None
+            owner_is = patient.identity if owner == patient.id else None
+            self._telling.order(fact, order_id, owner, owner_is, fields, made, number)
+        moved = before is not None and before.patient != patient.id
         return ("order-of-another-patient",) if moved else ()
 
-    def _order_event(self, fact: Fact, order_id: str, owner: str, known: dict[str, Known]) -> Event:
-        fields = record.values(known)
-        accession = order.accession_of(fields, self._site)
-        return _ORDER_EVENTS[fact](
-            order_ref=order_id,
-            patient_ref=owner,
-            patient_token=self._patient_token() if owner == self._subject().resource_id else None,
-            accession_token=self._token(self._site_key.accession_token, accession),
-            study_uid=order.study_uid(fields),
-            priority=order.priority(fields),
-            modality=order.modality(fields),
-        )
-
-    def _tell_patient(self, said: PatientSaid, known: dict[str, Known]) -> None:
-        fields = record.values(known)
-        now = PatientNow(
-            id=said.resource_id,
-            identity=said.identity,
-            fields=fields,
-            body=patient.resource(known, self._site),
-            message_ref=self._arrival.ref,
-            now=self._arrival.received,
-        )
-        for follower in self._followers:
-            follower.patient_changed(self._connection, now)
-
-    def _tell_order(self, order_id: str, owner: str, known: dict[str, Known], body: Json) -> None:
-        fields = record.values(known)
-        now = OrderNow(
-            id=order_id,
-            patient=owner,
-            status=body["status"],
-            placer=order.number(fields, order.PLACER, self._site),
-            filler=order.number(fields, order.FILLER, self._site),
-            accession=order.accession_of(fields, self._site),
-            study_uid=order.study_uid(fields),
-            fields=fields,
-            body=body,
-            message_ref=self._arrival.ref,
-            now=self._arrival.received,
-        )
-        for follower in self._followers:
-            follower.order_changed(self._connection, now)
-
-    def _subject(self) -> PatientSaid:
-        if self._decision.patient is None:
-            raise TypeError("a message that is not mapped has no effects")
-        return self._decision.patient
-
-    def _save(
-        self,
-        kind: str,
-        resource_id: str,
-        before: Present | None,
-        known: dict[str, Known],
-        body: Json,
-        owner: str | None,
-    ) -> Change:
-        return save(
-            self._connection,
-            kind=kind,
-            resource_id=resource_id,
-            before=before,
-            record=known,
-            body=body,
-            patient=owner,
-            message_ref=self._arrival.ref,
-            now=self._arrival.received,
-        )
-
-    def _new_order_id(self, said: OrderSaid, number: int) -> str:
+    def _order_id(self, said: OrderSaid, number: int) -> str:
+        known = self._numbers.find(said.placer, said.filler, said.accession)
+        if known:
+            return known
         numbers = [
             part
             for kind, found in (("PLAC", said.placer), ("FILL", said.filler), ("ACSN", said.accession))
@@ -177,16 +133,50 @@ class Effects:
         ]
         return self._site_key.token("order-resource", *(numbers or (self._arrival.ref, number)))
 
-    def _patient_token(self) -> str | None:
-        return self._token(self._site_key.patient_token, self._subject().identity)
+    def _apply_report(self, said: ReportSaid, patient: Applied) -> tuple[str, ...]:
+        order_id = self._numbers.find(said.placer, said.filler, said.accession)
+        flags: tuple[str, ...] = () if order_id else ("report-without-order",)
+        for one in (*said.observations, said.report):
+            flags += self._apply(_based_on(one, [order_id]) if one is said.report else one, patient)
+        return flags
 
-    def _token(self, keyed: Callable[[str, str], str], identity: Identity | None) -> str | None:
-        return keyed(identity.issuer, identity.value) if identity else None
+    def _with_order(self, said: Said) -> Said:
+        """The orders that SCH-26 and SCH-27 or, for a document, TXA-14 and TXA-15 name."""
+        names = {"Appointment": ("SCH-26", "SCH-27"), "DocumentReference": ("TXA-14", "TXA-15")}[said.kind]
+        placer, filler = (ei_identity(said.fields.get(name, ()), self._site.order_issuer) for name in names)
+        return _based_on(said, [self._numbers.find(placer, filler, None)])
 
-    def _emit(self, event: Event, resource_id: str, number: int = 0) -> None:
-        """``number`` is that of the order in the message, which may speak of one order twice."""
-        event_id = self._site_key.event_id(event.subject, self._arrival.ref, resource_id, number)
-        self._outbox.add(self._connection, event, id=event_id)
+    def _apply(self, said: Said, patient: Applied) -> tuple[str, ...]:
+        before = self._shelf.present(said.kind, said.resource_id)
+        owner = self._owner(before, patient)
+        known = record.merge(before.record if before else {}, said.fields, self._decision.said)
+        made = body(said.kind, record.values(known), owner, self._site)
+        self._shelf.put(said.kind, said.resource_id, known, made, owner)
+        moved = before is not None and before.patient != patient.id
+        return (f"{said.kind.lower()}-of-another-patient",) if moved else ()
 
-    def _is_older(self, known: record.Record) -> bool:
-        return any(value.said > self._decision.said for value in known.values())
+    def _apply_party(self, said: PartySaid) -> None:
+        """A party that is named as before is left as it is: every message names several."""
+        before = self._shelf.present(said.kind, said.resource_id)
+        if before and all(
+            name in before.record and before.record[name].value == said.fields[name] for name in said.fields
+        ):
+            return
+        known = record.merge(before.record if before else {}, said.fields, self._decision.said)
+        self._shelf.put(said.kind, said.resource_id, known, body(said.kind, record.values(known), "", self._site), None)
+
+    def _owner(self, before: Present | None, patient: Applied) -> str:
+        """An older message does not take a resource away from its patient."""
+        if before and before.patient and any(one.said > self._decision.said for one in before.record.values()):
+            return before.patient
+        return patient.id
+
+
+def _based_on(said: Said, orders: Iterable[str | None]) -> Said:
+    found = [one for one in orders if one]
+    return replace(said, fields={**said.fields, BASED_ON: linked(found)}) if found else said
+
+
+def numbers_of(decision: Decision) -> tuple[Identity, ...]:
+    """Every order number in a decision."""
+    return tuple(found for each in decision.orders for found in (each.placer, each.filler) if found)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, or_, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
 from services.hl7_fhir.adapters import step_evidence as evidence
 from services.hl7_fhir.adapters import step_rows as rows
 from services.hl7_fhir.adapters.following import OrderNow, PatientNow
 from services.hl7_fhir.adapters.resources import load, save
-from services.hl7_fhir.adapters.worklist_tables import steps, worklist_merges
+from services.hl7_fhir.adapters.worklist_tables import steps
 from services.hl7_fhir.domain import order, task
 from services.hl7_fhir.domain.record import Fields, Known, Site, values
 from services.hl7_fhir.domain.step import Order, Rules, Step, steps_of
@@ -71,11 +71,7 @@ class Steps:
             self._schedule_again(connection, order_id, occasion)
 
     def patients_merged(self, connection: Connection, survivor: PatientNow, merged: str) -> None:
-        """Show the survivor in the steps of the merged patient, also in those that are still to come."""
-        connection.execute(delete(worklist_merges).where(worklist_merges.c.id.in_((survivor.id, merged))))
-        earlier = update(worklist_merges).where(worklist_merges.c.survivor == merged)
-        connection.execute(earlier.values(survivor=survivor.id))
-        evidence.insert_new(connection, worklist_merges, {"id": merged, "survivor": survivor.id})
+        """Show the survivor in the steps of the merged patient; their orders are the survivor's by now."""
         connection.execute(update(steps).where(steps.c.patient == merged).values(patient=survivor.id))
         occasion = _Occasion(survivor.message_ref, survivor.now)
         ids = select(steps.c.order_id).distinct().where(steps.c.patient == survivor.id)
@@ -116,18 +112,17 @@ class Steps:
     def _schedule(
         self, connection: Connection, order_id: str, owner: str, status: str, fields: Fields, occasion: _Occasion
     ) -> None:
-        patient = self._survivor(connection, owner)
         known = {row.name: row for row in self._rows(connection, steps.c.order_id == order_id)}
         said = ordered(fields, status, self._rules.states)
         study_uid, made = self._study_uid(order_id, fields, known.values())
         since = min((_utc(row.created) for row in known.values()), default=occasion.now)
         asked = Order(fields, self._site_key.token("step-order", order_id), study_uid, since)
-        found = steps_of(asked, self._fields_of(connection, patient), self._site, self._rules)
+        found = steps_of(asked, self._fields_of(connection, owner), self._site, self._rules)
         if not known and said not in WAITING | {State.HELD}:
             return  # nobody ever had to do it
         if made and found and not any(row.made_uid for row in known.values()):
             self._announce(connection, order_id, made)
-        common = {"order_id": order_id, "patient": patient, "said": said.value}
+        common = {"order_id": order_id, "patient": owner, "said": said.value}
         for step in found:
             own = common | {"made_uid": made or getattr(known.get(step.name), "made_uid", None)}
             self._write(connection, step, own, known.get(step.name), occasion)
@@ -210,10 +205,6 @@ class Steps:
 
     def _rows(self, connection: Connection, wanted: Any) -> list[Row[Any]]:
         return list(connection.execute(select(steps).where(wanted).order_by(steps.c.id)).all())
-
-    def _survivor(self, connection: Connection, patient: str) -> str:
-        merged = select(worklist_merges.c.survivor).where(worklist_merges.c.id == patient)
-        return connection.execute(merged).scalar_one_or_none() or patient
 
     def _fields_of(self, connection: Connection, patient: str) -> Fields:
         known = load(connection, "Patient", patient)

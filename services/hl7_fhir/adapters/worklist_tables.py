@@ -97,11 +97,3 @@ study_images = Table(
     Column("study_uid", _text(64), primary_key=True),
     Column("state", String(16), nullable=False),
 )
-
-#: Patients that became another one; ``survivor`` is none of them.
-worklist_merges = Table(
-    "worklist_merges",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("survivor", String(64), nullable=False, index=True),
-)

@@ -30,8 +30,8 @@ class Settings(WorklistSettings):
     #: Who issues patient ids, and order and accession numbers, that name nobody; the same as for images.
     patient_issuer: str = ""
     order_issuer: str = ""
-    #: Where an accession number is looked for, first come first.
-    accession_fields: tuple[str, ...] = ("IPC-1", "OBR-18")
+    #: Where an accession number is looked for, first come first; empty for what the maps say (IPC-1, OBR-18).
+    accession_fields: tuple[str, ...] = ()
 
     @field_validator("time_zone")
     @classmethod

@@ -4,11 +4,15 @@ Every function takes one repetition of a field and returns the FHIR value, or No
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 from services.hl7_fhir.domain import vocabulary
 from services.hl7_fhir.domain.message import Repetition, part
+
+#: Codes of a v2 table in upper case to FHIR codes.
+Codes = Mapping[str, str]
 
 Json = dict[str, Any]
 
@@ -110,6 +114,19 @@ def identifier(repetition: Repetition, zone: tzinfo, kind: str = "", issuer: str
     )
 
 
+def licence(repetition: Repetition, zone: tzinfo) -> Json | None:
+    """DLN[Identifier]: the issuing state is the system's name."""
+    value = text_of(part(repetition, 1))
+    if not value:
+        return None
+    return valued(
+        type_=identifier_type("DL"),
+        system=vocabulary.identifier_system(text_of(part(repetition, 2)) or "", "", ""),
+        value=value,
+        period=period("", part(repetition, 3), zone),
+    )
+
+
 def entity(repetition: Repetition, kind: str, issuer: str = "") -> Json | None:
     """EI[Identifier-Extension] of type ``kind``; ``issuer`` is the authority when EI.2 and EI.3 are empty."""
     value = text_of(part(repetition, 1))
@@ -141,8 +158,8 @@ def period(start: str, end: str, zone: tzinfo) -> Json | None:
     return valued(start=date_time(start, zone), end=date_time(end, zone))
 
 
-def human_name(repetition: Repetition, zone: tzinfo) -> Json | None:
-    """XPN[HumanName] with FN[HumanName] in its first component."""
+def human_name(repetition: Repetition, zone: tzinfo, uses: Codes) -> Json | None:
+    """XPN[HumanName] with FN[HumanName] in its first component; ``uses`` is the concept map NameType."""
     given = [text_of(part(repetition, 2)), *(text_of(name) for name in part(repetition, 3).split())]
     suffix = [text_of(part(repetition, number)) for number in (4, 6, 14)]
     family = text_of(part(repetition, 1))
@@ -155,7 +172,7 @@ def human_name(repetition: Repetition, zone: tzinfo) -> Json | None:
     )
     if not told:
         return None
-    use = vocabulary.NAME_USE.get(part(repetition, 7).upper())
+    use = uses.get(part(repetition, 7).upper())
     valid = period(part(repetition, 12), part(repetition, 13), zone)
     return {**(valued(use=use, period=valid) or {}), **told}
 
@@ -169,8 +186,8 @@ def _family_extensions(repetition: Repetition) -> Json | None:
     return valued(extension=_told(found))
 
 
-def address(repetition: Repetition, zone: tzinfo) -> Json | None:
-    """XAD[Address] with SAD[Address] in its first component."""
+def address(repetition: Repetition, zone: tzinfo, uses: Codes, types: Codes) -> Json | None:
+    """XAD[Address] with SAD[Address] in its first component; concept maps AddressType[Use] and AddressType[Type]."""
     lines = [text_of(part(repetition, 1, number)) for number in (1, 2, 3)]
     told = valued(
         line=_told([*lines, text_of(part(repetition, 2)), text_of(part(repetition, 19))]),
@@ -184,15 +201,18 @@ def address(repetition: Repetition, zone: tzinfo) -> Json | None:
         return None
     kind = part(repetition, 7).upper()
     more = valued(
-        use=vocabulary.ADDRESS_USE.get(kind),
-        type_=vocabulary.ADDRESS_TYPE.get(kind),
+        use=uses.get(kind),
+        type_=types.get(kind),
         period=period(part(repetition, 13), part(repetition, 14), zone),
     )
     return {**told, **(more or {})}
 
 
-def contact_point(repetition: Repetition, zone: tzinfo, use: str = "") -> Json | None:
-    """XTN[ContactPoint]; ``use`` is that of the field when XTN.2 has none."""
+def contact_point(repetition: Repetition, zone: tzinfo, uses: Codes, systems: Codes, use: str = "") -> Json | None:
+    """XTN[ContactPoint]; ``use`` is that of the field when XTN.2 has none.
+
+    ``uses`` and ``systems`` are the concept maps TelecommunicationUseCode and TelecommunicationEquipmentType.
+    """
     equipment = part(repetition, 3).upper()
     electronic = text_of(part(repetition, 4))
     is_electronic = equipment in ("INTERNET", "X.400") or (electronic and not equipment)
@@ -202,9 +222,9 @@ def contact_point(repetition: Repetition, zone: tzinfo, use: str = "") -> Json |
     rank = part(repetition, 18)
     mobile = "mobile" if equipment == "CP" else ""
     return valued(
-        system="email" if is_electronic else vocabulary.TELECOM_SYSTEM.get(equipment, "phone"),
+        system="email" if is_electronic else systems.get(equipment, "phone"),
         value=value,
-        use=vocabulary.TELECOM_USE.get(part(repetition, 2).upper()) or mobile or use,
+        use=uses.get(part(repetition, 2).upper()) or mobile or use,
         rank=int(rank) if re.fullmatch("[1-9][0-9]{0,5}", rank) else None,
         period=period(part(repetition, 13), part(repetition, 14), zone),
     )
@@ -242,20 +262,6 @@ def _coding(code: str, display: str, system: str, version: str) -> Json | None:
         code=coded,
         display=text_of(display),
     )
-
-
-def practitioner(repetition: Repetition) -> Json | None:
-    """XCN as a logical reference: the identifier and the name, since no Practitioner is served yet."""
-    names = [part(repetition, number) for number in (6, 3, 4, 2, 5)]
-    value = text_of(part(repetition, 1))
-    namespace, universal = part(repetition, 9), part(repetition, 9, 2)
-    known_as = valued(
-        type_=identifier_type(part(repetition, 13)),
-        system=vocabulary.identifier_system(namespace, universal, part(repetition, 9, 3)),
-        value=value,
-    )
-    told = valued(identifier=known_as if value else None, display=text_of(" ".join(name for name in names if name)))
-    return {"type": "Practitioner", **told} if told else None
 
 
 def _told(values: list[Any]) -> list[Any]:

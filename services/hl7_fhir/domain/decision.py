@@ -1,15 +1,22 @@
-"""What a message does: to which patient and which orders, and since when it was so."""
+"""What a message does: to which patient, visit, orders and reports, and since when it was so."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from functools import cached_property
 
-from services.hl7_fhir.domain import datatypes, patient
+from services.hl7_fhir.domain import datatypes, merging, parties, reading
+from services.hl7_fhir.domain.checking import check
 from services.hl7_fhir.domain.identity import Identity, patient_identity
+from services.hl7_fhir.domain.losses import Uses, losses
+from services.hl7_fhir.domain.mapping import Fields, Trace
+from services.hl7_fhir.domain.merging import Link, Merge
 from services.hl7_fhir.domain.message import Message, read
-from services.hl7_fhir.domain.order import OrderSaid, orders_of
-from services.hl7_fhir.domain.record import Fields, Site, fields_of
+from services.hl7_fhir.domain.order import KEPT, OrderSaid, orders_of
+from services.hl7_fhir.domain.parties import PartySaid
+from services.hl7_fhir.domain.record import Site, fields_of
+from services.hl7_fhir.domain.said import ReportSaid, Said, body
 from shared.identity import SiteKey
 
 #: A sender's clock may run ahead by this much; a later time would shut out every later message.
@@ -22,6 +29,11 @@ class Occasion(Enum):
     REGISTRATION = "registration"
     UPDATE = "update"
     ORDER = "order"
+    RESULT = "result"
+    DOCUMENT = "document"
+    APPOINTMENT = "appointment"
+    MERGE = "merge"
+    LINK = "link"
 
 
 @dataclass(frozen=True)
@@ -35,13 +47,24 @@ class PatientSaid:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with a readable message; nothing but keeping it when ``occasion`` is None (trigger not mapped)."""
+    """What to do with a readable message; nothing but keeping it when ``occasion`` is None (trigger not mapped).
+
+    ``losses`` names the fields that were valued and went nowhere.
+    """
 
     occasion: Occasion | None
     said: datetime
     patient: PatientSaid | None = None
     orders: tuple[OrderSaid, ...] = ()
     flags: tuple[str, ...] = ()
+    visit: Said | None = None
+    reports: tuple[ReportSaid, ...] = ()
+    documents: tuple[Said, ...] = ()
+    appointments: tuple[Said, ...] = ()
+    parties: tuple[PartySaid, ...] = ()
+    merges: tuple[Merge, ...] = ()
+    links: tuple[Link, ...] = ()
+    losses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,15 +75,19 @@ class Reader:
     site_key: SiteKey
     codec: str = "utf-8"
 
+    @cached_property
+    def _named_site(self) -> Site:
+        return replace(self.site, key=self.site_key)
+
     def decide(self, content: bytes, message_ref: str, received: datetime) -> Decision:
         """What ``content`` does; a Refused when it cannot be taken."""
         message = read(content, self.codec)
-        decide = TRIGGERS.get((message.type, message.trigger))
-        if decide is None:
+        check(message)
+        rule = TRIGGERS.get((message.type, message.trigger))
+        if rule is None:
             return Decision(None, received)
         said, flags = self._said(message, received)
-        occasion, orders = decide(message, self.site)
-        return Decision(occasion, said, self._patient(message, message_ref), orders, flags)
+        return _Reading(message, message_ref, self._named_site, self.site_key).decided(rule, said, flags)
 
     def _said(self, message: Message, received: datetime) -> tuple[datetime, tuple[str, ...]]:
         """EVN-2, else MSH-7, else the time of receipt, which also replaces what lies in the future."""
@@ -73,34 +100,135 @@ class Reader:
                 return received, ("time-in-the-future",)
         return received, ("time-missing",)
 
-    def _patient(self, message: Message, message_ref: str) -> PatientSaid:
-        segment = message.required("PID")
+
+class _Reading:
+    """One message: what it says of each resource, and what of it was used."""
+
+    def __init__(self, message: Message, message_ref: str, site: Site, site_key: SiteKey) -> None:
+        self.message = message
+        self.ref = message_ref
+        self.site = site
+        self.key = site_key
+        self.uses = Uses()
+        self.referred: list[PartySaid] = []
+
+    def decided(self, rule: "Rule", said: datetime, flags: tuple[str, ...]) -> Decision:
+        decision = Decision(rule.occasion, said, flags=flags, patient=self._patient())
+        if rule.occasion in (Occasion.MERGE, Occasion.LINK):
+            decision = self._persons(rule, decision)
+        else:
+            decision = self._resources(rule, decision)
+        known = {(party.kind, party.resource_id): party for party in self.referred}
+        return replace(decision, parties=tuple(known.values()), losses=losses(self.message, self.uses))
+
+    def _persons(self, rule: "Rule", decision: Decision) -> Decision:
+        if rule.occasion is Occasion.LINK:
+            found = merging.links(self.message, self.site, self._named, rule.linked)
+            for segment in self.message.all("PID"):
+                self.uses.whole(segment, 2, 3)
+            return replace(decision, links=found)
+        for segment in self.message.all("MRG"):
+            self.uses.whole(segment, 1, 4, 7)
+        return replace(decision, merges=merging.merges(self.message, self.site, self._named))
+
+    def _resources(self, rule: "Rule", decision: Decision) -> Decision:
+        patient = decision.patient.resource_id if decision.patient else ""
+        visit = reading.visit_of(self.message, self.site, self.key)
+        if visit is not None:
+            self._used("Encounter", visit, patient)
+        more = rule.more(self, visit, patient)
+        return replace(more, occasion=decision.occasion, said=decision.said, flags=decision.flags + more.flags,
+                       patient=decision.patient, visit=visit)  # fmt: skip
+
+    def _patient(self) -> PatientSaid:
+        segment = self.message.required("PID")
         identity = patient_identity(segment.field(3), segment.field(2), self.site.patient_issuer)
-        named = (identity.issuer, identity.value) if identity else ("", "", message_ref)
-        return PatientSaid(
-            resource_id=self.site_key.token("patient-resource", *named),
-            identity=identity,
-            fields=fields_of([segment], patient.FIELDS),
-        )
+        repeating = self.site.maps.repeating("Patient")
+        segments = (segment, *(one for one in self.message.segments if one.name not in ("PID", "MRG")))
+        fields = fields_of(segments, self.site.maps.wanted("Patient"), repeating)
+        said = PatientSaid(self._named(identity, 1), identity, fields)
+        self._used("Patient", Said("Patient", said.resource_id, fields, segments), said.resource_id)
+        return said
+
+    def _named(self, identity: Identity | None, number: int) -> str:
+        """The id of a patient; one that nothing may match has an id of this message's own."""
+        named: tuple[str | int, ...] = (identity.issuer, identity.value) if identity else ("", "", self.ref)
+        if not identity and number > 1:
+            named = (*named, number)
+        return self.key.token("patient-resource", *named)
+
+    def used(self, said: Said, patient: str) -> None:
+        """Note what the maps make of ``said``, and the parties that it names."""
+        self._used(said.kind, said, patient)
+
+    def _used(self, kind: str, said: Said, patient: str) -> None:
+        trace = Trace()
+        body(kind, said.fields, patient, self.site, trace)
+        self.uses.traced(said.segments, trace, self.site.maps.repeating(kind))
+        self.referred += parties.said_of(trace.referred, self.site)
 
 
-def _registration(_: Message, __: Site) -> tuple[Occasion, tuple[OrderSaid, ...]]:
-    return Occasion.REGISTRATION, ()
+@dataclass(frozen=True)
+class Rule:
+    """What a trigger is about, and what else than patient and visit it speaks of."""
+
+    occasion: Occasion
+    more: Callable[[_Reading, Said | None, str], Decision] = lambda *_: Decision(None, datetime.min)
+    linked: bool = True
 
 
-def _update(_: Message, __: Site) -> tuple[Occasion, tuple[OrderSaid, ...]]:
-    return Occasion.UPDATE, ()
+def _orders(reading_: _Reading, visit: Said | None, patient: str) -> Decision:
+    found = tuple(reading.in_visit(said, visit) for said in orders_of(reading_.message, reading_.site))
+    for said in found:
+        reading_.used(Said("ServiceRequest", "", said.fields, said.segments), patient)
+        for segment in said.segments:
+            reading_.uses.whole(segment, *KEPT.get(segment.name, ()))
+    return Decision(None, datetime.min, orders=found)
 
 
-def _order(message: Message, site: Site) -> tuple[Occasion, tuple[OrderSaid, ...]]:
-    return Occasion.ORDER, orders_of(message, site)
+def _results(reading_: _Reading, visit: Said | None, patient: str) -> Decision:
+    found = reading.reports_of(reading_.message, reading_.site, reading_.key, visit, reading_.ref)
+    for said in found:
+        for one in (said.report, *said.observations):
+            reading_.used(one, patient)
+        reading.note_documents(said, reading_.uses)
+    return Decision(None, datetime.min, reports=found)
 
+
+def _documents(reading_: _Reading, visit: Said | None, patient: str) -> Decision:
+    found = reading.documents_of(reading_.message, reading_.site, reading_.key, visit, reading_.ref)
+    for said in found:
+        reading_.used(said, patient)
+        for segment in said.segments:
+            if segment.name == "OBX":
+                reading_.uses.whole(segment, 2, 3, 5)
+    return Decision(None, datetime.min, documents=found)
+
+
+def _appointments(reading_: _Reading, visit: Said | None, patient: str) -> Decision:
+    found = reading.appointments_of(reading_.message, reading_.site, reading_.key, visit, reading_.ref)
+    for said in found:
+        reading_.used(said, patient)
+        reading.note_times(said, reading_.uses)
+    return Decision(None, datetime.min, appointments=found)
+
+
+_REGISTRATION, _UPDATE = Rule(Occasion.REGISTRATION), Rule(Occasion.UPDATE)
+_ORDER, _RESULT = Rule(Occasion.ORDER, _orders), Rule(Occasion.RESULT, _results)
+_DOCUMENT, _APPOINTMENT = Rule(Occasion.DOCUMENT, _documents), Rule(Occasion.APPOINTMENT, _appointments)
 
 #: The triggers that are mapped, by MSH-9; every other one is kept and acknowledged.
-TRIGGERS: dict[tuple[str, str], Callable[[Message, Site], tuple[Occasion, tuple[OrderSaid, ...]]]] = {
-    ("ADT", "A01"): _registration,
-    ("ADT", "A04"): _registration,
-    ("ADT", "A08"): _update,
-    ("ORM", "O01"): _order,
-    ("OMI", "O23"): _order,
+TRIGGERS: dict[tuple[str, str], Rule] = {
+    **{("ADT", trigger): _REGISTRATION for trigger in ("A01", "A04", "A05", "A28")},
+    **{("ADT", trigger): _UPDATE for trigger in ("A02", "A03", "A06", "A07", "A08", "A11", "A12", "A13", "A23", "A31")},
+    ("ADT", "A38"): _UPDATE,
+    **{("ADT", trigger): Rule(Occasion.MERGE) for trigger in ("A34", "A40", "A47")},
+    ("ADT", "A24"): Rule(Occasion.LINK),
+    ("ADT", "A37"): Rule(Occasion.LINK, linked=False),
+    ("ORM", "O01"): _ORDER,
+    ("OMG", "O19"): _ORDER,
+    ("OMI", "O23"): _ORDER,
+    ("ORU", "R01"): _RESULT,
+    ("MDM", "T02"): _DOCUMENT,
+    **{("SIU", trigger): _APPOINTMENT for trigger in ("S12", "S13", "S14", "S15")},
 }

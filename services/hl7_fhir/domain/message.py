@@ -98,7 +98,13 @@ class Syntax:
         marks = self.delimiters
         if not text:
             return ()
-        self._bound(text, place)
+        if len(text) >= MAX_REPETITIONS:
+            self._bound(text, place)
+        if marks.escape not in text:
+            return tuple(
+                tuple(tuple(component.split(marks.subcomponent)) for component in repetition.split(marks.component))
+                for repetition in text.split(marks.repetition)
+            )
         return tuple(
             tuple(
                 tuple(self.plain(part) for part in component.split(marks.subcomponent))
@@ -118,7 +124,7 @@ class Syntax:
 class Segment:
     """One line of a message. ``occurrence`` counts the segments of the same name from 1."""
 
-    __slots__ = ("_fields", "_line", "_syntax", "name", "occurrence")
+    __slots__ = ("_fields", "_line", "_read", "_syntax", "name", "occurrence")
 
     def __init__(self, line: str, occurrence: int, syntax: Syntax) -> None:
         self.name = line[:3]
@@ -126,6 +132,7 @@ class Segment:
         self._line = line
         self._syntax = syntax
         self._fields: list[str] | None = None
+        self._read: dict[int, Field] = {}
 
     def place(self, number: int | None = None) -> Place:
         """Where field ``number`` of this segment is."""
@@ -141,7 +148,10 @@ class Segment:
 
     def field(self, number: int) -> Field:
         """Field ``number``, split and without escapes; an empty tuple when it is not valued."""
-        return self._syntax.split(self.raw(number), self.place(number))
+        known = self._read.get(number)
+        if known is None:
+            known = self._read[number] = self._syntax.split(self.raw(number), self.place(number))
+        return known
 
     def text(self, number: int, component: int = 1, subcomponent: int = 1) -> str:
         """One value of the first repetition, without surrounding spaces, empty when it is not valued."""

@@ -1,39 +1,30 @@
-"""ORC, OBR, TQ1 and NTE to FHIR ServiceRequest after the HL7 v2-to-FHIR guide 1.0.0, and IPC and ZDS by our own map.
+"""An order: what ORC, TQ1, OBR, NTE, IPC and ZDS say of it, and the ServiceRequest that the maps make of that."""
 
-The guide maps neither IPC nor ZDS. Here (docs/conformance): IPC-1 and OBR-18 are the accession number (type ACSN),
-IPC-2 and OBR-19 the requested procedure id, IPC-3 and ZDS-1 the Study Instance UID (system ``urn:dicom:uid``), IPC-5
-and a modality in OBR-24 an order detail in DICOM's own codes, IPC-6 the scheduled protocol as an order detail.
-"""
-
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any
 
-from services.hl7_fhir.domain import datatypes, vocabulary
-from services.hl7_fhir.domain.datatypes import Json, extension, text_of, valued
+from services.hl7_fhir.domain import vocabulary
+from services.hl7_fhir.domain.datatypes import Json
+from services.hl7_fhir.domain.functions import uid_of
 from services.hl7_fhir.domain.identity import Identity, ei_identity
-from services.hl7_fhir.domain.message import Field, Message, Repetition, Segment, first, part
-from services.hl7_fhir.domain.record import Fields, Known, Record, Row, Site, fields_of, merge, render, values
+from services.hl7_fhir.domain.mapping import Fields, Trace, render, text_at
+from services.hl7_fhir.domain.message import Field, Message, Repetition, Segment, first
+from services.hl7_fhir.domain.record import Known, Record, Site, fields_of, merge, values
 from services.hl7_fhir.domain.refusal import FieldMissing, SegmentError
-from services.hl7_fhir.domain.step_fields import said_of_steps, withdrawn
+from services.hl7_fhir.domain.step_fields import said_of_steps
 
-#: The fields that the map reads, by segment.
-FIELDS: dict[str, Sequence[int]] = {
-    "ORC": (1, 2, 3, 4, 5, 7, 9, 12, 14, 16),
-    "OBR": (2, 3, 4, 5, 6, 13, 16, 18, 19, 20, 24, 27, 31, 46, 47, 53),
+#: Fields that are kept although no map reads them: what a modality's worklist is made of.
+KEPT: Mapping[str, Sequence[int]] = {
+    "ORC": (1, 2, 3, 5, 7, 10, 15, 17),
+    "OBR": (12, 13, 20, 21, 24, 27, 30, 34, 36, 44),
     "TQ1": (7, 8, 9),
     "ZDS": (1,),
 }
 
 #: Where an order's numbers are, first come first.
 PLACER, FILLER = ("ORC-2", "OBR-2"), ("ORC-3", "OBR-3")
-
-_UID = re.compile(r"[0-9]+(\.[0-9]+)+\Z")
-_CALLBACK = "servicerequest-order-callback-phone-number"
-_DICOM_CODES = "http://dicom.nema.org/resources/ontology/DCM"
 
 
 class Fact(Enum):
@@ -54,14 +45,22 @@ _ENDED = frozenset(("revoked", "entered-in-error"))
 class OrderSaid:
     """What one order group of a message says. ``placer``, ``filler``, ``accession`` are None when they match nothing.
 
-    ``touches`` is False for an order control code that leaves the order as it is.
+    ``touches`` is False for an order control code that leaves the order as it is. ``segments`` are those of the group.
     """
 
     touches: bool
-    fields: Fields
+    fields: Fields = field(repr=False)
     placer: Identity | None
     filler: Identity | None
     accession: Identity | None
+    segments: tuple[Segment, ...] = field(default=(), repr=False, compare=False)
+
+
+def wanted(site: Site) -> Mapping[str, Sequence[int]]:
+    """The fields that the maps read or that are kept, by segment; ``said_of_steps`` has those of IPC."""
+    read = site.maps.wanted("ServiceRequest")
+    named = {name: tuple(sorted({*read.get(name, ()), *KEPT.get(name, ())})) for name in {*read, *KEPT}}
+    return {name: numbers for name, numbers in named.items() if name not in ("NTE", "IPC")}
 
 
 def orders_of(message: Message, site: Site) -> tuple[OrderSaid, ...]:
@@ -86,7 +85,7 @@ def _said(group: list[Segment], site: Site, of_steps: Fields) -> OrderSaid:
     control = group[0].text(1).upper()
     if not control:
         raise FieldMissing("order-control-missing", group[0].place(1))
-    fields: dict[str, Field] = {**fields_of(group, FIELDS), **of_steps}
+    fields: dict[str, Field] = {**fields_of(group, wanted(site)), **of_steps}
     if control != "NW":
         fields.pop("ORC-9", None)  # the guide: only the time of the new order is when it was authored
     notes = _notes(group)
@@ -98,6 +97,7 @@ def _said(group: list[Segment], site: Site, of_steps: Fields) -> OrderSaid:
         placer=number(fields, PLACER, site),
         filler=number(fields, FILLER, site),
         accession=accession_of(fields, site),
+        segments=tuple(group),
     )
 
 
@@ -127,7 +127,7 @@ def number(fields: Fields, names: tuple[str, ...], site: Site) -> Identity | Non
 
 def accession_of(fields: Fields, site: Site) -> Identity | None:
     """The accession number, from the first of the site's fields that has one."""
-    for name in site.accession_fields:
+    for name in site.maps.accession:
         if found := ei_identity(fields.get(name, ()), site.order_issuer):
             return found
     return None
@@ -136,8 +136,7 @@ def accession_of(fields: Fields, site: Site) -> Identity | None:
 def study_uid(fields: Fields) -> str | None:
     """The Study Instance UID of IPC-3 or ZDS-1, None when it is none (PS3.5 section 9.1)."""
     for name in ("IPC-3", "ZDS-1"):
-        uid = first(fields.get(name, ()))
-        if len(uid) <= 64 and _UID.match(uid):
+        if uid := uid_of(first(fields.get(name, ()))):
             return uid
     return None
 
@@ -151,144 +150,52 @@ def modality(fields: Fields) -> str | None:
     return None
 
 
-def priority(fields: Fields) -> str | None:
-    """The FHIR priority of TQ1-9, OBR-5, ORC-7.6 or OBR-27.6 (concept map ExtendedPriorityCodes)."""
-    for name, component in (("TQ1-9", 1), ("OBR-5", 1), ("ORC-7", 6), ("OBR-27", 6)):
-        found = vocabulary.PRIORITY.get(first(fields.get(name, ()), component).upper())
-        if found:
-            return found
+def priority(fields: Fields, site: Site | None = None) -> str | None:
+    """The FHIR priority, by the rows of the element."""
+    return _code("priority", fields, site or Site())
+
+
+def status(fields: Fields, site: Site | None = None) -> str:
+    """ServiceRequest.status, by the rows of the element."""
+    return _code("status", fields, site or Site()) or "unknown"
+
+
+def _code(element: str, fields: Fields, site: Site) -> str | None:
+    for each in site.maps.of("ServiceRequest"):
+        for row in each.rows:
+            if row.element != element or (row.condition and not row.condition(fields)):
+                continue
+            if row.constant is not None:
+                return str(row.constant)
+            value = fields.get(row.place.field, ())
+            found = row.convert((((text_at(row.place, value)),),), site) if value else None
+            if found:
+                return str(found)
     return None
 
 
-def status(fields: Fields) -> str:
-    """ServiceRequest.status: a cancelling ORC-1, else ORC-5, else ORC-1; ``unknown`` for what the maps do not name."""
-    control, state = first(fields.get("ORC-1", ())).upper(), first(fields.get("ORC-5", ())).upper()
-    if control in _CANCELS:
-        return "revoked"
-    return vocabulary.ORDER_STATUS.get(state) or vocabulary.CONTROL_STATUS.get(control) or "unknown"
-
-
-def _placer(repetition: Repetition, site: Site) -> Json | None:
-    return datatypes.entity(repetition, "PLAC", site.order_issuer)
-
-
-def _filler(repetition: Repetition, site: Site) -> Json | None:
-    return datatypes.entity(repetition, "FILL", site.order_issuer)
-
-
-def _procedure_id(repetition: Repetition, site: Site) -> Json | None:
-    return datatypes.entity(repetition, "Requested Procedure ID", site.order_issuer)
-
-
-def _study(repetition: Repetition, _: Site) -> Json | None:
-    uid = part(repetition, 1)
-    valid = len(uid) <= 64 and _UID.match(uid)
-    return {"system": vocabulary.DICOM_UID_SYSTEM, "value": f"urn:oid:{uid}"} if valid else None
-
-
-def _concept(repetition: Repetition, _: Site) -> Json | None:
-    return datatypes.concept(repetition)
-
-
-def _modality(repetition: Repetition, _: Site) -> Json | None:
-    code = part(repetition, 1).upper()
-    return {"coding": [{"system": _DICOM_CODES, "code": code}]} if code in vocabulary.MODALITIES else None
-
-
-def _practitioner(repetition: Repetition, _: Site) -> Json | None:
-    return datatypes.practitioner(repetition)
-
-
-def _time(repetition: Repetition, site: Site) -> str | None:
-    return datatypes.date_time(part(repetition, 1), site.zone)
-
-
-def _note(repetition: Repetition, _: Site) -> Json | None:
-    return valued(text=text_of("^".join("&".join(component) for component in repetition)))
-
-
-def _callback(repetition: Repetition, site: Site) -> Json | None:
-    return extension(_CALLBACK, valueContactPoint=datatypes.contact_point(repetition, site.zone))
-
-
-def _status_reason(repetition: Repetition, _: Site) -> Json | None:
-    return extension("request-statusReason", valueCodeableConcept=datatypes.concept(repetition))
-
-
-def _location(repetition: Repetition, _: Site) -> Json | None:
-    return valued(text=text_of(part(repetition, 1)))
-
-
-ROWS = (
-    Row("ORC-2", "placer", _placer),
-    Row("OBR-2", "placer", _placer),
-    Row("ORC-3", "filler", _filler),
-    Row("OBR-3", "filler", _filler),
-    Row("OBR-53", "identifier", _placer, many=True),
-    Row("IPC-2", "identifier", _procedure_id, many=True),
-    Row("OBR-19", "identifier", _procedure_id, many=True),
-    Row("IPC-3", "study", _study),
-    Row("ZDS-1", "study", _study),
-    Row("ORC-4", "requisition", lambda repetition, site: datatypes.entity(repetition, "PGN", site.order_issuer)),
-    Row("OBR-4", "code", _concept),
-    Row("IPC-6", "orderDetail", _concept, many=True),
-    Row("OBR-46", "orderDetail", _concept, many=True),
-    Row("OBR-47", "orderDetail", _concept, many=True),
-    Row("IPC-5", "modality", _modality),
-    Row("OBR-24", "modality", _modality),
-    Row("OBR-6", "occurrenceDateTime", _time),
-    Row("ORC-9", "authoredOn", _time),
-    Row("ORC-12", "requester", _practitioner),
-    Row("OBR-16", "requester", _practitioner),
-    Row("OBR-31", "reasonCode", _concept, many=True),
-    Row("IPC-8", "locationCode", _location, many=True),
-    Row("ORC-14", "extension", _callback, many=True),
-    Row("ORC-16", "extension", _status_reason, many=True),
-    Row("NTE-3", "note", _note, many=True),
-)
-
-
-def resource(record: Record, patient: str, site: Site) -> Json:
+def resource(record: Record, patient: str, site: Site, encounter: str = "") -> Json:
     """The ServiceRequest that ``record`` describes for the Patient with id ``patient``, without id and meta."""
-    elements = render(ROWS, record, site)
-    fields = values(record)
-    named = [elements.pop("placer", None), elements.pop("filler", None), _accession(fields, site)]
-    named += [*elements.pop("identifier", []), elements.pop("study", None)]
-    details = [*elements.pop("orderDetail", []), elements.pop("modality", None)]
-    _add_timing(elements, fields, site)
+    return resource_of(values(record), patient, site, encounter)
+
+
+def resource_of(fields: Fields, patient: str, site: Site, encounter: str = "", trace: Trace | None = None) -> Json:
+    """The ServiceRequest that ``fields`` describe, in the course of an Encounter if ``encounter`` names one."""
+    elements = render(site.maps.of("ServiceRequest"), fields, site, trace)
+    if "code" not in elements:
+        elements.pop("orderDetail", None)  # R4 constraint prr-1: details only beside a code
+    visit = {"encounter": {"reference": f"Encounter/{encounter}", "type": "Encounter"}} if encounter else {}
     return {
         "resourceType": "ServiceRequest",
-        "status": status(fields),
-        "intent": "order",
         "subject": {"reference": f"Patient/{patient}", "type": "Patient"},
+        **visit,
         **elements,
-        # R4 constraint prr-1: details only beside a code.
-        **(valued(orderDetail=[detail for detail in details if detail] if "code" in elements else None) or {}),
-        **(valued(identifier=[name for name in named if name], priority=priority(fields)) or {}),
     }
-
-
-def _accession(fields: Fields, site: Site) -> Json | None:
-    for name in site.accession_fields:
-        value = fields.get(name, ())
-        if ei_identity(value, site.order_issuer):
-            return datatypes.entity(value[0], "ACSN", site.order_issuer)
-    return None
-
-
-def _add_timing(elements: dict[str, Any], fields: Fields, site: Site) -> None:
-    """TQ1-7 and -8, else components 4 and 5 of ORC-7 or OBR-27; OBR-6 only where none of them says when."""
-    for start, end in ((("TQ1-7", 1), ("TQ1-8", 1)), (("ORC-7", 4), ("ORC-7", 5)), (("OBR-27", 4), ("OBR-27", 5))):
-        starts, ends = (first(fields.get(name, ()), component) for name, component in (start, end))
-        if bounds := datatypes.period(starts, ends, site.zone):
-            elements.pop("occurrenceDateTime", None)
-            elements["occurrenceTiming"] = {"repeat": {"boundsPeriod": bounds}}
-            return
 
 
 def updated(record: Record, said: OrderSaid, when: datetime) -> dict[str, Known]:
     """``record`` after ``said``; a code that leaves the order as it is does not become its control code."""
-    fields = {**withdrawn(record, said.fields), **said.fields}
+    fields = said.fields
     if not said.touches:
         fields = {name: value for name, value in fields.items() if name not in ("ORC-1", "ORC-5")}
     return merge(record, fields, when)

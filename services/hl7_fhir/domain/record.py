@@ -6,25 +6,14 @@ changes nothing newer.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
-from typing import Any
+from datetime import datetime
 
-from services.hl7_fhir.domain.message import NULL, Field, Repetition, Segment
-
-#: Field names such as ``PID-5`` to their values.
-Fields = Mapping[str, Field]
-
-
-@dataclass(frozen=True)
-class Site:
-    """What a message leaves to the place where it is read."""
-
-    zone: tzinfo = UTC
-    patient_issuer: str = ""
-    order_issuer: str = ""
-    accession_fields: tuple[str, ...] = ("IPC-1", "OBR-18")
+from services.hl7_fhir.domain.mapping import Fields as Fields
+from services.hl7_fhir.domain.mapping import occurrence
+from services.hl7_fhir.domain.message import NULL, Field, Segment
+from services.hl7_fhir.domain.site import Site as Site
 
 
 @dataclass(frozen=True)
@@ -38,25 +27,49 @@ class Known:
 Record = Mapping[str, Known]
 
 
-def fields_of(segments: Iterable[Segment | None], wanted: Mapping[str, Iterable[int]]) -> dict[str, Field]:
-    """The valued fields of ``segments`` among the ``wanted`` numbers by segment name; the first of a name counts."""
+def fields_of(
+    segments: Iterable[Segment | None], wanted: Mapping[str, Iterable[int]], repeating: frozenset[str] = frozenset()
+) -> dict[str, Field]:
+    """The valued fields of ``segments`` among the ``wanted`` numbers by segment name; the first of a name counts.
+
+    Of ``repeating`` segments each counts by itself: ``NK1-2``, ``NK1:2-2``, and under ``NK1`` how many there are.
+    """
     found: dict[str, Field] = {}
+    counts: dict[str, int] = {}
     for segment in segments:
-        if segment is None:
+        if segment is None or segment.name not in wanted:
             continue
-        for number in wanted.get(segment.name, ()):
-            if value := segment.field(number):
-                found.setdefault(f"{segment.name}-{number}", value)
-    return found
+        prefix = segment.name
+        if prefix in repeating:
+            counts[prefix] = counts.get(prefix, 0) + 1
+            prefix = occurrence(prefix, counts[prefix])
+        for number in wanted[segment.name]:
+            name = f"{prefix}-{number}"
+            if name not in found and (value := segment.field(number)):
+                found[name] = value
+    return found | {name: (((str(count),),),) for name, count in counts.items()}
 
 
 def merge(record: Record, said: Fields, when: datetime) -> dict[str, Known]:
-    """``record`` with those fields of ``said`` that it does not know from a later message."""
+    """``record`` with those fields of ``said`` that it does not know from a later message.
+
+    Segments that repeat are said as a whole: what an earlier message said in more of them, or more in each, is gone.
+    """
     merged = dict(record)
     for name, value in said.items():
         if name not in merged or merged[name].said <= when:
             merged[name] = Known(() if is_null(value) else value, when)
+    for group in said:
+        if "-" not in group:
+            _forget(merged, group, said, when)
     return merged
+
+
+def _forget(merged: dict[str, Known], group: str, said: Fields, when: datetime) -> None:
+    for name, known in merged.items():
+        belongs = name.startswith((f"{group}-", f"{group}:")) and name not in said
+        if belongs and known.value and known.said <= when:
+            merged[name] = Known((), when)
 
 
 def values(record: Record) -> dict[str, Field]:
@@ -83,39 +96,3 @@ def load(text: str) -> dict[str, Known]:
         )
         for name, (value, said) in json.loads(text).items()
     }
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of a map: the field, the FHIR element and how a repetition becomes its value.
-
-    ``many`` appends to a list; otherwise the first value of the first row counts. ``unless`` names elements that make
-    this row superfluous when they are there.
-    """
-
-    field: str
-    element: str
-    render: Callable[[Repetition, Site], Any]
-    many: bool = False
-    unless: tuple[str, ...] = ()
-
-
-def render(rows: Iterable[Row], record: Record, site: Site) -> dict[str, Any]:
-    """The FHIR elements that ``rows`` make of ``record``."""
-    elements: dict[str, Any] = {}
-    for row in rows:
-        if any(name in elements for name in row.unless):
-            continue
-        known = record.get(row.field)
-        for repetition in known.value if known else ():
-            _put(elements, row, row.render(repetition, site))
-    return elements
-
-
-def _put(elements: dict[str, Any], row: Row, value: Any) -> None:
-    if value is None:
-        return
-    if not row.many:
-        elements.setdefault(row.element, value)
-    elif value not in elements.setdefault(row.element, []):
-        elements[row.element].append(value)

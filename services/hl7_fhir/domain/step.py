@@ -135,7 +135,7 @@ def _add_request(sheet: Sheet, asked: Order, ipc: Mapping[int, Field]) -> None:
     """The requested procedure and the imaging service request (PS3.3 sections C.4.11 and C.4.12)."""
     fields = asked.fields
     procedure = _first_of(fields, "OBR-44", "OBR-4")
-    told = first(ipc.get(2, ())) or first(_first_of(fields, "OBR-19", "ORC-3", "OBR-3", "ORC-2", "OBR-2"))
+    told = first(ipc.get(2, ())) or _number_of(fields, "OBR-19", "ORC-3", "OBR-3", "ORC-2", "OBR-2")
     sheet.identify(0x00401001, told, asked.token[:16].upper())
     sheet.put(0x00321060, part(procedure[0], 2) or part(procedure[0], 1) if procedure else "")
     sheet.data[0x00321064] = _codes(sheet, procedure[:1], 1)
@@ -149,14 +149,14 @@ def _add_request(sheet: Sheet, asked: Order, ipc: Mapping[int, Field]) -> None:
     notes = ("^".join("&".join(component) for component in each) for each in fields.get("NTE-3", ()))
     sheet.put(0x00401400, "\r\n".join(notes))
     for tag, numbers in ((0x00402016, order.PLACER), (0x00402017, order.FILLER)):
-        sheet.put(tag, first(_first_of(fields, *numbers)))
+        sheet.put(tag, _number_of(fields, *numbers))
     sheet.put(0x00321032, dicom_text.person_name(_first_of(fields, "OBR-16", "ORC-12")[:1], 2))
     sheet.put(0x00080090, dicom_text.person_name(fields.get("PV1-8", ())[:1], 2))
 
 
 def _add_accession(sheet: Sheet, fields: Fields, site: Site) -> str:
     """The accession number and who issued it; the whole number is returned."""
-    named = next((fields[name] for name in site.accession_fields if ei_identity(fields.get(name, ()), "")), ())
+    named = next((fields[name] for name in site.maps.accession if ei_identity(fields.get(name, ()), "")), ())
     number = first(named)
     sheet.put(0x00080050, number)
     sheet.data[0x00080051] = (
@@ -243,4 +243,9 @@ def _text(coded: Field) -> str:
 
 
 def _first_of(fields: Fields, *names: str) -> Field:
-    return next((fields[name] for name in names if fields.get(name) and first(fields[name])), ())
+    """The first of the fields that says anything."""
+    return next((fields[name] for name in names if any(map(any, (fields.get(name) or ((),))[0]))), ())
+
+
+def _number_of(fields: Fields, *names: str) -> str:
+    return next((number for name in names if (number := first(fields.get(name, ())))), "")

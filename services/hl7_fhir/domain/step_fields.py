@@ -1,21 +1,18 @@
 """What a scheduled step needs of an order's message beside the order itself: the visit, allergies, weight, other steps.
 
 Taken up with the order's own fields, under names such as ``PV1-3``. An OMI^O23 may hold several IPC segments, one per
-scheduled step (chapter 4, section 4.5.6): the fields of the second are ``IPC[2]-1`` …, those of the first ``IPC-1`` ….
+scheduled step (chapter 4, section 4.5.6): the fields of the first are ``IPC-1`` …, those of the second ``IPC:2-1`` …,
+and under ``IPC`` stands how many there are, so that a message tells all of them (``record.merge``).
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from services.hl7_fhir.domain.message import NULL, Field, Message, Segment, part
-from services.hl7_fhir.domain.record import Fields, Record, fields_of
+from services.hl7_fhir.domain.mapping import occurrence
+from services.hl7_fhir.domain.message import Field, Message, Segment, part
+from services.hl7_fhir.domain.record import Fields, fields_of
 
-#: Fields beside those that the order's map reads.
-BESIDE: Mapping[str, Sequence[int]] = {
-    "ORC": (15,),
-    "OBR": (12, 13, 30, 34, 36, 44),
-}
-#: ... and of the visit that the message speaks of.
+#: Fields of the visit that the message speaks of.
 VISIT: Mapping[str, Sequence[int]] = {"PV1": (3, 8, 15, 16, 19)}
 IPC = range(1, 10)
 MAX_STEPS = 64
@@ -31,13 +28,11 @@ _FACTORS = {
     HEIGHT: {"": 1.0, "m": 1.0, "cm": 0.01, "in": 0.0254, "[in_i]": 0.0254},
 }
 _NUMBER = re.compile(r"\d{1,4}(\.\d{1,4})?\Z")
-_OTHER_STEP = re.compile(r"IPC\[\d+\]-\d+\Z")
 
 
 def said_of_steps(message: Message, group: Sequence[Segment]) -> dict[str, Field]:
     """The fields of the order group ``group`` of ``message`` that only its steps need."""
-    visit = message.all("PV1")[:1]
-    found = fields_of([*visit, *group], {**BESIDE, **VISIT})
+    found = fields_of(message.all("PV1")[:1], VISIT)
     allergies = tuple(each for segment in message.all("AL1") for each in segment.field(3)[:1])
     if allergies:
         found[ALLERGIES] = allergies[:64]
@@ -59,24 +54,13 @@ def _measured(segment: Segment) -> tuple[str, Field] | None:
 
 
 def _steps(group: Sequence[Segment]) -> dict[str, Field]:
-    found: dict[str, Field] = {}
-    for number, segment in enumerate((each for each in group if each.name == "IPC"), 1):
-        for field in IPC if number <= MAX_STEPS else ():
-            if value := segment.field(field):
-                found[name_of(number, field)] = value
-    return found
+    segments = [each for each in group if each.name == "IPC"][:MAX_STEPS]
+    return fields_of(segments, {"IPC": IPC}, frozenset(("IPC",))) if segments else {}
 
 
 def name_of(number: int, field: int) -> str:
     """The name of a field of the order's IPC ``number``, from 1."""
-    return f"IPC-{field}" if number == 1 else f"IPC[{number}]-{field}"
-
-
-def withdrawn(record: Record, said: Fields) -> dict[str, Field]:
-    """Nulls for the further steps of ``record`` that a message with steps no longer has: it tells all of them."""
-    if not any(name.startswith("IPC") for name in said):
-        return {}
-    return {name: (((NULL,),),) for name in record if _OTHER_STEP.match(name) and name not in said}
+    return f"{occurrence('IPC', number)}-{field}"
 
 
 def steps_in(fields: Fields) -> list[dict[int, Field]]:

@@ -1,4 +1,4 @@
-"""Code maps of the HL7 v2-to-FHIR guide 1.0.0 (its concept maps), and the systems that codes and ids belong to."""
+"""The systems that codes and ids belong to; what codes become is data (``maps/concepts.yaml``)."""
 
 from urllib.parse import quote
 
@@ -7,104 +7,6 @@ def words(text: str) -> frozenset[str]:
     """The codes in ``text``, between spaces."""
     return frozenset(text.split())
 
-
-#: Concept map AdministrativeSex, table 0001.
-GENDER = {"F": "female", "M": "male", "O": "other", "U": "unknown", "A": "other", "N": "other"}
-
-#: Concept map NameType, table 0200.
-NAME_USE = {
-    "BAD": "old",
-    "D": "usual",
-    "L": "official",
-    "M": "maiden",
-    "MSK": "anonymous",
-    "N": "nickname",
-    "NAV": "temp",
-    "NOUSE": "old",
-    "R": "official",
-    "TEMP": "temp",
-}
-
-#: Concept maps AddressType[Use] and AddressType[Type], table 0190.
-ADDRESS_USE = {"BA": "old", "BI": "billing", "C": "temp", "B": "work", "H": "home", "O": "work"}
-ADDRESS_TYPE = {"M": "postal", "SH": "postal"}
-
-#: Concept maps TelecommunicationUseCode and TelecommunicationEquipmentType, tables 0201 and 0202.
-TELECOM_USE = {"PRN": "home", "WPN": "work", "PRS": "mobile"}
-TELECOM_SYSTEM = {
-    "PH": "phone",
-    "FX": "fax",
-    "MD": "other",
-    "CP": "phone",
-    "SAT": "other",
-    "BP": "pager",
-    "INTERNET": "email",
-    "X.400": "email",
-    "TDD": "other",
-    "TTY": "other",
-}
-
-_MARITAL = "http://terminology.hl7.org/CodeSystem/v3-MaritalStatus"
-_NULL_FLAVOR = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
-
-#: Concept map MaritalStatus, table 0002: (code, system, display).
-MARITAL_STATUS = {
-    "A": ("L", _MARITAL, "Legally Separated"),
-    "D": ("D", _MARITAL, "Divorced"),
-    "M": ("M", _MARITAL, "Married"),
-    "S": ("S", _MARITAL, "Never Married"),
-    "W": ("W", _MARITAL, "Widowed"),
-    "C": ("C", _MARITAL, "Common Law"),
-    "G": ("T", _MARITAL, "Domestic partner"),
-    "P": ("T", _MARITAL, "Domestic partner"),
-    "R": ("T", _MARITAL, "Domestic partner"),
-    "E": ("L", _MARITAL, "Legally Separated"),
-    "N": ("A", _MARITAL, "Annulled"),
-    "I": ("I", _MARITAL, "Interlocutory"),
-    "B": ("U", _MARITAL, "unmarried"),
-    "U": ("UNK", _NULL_FLAVOR, "Unknown"),
-    "O": ("OTH", _NULL_FLAVOR, "Other"),
-    "T": ("NAVU", _NULL_FLAVOR, "Not available"),
-}
-
-#: Concept map ExtendedPriorityCodes, table 0485.
-PRIORITY = {"S": "stat", "A": "asap", "R": "routine"}
-
-#: Concept map OrderStatus, table 0038 (ORC-5).
-ORDER_STATUS = {
-    "CA": "revoked",
-    "CM": "completed",
-    "DC": "revoked",
-    "ER": "entered-in-error",
-    "HD": "on-hold",
-    "IP": "active",
-    "RP": "revoked",
-    "SC": "active",
-}
-
-#: Concept map OrderControlCode[ServiceRequest.status], table 0119 (ORC-1), with one difference: the guide keeps the
-#: request ``CA`` active until a filler confirms it; an imaging system hears of it as a fact (IHE RAD-4), so: revoked.
-CONTROL_STATUS = {
-    "AF": "active",
-    "CA": "revoked",
-    "CR": "revoked",
-    "DC": "revoked",
-    "DF": "revoked",
-    "DR": "revoked",
-    "FU": "completed",
-    "HD": "active",
-    "HR": "on-hold",
-    "NW": "active",
-    "OC": "revoked",
-    "OD": "revoked",
-    "OH": "on-hold",
-    "OK": "active",
-    "PR": "active",
-    "PY": "active",
-    "RL": "active",
-    "RO": "active",
-    "RQ": "active",
-}
 
 IDENTIFIER_TYPE_SYSTEM = "http://terminology.hl7.org/CodeSystem/v2-0203"
 

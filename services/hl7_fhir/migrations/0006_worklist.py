@@ -95,9 +95,3 @@ def _create_evidence() -> None:
         sa.Column("study_uid", _text(64), primary_key=True),
         sa.Column("state", sa.String(16), nullable=False),
     )
-    op.create_table(
-        "worklist_merges",
-        sa.Column("id", sa.String(64), primary_key=True),
-        sa.Column("survivor", sa.String(64), nullable=False),
-    )
-    op.create_index("ix_worklist_merges_survivor", "worklist_merges", ["survivor"])

@@ -10,14 +10,10 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
-from sqlalchemy import Connection
 
 from contracts.events import StepReported
 from contracts.events.common import Blob
-from services.hl7_fhir.adapters.following import PatientNow
 from services.hl7_fhir.adapters.performed import SqlPerformedSteps
-from services.hl7_fhir.adapters.resources import load
-from services.hl7_fhir.domain.record import values
 from shared.storage.memory import MemoryStore
 from shared.storage.parts import put_parts
 from tests.support.fhir import assert_valid
@@ -239,28 +235,16 @@ async def test_a_patients_new_name_is_shown(desk: Desk) -> None:
 
 
 async def test_a_merge_shows_the_survivor_also_in_orders_that_come_later(desk: Desk) -> None:
-    await desk.send(orm(), adt(pid="PID|1||P2^^^HOSP^MR||Roe^Jane||19800203|F", control_id="A"))
-    survivor = await patient_now(desk, "P2")
-    merged = (await desk.steps())[0].patient
-    await desk.database.run(lambda connection: desk.stepping.followers[0].patients_merged(connection, survivor, merged))
+    merge = adt("A40", time="20260102", control_id="M", pid="PID|1||P2^^^HOSP^MR||Roe^Jane\rMRG|P1^^^HOSP^MR")
+    await desk.send(orm(), adt(pid="PID|1||P2^^^HOSP^MR||Roe^Jane||19800203|F", control_id="A"), merge)
     (answer,) = await desk.listed()
     assert (answer.PatientID, str(answer.PatientName)) == ("P2", "Roe^Jane")
     await desk.send(
         orm(control_id="9", time="20260105", orc2="X^H", obr2="X^H", orc3="Y^R", obr3="Y^R", tail="NTE|1||x")
     )
     assert {answer.PatientID for answer in await desk.listed()} == {"P2"}
-    assert {task.body["for"]["reference"] for task in await desk.tasks()} == {f"Patient/{survivor.id}"}
-
-
-async def patient_now(desk: Desk, value: str) -> PatientNow:
-    resource_id = desk.messages.site_key.token("patient-resource", "HOSP", value)
-
-    def read(connection: Connection) -> PatientNow:
-        known = load(connection, "Patient", resource_id)
-        assert known is not None
-        return PatientNow(resource_id, None, values(known.record), known.body, "d" * 32, NOW)
-
-    return await desk.database.read(read)
+    assert len({task.body["for"]["reference"] for task in await desk.tasks()}) == 1
+    assert await desk.listed(PatientID="P1") == []
 
 
 async def test_an_accession_number_that_is_too_long_is_not_cut_and_still_finds(desk: Desk) -> None:

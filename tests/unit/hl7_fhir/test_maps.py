@@ -30,7 +30,7 @@ FULL_PID = (
 
 def patient_of(pid: str) -> Json:
     message = read(adt(pid=pid), "utf-8")
-    record = merge({}, fields_of([message.required("PID")], patient.FIELDS), WHEN)
+    record = merge({}, fields_of([message.required("PID")], patient.wanted(SITE)), WHEN)
     return patient.resource(record, SITE)
 
 

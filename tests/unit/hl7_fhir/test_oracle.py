@@ -176,7 +176,7 @@ def test_every_patient_and_order_of_the_corpora_is_valid_fhir() -> None:
 
 def resources(message: Ours) -> Iterator[dict[str, Any]]:
     when = now()
-    record = merge({}, fields_of([message.required("PID")], patient.FIELDS), when)
+    record = merge({}, fields_of([message.required("PID")], patient.wanted(SITE)), when)
     yield patient.resource(record, SITE)
     if message.type != "ADT":
         for said in orders_of(message, SITE):

@@ -1,0 +1,72 @@
+"""Patients as messages change them; what is said of a record that was merged goes to the one that it goes on in."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.hl7_fhir.adapters.resources import Change, Present
+from services.hl7_fhir.adapters.shelf import Shelf
+from services.hl7_fhir.adapters.telling import Telling
+from services.hl7_fhir.domain import patient, record
+from services.hl7_fhir.domain.identity import Identity
+from services.hl7_fhir.domain.mapping import Fields
+from services.hl7_fhir.domain.merging import IDENTIFYING
+from services.hl7_fhir.domain.record import Record, Site
+from services.hl7_fhir.domain.said import body
+
+#: A chain of merges that is longer is a circle or a mistake.
+MAX_CHAIN = 32
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A patient after a message, with what became of it."""
+
+    id: str
+    identity: Identity | None = field(repr=False)
+    change: Change
+    flags: tuple[str, ...]
+
+
+class Patients:
+    """Reads and writes Patients."""
+
+    def __init__(self, shelf: Shelf, site: Site, telling: Telling) -> None:
+        self._shelf = shelf
+        self._site = site
+        self._telling = telling
+
+    def survivor(self, patient_id: str) -> str:
+        """The id of the record in which ``patient_id`` goes on, its own when it was not merged."""
+        seen = [patient_id]
+        while len(seen) < MAX_CHAIN:
+            present = self._shelf.present("Patient", seen[-1])
+            known = present.record.get(patient.REPLACED_BY) if present else None
+            following = patient.ids(known.value) if known else ()
+            if not following or following[0] in seen:
+                return seen[-1]
+            seen.append(following[0])
+        return seen[-1]
+
+    def apply(self, patient_id: str, fields: Fields, when: datetime) -> Applied:
+        """Let ``fields`` be known of the patient since ``when``."""
+        target = self.survivor(patient_id)
+        flags: tuple[str, ...] = ()
+        if target != patient_id:
+            fields = {name: value for name, value in fields.items() if name not in IDENTIFYING}
+            flags = ("patient-merged",)
+        before = self._shelf.present("Patient", target)
+        known = record.merge(before.record if before else {}, fields, when)
+        if before and any(one.said > when for one in before.record.values()):
+            flags += ("older-than-known",)
+        change, identity = self.put(target, before, known)
+        return Applied(target, identity, change, flags)
+
+    def put(self, patient_id: str, before: Present | None, known: Record) -> tuple[Change, Identity | None]:
+        """Write what is known of a patient and tell the followers."""
+        fields = record.values(known)
+        made = body("Patient", fields, patient_id, self._site)
+        identity = self._telling.identity_of(fields)
+        change = self._shelf.put("Patient", patient_id, known, made, None)
+        if change is not Change.STALE:
+            self._telling.patient_changed(patient_id, identity, fields, made)
+        return change, identity

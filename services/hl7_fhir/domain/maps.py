@@ -1,0 +1,101 @@
+"""The compiled maps of a site: by resource type, with what they read."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from services.hl7_fhir.domain.concepts import ConceptMap
+from services.hl7_fhir.domain.mapping import Place, Row, SegmentMap
+
+ACCESSION = "identifier[accession]"
+
+
+@dataclass(frozen=True)
+class DatatypeMap:
+    """A conversion by the guide's name; ``reads`` are the components that it looks at, empty for all of them."""
+
+    name: str
+    reads: frozenset[int]
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Segment maps in the order in which they apply, data type maps and concept maps by name."""
+
+    segments: tuple[SegmentMap, ...]
+    datatypes: Mapping[str, DatatypeMap] = field(default_factory=dict)
+    concepts: Mapping[str, ConceptMap] = field(default_factory=dict)
+
+    @cached_property
+    def targets(self) -> Mapping[str, tuple[SegmentMap, ...]]:
+        """The segment maps by resource type."""
+        found: dict[str, tuple[SegmentMap, ...]] = {}
+        for each in self.segments:
+            found[each.target] = (*found.get(each.target, ()), each)
+        return found
+
+    def of(self, target: str) -> tuple[SegmentMap, ...]:
+        """The segment maps of a resource type."""
+        return self.targets.get(target, ())
+
+    @cached_property
+    def _wanted(self) -> Mapping[str, Mapping[str, tuple[int, ...]]]:
+        return {target: _numbers(maps) for target, maps in self.targets.items()}
+
+    def wanted(self, target: str) -> Mapping[str, tuple[int, ...]]:
+        """The numbers of the fields that the maps of ``target`` read or ask, by segment."""
+        return self._wanted.get(target, {})
+
+    @cached_property
+    def _repeating(self) -> Mapping[str, frozenset[str]]:
+        return {target: frozenset(each.segment for each in maps if each.each) for target, maps in self.targets.items()}
+
+    def repeating(self, target: str) -> frozenset[str]:
+        """The segments of ``target`` of which every occurrence counts."""
+        return self._repeating.get(target, frozenset())
+
+    def places(self, target: str, element: str) -> tuple[Place, ...]:
+        """Where the value of an element comes from, first come first."""
+        return tuple(row.place for each in self.of(target) for row in each.rows if row.element == element)
+
+    @cached_property
+    def accession(self) -> tuple[str, ...]:
+        """The fields that hold an accession number, first come first."""
+        return tuple(place.field for place in self.places("ServiceRequest", ACCESSION))
+
+    def with_accession(self, fields: Iterable[str]) -> "Maps":
+        """These maps with the accession number from ``fields`` only, first come first."""
+        wanted = tuple(fields)
+        if wanted == self.accession:
+            return self
+        known = [row for each in self.of("ServiceRequest") for row in each.rows if row.element == ACCESSION]
+        rest = tuple(
+            replace(each, rows=tuple(row for row in each.rows if (each.target, row.element) not in _TAKEN))
+            for each in self.segments
+        )
+        if not known:
+            return self
+        rows = tuple(replace(known[0], place=Place(name), condition=None, asks=()) for name in wanted)
+        first = next(number for number, each in enumerate(rest) if each.target == "ServiceRequest")
+        own = SegmentMap("ORC", "ServiceRequest", rows, source="setting accession_fields")
+        return replace(self, segments=(*rest[: first + 1], own, *rest[first + 1 :]))
+
+
+_TAKEN = {("ServiceRequest", ACCESSION)}
+
+
+def _numbers(maps: Iterable[SegmentMap]) -> dict[str, tuple[int, ...]]:
+    found: dict[str, set[int]] = {}
+    for each in maps:
+        for row in each.rows:
+            for name in _names(row):
+                segment, _, number = name.rpartition("-")
+                if number.isdecimal():
+                    found.setdefault(segment, set()).add(int(number))
+    return {segment: tuple(sorted(numbers)) for segment, numbers in found.items()}
+
+
+def _names(row: Row) -> tuple[str, ...]:
+    end = (row.end.field,) if row.end else ()
+    return (row.place.field, *end, *row.asks)

@@ -1,0 +1,80 @@
+"""Records of one person: merges (A34, A40, A47) and links (A24, A37), HL7 v2 chapter 3, sections 3.3.24, .37, .40, .47.
+
+A message may speak of several pairs: each PID with the MRG after it, or two PIDs after each other.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from services.hl7_fhir.domain.identity import Identity, patient_identity
+from services.hl7_fhir.domain.mapping import Fields
+from services.hl7_fhir.domain.message import Field, Message, Segment
+from services.hl7_fhir.domain.record import fields_of
+from services.hl7_fhir.domain.site import Site
+
+
+@dataclass(frozen=True)
+class Person:
+    """A record of a person. ``identity`` is None when nothing may match."""
+
+    resource_id: str
+    identity: Identity | None = field(repr=False)
+    fields: Fields = field(repr=False)
+    segments: tuple[Segment, ...] = field(default=(), repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Merge:
+    """``merged`` is to go on in ``survivor``."""
+
+    survivor: Person
+    merged: Person
+
+
+@dataclass(frozen=True)
+class Link:
+    """Two records of one person that both go on; ``linked`` is False where that is taken back."""
+
+    one: Person
+    other: Person
+    linked: bool
+
+
+#: The id of a resource for an identity; of nobody's when there is none (the number tells persons of a message apart).
+Named = Callable[[Identity | None, int], str]
+
+#: The fields that say which record it is; they are not those of the record that goes on.
+IDENTIFYING = ("PID-2", "PID-3", "PID-4")
+
+
+def merges(message: Message, site: Site, named: Named) -> tuple[Merge, ...]:
+    """Each MRG with the PID before it."""
+    found: list[Merge] = []
+    survivor: Person | None = None
+    for segment in message.segments:
+        if segment.name == "PID":
+            survivor = person(segment, site, named)
+        elif segment.name == "MRG" and survivor is not None:
+            found.append(Merge(survivor, _merged(segment, site, named)))
+    return tuple(found)
+
+
+def links(message: Message, site: Site, named: Named, linked: bool) -> tuple[Link, ...]:
+    """The PIDs of the message in pairs."""
+    persons = [person(segment, site, named) for segment in message.all("PID")]
+    return tuple(Link(one, other, linked) for one, other in zip(persons[::2], persons[1::2], strict=False))
+
+
+def person(segment: Segment, site: Site, named: Named) -> Person:
+    """Whom a PID speaks of."""
+    identity = patient_identity(segment.field(3), segment.field(2), site.patient_issuer)
+    fields = fields_of([segment], {"PID": site.maps.wanted("Patient").get("PID", ())})
+    return Person(named(identity, segment.occurrence), identity, fields, (segment,))
+
+
+def _merged(segment: Segment, site: Site, named: Named) -> Person:
+    """MRG-1, before 2.3 MRG-4, with the name of MRG-7."""
+    identity = patient_identity(segment.field(1), segment.field(4), site.patient_issuer)
+    told: dict[str, Field] = {"PID-3": segment.field(1) or segment.field(4), "PID-5": segment.field(7)}
+    fields = {name: value for name, value in told.items() if value}
+    return Person(named(identity, 1000 + segment.occurrence), identity, fields, (segment,))
