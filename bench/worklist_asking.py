@@ -14,46 +14,51 @@ FIND, EXPLICIT = "1.2.840.10008.5.1.4.31", "1.2.840.10008.1.2.1"
 _SUCCESS, _PENDING = 0x0000, (0xFF00, 0xFF01)
 
 
+#: What is asked for at the top, and of the step.
+TOP = (
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientWeight",
+    "MedicalAlerts",
+    "Allergies",
+    "PatientState",
+    "SpecialNeeds",
+    "AdmissionID",
+    "CurrentPatientLocation",
+    "StudyInstanceUID",
+    "RequestingPhysician",
+    "RequestedProcedureDescription",
+    "RequestedProcedureID",
+    "RequestedProcedurePriority",
+    "PatientTransportArrangements",
+    "ConfidentialityConstraintOnPatientDataDescription",
+)
+STEP = (
+    "Modality",
+    "ScheduledStationAETitle",
+    "ScheduledProcedureStepStartDate",
+    "ScheduledProcedureStepStartTime",
+    "ScheduledPerformingPhysicianName",
+    "ScheduledProcedureStepDescription",
+    "ScheduledStationName",
+    "ScheduledProcedureStepLocation",
+    "ScheduledProcedureStepID",
+    "PreMedication",
+)
+
+
 def wanted(**keys: str) -> Dataset:
     """What a scanner asks for, some thirty return keys; ``keys`` of the step are matched."""
     asked, step, code = Dataset(), Dataset(), Dataset()
-    for name in [
-        "AccessionNumber",
-        "ReferringPhysicianName",
-        "PatientName",
-        "PatientID",
-        "IssuerOfPatientID",
-        "PatientBirthDate",
-        "PatientSex",
-        "PatientWeight",
-        "MedicalAlerts",
-        "Allergies",
-        "PatientState",
-        "SpecialNeeds",
-        "AdmissionID",
-        "CurrentPatientLocation",
-        "StudyInstanceUID",
-        "RequestingPhysician",
-        "RequestedProcedureDescription",
-        "RequestedProcedureID",
-        "RequestedProcedurePriority",
-        "PatientTransportArrangements",
-        "ConfidentialityConstraintOnPatientDataDescription",
-    ]:
+    for name in TOP:
         setattr(asked, name, "")
     asked.PregnancyStatus, asked.ReferencedStudySequence = None, []
-    for name in [
-        "Modality",
-        "ScheduledStationAETitle",
-        "ScheduledProcedureStepStartDate",
-        "ScheduledProcedureStepStartTime",
-        "ScheduledPerformingPhysicianName",
-        "ScheduledProcedureStepDescription",
-        "ScheduledStationName",
-        "ScheduledProcedureStepLocation",
-        "ScheduledProcedureStepID",
-        "PreMedication",
-    ]:
+    for name in STEP:
         setattr(step, name, keys.get(name, ""))
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "", "", ""
     step.ScheduledProtocolCodeSequence, asked.RequestedProcedureCodeSequence = [code], [code]

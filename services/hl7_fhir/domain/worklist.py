@@ -18,7 +18,8 @@ from services.hl7_fhir.domain.worklist_keys import IN_STEP, MATCHING, SEQUENCES,
 
 STATIONS = 0x00400001
 _DATE, _TIME = 0x00400002, 0x00400003
-_MAX_VALUES = 256
+#: Characters of a value and of a list of UIDs, entries of a list, and signs for any sequence in a pattern.
+_MAX_LENGTH, _MAX_LIST, _MAX_VALUES, _MAX_STARS = 512, 256 * 65, 256, 4
 
 _DAY = re.compile(r"\d{4}(\.?)\d\d\1\d\d\Z")
 _CLOCK = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(\.\d{1,6})?)?)?\Z")
@@ -140,12 +141,22 @@ def _values(kind: str, value: str) -> tuple[str, ...]:
         return _range(value, _day)
     if kind == "time":
         return _range(value, _clock)
+    value = _bounded(value, kind)
     if kind == "name":
-        return (dicom_text.folded(value) or ("",))[:3]
+        return dicom_text.folded(value) or ("",)
     values = tuple(each for part in value.split("\\") if (each := part.strip(" \0")))
     if len(values) > _MAX_VALUES:
         raise BadQuery("too-many-values")
     return values or ("",)
+
+
+def _bounded(value: str, kind: str) -> str:
+    """A pattern that costs little to compare: a database tries every way in which several ``*`` may match."""
+    value = re.sub(r"\*{2,}", "*", value)
+    longest = _MAX_LIST if kind == "uid" else _MAX_LENGTH
+    if len(value) > longest or value.count("*") > _MAX_STARS:
+        raise BadQuery("pattern-too-long")
+    return value
 
 
 def _range(value: str, read: Callable[[str, bool], str]) -> tuple[str, str]:
