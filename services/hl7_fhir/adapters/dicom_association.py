@@ -116,11 +116,14 @@ class Association:
     async def _next(self) -> _Message:
         """The next request; it may have been on its way while another one was answered."""
         coming, self._coming = self._coming, None
-        return await (coming or self._message())
-
-    async def _message(self) -> _Message:
-        """Command set and data set, put together of their fragments."""
+        if coming is None:
+            return await self._message(self._limits.idle)
         async with asyncio.timeout(self._limits.idle):
+            return await coming
+
+    async def _message(self, idle: float | None) -> _Message:
+        """Command set and data set, put together of their fragments; ``idle`` is how long nothing may come."""
+        async with asyncio.timeout(idle):
             kind, body = await self._pdu(self._limits.pdu)
         async with asyncio.timeout(self._limits.message):
             command, identifier = bytearray(), bytearray()
@@ -176,7 +179,7 @@ class Association:
             raise BadPdu("no-greeting")
         explicit = message.context.transfer_syntax == dimse.EXPLICIT
         asked = self._find(message.identifier, greeting.calling, explicit=explicit, combined=bool(greeting.combined))
-        self._coming = asyncio.create_task(self._message())
+        self._coming = asyncio.create_task(self._message(None))
         async with contextlib.aclosing(asked) as answers:  # type: ignore[type-var]
             async for found in answers:
                 # Let what has come be read before the next page is looked for.
@@ -196,7 +199,7 @@ class Association:
         self._coming = None
         is_mine = coming.command.responded_to == message.command.message_id
         if not is_mine:
-            self._coming = asyncio.create_task(self._message())
+            self._coming = asyncio.create_task(self._message(None))
         return is_mine
 
     async def _tell(self, message: _Message, found: Answers) -> None:
