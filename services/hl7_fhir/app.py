@@ -71,11 +71,7 @@ def build(settings: Settings | None = None) -> Service:
         ),
         publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated, PatientMerged),
         stores=("database",),
-        tasks=(
-            Task("mllp", mllp.run),
-            Task("outbox", outbox.relay),
-            *(Task("worklist", each.run) for each in worklists),
-        ),
+        tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay), *(Task("worklist", one.run) for one in worklists)),
         routes=Fhir(SqlResources(database), datetime.now(UTC)).routes(),
         checks={"database": database.check, "mllp": mllp.check, **stepping.checks(worklists)},
         starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),
