@@ -3,7 +3,19 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Table, or_, select, text, update
+from sqlalchemy import (
+    BindParameter,
+    CompoundSelect,
+    Connection,
+    Table,
+    bindparam,
+    literal,
+    or_,
+    select,
+    text,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.hl7_fhir.adapters.resources import FEED_LOCK
@@ -15,6 +27,24 @@ from services.hl7_fhir.adapters.worklist_tables import (
     study_images,
 )
 from services.hl7_fhir.domain.step_state import State
+
+
+def _evidence() -> CompoundSelect[Any]:
+    studies: BindParameter[Any] = bindparam("studies", expanding=True)
+    named = select(step_report_steps.c.step_ref)
+    mine = named.where(step_report_steps.c.step_id == bindparam("step_id"))
+    reports = (
+        select(step_reports.c.state, literal(1).label("is_report"))
+        .join(step_report_studies, step_report_studies.c.step_ref == step_reports.c.step_ref)
+        .where(step_report_studies.c.study_uid.in_(studies))
+        .where(or_(step_reports.c.step_ref.in_(mine), step_reports.c.step_ref.not_in(named)))
+    )
+    images = select(study_images.c.state, literal(0)).where(study_images.c.study_uid.in_(studies))
+    return union_all(reports, images)
+
+
+#: Made once: an order costs less to keep than the building of its statements.
+_EVIDENCE = _evidence()
 
 
 def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> None:
@@ -51,23 +81,16 @@ def add_images(connection: Connection, study_uid: str, state: str) -> None:
         connection.execute(update(study_images).where(study_images.c.study_uid == study_uid).values(state=state))
 
 
-def reports_of(connection: Connection, studies: Collection[str], step_id: str) -> list[str]:
-    """The states of the performed steps of these studies that fulfil the step: those that name it, or name none."""
-    named = select(step_report_steps.c.step_ref)
-    mine = named.where(step_report_steps.c.step_id == step_id)
-    found = (
-        select(step_reports.c.state)
-        .join(step_report_studies, step_report_studies.c.step_ref == step_reports.c.step_ref)
-        .where(step_report_studies.c.study_uid.in_(studies))
-        .where(or_(step_reports.c.step_ref.in_(mine), step_reports.c.step_ref.not_in(named)))
-    )
-    return list(connection.execute(found).scalars())
+def found(connection: Connection, studies: Collection[str], step_id: str) -> tuple[list[str], str | None]:
+    """The states of the performed steps that fulfil a step, and which images of its studies are here.
 
-
-def images_of(connection: Connection, studies: Collection[str]) -> str | None:
-    """``received`` or ``completed`` for the furthest of the studies, None when nothing is here."""
-    found = set(connection.execute(select(study_images.c.state).where(study_images.c.study_uid.in_(studies))).scalars())
-    return "completed" if "completed" in found else "received" if found else None
+    Of the performed steps of these studies those count that name the step, or name none. Images are ``received`` or
+    ``completed``, for the furthest of the studies, or None.
+    """
+    known = connection.execute(_EVIDENCE, {"studies": list(studies), "step_id": step_id}).all()
+    reports = [row.state for row in known if row.is_report]
+    images = {row.state for row in known if not row.is_report}
+    return reports, "completed" if "completed" in images else "received" if images else None
 
 
 def is_alone(connection: Connection, step_id: str, study_uid: str) -> bool:

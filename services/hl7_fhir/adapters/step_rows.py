@@ -15,6 +15,8 @@ from services.hl7_fhir.domain.worklist_keys import IN_STEP, MATCHING, STEP
 #: Columns of ``steps`` that hold what stands in the data set.
 _COLUMNS = {key.column: tag for tag, key in MATCHING.items() if key.column in steps.c and key.column != "state"}
 
+_INSERT, _INSERT_STATIONS, _INSERT_NAMES = insert(steps), insert(step_stations), insert(step_names)
+
 
 def load_data(text: str) -> DataSet:
     """The data set that a row holds."""
@@ -61,18 +63,19 @@ def step_of(row: Row[Any]) -> Step:
     )
 
 
-def write(connection: Connection, step_id: str, step: Step, values: Mapping[str, Any], *, is_new: bool) -> None:
+def write(connection: Connection, step: Step, values: Mapping[str, Any], *, is_new: bool) -> None:
     """Insert or overwrite the row and what it is found by."""
+    step_id = values["id"]
     if is_new:
-        connection.execute(insert(steps).values(id=step_id, **values))
+        connection.execute(_INSERT, values)
     else:
         connection.execute(update(steps).where(steps.c.id == step_id).values(**values))
         for table in (step_stations, step_names):
             connection.execute(delete(table).where(table.c.step == step_id))
     stations = [{"step": step_id, "station": name, "starts": step.starts} for name in step.stations or ("",)]
-    connection.execute(insert(step_stations), stations)
+    connection.execute(_INSERT_STATIONS, stations)
     if names := _names(step_id, step.data):
-        connection.execute(insert(step_names), names)
+        connection.execute(_INSERT_NAMES, names)
 
 
 def _names(step_id: str, data: DataSet) -> list[dict[str, str]]:

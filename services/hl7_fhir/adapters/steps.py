@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, or_, select, update
 
 from services.hl7_fhir.adapters import step_evidence as evidence
 from services.hl7_fhir.adapters import step_rows as rows
@@ -24,6 +24,9 @@ from shared.observability import logger
 Announce = Callable[[Connection, str, str], None]
 
 _OPEN = tuple(each.value for each in (*WAITING, State.HELD))
+
+_OF_ORDER = select(steps).where(steps.c.order_id == bindparam("order_id")).order_by(steps.c.id)
+_TO_DO = select(steps.c.order_id).distinct().where(steps.c.patient == bindparam("patient"), steps.c.state.in_(_OPEN))
 
 log = logger("causeway.worklist")
 
@@ -65,9 +68,8 @@ class Steps:
 
     def patient_changed(self, connection: Connection, patient: PatientNow) -> None:
         """Show the patient as now known in every step that is still to be done."""
-        waiting = select(steps.c.order_id).distinct().where(steps.c.patient == patient.id, steps.c.state.in_(_OPEN))
         occasion = _Occasion(patient.message_ref, patient.now)
-        for order_id in connection.execute(waiting).scalars().all():
+        for order_id in connection.execute(_TO_DO, {"patient": patient.id}).scalars().all():
             self._schedule_again(connection, order_id, occasion)
 
     def patients_merged(self, connection: Connection, survivor: PatientNow, merged: str) -> None:
@@ -112,32 +114,30 @@ class Steps:
     def _schedule(
         self, connection: Connection, order_id: str, owner: str, status: str, fields: Fields, occasion: _Occasion
     ) -> None:
-        known = {row.name: row for row in self._rows(connection, steps.c.order_id == order_id)}
+        known = {row.name: row for row in connection.execute(_OF_ORDER, {"order_id": order_id})}
         said = ordered(fields, status, self._rules.states)
+        if not known and said not in WAITING | {State.HELD}:
+            return  # nobody ever had to do it
         study_uid, made = self._study_uid(order_id, fields, known.values())
         since = min((_utc(row.created) for row in known.values()), default=occasion.now)
         asked = Order(fields, self._site_key.token("step-order", order_id), study_uid, since)
         found = steps_of(asked, self._fields_of(connection, owner), self._site, self._rules)
-        if not known and said not in WAITING | {State.HELD}:
-            return  # nobody ever had to do it
         if made and found and not any(row.made_uid for row in known.values()):
             self._announce(connection, order_id, made)
-        common = {"order_id": order_id, "patient": owner, "said": said.value}
+        common = {"order_id": order_id, "patient": owner, "said": said.value, "made_uid": made}
         for step in found:
-            own = common | {"made_uid": made or getattr(known.get(step.name), "made_uid", None)}
-            self._write(connection, step, own, known.get(step.name), occasion)
-        self._withdraw(
-            connection, [row for name, row in known.items() if name not in {s.name for s in found}], occasion
-        )
+            self._write(connection, step, common, known.pop(step.name, None), occasion)
+        for row in known.values():  # the order has it no more
+            connection.execute(update(steps).where(steps.c.id == row.id).values(said=State.CANCELLED.value))
+            self._settle(connection, row.id, occasion)
 
     def _study_uid(self, order_id: str, fields: Fields, known: Iterable[Row[Any]]) -> tuple[str, str | None]:
-        """The study's UID, and the same when it was made here: 2.25 and a UUID (PS3.5 annex B.2), always the same."""
+        """The study's UID, and the one that was made here: 2.25 and a UUID (PS3.5 annex B.2), always the same."""
         told = order.study_uid(fields)
-        if told is not None:
-            return told, None
         made = next((row.made_uid for row in known if row.made_uid), None)
-        made = made or f"2.25.{int(self._site_key.token('study-uid', order_id), 16)}"
-        return made, made
+        if told is None:
+            made = made or f"2.25.{int(self._site_key.token('study-uid', order_id), 16)}"
+        return told or made or "", made
 
     def _write(
         self,
@@ -147,64 +147,63 @@ class Steps:
         before: Row[Any] | None,
         occasion: _Occasion,
     ) -> None:
-        step_id = before.id if before else self._site_key.token("step-resource", common["order_id"], step.name)
-        own = rows.values_of(step) | dict(common) | {"message_ref": occasion.message_ref}
-        own |= {
-            "state": before.state if before else common["said"],
-            "created": before.created if before else occasion.now,
-        }
-        own |= {"listed": False, "leaves": before.leaves if before else None}
-        rows.write(connection, step_id, step, own, is_new=before is None)
-        if (step.cut or step.problem) and (
-            before is None or (before.cut, before.problem) != (own["cut"], step.problem)
-        ):
-            log.warning("step-does-not-fit", ref=step_id, reason=step.problem, count=len(step.cut))
-        self._settle(connection, step_id, occasion)
-
-    def _withdraw(self, connection: Connection, gone: Iterable[Row[Any]], occasion: _Occasion) -> None:
-        for row in gone:
-            own = update(steps).where(steps.c.id == row.id)
-            connection.execute(own.values(said=State.CANCELLED.value, message_ref=occasion.message_ref))
-            self._settle(connection, row.id, occasion)
+        own = {**rows.values_of(step), **common, "message_ref": occasion.message_ref}
+        own["id"] = before.id if before else self._site_key.token("step-resource", common["order_id"], step.name)
+        own["created"] = before.created if before else occasion.now
+        own |= self._standing(connection, own, before.leaves if before else None, occasion)
+        rows.write(connection, step, own, is_new=before is None)
+        is_told = before is not None and (before.cut, before.problem) == (own["cut"], step.problem)
+        if (step.cut or step.problem) and not is_told:
+            log.warning("step-does-not-fit", ref=own["id"], reason=step.problem, count=len(step.cut))
+        self._save_task(connection, step, own, occasion, is_new=before is None)
 
     def _look_again(self, connection: Connection, studies: set[str], occasion: _Occasion) -> None:
         mine = or_(steps.c.study_uid.in_(studies), steps.c.made_uid.in_(studies))
-        for row in self._rows(connection, mine):
-            self._settle(connection, row.id, occasion)
+        for step_id in connection.execute(select(steps.c.id).where(mine).order_by(steps.c.id)).scalars().all():
+            self._settle(connection, step_id, occasion)
 
     def _settle(self, connection: Connection, step_id: str, occasion: _Occasion) -> None:
         """Bring the state of a step in line with everything that is known, and its Task with it."""
-        (row,) = self._rows(connection, steps.c.id == step_id)
-        studies = tuple(filter(None, (row.study_uid, row.made_uid)))
-        reports = evidence.reports_of(connection, studies, row.step_id)
-        images = evidence.images_of(connection, studies)
-        alone = images == "completed" and evidence.is_alone(connection, step_id, row.study_uid)
-        now = state(State(row.said), reports, images, alone=alone)
-        is_done = now in DONE
-        leaves = (row.leaves or occasion.now + self._keep) if is_done else None
-        listed = (now in WAITING or is_done) and row.problem is None and row.said != State.DISCONTINUED.value
-        change = {"state": now.value, "listed": listed, "leaves": leaves}
-        connection.execute(update(steps).where(steps.c.id == step_id).values(change))
-        self._save_task(connection, row, now, occasion)
+        row = connection.execute(select(steps).where(steps.c.id == step_id)).one()
+        own = dict(row._mapping)
+        change = self._standing(connection, own, row.leaves, occasion)
+        connection.execute(update(steps).where(steps.c.id == step_id).values(**change))
+        self._save_task(connection, rows.step_of(row), own | change, occasion)
 
-    def _save_task(self, connection: Connection, row: Row[Any], now: State, occasion: _Occasion) -> None:
-        body = task.resource(rows.step_of(row), now, row.order_id, row.patient, _utc(row.created), self._site)
+    def _standing(
+        self, connection: Connection, own: Mapping[str, Any], leaves: datetime | None, occasion: _Occasion
+    ) -> dict[str, Any]:
+        """The state of a step by everything that is known, whether it is listed, and until when."""
+        studies = tuple(filter(None, (own["study_uid"], own["made_uid"])))
+        reports, images = evidence.found(connection, studies, own["step_id"])
+        alone = images == "completed" and evidence.is_alone(connection, own["id"], own["study_uid"])
+        now = state(State(own["said"]), reports, images, alone=alone)
+        is_done = now in DONE
+        listed = (now in WAITING or is_done) and own["problem"] is None and own["said"] != State.DISCONTINUED.value
+        return {
+            "state": now.value,
+            "listed": listed,
+            "leaves": (leaves or occasion.now + self._keep) if is_done else None,
+        }
+
+    def _save_task(
+        self, connection: Connection, step: Step, own: Mapping[str, Any], occasion: _Occasion, *, is_new: bool = False
+    ) -> None:
+        authored = _utc(own["created"])
+        body = task.resource(step, State(own["state"]), own["order_id"], own["patient"], authored, self._site)
         # ``save`` tells what changed by the record: here that is one value which stands for the whole.
         digest = hashlib.sha256(repr(body).encode()).hexdigest()
         save(
             connection,
             kind="Task",
-            resource_id=row.id,
-            before=load(connection, "Task", row.id),
-            record={"Task": Known((((digest,),),), _utc(row.created))},
+            resource_id=own["id"],
+            before=None if is_new else load(connection, "Task", own["id"]),
+            record={"Task": Known((((digest,),),), authored)},
             body=body,
-            patient=row.patient,
+            patient=own["patient"],
             message_ref=occasion.message_ref,
             now=occasion.now,
         )
-
-    def _rows(self, connection: Connection, wanted: Any) -> list[Row[Any]]:
-        return list(connection.execute(select(steps).where(wanted).order_by(steps.c.id)).all())
 
     def _fields_of(self, connection: Connection, patient: str) -> Fields:
         known = load(connection, "Patient", patient)

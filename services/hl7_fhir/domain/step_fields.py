@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from services.hl7_fhir.domain.mapping import occurrence
-from services.hl7_fhir.domain.message import Field, Message, Segment, part
+from services.hl7_fhir.domain.message import Field, Message, Segment, first, part
 from services.hl7_fhir.domain.record import Fields, fields_of
 
 #: Fields of the visit that the message speaks of.
@@ -65,8 +65,9 @@ def name_of(number: int, field: int) -> str:
 
 def steps_in(fields: Fields) -> list[dict[int, Field]]:
     """The fields of each IPC by number; one step without fields for an order that has none."""
+    told = first(fields.get("IPC", ()))
     found: list[dict[int, Field]] = []
-    for number in range(1, MAX_STEPS + 1):
+    for number in range(1, min(int(told), MAX_STEPS) + 1 if told.isdecimal() else 1):
         step = {field: value for field in IPC if (value := fields.get(name_of(number, field), ()))}
         if step:
             found.append(step)
