@@ -1,9 +1,10 @@
 """ORM^O01 through MLLP to the acknowledgement, beside hl7apy's server and python-hl7's, in the same run.
 
 Each connection sends a message and waits for its acknowledgement before the next; hl7apy's server closes each after one
-message, so it gets a new one for each. Ours keeps the message, the order,
-its patient and the event durably before it says AA; the two others parse and answer. What the disk allows is measured
-beside them: a small row appended and synced, one after the other.
+message, so it gets a new one for each. Ours checks the message and keeps it durably before it says AA, and maps it to
+FHIR and tells the bus after that; the two others parse and answer. No one is measured while ours still maps; that part
+is counted in its processor time, and its rate is told beside: messages/s from the first byte to FHIR and the bus. What
+the disk allows is measured too: a small row appended and synced, one after the other.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from bench.support import median, result, table
 ROUNDS = 3
 CONNECTIONS = (1, 16)
 #: Messages a round, by receiver: as many as take a few seconds.
+AIM = 1000  # messages/s over sixteen connections
 MESSAGES = {"causeway": 2000, "python_hl7": 2000, "hl7apy": 160}
 _START, _END = b"\x0b", b"\x1c\r"
 
@@ -32,6 +34,7 @@ def main() -> int:
     """Let all take turns; print medians and ratios."""
     rates: Figures = defaultdict(list)
     costs: Figures = defaultdict(list)
+    through: Figures = defaultdict(list)
     with tempfile.TemporaryDirectory(dir=os.environ.get("CAUSEWAY_BENCH_DIR")) as name, ExitStack() as stack:
         folder = Path(name)
         running = [stack.enter_context(hl7_receivers.causeway(folder))]
@@ -39,13 +42,14 @@ def main() -> int:
         for number in range(ROUNDS):
             for connections in CONNECTIONS:
                 for receiver in running[number % len(running) :] + running[: number % len(running)]:
-                    before = receiver.cpu()
+                    before, begun = receiver.cpu(), time.perf_counter()
                     rates[connections, receiver.name].append(_rate(receiver, connections, number))
+                    receiver.settle()
+                    through[connections, receiver.name].append(MESSAGES[receiver.name] / (time.perf_counter() - begun))
                     taken = receiver.cpu() - before
                     costs[connections, receiver.name].append(taken / MESSAGES[receiver.name])
             rates[1, "disk"].append(_disk(folder))
-    _show(rates, costs)
-    return 0
+    return _show(rates, costs, through)
 
 
 def _rate(receiver: Receiver, connections: int, seed: int) -> float:
@@ -104,7 +108,8 @@ def _disk(folder: Path) -> float:
     return 500 / taken
 
 
-def _show(rates: Figures, costs: Figures) -> None:
+def _show(rates: Figures, costs: Figures, through: Figures) -> int:
+    """Tables and ratios; 1 when the aim is missed."""
     print(f"\nORM^O01 to its acknowledgement, medians of {ROUNDS} rounds: messages/s, CPU ms per message\n")
     rows = [
         (receiver, connections, median(found), 1000 * median(costs.get((connections, receiver), [0.0])))
@@ -123,7 +128,11 @@ def _show(rates: Figures, costs: Figures) -> None:
         "python_hl7_16": ratio("python_hl7", 16),
     }
     figures = {f"{name}/{count}": [round(rate, 1) for rate in found] for (count, name), found in rates.items()}
-    result("hl7", ratios, {"orm_per_s_16": median(rates[16, "causeway"]), "messages_per_second": figures})
+    orm_per_s, mapped = median(rates[16, "causeway"]), median(through[16, "causeway"])
+    print(f"\nOurs, from the first byte to FHIR and the bus, 16 connections: {mapped:.0f} messages/s\n")
+    result("hl7", ratios, {"orm_per_s_16": orm_per_s, "mapped_per_s_16": mapped, "messages_per_second": figures})
+    reached = orm_per_s >= AIM and min(ratios["hl7apy_1"], ratios["hl7apy_16"], ratios["python_hl7_16"]) > 1
+    return 0 if reached else 1
 
 
 if __name__ == "__main__":

@@ -4,13 +4,19 @@ The peers keep nothing: they parse a message and acknowledge it. Run as a progra
 """
 
 import asyncio
+import sqlite3
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from bench.receivers import ROOT, Receiver, running, service
 from tests.support.ports import free_ports
+
+#: Seconds until everything that was accepted must have been mapped.
+_PATIENCE = 300.0
 
 HL7APY, PYTHON_HL7 = PEERS = ("hl7apy", "python_hl7")
 
@@ -27,9 +33,24 @@ def peer(name: str, folder: Path) -> Iterator[Receiver]:
 @contextmanager
 def causeway(folder: Path) -> Iterator[Receiver]:
     """hl7_fhir on SQLite, beside a JetStream server that syncs every message and hears of every order."""
-    database = f"sqlite:///{folder / 'hl7_fhir.sqlite3'}"
-    with service("hl7_fhir", "CAUSEWAY_MLLP_PORT", folder, CAUSEWAY_DATABASE_URL=database) as found:
-        yield found
+    path = folder / "hl7_fhir.sqlite3"
+    with service("hl7_fhir", "CAUSEWAY_MLLP_PORT", folder, CAUSEWAY_DATABASE_URL=f"sqlite:///{path}") as found:
+        yield replace(found, settle=lambda: _wait_until_mapped(path))
+
+
+def _wait_until_mapped(path: Path) -> None:
+    """Until every message is in FHIR, and the bus has heard of it."""
+    deadline = time.monotonic() + _PATIENCE
+    while _left(path):
+        if time.monotonic() > deadline:
+            raise TimeoutError("messages are not mapped")
+        time.sleep(0.05)
+
+
+def _left(path: Path) -> int:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        waiting = database.execute("SELECT count(*) FROM messages WHERE state = 'waiting'").fetchone()[0]
+        return int(waiting + database.execute("SELECT count(*) FROM outbox").fetchone()[0])
 
 
 def _hl7apy(port: int) -> None:

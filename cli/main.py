@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import deadletters, demo, destinations, fetch, hl7, lifecycle, routing, send, streams, studies, trace
+from cli import deadletters, demo, destinations, fetch, hl7_messages, lifecycle, routing, send, streams, studies, trace
 
 app = typer.Typer(
     name="causeway",
@@ -17,7 +17,7 @@ app.command()(lifecycle.down)
 app.command("stop")(lifecycle.stop)
 app.command("start")(lifecycle.start_one)
 app.command("send")(send.command)
-app.add_typer(hl7.app, name="hl7")
+app.add_typer(hl7_messages.app, name="hl7")
 app.command()(studies.status)
 app.command()(studies.wait)
 app.command()(studies.where)

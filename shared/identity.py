@@ -47,6 +47,7 @@ class SiteKey:
         if len(secret) != 32:
             raise ValueError("a site key has 32 bytes")
         self._secret = secret
+        self._keys: dict[str, bytes] = {}
 
     @classmethod
     def load(cls, path: Path) -> "SiteKey":
@@ -67,9 +68,15 @@ class SiteKey:
 
     def token(self, purpose: str, *parts: str | int) -> str:
         """32 lower-case hexadecimal digits (128 bits) that stand for ``parts`` under ``purpose``."""
-        key = _hkdf(self._secret, f"causeway/{VERSION}/{purpose}".encode())
         message = _SEPARATOR.join(str(part).encode() for part in parts)
-        return hmac.new(key, message, hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self.key(purpose), message, "sha256").hex()[:32]
+
+    def key(self, purpose: str) -> bytes:
+        """The 32 bytes of the key for ``purpose``."""
+        found = self._keys.get(purpose)
+        if found is None:
+            found = self._keys[purpose] = _hkdf(self._secret, f"causeway/{VERSION}/{purpose}".encode())
+        return found
 
     def event_id(self, subject: str, *parts: str | int) -> str:
         """The ``ce-id`` of a fact: its subject, the input's id, the step, the generation and the run."""

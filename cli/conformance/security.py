@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cli.conformance.markdown import code, table
 from cli.setup.certificates import Authority
-from services.dicom_ingest.adapters.tls import TlsFiles, server_context
+from shared.tls import TlsFiles, server_context
 
 
 def suites() -> str:

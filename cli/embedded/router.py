@@ -35,6 +35,7 @@ ROUTES = {
     "/api/summary": "tier_routing",
     "/api/verify": "verification",
     "/api/destinations": "forwarding",
+    "/api/hl7": "hl7_fhir",
 }
 
 #: What is written there goes to another service than what is asked (STOW-RS, PS3.18 section 10.5).

@@ -1,6 +1,6 @@
 """hl7_fhir: HL7 v2 messages in, FHIR R4 and facts about orders and patients out."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from contracts.events import (
     OrderCancelled,
@@ -10,17 +10,21 @@ from contracts.events import (
     PatientRegistered,
     PatientUpdated,
     StepReported,
+    StudyCompleted,
+    StudyReceived,
 )
-from contracts.events.study import StudyCompleted, StudyReceived
+from services.hl7_fhir.adapters.archive import SqlArchive
 from services.hl7_fhir.adapters.journal import SqlJournal
-from services.hl7_fhir.adapters.mllp import Limits, MllpServer
+from services.hl7_fhir.adapters.listening import mllp_server, strangers
+from services.hl7_fhir.adapters.profiles import Hl7apyProfiles
 from services.hl7_fhir.adapters.resources import SqlResources
+from services.hl7_fhir.adapters.sealing import Sealer
+from services.hl7_fhir.adapters.senders import Registry, senders_file
 from services.hl7_fhir.adapters.stepping import Stepping
 from services.hl7_fhir.adapters.tables import outbox as outbox_rows
+from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.config import Settings
-from services.hl7_fhir.domain.decision import Reader
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.handlers import Fhir, Messages, StepEvents, Worklist
+from services.hl7_fhir.handlers import ArchiveRoutes, Fhir, Mapping, Messages, StepEvents, Worklist
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
@@ -34,32 +38,20 @@ def build(settings: Settings | None = None) -> Service:
     bus = Bus(settings, "hl7_fhir")
     database = Database(settings.database_url)
     site_key = SiteKey.load(settings.site_key_file)
+    sealer = Sealer(site_key)
     outbox = Outbox(outbox_rows, database, bus)
-    site = Site(
-        zone=settings.zone,
-        patient_issuer=settings.patient_issuer,
-        order_issuer=settings.order_issuer,
-        accession_fields=settings.accession_fields,
-    )
-    stepping = Stepping(settings, database, site, site_key)
+    others = strangers(settings)
+    registry = Registry(senders_file(settings.senders_file, others), others, site_key)
+    journal = SqlJournal(database, sealer)
+    stepping = Stepping(settings, database, others.site, site_key)
     worklists = stepping.ports(Worklist(stepping.pages, settings.worklist_most).find)
     steps = StepEvents(stepping.performed)
-    messages = Messages(
-        reader=Reader(site, site_key, settings.hl7_charset),
-        journal=SqlJournal(database, outbox, site, site_key, followers=stepping.followers),
-        site_key=site_key,
-    )
-    mllp = MllpServer(
-        host=settings.mllp_host,
-        port=settings.mllp_port,
-        answer=messages.arrived,
-        refuse=messages.oversize,
-        limits=Limits(
-            connections=settings.mllp_connections,
-            idle=settings.mllp_idle_timeout,
-            message=settings.mllp_message_timeout,
-        ),
-    )
+    mapping = Mapping(SqlWaiting(database, outbox, registry, site_key, sealer, stepping.followers))
+    journal.on_kept(mapping.wake)
+    profiles = Hl7apyProfiles()
+    messages = Messages(registry=registry, journal=journal, profiles=profiles, site_key=site_key)
+    archive = SqlArchive(database, sealer, timedelta(days=settings.hl7_keep_days))
+    mllp = mllp_server(settings, messages.arrived, messages.oversize)
     return Service(
         name="hl7_fhir",
         settings=settings,
@@ -71,9 +63,18 @@ def build(settings: Settings | None = None) -> Service:
         ),
         publishes=(OrderPlaced, OrderChanged, OrderCancelled, PatientRegistered, PatientUpdated, PatientMerged),
         stores=("database",),
-        tasks=(Task("mllp", mllp.run), Task("outbox", outbox.relay), *(Task("worklist", one.run) for one in worklists)),
-        routes=Fhir(SqlResources(database), datetime.now(UTC)).routes(),
+        tasks=(
+            Task("mllp", mllp.run),
+            Task("mapping", mapping.run),
+            Task("outbox", outbox.relay),
+            Task("retention", archive.run),
+            *(Task("worklist", each.run) for each in worklists),
+        ),
+        routes=(
+            *ArchiveRoutes(archive, messages).routes(),
+            *Fhir(SqlResources(database), datetime.now(UTC)).routes(),
+        ),
         checks={"database": database.check, "mllp": mllp.check, **stepping.checks(worklists)},
         starts=(lambda: database.migrate("services.hl7_fhir.migrations"),),
-        stops=(database.close,),
+        stops=(profiles.close, database.close),
     )

@@ -152,25 +152,34 @@ class Outbox:
     async def _send_some(self) -> bool:
         await self._bus.until_connected()
         rows = await self._database.run(self._claim)
-        for position, row in enumerate(rows):
-            try:
-                await self._send(row)
-            except RetryLater:
-                await self._release([left.number for left in rows[position:]])
-                await asyncio.sleep(PAUSE)
-                return True
+        sent: list[int] = []
+        try:
+            for row in rows:
+                if await self._send(row):
+                    sent.append(row.number)
+        except RetryLater:
+            await self._forget(sent)
+            await self._release([left.number for left in rows if left.number not in sent])
+            await asyncio.sleep(PAUSE)
+            return True
+        await self._forget(sent)
         return bool(rows)
 
-    async def _send(self, row: Row[Any]) -> None:
+    async def _send(self, row: Row[Any]) -> bool:
+        """Whether the stream has it; what it refuses is kept."""
         try:
             await self._bus.send(_letter(row))
         except Unprocessable as refusal:
             log.error("outbox-refused", subject=row.subject, reason=refusal.reason)
             await self._mark(row.number, refusal.reason)
-            return
-        await self._database.run(
-            lambda connection: connection.execute(delete(self._table).where(self._table.c.number == row.number))
-        )
+            return False
+        return True
+
+    async def _forget(self, numbers: list[int]) -> None:
+        """One transaction for all that were sent together; those of a process that dies before it are sent again."""
+        if numbers:
+            gone = delete(self._table).where(self._table.c.number.in_(numbers))
+            await self._database.run(lambda connection: connection.execute(gone))
 
     def _claim(self, connection: Connection) -> Sequence[Row[Any]]:
         table, now = self._table, time.time()

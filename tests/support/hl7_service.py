@@ -2,6 +2,8 @@
 
 import json
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -13,6 +15,7 @@ from shared.messaging.provision import provision
 from tests.support.nats import NatsServer
 from tests.support.ports import free_ports
 from tests.support.processes import ServiceProcess
+from tests.support.services import eventually
 
 PLAN = read_plan({"streams": [{"name": "CLINICAL", "subjects": ["clinical.>"], "duplicate_window": "2h"}]})
 
@@ -71,7 +74,13 @@ class Hl7Service:
                 pass
         return found
 
+    async def is_through(self) -> bool:
+        """Whether every message that was acknowledged has been mapped."""
+        with closing(sqlite3.connect(f"file:{self.folder / 'hl7_fhir.sqlite3'}?mode=ro", uri=True)) as database:
+            return not database.execute("SELECT count(*) FROM messages WHERE state = 'waiting'").fetchone()[0]
+
     async def get(self, path: str, **headers: str) -> httpx.Response:
-        """A FHIR request."""
+        """A FHIR request, once what was acknowledged has been mapped."""
+        await eventually(self.is_through, 60)
         async with httpx.AsyncClient(base_url=self.http) as client:
             return await client.get(path, headers=headers)

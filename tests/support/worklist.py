@@ -16,15 +16,19 @@ from sqlalchemy import Connection, select
 
 from services.hl7_fhir.adapters.dicom_port import DicomPort
 from services.hl7_fhir.adapters.journal import SqlJournal
+from services.hl7_fhir.adapters.profiles import Hl7apyProfiles
 from services.hl7_fhir.adapters.resources import SqlResources
+from services.hl7_fhir.adapters.sealing import Sealer
+from services.hl7_fhir.adapters.senders import Anybody, Registry
 from services.hl7_fhir.adapters.stepping import Stepping
+from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.adapters.worklist_tables import steps
 from services.hl7_fhir.config.worklist import WorklistSettings
-from services.hl7_fhir.domain.decision import Reader
 from services.hl7_fhir.domain.fhir import Stored
 from services.hl7_fhir.domain.record import Site
 from services.hl7_fhir.domain.search import Search
-from services.hl7_fhir.handlers import Messages, Worklist
+from services.hl7_fhir.domain.senders import Sender
+from services.hl7_fhir.handlers import Mapping, Messages, Worklist
 from shared.identity import SiteKey
 from shared.sql import Database
 from tests.support.hl7 import code_of
@@ -49,12 +53,15 @@ class Desk:
     stepping: Stepping
     port: DicomPort
     messages: Messages
+    mapping: Mapping
     announced: list[tuple[str, str]]
 
     async def send(self, *contents: bytes) -> None:
         """Take messages; each must be acknowledged."""
         for content in contents:
-            assert code_of(await self.messages.arrived(content)) == "AA"
+            (answer,) = await self.messages.arrived(content)
+            assert code_of(answer) == "AA"
+        await self.mapping.map_all()
 
     async def steps(self) -> list[Any]:
         """The rows, in the order of their times."""
@@ -140,12 +147,15 @@ async def worklist(url: str, **settings: Any) -> AsyncIterator[Desk]:
     announced: list[tuple[str, str]] = []
     told = WorklistSettings(worklist_port=0, **settings)
     stepping = Stepping(told, database, SITE, KEY, lambda _, order_id, uid: announced.append((order_id, uid)))
-    journal = SqlJournal(database, Silent(), SITE, KEY, followers=stepping.followers)
+    sealer, others = Sealer(KEY), Sender("", SITE)
+    registry = Registry(Anybody(others), others, KEY)
+    messages = Messages(registry, SqlJournal(database, sealer), Hl7apyProfiles(), KEY)
+    mapping = Mapping(SqlWaiting(database, Silent(), registry, KEY, sealer, stepping.followers))
     (port,) = stepping.ports(Worklist(stepping.pages, told.worklist_most).find)
     running = asyncio.create_task(port.run())
     await port.listening.wait()
     try:
-        yield Desk(database, stepping, port, Messages(Reader(SITE, KEY), journal, KEY), announced)
+        yield Desk(database, stepping, port, messages, mapping, announced)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -14,10 +14,10 @@ from services.dicom_ingest.adapters.greeting import (
     Refusal,
     TurnedAway,
 )
-from services.dicom_ingest.adapters.watched import Watched
 from services.dicom_ingest.domain.peers import ANYBODY, Caller, Peer, Registry, Turned
 from services.dicom_ingest.domain.peers_file import read_peers
 from shared.observability import metrics
+from shared.watched import Watched
 
 
 class CurrentRegistry(Protocol):

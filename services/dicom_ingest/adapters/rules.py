@@ -10,11 +10,12 @@ from services.dicom_ingest.adapters.pdus import PduLimits
 from services.dicom_ingest.adapters.peers import Door, peers_file
 from services.dicom_ingest.adapters.room import DiskRoom
 from services.dicom_ingest.adapters.step_files import StepFiles
-from services.dicom_ingest.adapters.tls import TlsFiles, TlsPort
+from services.dicom_ingest.adapters.tls import TlsPort
 from services.dicom_ingest.config import Settings
 from services.dicom_ingest.domain.batches import BatchRules
 from services.dicom_ingest.domain.negotiation import SERVICES, STEPS
 from services.dicom_ingest.domain.step import StepRules
+from shared.tls import TlsFiles
 
 
 def describer_rules(settings: Settings) -> DescriberRules:

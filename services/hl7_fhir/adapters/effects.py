@@ -21,7 +21,7 @@ from services.hl7_fhir.domain.identity import Identity, ei_identity
 from services.hl7_fhir.domain.order import OrderSaid
 from services.hl7_fhir.domain.parties import PartySaid
 from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.said import BASED_ON, ReportSaid, Said, body, linked
+from services.hl7_fhir.domain.said import BASED_ON, ReportSaid, Said, body, body_of, linked
 from shared.identity import SiteKey
 
 
@@ -56,6 +56,7 @@ class Effects:
         flags = self._merges.apply(self._decision.merges, self._decision.links)
         if not self._decision.merges and not self._decision.links:
             flags += self._apply_all()
+        self._shelf.flush()
         return tuple(dict.fromkeys(flags))
 
     def _apply_all(self) -> tuple[str, ...]:
@@ -90,7 +91,7 @@ class Effects:
         said = self._decision.patient
         if said is None:
             raise TypeError("a message that is not mapped has no effects")
-        applied = self._patients.apply(said.resource_id, said.fields, self._decision.said)
+        applied = self._patients.apply(said.resource_id, said.fields, self._decision.said, said.made)
         self._telling.patient(self._patient_event(applied.change), applied.id, applied.identity)
         flags = applied.flags if said.identity else ("patient-not-identified", *applied.flags)
         return applied, flags
@@ -110,7 +111,7 @@ class Effects:
         owner = self._owner(before, patient)
         known = order.updated(before.record if before else {}, said, self._decision.said)
         fields = record.values(known)
-        made = body("ServiceRequest", fields, owner, self._site)
+        made = body_of("ServiceRequest", fields, owner, self._site, said.made)
         change = self._shelf.put("ServiceRequest", order_id, known, made, owner)
         self._numbers.remember(order_id, said.placer, said.filler, said.accession)
         if change is not Change.STALE:  # not every field that followers read is one of the resource
@@ -150,7 +151,7 @@ class Effects:
         before = self._shelf.present(said.kind, said.resource_id)
         owner = self._owner(before, patient)
         known = record.merge(before.record if before else {}, said.fields, self._decision.said)
-        made = body(said.kind, record.values(known), owner, self._site)
+        made = body_of(said.kind, record.values(known), owner, self._site, said.made)
         self._shelf.put(said.kind, said.resource_id, known, made, owner)
         moved = before is not None and before.patient != patient.id
         return (f"{said.kind.lower()}-of-another-patient",) if moved else ()

@@ -1,116 +1,150 @@
-"""Messages as they came, each kept in one transaction with all that it changes."""
+"""Messages as they came, made durable in groups: those that arrive while a group is committed are the next one."""
 
-from collections.abc import Sequence
-from zlib import crc32
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, text
+from sqlalchemy import Connection, or_
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from services.hl7_fhir.adapters.effects import Effects, Outbox
-from services.hl7_fhir.adapters.following import Follower
+from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.tables import messages
-from services.hl7_fhir.domain.arrival import Arrival
-from services.hl7_fhir.domain.decision import Decision
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.refusal import Refused
-from shared.errors import AlreadyDone
-from shared.identity import SiteKey
+from services.hl7_fhir.domain.keeping import Entry
+from shared.errors import CausewayError, RetryLater
 from shared.sql import Database
+
+#: Messages, and bytes of them, that one transaction takes at most.
+_MOST, _MOST_BYTES = 256, 16 * 1024 * 1024
+#: Seconds that a sender is held at most, and between two attempts.
+_HOLD, _LOOK_AGAIN = 25.0, 0.5
+
+#: Who writes something more in the transaction that keeps messages, such as the queues of those they are passed on to.
+Beside = Callable[[Connection, Sequence[Entry]], None]
 
 
 class SqlJournal:
     """The journal in SQL."""
 
-    def __init__(
-        self, database: Database, outbox: Outbox, site: Site, site_key: SiteKey, followers: Sequence[Follower] = ()
-    ) -> None:
+    def __init__(self, database: Database, sealer: Sealer, *, beside: Sequence[Beside] = ()) -> None:
         self._database = database
-        self._outbox = outbox
-        self._site = site
-        self._site_key = site_key
-        self._followers = followers
+        self._sealer = sealer
+        self._beside = beside
+        self._kept: list[Callable[[int], object]] = []
+        self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
+        self._committing: asyncio.Task[None] | None = None
 
-    async def take(self, arrival: Arrival, decision: Decision) -> None:
-        """Keep the message and do what it says; AlreadyDone when it was taken before."""
-        await self._database.run(lambda connection: self._take(connection, arrival, decision))
+    def on_kept(self, tell: Callable[[int], object]) -> None:
+        """Have ``tell`` called after each commit, with how many messages were kept."""
+        self._kept.append(tell)
 
-    async def refuse(self, arrival: Arrival, refusal: Refused) -> None:
-        """Keep the message with the reason of its refusal."""
-        await self._database.run(lambda connection: self._refuse(connection, arrival, refusal))
+    async def keep(self, entry: Entry, *, hold: bool = False) -> None:
+        """Return when the message is durable; RetryLater when it cannot be kept now, StatementRefused when never.
 
-    def _take(self, connection: Connection, arrival: Arrival, decision: Decision) -> None:
-        _lock(connection, _keys(arrival, decision))
-        known = _outcome(connection, arrival)
-        if known == "AA":
-            raise AlreadyDone("message-known")
-        flags = decision.flags + (("control-id-reused",) if _is_reused(connection, arrival) else ())
-        flags += Effects(
-            connection, self._outbox, self._site, self._site_key, arrival, decision, self._followers
-        ).apply()
-        _keep(connection, arrival, code="AA", mapped=decision.occasion is not None, flags=flags)
+        With ``hold`` trouble is waited for, but not for ever: an answer that never comes looks like a lost one.
+        """
+        deadline = time.monotonic() + (_HOLD if hold else 0)
+        while True:
+            try:
+                return await self._keep(entry)
+            except RetryLater:
+                if time.monotonic() + _LOOK_AGAIN > deadline:
+                    raise
+            await asyncio.sleep(_LOOK_AGAIN)
 
-    def _refuse(self, connection: Connection, arrival: Arrival, refusal: Refused) -> None:
-        _lock(connection, [arrival.ref])
-        if _outcome(connection, arrival) == "AA":
+    async def _keep(self, entry: Entry) -> None:
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((entry, told))
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit())
+        await told
+
+    async def _commit(self) -> None:
+        try:
+            while self._waiting:
+                group = self._next_group()
+                await self._commit_group(group)
+        finally:
+            self._committing = None
+
+    def _next_group(self) -> list[tuple[Entry, asyncio.Future[None]]]:
+        count, size = 0, 0
+        for entry, _ in self._waiting[:_MOST]:
+            size += len(entry.arrival.content)
+            if count and size > _MOST_BYTES:
+                break
+            count += 1
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        return group
+
+    async def _commit_group(self, group: list[tuple[Entry, asyncio.Future[None]]]) -> None:
+        entries = [entry for entry, _ in group]
+        try:
+            await self._database.run(lambda connection: self._insert(connection, entries))
+        except Exception as error:  # told to each sender
+            await self._failed(group, error)
             return
-        place = refusal.place
-        told = f"{place.segment}^{place.occurrence}" + (f"^{place.field}" if place.field else "")
-        _keep(connection, arrival, code="AE", mapped=False, flags=(), reason=refusal.reason, place=told)
+        for tell in self._kept:
+            tell(len(entries))
+        for _, told in group:
+            if not told.done():
+                told.set_result(None)
+
+    async def _failed(self, group: list[tuple[Entry, asyncio.Future[None]]], error: Exception) -> None:
+        """Trouble is everybody's; what a single message may be at fault for is tried with each alone."""
+        if len(group) > 1 and not isinstance(error, RetryLater):
+            for one in group:
+                await self._commit_group([one])
+            return
+        for _, told in group:
+            if not told.done():
+                told.set_exception(error if isinstance(error, CausewayError) else RetryLater("message-not-kept"))
+
+    def _insert(self, connection: Connection, entries: Sequence[Entry]) -> None:
+        """Write the rows; one that was refused before takes the place of its refusal, one that was taken stays."""
+        statement = _STATEMENTS[connection.dialect.name]
+        connection.execute(statement, [self._row(entry) for entry in entries])
+        for write in self._beside:
+            write(connection, entries)
+
+    def _row(self, entry: Entry) -> dict[str, Any]:
+        arrival, name = entry.arrival, entry.arrival.name
+        return {
+            "ref": arrival.ref,
+            "name": arrival.name_ref,
+            "received": arrival.received,
+            "sender": name.sender,
+            "facility": name.facility,
+            "control_id": name.control_id,
+            "type": name.type,
+            "trigger_event": name.trigger,
+            "version": name.version,
+            "sha256": arrival.sha256,
+            "content": self._sealer.seal(arrival.ref, arrival.content),
+            "sealed": True,
+            "size": len(arrival.content),
+            "code": entry.code,
+            "reason": entry.reason,
+            "place": entry.place,
+            "mapped": False,
+            "flags": " ".join(entry.flags),
+            "state": entry.state,
+            "origin": entry.origin,
+            "corrects": entry.corrects,
+        }
 
 
-def _keys(arrival: Arrival, decision: Decision) -> list[str]:
-    said = decision.patient
-    numbers = [found for each in decision.orders for found in (each.placer, each.filler) if found]
-    patients = [said.resource_id] if said else []
-    return [arrival.ref, *patients, *(f"{found.issuer}\x1f{found.value}" for found in numbers)]
+_AGAIN = (
+    "received", "code", "reason", "place", "state", "origin", "corrects", "flags", "content", "sealed", "size",
+)  # fmt: skip
 
 
-def _lock(connection: Connection, keys: list[str]) -> None:
-    """On PostgreSQL, let messages about the same patient or order follow each other; SQLite has one writer anyway."""
-    if connection.dialect.name != "postgresql":
-        return
-    for key in sorted({crc32(key.encode()) for key in keys}):
-        connection.execute(text("SELECT pg_advisory_xact_lock(:space, :key)"), {"space": 2575, "key": key - 2**31})
+def _statement(insert: Callable[..., Any]) -> Any:
+    wanted = insert(messages)
+    again = {name: wanted.excluded[name] for name in _AGAIN}
+    may_come_again = or_(*(messages.c.state == state for state in ("refused", "failed", "discarded")))
+    return wanted.on_conflict_do_update(index_elements=["ref"], set_=again, where=may_come_again)
 
 
-def _outcome(connection: Connection, arrival: Arrival) -> str | None:
-    return connection.execute(select(messages.c.code).where(messages.c.ref == arrival.ref)).scalar_one_or_none()
-
-
-def _is_reused(connection: Connection, arrival: Arrival) -> bool:
-    """Whether another message with the same MSH-3, MSH-4 and MSH-10 but other bytes was taken before."""
-    same = select(messages.c.sequence).where(messages.c.name == arrival.name_ref, messages.c.ref != arrival.ref)
-    return connection.execute(same.limit(1)).first() is not None
-
-
-def _keep(
-    connection: Connection,
-    arrival: Arrival,
-    *,
-    code: str,
-    mapped: bool,
-    flags: tuple[str, ...],
-    reason: str | None = None,
-    place: str | None = None,
-) -> None:
-    """Write the message's row, instead of that of an earlier refusal of the same bytes."""
-    connection.execute(delete(messages).where(messages.c.ref == arrival.ref))
-    connection.execute(
-        insert(messages).values(
-            ref=arrival.ref,
-            name=arrival.name_ref,
-            received=arrival.received,
-            sender=arrival.name.sender,
-            facility=arrival.name.facility,
-            control_id=arrival.name.control_id,
-            type=arrival.name.type,
-            trigger_event=arrival.name.trigger,
-            version=arrival.name.version,
-            sha256=arrival.sha256,
-            content=arrival.content,
-            code=code,
-            reason=reason,
-            place=place,
-            mapped=mapped,
-            flags=" ".join(flags),
-        )
-    )
+_STATEMENTS = {"sqlite": _statement(sqlite_insert), "postgresql": _statement(postgres_insert)}

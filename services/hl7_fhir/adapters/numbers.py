@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from services.hl7_fhir.adapters.tables import order_numbers
 from services.hl7_fhir.domain.identity import Identity
@@ -10,6 +10,13 @@ from services.hl7_fhir.domain.identity import Identity
 _PLACER, _FILLER, _ACCESSION = "PLAC", "FILL", "ACSN"
 
 Named = tuple[str, Identity]
+
+_WANTED = select(order_numbers).where(
+    order_numbers.c.kind.in_(bindparam("kinds", expanding=True)),
+    order_numbers.c.issuer.in_(bindparam("issuers", expanding=True)),
+    order_numbers.c.value.in_(bindparam("numbers", expanding=True)),
+)
+_INSERT = insert(order_numbers)
 
 
 class Numbers:
@@ -49,7 +56,7 @@ class Numbers:
             rows = [
                 {"kind": kind, "issuer": number.issuer, "value": number.value, "id": order_id} for kind, number in new
             ]
-            self._connection.execute(insert(order_numbers), rows)
+            self._connection.execute(_INSERT, rows)
             self._known |= dict.fromkeys(new, order_id)
 
     def _read(self, named: Iterable[Named]) -> None:
@@ -57,13 +64,12 @@ class Numbers:
         if not missing:
             return
         self._known |= dict.fromkeys(missing)
-        table = order_numbers.c
-        wanted = select(order_numbers).where(
-            table.kind.in_(sorted({kind for kind, _ in missing})),
-            table.issuer.in_(sorted({number.issuer for _, number in missing})),
-            table.value.in_(sorted({number.value for _, number in missing})),
-        )
-        for row in self._connection.execute(wanted):
+        asked = {
+            "kinds": sorted({kind for kind, _ in missing}),
+            "issuers": sorted({number.issuer for _, number in missing}),
+            "numbers": sorted({number.value for _, number in missing}),
+        }
+        for row in self._connection.execute(_WANTED, asked):
             name = (row.kind, Identity(row.issuer, row.value))
             if name in self._known:
                 self._known[name] = row.id

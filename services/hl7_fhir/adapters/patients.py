@@ -8,10 +8,10 @@ from services.hl7_fhir.adapters.shelf import Shelf
 from services.hl7_fhir.adapters.telling import Telling
 from services.hl7_fhir.domain import patient, record
 from services.hl7_fhir.domain.identity import Identity
-from services.hl7_fhir.domain.mapping import Fields
+from services.hl7_fhir.domain.mapping import Fields, Made
 from services.hl7_fhir.domain.merging import IDENTIFYING
 from services.hl7_fhir.domain.record import Record, Site
-from services.hl7_fhir.domain.said import body
+from services.hl7_fhir.domain.said import body_of
 
 #: A chain of merges that is longer is a circle or a mistake.
 MAX_CHAIN = 32
@@ -47,7 +47,7 @@ class Patients:
             seen.append(following[0])
         return seen[-1]
 
-    def apply(self, patient_id: str, fields: Fields, when: datetime) -> Applied:
+    def apply(self, patient_id: str, fields: Fields, when: datetime, made: Made | None = None) -> Applied:
         """Let ``fields`` be known of the patient since ``when``."""
         target = self.survivor(patient_id)
         flags: tuple[str, ...] = ()
@@ -58,15 +58,17 @@ class Patients:
         known = record.merge(before.record if before else {}, fields, when)
         if before and any(one.said > when for one in before.record.values()):
             flags += ("older-than-known",)
-        change, identity = self.put(target, before, known)
+        change, identity = self.put(target, before, known, made)
         return Applied(target, identity, change, flags)
 
-    def put(self, patient_id: str, before: Present | None, known: Record) -> tuple[Change, Identity | None]:
+    def put(
+        self, patient_id: str, before: Present | None, known: Record, made: Made | None = None
+    ) -> tuple[Change, Identity | None]:
         """Write what is known of a patient and tell the followers."""
         fields = record.values(known)
-        made = body("Patient", fields, patient_id, self._site)
+        shown = body_of("Patient", fields, patient_id, self._site, made)
         identity = self._telling.identity_of(fields)
-        change = self._shelf.put("Patient", patient_id, known, made, None)
-        if change is not Change.STALE:
-            self._telling.patient_changed(patient_id, identity, fields, made)
+        change = self._shelf.put("Patient", patient_id, known, shown, None)
+        if change is not Change.STALE:  # not every field that followers read is one of the resource
+            self._telling.patient_changed(patient_id, identity, fields, shown)
         return change, identity

@@ -1,13 +1,13 @@
 """FHIR resources in SQL: the present version, every earlier one, and what they are searched by."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, func, insert, or_, select, text, update
 
 from services.hl7_fhir.adapters.tables import changes, identifiers, resources, versions
 from services.hl7_fhir.domain import record as records
@@ -45,8 +45,22 @@ def load(connection: Connection, kind: str, resource_id: str) -> Present | None:
     found = connection.execute(
         select(resources).where(resources.c.type == kind, resources.c.id == resource_id)
     ).one_or_none()
-    if found is None:
-        return None
+    return _present(found) if found is not None else None
+
+
+def load_many(connection: Connection, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], Present]:
+    """Those of ``wanted``, (type, id) each, that there are, in one statement."""
+    kinds, ids = sorted({kind for kind, _ in wanted}), sorted({one for _, one in wanted})
+    found = connection.execute(_MANY, {"kinds": kinds, "ids": ids})
+    return {(row.type, row.id): _present(row) for row in found}
+
+
+_MANY = select(resources).where(
+    resources.c.type.in_(bindparam("kinds", expanding=True)), resources.c.id.in_(bindparam("ids", expanding=True))
+)
+
+
+def _present(found: Row[Any]) -> Present:
     return Present(found.version, records.load(found.record), json.loads(found.body), found.patient)
 
 

@@ -1,13 +1,13 @@
 """The resources that one message touches: read together, each written at most once for every change."""
 
-import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, update
 
-from services.hl7_fhir.adapters.resources import Change, Present, save
+from services.hl7_fhir.adapters.resources import Change, Present, load_many, save
 from services.hl7_fhir.adapters.tables import resources
 from services.hl7_fhir.domain import record as records
 from services.hl7_fhir.domain.record import Record
@@ -23,6 +23,7 @@ class Shelf:
         self._message_ref = message_ref
         self._now = now
         self._known: dict[Key, Present | None] = {}
+        self._unseen: dict[Key, dict[str, Any]] = {}
 
     def fetch(self, wanted: Iterable[Key]) -> None:
         """Read those of ``wanted`` that are not known yet, in one statement."""
@@ -30,12 +31,7 @@ class Shelf:
         if not missing:
             return
         self._known |= dict.fromkeys(missing)
-        kinds, ids = sorted({kind for kind, _ in missing}), sorted({one for _, one in missing})
-        found = self._connection.execute(select(resources).where(resources.c.type.in_(kinds), resources.c.id.in_(ids)))
-        for row in found:
-            self._known[row.type, row.id] = Present(
-                row.version, records.load(row.record), json.loads(row.body), row.patient
-            )
+        self._known |= load_many(self._connection, missing)
 
     def present(self, kind: str, resource_id: str) -> Present | None:
         """The resource as now known, None when there is none."""
@@ -45,6 +41,13 @@ class Shelf:
     def put(self, kind: str, resource_id: str, record: Record, body: Mapping[str, Any], patient: str | None) -> Change:
         """Write the resource; a new version only when a reader can see a difference."""
         before = self.present(kind, resource_id)
+        if before and before.record == record:
+            return Change.STALE
+        if before and before.body == body:
+            self._known[kind, resource_id] = replace(before, record=record, patient=patient)
+            self._unseen[kind, resource_id] = {"of": kind, "named": resource_id, "owner": patient, "known": record}
+            return Change.NONE
+        self._unseen.pop((kind, resource_id), None)
         change = save(
             self._connection,
             kind=kind,
@@ -56,8 +59,19 @@ class Shelf:
             message_ref=self._message_ref,
             now=self._now,
         )
-        if change is not Change.STALE:
-            version = before.version if before else 0
-            is_new = change in (Change.CREATED, Change.CHANGED)
-            self._known[kind, resource_id] = Present(version + is_new, record, body, patient)
+        del self._known[kind, resource_id]
         return change
+
+    def flush(self) -> None:
+        """Write what no reader can see: since when things are known."""
+        rows = [{**row, "known": records.dump(row["known"])} for row in self._unseen.values()]
+        if rows:
+            self._connection.execute(_UNSEEN, rows)
+        self._unseen.clear()
+
+
+_UNSEEN = (
+    update(resources)
+    .where(resources.c.type == bindparam("of"), resources.c.id == bindparam("named"))
+    .values(record=bindparam("known"), patient=bindparam("owner"))
+)

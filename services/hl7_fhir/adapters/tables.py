@@ -1,13 +1,31 @@
 """The tables of this service: messages as received, resources as they are now, and every version they had."""
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 from shared.messaging.outbox import outbox_table
 
 metadata = MetaData()
 
-#: One row per message with its exact bytes. ``sequence`` gives the order of receipt; ``ref`` is the token of name and
-#: bytes, ``name`` that of MSH-3, MSH-4 and MSH-10 (a token, since the fields have no bound that an index would need).
+_OPEN = text("state <> 'done'")
+
+#: One row per message. ``sequence`` gives the order of receipt; ``ref`` is the token of name and bytes, ``name`` that
+#: of MSH-3, MSH-4 and MSH-10 (a token, since the fields have no bound that an index would need). ``content`` holds the
+#: exact bytes, encrypted unless ``sealed`` is false (older rows), and nothing once their time of keeping is over.
+#: ``state`` as in ``domain/keeping.py``; ``origin`` is the sender's name in the registry, ``corrects`` the ref of the
+#: message in whose place a person sent this one.
 messages = Table(
     "messages",
     metadata,
@@ -22,12 +40,19 @@ messages = Table(
     Column("trigger_event", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("sha256", String(64), nullable=False),
-    Column("content", LargeBinary, nullable=False),
+    Column("content", LargeBinary, nullable=True),
+    Column("sealed", Boolean, nullable=False),
+    Column("size", Integer, nullable=False),
     Column("code", String(2), nullable=False),
     Column("reason", Text, nullable=True),
     Column("place", Text, nullable=True),
     Column("mapped", Boolean, nullable=False),
     Column("flags", Text, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("origin", String(64), nullable=False),
+    Column("corrects", String(32), nullable=True),
+    # What is not done is found at once among millions that are.
+    Index("messages_open", "state", "sequence", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 
 #: A patient or an order as now known. ``record`` is what was said field by field, ``body`` the FHIR resource without

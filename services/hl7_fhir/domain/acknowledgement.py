@@ -7,10 +7,13 @@ set. It never holds any other value of the message: ERR names a segment, a field
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.hl7_fhir.domain.message import Delimiters, Segment, header_of
-from services.hl7_fhir.domain.refusal import CONDITIONS, Place, Refused
+from services.hl7_fhir.domain.envelope import Envelope
+from services.hl7_fhir.domain.refusal import CONDITIONS, Place
 
-_PLAIN_HEADER = r"MSH|^~\&|||||||||P|2.5"
+#: Table 0155: on which outcomes an acknowledgement is wanted.
+_WANTED = {"AL": ("AA", "AE", "AR"), "ER": ("AE", "AR"), "SU": ("AA",)}
+#: What a message without a readable header is answered with.
+_VERSION, _PROCESSING = "2.5", "P"
 
 
 @dataclass(frozen=True)
@@ -22,65 +25,69 @@ class Trouble:
     place: Place = field(default_factory=Place)
 
 
-def acknowledge(content: bytes, code: str, now: datetime, control_id: str, trouble: Trouble | None = None) -> bytes:
-    """The acknowledgement of ``content`` with ``code`` of table 0008, in the sender's delimiters and version.
+def codes(envelope: Envelope, outcome: str) -> tuple[str, ...]:
+    """The codes of table 0008 to answer with, in their order, for ``outcome`` AA, AE or AR.
+
+    In original mode (section 2.9.2) that is the outcome. In enhanced mode (section 2.9.3) MSH-15 decides whether CA, CE
+    or CR is wanted, MSH-16 whether the outcome itself is told after it, in a message of its own; what was not kept (AR)
+    was not processed either. A sender may want nothing at all.
+    """
+    if not envelope.is_enhanced:
+        return (outcome,)
+    accepted = ("C" + outcome[1],) if outcome in _WANTED.get(envelope.accept, ()) else ()
+    processed = (outcome,) if outcome != "AR" and outcome in _WANTED.get(envelope.application, ()) else ()
+    return accepted + processed
+
+
+def acknowledge(envelope: Envelope, code: str, now: datetime, control_id: str, trouble: Trouble | None = None) -> bytes:
+    """The acknowledgement with ``code`` of table 0008, in the sender's delimiters and version.
 
     ``control_id`` is the answer's own MSH-10, at most 20 characters. A message without a header is answered with the
     standard delimiters, version 2.5 and an empty MSA-2.
     """
-    header = _header(content)
-    marks = Delimiters.of("MSH" + header.raw(1) + header.raw(2))
-    lines = [_msh(header, marks, now, control_id), marks.field.join(("MSA", code, header.raw(10)))]
+    separator = envelope.delimiters.field
+    said = version(envelope)
+    lines = f"{_msh(envelope, said, now, control_id)}\rMSA{separator}{code}{separator}{envelope.control_id}\r"
     if trouble:
-        lines.append(_err(header, marks, trouble))
-    return "".join(line + "\r" for line in lines).encode("latin-1")
+        lines += _err(envelope, said, trouble) + "\r"
+    return lines.encode("latin-1")
 
 
-def _header(content: bytes) -> Segment:
-    """The header of ``content``, or a plain one when it cannot be read or only at a cost."""
-    try:
-        header = header_of(content)
-        for number in (9, 12):
-            header.text(number)
-    except Refused:
-        return header_of(_PLAIN_HEADER.encode())
-    return header
-
-
-def _msh(header: Segment, marks: Delimiters, now: datetime, control_id: str) -> str:
+def _msh(envelope: Envelope, said: tuple[int, int], now: datetime, control_id: str) -> str:
+    marks = envelope.delimiters
     fields = [
         "MSH",
-        header.raw(2) or marks.component + marks.repetition + marks.escape + marks.subcomponent,
-        header.raw(5),
-        header.raw(6),
-        header.raw(3),
-        header.raw(4),
+        envelope.encoding or marks.component + marks.repetition + marks.escape + marks.subcomponent,
+        envelope.receiver,
+        envelope.receiving_facility,
+        envelope.sender,
+        envelope.facility,
         now.strftime("%Y%m%d%H%M%S%z"),
         "",
-        _type(header, marks),
+        _type(envelope, said),
         control_id,
-        header.raw(11) or "P",
-        header.raw(12) or "2.5",
+        envelope.processing or _PROCESSING,
+        envelope.version_id or _VERSION,
     ]
-    if header.raw(18):
-        fields += ["", "", "", "", "", header.raw(18)]
+    if envelope.charset:
+        fields += ["", "", "", "", "", envelope.charset]
     return marks.field.join(fields)
 
 
-def _type(header: Segment, marks: Delimiters) -> str:
-    trigger = header.text(9, 2)
-    if not trigger or version(header) < (2, 3):
+def _type(envelope: Envelope, said: tuple[int, int]) -> str:
+    trigger = envelope.trigger
+    if not trigger or said < (2, 3):
         return "ACK"
-    parts = ("ACK", trigger, "ACK") if version(header) >= (2, 4) else ("ACK", trigger)
-    return marks.component.join(parts)
+    parts = ("ACK", trigger, "ACK") if said >= (2, 4) else ("ACK", trigger)
+    return envelope.delimiters.component.join(parts)
 
 
-def _err(header: Segment, marks: Delimiters, trouble: Trouble) -> str:
+def _err(envelope: Envelope, said: tuple[int, int], trouble: Trouble) -> str:
     """ERR-2 to ERR-8 from version 2.5 on, ERR-1 before (section 2.14.5)."""
-    place = trouble.place
+    marks, place = envelope.delimiters, trouble.place
     number = str(place.field) if place.field else ""
     text = CONDITIONS.get(trouble.condition, CONDITIONS["207"])
-    if version(header) < (2, 5):
+    if said < (2, 5):
         coded = marks.subcomponent.join((trouble.condition, text, "HL70357"))
         return marks.field.join(("ERR", marks.component.join((place.segment, str(place.occurrence), number, coded))))
     location = marks.component.join((place.segment, str(place.occurrence), number)).rstrip(marks.component)
@@ -89,9 +96,9 @@ def _err(header: Segment, marks: Delimiters, trouble: Trouble) -> str:
     return marks.field.join(("ERR", "", where, coded, "E", "", "", "", trouble.reason))
 
 
-def version(header: Segment) -> tuple[int, int]:
+def version(envelope: Envelope) -> tuple[int, int]:
     """Major and minor of MSH-12; (2, 5) when it is not a version."""
-    major, _, minor = header.text(12).partition(".")
+    major, _, minor = envelope.version.partition(".")
     minor = minor.split(".")[0]
     if major.isdecimal() and minor.isdecimal() and len(major) + len(minor) < 5:
         return int(major), int(minor)

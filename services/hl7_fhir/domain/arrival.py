@@ -4,14 +4,16 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.hl7_fhir.domain.message import Segment, header_of
-from services.hl7_fhir.domain.refusal import Refused
+from services.hl7_fhir.domain.envelope import Envelope
 from shared.identity import SiteKey
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Name:
-    """What a message calls itself: MSH-3, MSH-4, MSH-10, MSH-9 and MSH-12, as far as they were sent."""
+    """What a message calls itself: MSH-3, MSH-4, MSH-10, MSH-9 and MSH-12, as far as they were sent.
+
+    ``application`` and ``institution`` are MSH-3.1 and MSH-4.1.
+    """
 
     sender: str = ""
     facility: str = ""
@@ -19,16 +21,19 @@ class Name:
     type: str = ""
     trigger: str = ""
     version: str = ""
+    application: str = ""
+    institution: str = ""
 
     @classmethod
-    def of(cls, header: Segment) -> "Name":
-        """The name in ``header``; a Refused when it cannot be read within the bounds."""
-        sent = (header.raw(3), header.raw(4), header.raw(10), header.text(9), header.text(9, 2), header.text(12))
+    def of(cls, envelope: Envelope) -> "Name":
+        """The name on ``envelope``."""
+        kind = (envelope.type, envelope.trigger, envelope.version, envelope.application_name, envelope.institution)
+        sent = (envelope.sender, envelope.facility, envelope.control_id, *kind)
         # No database keeps a NUL in a text.
         return cls(*(text.replace("\x00", "") for text in sent))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """A message with its exact bytes. ``ref`` stands for its name and bytes, ``name_ref`` for its name alone.
 
@@ -43,12 +48,9 @@ class Arrival:
     received: datetime
 
     @classmethod
-    def of(cls, content: bytes, received: datetime, site_key: SiteKey) -> "Arrival":
+    def of(cls, content: bytes, received: datetime, site_key: SiteKey, envelope: Envelope | None = None) -> "Arrival":
         """The arrival of ``content``, nameless when it has no readable header."""
-        try:
-            name = Name.of(header_of(content))
-        except Refused:
-            name = Name()
+        name = Name.of(envelope or Envelope.of(content))
         digest = hashlib.sha256(content).hexdigest()
         called = (name.sender, name.facility, name.control_id)
         return cls(

@@ -158,6 +158,14 @@ def period(start: str, end: str, zone: tzinfo) -> Json | None:
     return valued(start=date_time(start, zone), end=date_time(end, zone))
 
 
+def _validity(repetition: Repetition, ends: tuple[int, int], deprecated: int, zone: tzinfo) -> Json | None:
+    """Since and until when a name or an address is so; before 2.5 both stand in one DR."""
+    start, end = (part(repetition, number) for number in ends)
+    if not start and not end:
+        start, end = part(repetition, deprecated), part(repetition, deprecated, 2)
+    return period(start, end, zone)
+
+
 def human_name(repetition: Repetition, zone: tzinfo, uses: Codes) -> Json | None:
     """XPN[HumanName] with FN[HumanName] in its first component; ``uses`` is the concept map NameType."""
     given = [text_of(part(repetition, 2)), *(text_of(name) for name in part(repetition, 3).split())]
@@ -173,7 +181,7 @@ def human_name(repetition: Repetition, zone: tzinfo, uses: Codes) -> Json | None
     if not told:
         return None
     use = uses.get(part(repetition, 7).upper())
-    valid = period(part(repetition, 12), part(repetition, 13), zone)
+    valid = _validity(repetition, (12, 13), 10, zone)
     return {**(valued(use=use, period=valid) or {}), **told}
 
 
@@ -203,7 +211,7 @@ def address(repetition: Repetition, zone: tzinfo, uses: Codes, types: Codes) -> 
     more = valued(
         use=uses.get(kind),
         type_=types.get(kind),
-        period=period(part(repetition, 13), part(repetition, 14), zone),
+        period=_validity(repetition, (13, 14), 12, zone),
     )
     return {**told, **(more or {})}
 
@@ -216,7 +224,7 @@ def contact_point(repetition: Repetition, zone: tzinfo, uses: Codes, systems: Co
     equipment = part(repetition, 3).upper()
     electronic = text_of(part(repetition, 4))
     is_electronic = equipment in ("INTERNET", "X.400") or (electronic and not equipment)
-    value = electronic if is_electronic else _telephone(repetition)
+    value = (electronic or text_of(part(repetition, 1))) if is_electronic else _telephone(repetition)
     if not value:
         return None
     rank = part(repetition, 18)

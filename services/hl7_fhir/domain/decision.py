@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import cached_property
 
-from services.hl7_fhir.domain import datatypes, merging, parties, reading
+from services.hl7_fhir.domain import datatypes, extracting, merging, parties
 from services.hl7_fhir.domain.checking import check
 from services.hl7_fhir.domain.identity import Identity, patient_identity
 from services.hl7_fhir.domain.losses import Uses, losses
-from services.hl7_fhir.domain.mapping import Fields, Trace
+from services.hl7_fhir.domain.mapping import Fields, Made, Trace
 from services.hl7_fhir.domain.merging import Link, Merge
 from services.hl7_fhir.domain.message import Message, read
 from services.hl7_fhir.domain.order import KEPT, OrderSaid, orders_of
@@ -43,6 +43,7 @@ class PatientSaid:
     resource_id: str
     identity: Identity | None = field(repr=False)
     fields: Fields = field(repr=False)
+    made: Made | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,9 @@ class _Reading:
 
     def _resources(self, rule: "Rule", decision: Decision) -> Decision:
         patient = decision.patient.resource_id if decision.patient else ""
-        visit = reading.visit_of(self.message, self.site, self.key)
+        visit = extracting.visit_of(self.message, self.site, self.key)
         if visit is not None:
-            self._used("Encounter", visit, patient)
+            visit = self.used(visit, patient)
         more = rule.more(self, visit, patient)
         return replace(more, occasion=decision.occasion, said=decision.said, flags=decision.flags + more.flags,
                        patient=decision.patient, visit=visit)  # fmt: skip
@@ -146,9 +147,9 @@ class _Reading:
         repeating = self.site.maps.repeating("Patient")
         segments = (segment, *(one for one in self.message.segments if one.name not in ("PID", "MRG")))
         fields = fields_of(segments, self.site.maps.wanted("Patient"), repeating)
-        said = PatientSaid(self._named(identity, 1), identity, fields)
-        self._used("Patient", Said("Patient", said.resource_id, fields, segments), said.resource_id)
-        return said
+        patient_id = self._named(identity, 1)
+        made = self.made(Said("Patient", patient_id, fields, segments), patient_id)
+        return PatientSaid(patient_id, identity, fields, made)
 
     def _named(self, identity: Identity | None, number: int) -> str:
         """The id of a patient; one that nothing may match has an id of this message's own."""
@@ -157,15 +158,17 @@ class _Reading:
             named = (*named, number)
         return self.key.token("patient-resource", *named)
 
-    def used(self, said: Said, patient: str) -> None:
-        """Note what the maps make of ``said``, and the parties that it names."""
-        self._used(said.kind, said, patient)
+    def used(self, said: Said, patient: str) -> Said:
+        """``said`` with what the maps make of it."""
+        return replace(said, made=self.made(said, patient))
 
-    def _used(self, kind: str, said: Said, patient: str) -> None:
+    def made(self, said: Said, patient: str) -> Made:
+        """What the maps make of ``said``; notes what they read, and the parties that it names."""
         trace = Trace()
-        body(kind, said.fields, patient, self.site, trace)
-        self.uses.traced(said.segments, trace, self.site.maps.repeating(kind))
+        made = Made(said.fields, patient, body(said.kind, said.fields, patient, self.site, trace))
+        self.uses.traced(said.segments, trace, self.site.maps.repeating(said.kind))
         self.referred += parties.said_of(trace.referred, self.site)
+        return made
 
 
 @dataclass(frozen=True)
@@ -177,40 +180,40 @@ class Rule:
     linked: bool = True
 
 
-def _orders(reading_: _Reading, visit: Said | None, patient: str) -> Decision:
-    found = tuple(reading.in_visit(said, visit) for said in orders_of(reading_.message, reading_.site))
-    for said in found:
-        reading_.used(Said("ServiceRequest", "", said.fields, said.segments), patient)
+def _orders(reading: _Reading, visit: Said | None, patient: str) -> Decision:
+    found = []
+    for said in orders_of(reading.message, reading.site):
+        visited = extracting.in_visit(said, visit)
+        made = reading.made(Said("ServiceRequest", "", visited.fields, said.segments), patient)
+        found.append(replace(visited, made=made))
         for segment in said.segments:
-            reading_.uses.whole(segment, *KEPT.get(segment.name, ()))
-    return Decision(None, datetime.min, orders=found)
+            reading.uses.whole(segment, *KEPT.get(segment.name, ()))
+    return Decision(None, datetime.min, orders=tuple(found))
 
 
-def _results(reading_: _Reading, visit: Said | None, patient: str) -> Decision:
-    found = reading.reports_of(reading_.message, reading_.site, reading_.key, visit, reading_.ref)
+def _results(reading: _Reading, visit: Said | None, patient: str) -> Decision:
+    found = []
+    for said in extracting.reports_of(reading.message, reading.site, reading.key, visit, reading.ref):
+        observations = tuple(reading.used(one, patient) for one in said.observations)
+        found.append(replace(said, report=reading.used(said.report, patient), observations=observations))
+        extracting.note_documents(said, reading.uses)
+    return Decision(None, datetime.min, reports=tuple(found))
+
+
+def _documents(reading: _Reading, visit: Said | None, patient: str) -> Decision:
+    found = extracting.documents_of(reading.message, reading.site, reading.key, visit, reading.ref)
     for said in found:
-        for one in (said.report, *said.observations):
-            reading_.used(one, patient)
-        reading.note_documents(said, reading_.uses)
-    return Decision(None, datetime.min, reports=found)
-
-
-def _documents(reading_: _Reading, visit: Said | None, patient: str) -> Decision:
-    found = reading.documents_of(reading_.message, reading_.site, reading_.key, visit, reading_.ref)
-    for said in found:
-        reading_.used(said, patient)
         for segment in said.segments:
             if segment.name == "OBX":
-                reading_.uses.whole(segment, 2, 3, 5)
-    return Decision(None, datetime.min, documents=found)
+                reading.uses.whole(segment, 2, 3, 5)
+    return Decision(None, datetime.min, documents=tuple(reading.used(said, patient) for said in found))
 
 
-def _appointments(reading_: _Reading, visit: Said | None, patient: str) -> Decision:
-    found = reading.appointments_of(reading_.message, reading_.site, reading_.key, visit, reading_.ref)
+def _appointments(reading: _Reading, visit: Said | None, patient: str) -> Decision:
+    found = extracting.appointments_of(reading.message, reading.site, reading.key, visit, reading.ref)
     for said in found:
-        reading_.used(said, patient)
-        reading.note_times(said, reading_.uses)
-    return Decision(None, datetime.min, appointments=found)
+        extracting.note_times(said, reading.uses)
+    return Decision(None, datetime.min, appointments=tuple(reading.used(said, patient) for said in found))
 
 
 _REGISTRATION, _UPDATE = Rule(Occasion.REGISTRATION), Rule(Occasion.UPDATE)

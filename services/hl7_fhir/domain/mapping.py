@@ -96,6 +96,15 @@ class SegmentMap:
         return f"{self.segment}[{self.target}]"
 
 
+@dataclass(frozen=True)
+class Made:
+    """The body that ``fields`` alone make, for the Patient with id ``owner``."""
+
+    fields: Fields
+    owner: str
+    body: Json
+
+
 @dataclass
 class Trace:
     """What became of the fields: which components were read (none for all), and the repetitions with no place."""

@@ -23,11 +23,11 @@ from typing import Any
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from services.hl7_fhir.domain.concepts import Concept, ConceptMap
-from services.hl7_fhir.domain.conditions import condition_of, place_of
 from services.hl7_fhir.domain.functions import Options
 from services.hl7_fhir.domain.mapping import VALUE, Place, Row, SegmentMap, Step
 from services.hl7_fhir.domain.maps import DatatypeMap, Maps
 from services.hl7_fhir.domain.registry import APPLIES, MAKES, REFERS, SPANS
+from services.hl7_fhir.domain.row_conditions import condition_of, place_of
 from shared.yaml_lines import DocumentRefused, LineReader, compose
 
 _NAME = re.compile(r"([A-Z][A-Z0-9]{1,2})\[([A-Za-z]+)\]\Z")

@@ -24,6 +24,7 @@ Field = tuple[Repetition, ...]
 NULL = '""'
 
 _SEGMENT_NAME = re.compile(r"[A-Z][A-Z0-9]{2}\Z")
+_LINE_END = re.compile(rb"[\r\n]")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HIGHLIGHT = {"H", "N"}
 
@@ -227,10 +228,16 @@ def header_of(content: bytes) -> Segment:
 
     Good for what must work before the character set is known: the acknowledgement and the name of the message.
     """
-    line = re.split(rb"[\r\n]", _body(content)[:65_536], maxsplit=1)[0].decode("latin-1")
+    line = header_line(content)
+    return Segment(line, 1, Syntax(Delimiters.of(line), "latin-1"))
+
+
+def header_line(content: bytes) -> str:
+    """The line of the MSH segment of ``content``, each byte read as one character; NotHl7 when it begins otherwise."""
+    line = _LINE_END.split(_body(content)[:65_536], maxsplit=1)[0].decode("latin-1")
     if not line.startswith("MSH"):
         raise NotHl7("no-header")
-    return Segment(line, 1, Syntax(Delimiters.of(line), "latin-1"))
+    return line
 
 
 def read(content: bytes, default_codec: str) -> Message:

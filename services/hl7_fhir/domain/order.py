@@ -9,7 +9,7 @@ from services.hl7_fhir.domain import vocabulary
 from services.hl7_fhir.domain.datatypes import Json
 from services.hl7_fhir.domain.functions import uid_of
 from services.hl7_fhir.domain.identity import Identity, ei_identity
-from services.hl7_fhir.domain.mapping import Fields, Trace, render, text_at
+from services.hl7_fhir.domain.mapping import Fields, Made, Trace, render, text_at
 from services.hl7_fhir.domain.message import Field, Message, Repetition, Segment, first
 from services.hl7_fhir.domain.record import Known, Record, Site, fields_of, merge, values
 from services.hl7_fhir.domain.refusal import FieldMissing, SegmentError
@@ -54,6 +54,7 @@ class OrderSaid:
     filler: Identity | None
     accession: Identity | None
     segments: tuple[Segment, ...] = field(default=(), repr=False, compare=False)
+    made: Made | None = field(default=None, repr=False, compare=False)
 
 
 def wanted(site: Site) -> Mapping[str, Sequence[int]]:
@@ -102,11 +103,11 @@ def _said(group: list[Segment], site: Site, of_steps: Fields) -> OrderSaid:
 
 
 def _notes(group: list[Segment]) -> Field:
-    """NTE-3 of the notes that follow OBR directly; those after OBX belong to an observation."""
+    """NTE-3 of the notes that follow ORC or OBR directly; those after OBX belong to an observation."""
     notes: list[Repetition] = []
     owner = ""
     for segment in group:
-        if segment.name == "NTE" and owner == "OBR":
+        if segment.name == "NTE" and owner in ("ORC", "OBR"):
             notes += segment.field(3)
         elif segment.name != "NTE":
             owner = segment.name

@@ -8,6 +8,7 @@
         ├── SegmentError       100: a segment is missing, out of place or no segment at all
         ├── FieldMissing       101: a required field is empty
         ├── FieldInvalid       102: a field cannot be read
+        ├── ProfileViolated    100: not as the profile of its version says, for a sender that is held to it
         └── TooMuch            207: more segments, fields or repetitions than this server reads
 """
 
@@ -31,6 +32,10 @@ class Place:
     segment: str = ""
     occurrence: int = 1
     field: int | None = None
+
+    def told(self) -> str:
+        """As in ERR-2: segment, occurrence and field."""
+        return f"{self.segment}^{self.occurrence}" + (f"^{self.field}" if self.field else "")
 
 
 class Refused(Unprocessable):
@@ -65,6 +70,12 @@ class FieldInvalid(Refused):
     """A field does not hold what its data type says."""
 
     condition = "102"
+
+
+class ProfileViolated(Refused):
+    """The message is not built as its version says."""
+
+    condition = "100"
 
 
 class TooMuch(Refused):

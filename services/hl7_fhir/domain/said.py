@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from services.hl7_fhir.domain import appointment, document, order, patient, report
 from services.hl7_fhir.domain.datatypes import Json
 from services.hl7_fhir.domain.identity import Identity
-from services.hl7_fhir.domain.mapping import Fields, Trace, render
+from services.hl7_fhir.domain.mapping import Fields, Made, Trace, render
 from services.hl7_fhir.domain.message import Field, Segment
 from services.hl7_fhir.domain.site import Site
 
@@ -24,6 +24,7 @@ class Said:
     resource_id: str
     fields: Fields = field(repr=False)
     segments: tuple[Segment, ...] = field(default=(), repr=False, compare=False)
+    made: Made | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,13 @@ class ReportSaid:
     placer: Identity | None = field(repr=False)
     filler: Identity | None = field(repr=False)
     accession: Identity | None = field(repr=False)
+
+
+def body_of(kind: str, fields: Fields, owner: str, site: Site, made: Made | None) -> Json:
+    """As ``body``; what was made of the same fields of the same patient is not made again."""
+    if made is not None and made.owner == owner and made.fields == fields:
+        return made.body
+    return body(kind, fields, owner, site)
 
 
 Build = Callable[[Json, Fields, str, Site], Json]

@@ -3,21 +3,22 @@
 import re
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from opentelemetry.trace import SpanKind
-
-from services.hl7_fhir.domain.acknowledgement import Trouble, acknowledge
+from services.hl7_fhir.domain.acknowledgement import Trouble, acknowledge, codes
 from services.hl7_fhir.domain.arrival import Arrival, Name
-from services.hl7_fhir.domain.decision import Decision, Reader
+from services.hl7_fhir.domain.checking import RULES, check
+from services.hl7_fhir.domain.envelope import Envelope
+from services.hl7_fhir.domain.keeping import Entry, Kept
+from services.hl7_fhir.domain.message import read
 from services.hl7_fhir.domain.refusal import Refused, TooMuch
-from services.hl7_fhir.ports import Journal
-from shared.errors import AlreadyDone, CausewayError, answer
+from services.hl7_fhir.domain.senders import Origin, Sender
+from services.hl7_fhir.ports import Journal, Profiles, Registry
+from shared.errors import CausewayError, RetryLater, answer
 from shared.identity import SiteKey
 from shared.messaging.threads import in_thread
-from shared.observability import logger, metrics, tracer
+from shared.observability import logger, metrics
 
 #: Reading a longer message takes long enough to keep other connections waiting: it goes to a thread.
 _LONG = 64 * 1024
@@ -34,62 +35,100 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+class Rejected(RetryLater):
+    """The sender's message is not taken, whatever is in it: AR."""
+
+
 @dataclass(frozen=True)
 class Messages:
-    """Takes HL7 messages: kept and done before they are acknowledged, or not acknowledged."""
+    """Takes HL7 messages: kept before they are acknowledged, or not acknowledged; they are mapped after that."""
 
-    reader: Reader
+    registry: Registry
     journal: Journal
+    profiles: Profiles
     site_key: SiteKey
     clock: Callable[[], datetime] = now
 
-    async def arrived(self, content: bytes) -> bytes:
-        """The acknowledgement of ``content``: AA once committed, AE for what is wrong in it, AR for our trouble."""
-        arrival = Arrival.of(content, self.clock(), self.site_key)
-        with tracer().start_as_current_span(
-            "receive hl7", kind=SpanKind.SERVER, attributes={"ref": arrival.ref}, record_exception=False
-        ):
-            return await self._settled(arrival)
+    async def arrived(self, content: bytes, origin: Origin = Origin()) -> tuple[bytes, ...]:  # noqa: B008 - frozen
+        """What is answered to ``content``: AA once it is durable, AE for what is wrong in it, AR for our trouble.
 
-    async def _settled(self, arrival: Arrival) -> bytes:
+        In enhanced mode CA, CE, CR, and what else the sender asks for; nothing for an acknowledgement.
+        """
+        envelope = Envelope.of(content)
+        if envelope.is_acknowledgement:
+            log.info("hl7-acknowledgement-ignored")
+            return ()
+        arrival = Arrival.of(content, self.clock(), self.site_key, envelope)
         try:
-            return await self._taken(arrival)
+            return await self._taken(arrival, envelope, origin)
         except CausewayError as error:
-            return self._answer(arrival, answer(error).hl7, Trouble("207", error.reason))
+            return self._answers(arrival, envelope, answer(error).hl7, Trouble("207", error.reason))
         except Exception as error:
             log.error("hl7-message-failed", ref=arrival.ref, exc_info=error)
-            return self._answer(arrival, answer(error).hl7, Trouble("207", "internal-error"))
+            return self._answers(arrival, envelope, answer(error).hl7, Trouble("207", "internal-error"))
 
-    async def _taken(self, arrival: Arrival) -> bytes:
+    async def again(self, content: bytes, former: Kept) -> str:
+        """Take ``content`` in the place of a message that was refused or has failed: its ref; Refused, RetryLater."""
+        arrival = Arrival.of(content, self.clock(), self.site_key)
+        sender = self.registry.named(former.origin)
+        await self._checked(arrival, sender)
+        corrects = former.ref if former.ref != arrival.ref else former.corrects
+        await self.journal.keep(Entry(arrival, origin=sender.name, corrects=corrects))
+        return arrival.ref
+
+    async def oversize(self, head: bytes, _: Origin = Origin()) -> tuple[bytes, ...]:  # noqa: B008 - frozen
+        """What is answered to a frame that is longer than allowed, of which only ``head`` was read."""
+        envelope, refusal = Envelope.of(head), TooMuch("message-too-large")
+        arrival = Arrival.of(head, self.clock(), self.site_key, envelope)
+        return self._answers(arrival, envelope, "AE", Trouble(refusal.condition, refusal.reason))
+
+    async def _taken(self, arrival: Arrival, envelope: Envelope, origin: Origin) -> tuple[bytes, ...]:
+        sender = self._sender(arrival, origin)
         try:
-            with suppress(AlreadyDone):
-                await self.journal.take(arrival, await self._decide(arrival))
+            await self._checked(arrival, sender)
         except Refused as refusal:
-            await self.journal.refuse(arrival, refusal)
+            await self._keep(Entry.refused(arrival, refusal, sender.name), sender)
             trouble = Trouble(refusal.condition, refusal.reason, refusal.place)
-            return self._answer(arrival, answer(refusal).hl7, trouble)
-        return self._answer(arrival, "AA")
+            return self._answers(arrival, envelope, answer(refusal).hl7, trouble)
+        await self._keep(Entry(arrival, origin=sender.name), sender)
+        return self._answers(arrival, envelope, "AA")
 
-    async def oversize(self, head: bytes) -> bytes:
-        """The acknowledgement of a frame that is longer than allowed, of which only ``head`` was read."""
-        refusal = TooMuch("message-too-large")
-        return self._answer(
-            Arrival.of(head, self.clock(), self.site_key), "AE", Trouble(refusal.condition, refusal.reason)
-        )
+    def _sender(self, arrival: Arrival, origin: Origin) -> Sender:
+        sender = self.registry.who(arrival.name, origin)
+        if sender is None:
+            raise Rejected("sender-unknown")
+        if sender.unsupported == "reject" and (arrival.name.type, arrival.name.trigger) not in RULES:
+            raise Rejected("trigger-not-supported")
+        return sender
 
-    async def _decide(self, arrival: Arrival) -> Decision:
-        known = (arrival.content, arrival.ref, arrival.received)
+    async def _checked(self, arrival: Arrival, sender: Sender) -> None:
         if len(arrival.content) > _LONG:
-            return await in_thread(self.reader.decide, *known)
-        return self.reader.decide(*known)
+            await in_thread(_check, arrival.content, sender.charset)
+        else:
+            _check(arrival.content, sender.charset)
+        if sender.strict:
+            await self.profiles.validate(arrival.content, sender.charset)
 
-    def _answer(self, arrival: Arrival, code: str, trouble: Trouble | None = None) -> bytes:
-        outcome, reason = code.lower(), trouble.reason if trouble else None
+    async def _keep(self, entry: Entry, sender: Sender) -> None:
+        """Return when it is durable; a sender that is to be held hears nothing until its connection's patience ends."""
+        await self.journal.keep(entry, hold=sender.trouble == "hold")
+
+    def _answers(
+        self, arrival: Arrival, envelope: Envelope, code: str, trouble: Trouble | None = None
+    ) -> tuple[bytes, ...]:
+        outcome = code.lower()
         metrics().count("causeway_hl7_messages_total", outcome=outcome)
-        log.info(
-            "hl7-message-answered", ref=arrival.ref, outcome=outcome, reason=reason, trigger=_trigger(arrival.name)
+        if trouble:
+            trigger = _trigger(arrival.name)
+            log.info("hl7-message-answered", ref=arrival.ref, outcome=outcome, reason=trouble.reason, trigger=trigger)
+        return tuple(
+            acknowledge(envelope, wanted, arrival.received, secrets.token_hex(10), trouble)
+            for wanted in codes(envelope, code)
         )
-        return acknowledge(arrival.content, code, arrival.received, secrets.token_hex(10), trouble)
+
+
+def _check(content: bytes, charset: str) -> None:
+    check(read(content, charset))
 
 
 def _trigger(name: Name) -> str | None:

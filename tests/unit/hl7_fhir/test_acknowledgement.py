@@ -6,11 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.hl7_fhir.domain.acknowledgement import Trouble, acknowledge
+from services.hl7_fhir.domain import acknowledgement
+from services.hl7_fhir.domain.acknowledgement import Trouble, codes
+from services.hl7_fhir.domain.envelope import Envelope
 from services.hl7_fhir.domain.message import read
 from services.hl7_fhir.domain.refusal import Place
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def acknowledge(content: bytes, code: str, now: datetime, control_id: str, trouble: Trouble | None = None) -> bytes:
+    return acknowledgement.acknowledge(Envelope.of(content), code, now, control_id, trouble)
 
 
 def header(version: str = "2.5", control_id: str = "C1", charset: str = "") -> bytes:
@@ -80,3 +86,29 @@ def test_whatever_begins_like_a_message_is_answered(content: bytes) -> None:
     answer = acknowledge(content, "AE", NOW, "X1", Trouble("100", "no-header"))
     assert answer.startswith(b"MSH")
     assert answer.count(b"\r") == 3
+
+
+@pytest.mark.parametrize(
+    ("accept", "application", "outcome", "told"),
+    [
+        ("", "", "AA", ("AA",)),
+        ("", "", "AR", ("AR",)),
+        ("AL", "NE", "AA", ("CA",)),
+        ("AL", "NE", "AE", ("CE",)),
+        ("AL", "", "AR", ("CR",)),
+        ("ER", "NE", "AA", ()),
+        ("ER", "NE", "AE", ("CE",)),
+        ("SU", "NE", "AA", ("CA",)),
+        ("SU", "NE", "AR", ()),
+        ("NE", "AL", "AA", ("AA",)),
+        ("AL", "AL", "AA", ("CA", "AA")),
+        ("AL", "ER", "AE", ("CE", "AE")),
+        ("AL", "AL", "AR", ("CR",)),
+        ("NE", "NE", "AE", ()),
+    ],
+)
+def test_enhanced_mode_answers_what_msh_15_and_16_ask_for(
+    accept: str, application: str, outcome: str, told: tuple[str, ...]
+) -> None:
+    sent = rf"MSH|^~\&|RIS|HOSP|CW|SITE|20260101||ADT^A08|C1|T|2.5|||{accept}|{application}".encode()
+    assert codes(Envelope.of(sent), outcome) == told

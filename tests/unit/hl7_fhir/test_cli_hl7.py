@@ -9,23 +9,19 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
-from cli.hl7 import address, app, messages, send_files
-from services.hl7_fhir.adapters.mllp import MllpServer
-from services.hl7_fhir.domain.decision import Reader
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.handlers import Messages
-from shared.identity import SiteKey
+from cli.hl7 import address, messages, send_files
+from cli.main import app
+from services.hl7_fhir.adapters.mllp import MllpServer, Port
+from services.hl7_fhir.domain.senders import Origin
 from tests.support.hl7 import END, START, adt, orm
-from tests.unit.hl7_fhir.test_messages import Kept
-
-KEY = SiteKey(b"k" * 32)
+from tests.unit.hl7_fhir.test_messages import Kept, desk
 
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[tuple[MllpServer, Kept]]:
     journal = Kept()
-    desk = Messages(Reader(Site(), KEY), journal, KEY)
-    server = MllpServer(host="127.0.0.1", port=0, answer=desk.arrived, refuse=desk.oversize)
+    taking = desk(journal).messages
+    server = MllpServer(ports=(Port("127.0.0.1", 0),), answer=taking.arrived, refuse=taking.oversize)
     task = asyncio.create_task(server.run())
     await server.listening.wait()
     yield server, journal
@@ -42,8 +38,7 @@ def quiet() -> Iterator[None]:
 
 
 async def run(server: MllpServer, *words: str) -> Result:
-    # Typer runs the only command of an application without its name.
-    return await asyncio.to_thread(CliRunner().invoke, app, [*words, "--to", f"127.0.0.1:{server.port}"])
+    return await asyncio.to_thread(CliRunner().invoke, app, ["hl7", "send", *words, "--to", f"127.0.0.1:{server.port}"])
 
 
 def written(folder: Path, content: bytes) -> str:
@@ -87,7 +82,7 @@ async def test_every_message_is_sent_and_its_code_printed(receiver: tuple[MllpSe
     result = await run(server, written(tmp_path, adt() + orm()))
     assert result.exit_code == 0
     assert "2 of 2 accepted" in result.output
-    assert [arrival.content for arrival, _ in journal.taken] == [adt(), orm()]
+    assert [entry.arrival.content for entry in journal.entries] == [adt(), orm()]
 
 
 async def test_one_refusal_is_no_success(receiver: tuple[MllpServer, Kept], tmp_path: Path) -> None:
@@ -100,11 +95,11 @@ async def test_one_refusal_is_no_success(receiver: tuple[MllpServer, Kept], tmp_
 
 
 async def test_a_silent_receiver_is_no_success(tmp_path: Path) -> None:
-    async def swallow(content: bytes) -> bytes:
+    async def swallow(content: bytes, _: Origin) -> tuple[bytes, ...]:
         await asyncio.sleep(3600)
-        return content
+        return (content,)
 
-    server = MllpServer(host="127.0.0.1", port=0, answer=swallow, refuse=swallow)
+    server = MllpServer(ports=(Port("127.0.0.1", 0),), answer=swallow, refuse=swallow)
     task = asyncio.create_task(server.run())
     await server.listening.wait()
     result = await run(server, written(tmp_path, adt()), "--timeout", "0.2", "--json")
@@ -123,7 +118,7 @@ async def test_a_file_without_a_message_is_an_error(
 
 async def test_nobody_listening_is_an_error(tmp_path: Path, free_port: int) -> None:
     path = written(tmp_path, adt())
-    result = await asyncio.to_thread(CliRunner().invoke, app, [path, "--to", f"127.0.0.1:{free_port}"])
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["hl7", "send", path, "--to", f"127.0.0.1:{free_port}"])
     assert result.exit_code == 1
 
 

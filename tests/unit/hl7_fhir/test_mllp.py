@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
-from services.hl7_fhir.adapters.mllp import Limits, MllpServer
+from services.hl7_fhir.adapters.mllp import Limits, MllpServer, Port
+from services.hl7_fhir.domain.senders import Origin
 from shared.errors import RetryLater
 from tests.support.hl7 import END, START, Peer, mllp_peer
 
 SMALL = Limits(frame=100_000, between=64, large=10_000, large_at_once=1, connections=3, idle=5, message=0.3, answer=2)
+
+
+PORTS = (Port("127.0.0.1", 0),)
 
 
 class Desk:
@@ -18,21 +23,23 @@ class Desk:
 
     def __init__(self) -> None:
         self.taken: list[bytes] = []
+        self.origins: list[Origin] = []
         self.go_on = asyncio.Event()
         self.go_on.set()
 
-    async def answer(self, content: bytes) -> bytes:
+    async def answer(self, content: bytes, origin: Origin) -> tuple[bytes, ...]:
         self.taken.append(content)
+        self.origins.append(origin)
         await self.go_on.wait()
-        return b"answer to " + content[:20]
+        return () if content == b"SILENCE" else (b"answer to " + content[:20],)
 
-    async def refuse(self, head: bytes) -> bytes:
-        return b"too large: " + head[:3]
+    async def refuse(self, head: bytes, _: Origin) -> tuple[bytes, ...]:
+        return (b"too large: " + head[:3],)
 
 
 @asynccontextmanager
 async def serving(desk: Desk, limits: Limits = SMALL) -> AsyncIterator[MllpServer]:
-    server = MllpServer(host="127.0.0.1", port=0, answer=desk.answer, refuse=desk.refuse, limits=limits)
+    server = MllpServer(ports=PORTS, answer=desk.answer, refuse=desk.refuse, limits=limits)
     task = asyncio.create_task(server.run())
     await server.listening.wait()
     try:
@@ -141,7 +148,7 @@ async def test_connections_above_the_limit_are_closed_and_places_become_free(ser
 
 async def test_a_message_in_work_is_answered_before_the_server_stops(desk: Desk) -> None:
     desk.go_on.clear()
-    server = MllpServer(host="127.0.0.1", port=0, answer=desk.answer, refuse=desk.refuse, limits=SMALL)
+    server = MllpServer(ports=PORTS, answer=desk.answer, refuse=desk.refuse, limits=SMALL)
     serving_ = asyncio.create_task(server.run())
     await server.listening.wait()
     async with mllp_peer(server.port) as peer, mllp_peer(server.port) as idle:
@@ -157,10 +164,49 @@ async def test_a_message_in_work_is_answered_before_the_server_stops(desk: Desk)
 
 
 async def test_it_is_ready_only_while_it_listens(desk: Desk) -> None:
-    server = MllpServer(host="127.0.0.1", port=0, answer=desk.answer, refuse=desk.refuse)
+    server = MllpServer(ports=PORTS, answer=desk.answer, refuse=desk.refuse)
     with pytest.raises(RetryLater):
         await server.check()
     async with serving(desk) as listening:
         await listening.check()
     with pytest.raises(RetryLater):
         await listening.check()
+
+
+async def test_a_message_without_an_answer_is_followed_by_the_next(peer: Peer) -> None:
+    await peer.write(START + b"SILENCE" + END + START + b"A" + END)
+    assert await peer.answer() == b"answer to A"
+
+
+async def test_what_was_said_before_hanging_up_is_answered(server: MllpServer, desk: Desk) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(START + b"A" + END + START + b"B" + END)
+    writer.write_eof()
+    assert await asyncio.wait_for(reader.read(), 20) == START + b"answer to A" + END + START + b"answer to B" + END
+    assert desk.taken == [b"A", b"B"]
+    writer.close()
+
+
+async def test_a_silent_connection_is_closed_after_its_time(desk: Desk) -> None:
+    limits = replace(SMALL, idle=0.2)
+    async with serving(desk, limits) as server, mllp_peer(server.port) as peer:
+        assert await peer.send(b"A") == b"answer to A"
+        assert await peer.answer() == b""
+
+
+async def test_a_peer_that_reads_no_answers_is_dropped(desk: Desk) -> None:
+    limits = replace(SMALL, answer=0.3, connections=1)
+    async with serving(desk, limits) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.transport.pause_reading()
+        with suppress(ConnectionError):
+            for _ in range(400):
+                writer.write((START + b"A" * 20 + END) * 1000)
+                await asyncio.wait_for(writer.drain(), 20)
+        assert writer.transport.is_closing() or reader.at_eof() or len(desk.taken) < 400_000
+        writer.close()
+
+
+async def test_the_address_of_the_peer_is_told(peer: Peer, desk: Desk) -> None:
+    await peer.send(b"A")
+    assert desk.origins == [Origin("127.0.0.1", "")]

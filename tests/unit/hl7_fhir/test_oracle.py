@@ -10,24 +10,23 @@ from hl7apy.core import Message
 from hl7apy.parser import parse_message
 
 from cli.hl7 import messages as in_file
-from services.hl7_fhir.domain import order, patient
-from services.hl7_fhir.domain.decision import TRIGGERS, Reader
-from services.hl7_fhir.domain.message import Message as Ours
+from services.hl7_fhir.domain.acknowledgement import codes
+from services.hl7_fhir.domain.decision import TRIGGERS
+from services.hl7_fhir.domain.envelope import Envelope
 from services.hl7_fhir.domain.message import Segment, header_of, read
-from services.hl7_fhir.domain.order import orders_of
-from services.hl7_fhir.domain.record import Site, fields_of, merge
-from services.hl7_fhir.handlers import Messages
-from services.hl7_fhir.handlers.messages import now
+from services.hl7_fhir.domain.record import Site
 from shared.identity import SiteKey
 from tests.support.corpus import data_dir
-from tests.support.fhir import assert_valid
 from tests.support.hl7 import adt, code_of, omi, orm
-from tests.unit.hl7_fhir.test_messages import Kept
+from tests.unit.hl7_fhir.test_messages import Kept, desk
 
 KEY = SiteKey(b"k" * 32)
 SITE = Site(patient_issuer="SITE", order_issuer="SITE")
 
 Parts = list[tuple[str, dict[int, Any]]]
+
+#: Versions in which hl7apy's tables have other components than messages do.
+_OTHER_COMPONENTS = ("2.3", "2.5.1", "2.6")
 
 
 def corpus() -> list[tuple[str, bytes]]:
@@ -72,6 +71,8 @@ def _sample() -> Iterator[tuple[str, bytes]]:
     for number, (name, content) in enumerate(corpus()):
         header = header_of(content)
         trigger = (header.text(9), header.text(9, 2))
+        if b"\\X" in content:
+            continue  # hl7apy writes hexadecimal escapes otherwise than it read them
         if trigger not in seen or (trigger in TRIGGERS and ("messages.out" not in name or number % 100 == 0)):
             seen.add(trigger)
             yield name, content
@@ -80,14 +81,15 @@ def _sample() -> Iterator[tuple[str, bytes]]:
 def _assert_agree(name: str, ours_: Parts, theirs_: Parts, version: str) -> None:
     """The same segments with the same fields; those that hl7apy keeps without a number are our others, in order.
 
-    Its tables of 2.6 have no XTN.1, which it moves behind the others, and those of 2.3 know fewer components of XCN and
-    close the gaps between the others: there only the values are compared.
+    Its tables of 2.6 have no XTN.1, which it moves behind the others, and those of 2.3 and 2.5.1 know fewer components
+    of XCN and CE than are sent and close the gaps between the others: there only the values are compared.
     """
     assert [segment for segment, _ in ours_] == [segment for segment, _ in theirs_], name
     for (segment, mine), (_, expected) in zip(ours_, theirs_, strict=True):
         unnumbered = expected.pop(0, [])
         told = {number: mine.get(number) for number in expected}
-        assert told == expected or (version in ("2.3", "2.6") and _leaves(told) == _leaves(expected)), (name, segment)
+        same_values = version in _OTHER_COMPONENTS and _leaves(told) == _leaves(expected)
+        assert told == expected or same_values, (name, segment)
         others = [part for number in sorted(mine.keys() - expected.keys()) for part in mine[number]]
         assert others == unnumbered, (name, segment)
 
@@ -153,31 +155,14 @@ def _trimmed(parts: list[Any]) -> list[Any]:
     return parts
 
 
+#: The file has a carriage return after 4,096 characters, in the middle of a PDF: what follows is no segment.
+BROKEN = {"ORU^R01-PDF.hl7:0"}
+
+
 async def test_every_message_of_the_corpora_is_accepted_except_what_is_broken() -> None:
     journal = Kept()
-    desk = Messages(Reader(SITE, KEY), journal, KEY)
-    answers = {name: code_of(await desk.arrived(content)) for name, content in corpus()}
-    assert {name: code for name, code in answers.items() if code != "AA"} == {}
-    assert len(answers) > 1_100
-
-
-def test_every_patient_and_order_of_the_corpora_is_valid_fhir() -> None:
-    seen: set[str] = set()
-    for _, content in corpus():
-        message = read(content, "utf-8")
-        if (message.type, message.trigger) not in TRIGGERS:
-            continue
-        for made in resources(message):
-            if str(made) not in seen:
-                assert_valid({**made, "id": "x"})
-                seen.add(str(made))
-    assert len(seen) > 50
-
-
-def resources(message: Ours) -> Iterator[dict[str, Any]]:
-    when = now()
-    record = merge({}, fields_of([message.required("PID")], patient.wanted(SITE)), when)
-    yield patient.resource(record, SITE)
-    if message.type != "ADT":
-        for said in orders_of(message, SITE):
-            yield order.resource(order.updated({}, said, when), "p" * 32, SITE)
+    taking = desk(journal).messages
+    for name, content in corpus():
+        told = [code_of(answer) for answer in await taking.arrived(content)]
+        assert told == list(codes(Envelope.of(content), "AE" if name in BROKEN else "AA")), name
+    assert len(journal.entries) > 1_100

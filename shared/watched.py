@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from shared.observability import logger, metrics
 
-log = logger("dicom_ingest.watched")
+log = logger("causeway.watched")
 T = TypeVar("T")
 
 

@@ -32,7 +32,7 @@ def visit_of(message: Message, site: Site, key: SiteKey) -> Said | None:
     fields = fields_of(segments, {**site.maps.wanted("Encounter"), "PID": (18,)})
     if message.type == "ADT" and message.trigger in _EVENTS:
         fields["EVN-1"] = (((message.trigger,),),)
-    if message.trigger == "A13" and "PV1-45" not in fields:
+    if message.type == "ADT" and message.trigger == "A13":
         fields["PV1-45"] = ((('""',),),)  # who was not discharged after all has no time of discharge
     return Said("Encounter", key.token("encounter-resource", identity.issuer, identity.value), fields, segments)
 

@@ -1,0 +1,42 @@
+"""The MLLP server that the settings describe, and how strangers are read."""
+
+from services.hl7_fhir.adapters.hall import Answer, Limits
+from services.hl7_fhir.adapters.maps import site_maps
+from services.hl7_fhir.adapters.mllp import MllpServer, Port
+from services.hl7_fhir.config import Settings
+from services.hl7_fhir.domain.record import Site
+from services.hl7_fhir.domain.senders import Sender
+from shared.tls import TlsFiles, server_context
+from shared.watched import Watched
+
+
+def mllp_server(settings: Settings, answer: Answer, refuse: Answer) -> MllpServer:
+    """The server; OSError when a certificate cannot be used."""
+    limits = Limits(
+        connections=settings.mllp_connections,
+        idle=settings.mllp_idle_timeout,
+        message=settings.mllp_message_timeout,
+    )
+    ports = (Port(settings.mllp_host, settings.mllp_port), *_tls_port(settings))
+    return MllpServer(ports=ports, answer=answer, refuse=refuse, limits=limits)
+
+
+def _tls_port(settings: Settings) -> tuple[Port, ...]:
+    if settings.mllp_tls_port is None or settings.mllp_tls_cert is None or settings.mllp_tls_key is None:
+        return ()
+    files = TlsFiles(settings.mllp_tls_cert, settings.mllp_tls_key, settings.mllp_tls_client_ca)
+    mutual = settings.mllp_tls_mutual
+    context = Watched("certificates", files.paths(), lambda: server_context(files, mutual=mutual))
+    return (Port(settings.mllp_host, settings.mllp_tls_port, context.get),)
+
+
+def strangers(settings: Settings) -> Sender:
+    """How messages of senders are read who are not registered, and what entries of the registry leave out."""
+    site = Site(
+        zone=settings.zone,
+        patient_issuer=settings.patient_issuer,
+        order_issuer=settings.order_issuer,
+        accession_fields=settings.accession_fields,
+        maps=site_maps(settings.maps_file),
+    )
+    return Sender(name="", site=site, charset=settings.hl7_charset)

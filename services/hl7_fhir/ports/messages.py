@@ -1,0 +1,58 @@
+"""What handlers of messages need from outside."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from services.hl7_fhir.domain.arrival import Name
+from services.hl7_fhir.domain.keeping import Entry, Kept, State
+from services.hl7_fhir.domain.senders import Origin, Sender
+
+
+class Registry(Protocol):
+    """Who sends."""
+
+    def who(self, name: Name, origin: Origin) -> Sender | None:
+        """The sender of a message; None when it is nobody who may send."""
+
+    def named(self, name: str) -> Sender:
+        """The sender called ``name``; how strangers are read for one that is not registered."""
+
+
+class Profiles(Protocol):
+    """Holds messages against the profile of their version."""
+
+    async def validate(self, content: bytes, charset: str) -> None:
+        """Return when nothing is wrong; a Refused, or RetryLater."""
+
+
+class Journal(Protocol):
+    """Keeps messages."""
+
+    async def keep(self, entry: Entry, *, hold: bool = False) -> None:
+        """Return when the message is durable; RetryLater when it cannot be kept, at once or after ``hold``."""
+
+
+class Waiting(Protocol):
+    """The messages that are kept and not yet mapped."""
+
+    async def map_some(self, limit: int) -> int:
+        """Do the next ``limit`` messages, in one transaction with the events that follow: how many; RetryLater."""
+
+    async def give_up_first(self, reason: str) -> None:
+        """Set the next message aside for a person; RetryLater."""
+
+
+class Archive(Protocol):
+    """The messages that were kept, for an operator."""
+
+    async def listed(self, states: Sequence[State], limit: int, before: int | None = None) -> tuple[Kept, ...]:
+        """Messages in one of ``states``, the newest first; RetryLater."""
+
+    async def counts(self) -> dict[str, int]:
+        """How many are in each state but done; RetryLater."""
+
+    async def one(self, ref: str) -> tuple[Kept, bytes | None] | None:
+        """A message with its bytes; RetryLater."""
+
+    async def settle(self, ref: str, state: State) -> bool:
+        """Decide about a message that was refused or has failed; RetryLater."""

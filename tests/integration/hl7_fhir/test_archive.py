@@ -1,0 +1,141 @@
+"""Messages that were refused or have failed: shown, corrected, sent again, discarded; and how long bytes stay."""
+
+import base64
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import update
+from starlette.applications import Starlette
+
+from services.hl7_fhir.adapters.archive import SqlArchive
+from services.hl7_fhir.adapters.sealing import Sealer
+from services.hl7_fhir.adapters.tables import messages
+from services.hl7_fhir.handlers import ArchiveRoutes
+from shared.sql import Database
+from tests.integration.hl7_fhir.test_journal import KEY, Desk, Told
+from tests.support.hl7 import adt, orm
+
+BROKEN = orm().replace(b"ORC|NW", b"ORC|")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
+    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
+    database = Database(url)
+    await database.migrate("services.hl7_fhir.migrations")
+    yield Desk(database, Told())
+    await database.close()
+
+
+@pytest.fixture
+async def api(desk: Desk) -> AsyncIterator[httpx.AsyncClient]:
+    archive = SqlArchive(desk.database, Sealer(KEY), timedelta(days=30))
+    application = Starlette(routes=list(ArchiveRoutes(archive, desk.parts()[0]).routes()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://site") as client:
+        yield client
+
+
+async def refs(api: httpx.AsyncClient, state: str = "refused,failed") -> list[str]:
+    found = (await api.get("/api/hl7/messages", params={"state": state})).json()["messages"]
+    return [one["ref"] for one in found]
+
+
+def body(content: bytes) -> dict[str, Any]:
+    return {"content": base64.b64encode(content).decode()}
+
+
+async def test_a_refused_message_is_listed_with_its_reason_and_shown_with_its_bytes(
+    desk: Desk, api: httpx.AsyncClient
+) -> None:
+    await desk.send(adt())
+    await desk.send(BROKEN)
+    listed = (await api.get("/api/hl7/messages")).json()
+    assert listed["open"] == {"refused": 1}
+    (one,) = listed["messages"]
+    assert (one["type"], one["reason"], one["place"]) == ("ORM^O01", "order-control-missing", "ORC^1^1")
+    assert "Doe" not in str(listed)
+    shown = (await api.get(f"/api/hl7/messages/{one['ref']}")).json()
+    assert base64.b64decode(shown["content"]) == BROKEN
+
+
+async def test_a_corrected_message_takes_the_place_of_the_refused_one(desk: Desk, api: httpx.AsyncClient) -> None:
+    await desk.send(BROKEN)
+    (ref,) = await refs(api)
+    answer = await api.post(f"/api/hl7/messages/{ref}/resend", json=body(orm()))
+    assert (answer.status_code, answer.json()["state"]) == (202, "waiting")
+    await desk.parts()[1].map_all()
+    assert await desk.count("ServiceRequest") == 1
+    assert [(row.state, row.corrects) for row in await desk.rows()] == [("corrected", None), ("done", ref)]
+    assert (await api.post(f"/api/hl7/messages/{ref}/resend", json=body(orm()))).status_code == 409
+
+
+async def test_a_correction_that_is_still_wrong_says_where_and_changes_nothing(
+    desk: Desk, api: httpx.AsyncClient
+) -> None:
+    await desk.send(BROKEN)
+    (ref,) = await refs(api)
+    answer = await api.post(f"/api/hl7/messages/{ref}/resend", json=body(BROKEN.replace(b"Jane", b"Joan")))
+    assert (answer.status_code, answer.json()) == (422, {"error": "order-control-missing", "place": "ORC^1^1"})
+    assert (await api.post(f"/api/hl7/messages/{ref}/resend", json={"content": "?"})).status_code == 400
+    assert await refs(api) == [ref]
+
+
+async def test_a_message_that_failed_is_taken_again_as_it_was(desk: Desk, api: httpx.AsyncClient) -> None:
+    await desk.send(orm())
+    await desk.database.run(lambda c: c.execute(update(messages).values(state="failed", reason="internal-error")))
+    (ref,) = await refs(api, "failed")
+    assert (await api.post(f"/api/hl7/messages/{ref}/resend")).status_code == 202
+    await desk.parts()[1].map_all()
+    assert [(row.state, row.reason) for row in await desk.rows()] == [("done", None)]
+
+
+async def test_a_discarded_message_stays_and_may_come_again(desk: Desk, api: httpx.AsyncClient) -> None:
+    await desk.send(BROKEN)
+    (ref,) = await refs(api)
+    assert (await api.post(f"/api/hl7/messages/{ref}/discard")).json() == {"state": "discarded"}
+    assert await refs(api) == []
+    assert await refs(api, "discarded") == [ref]
+    assert (await api.post(f"/api/hl7/messages/{ref}/discard")).status_code == 409
+    await desk.send(BROKEN)
+    assert await refs(api) == [ref]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/hl7/messages?state=lost", 400),
+        ("/api/hl7/messages?limit=0", 400),
+        ("/api/hl7/messages?limit=many", 400),
+        ("/api/hl7/messages?before=x", 400),
+        ("/api/hl7/messages/nothing", 404),
+    ],
+)
+async def test_bad_questions_are_told_so(api: httpx.AsyncClient, path: str, status: int) -> None:
+    assert (await api.get(path)).status_code == status
+
+
+async def test_a_long_list_is_read_in_portions(desk: Desk, api: httpx.AsyncClient) -> None:
+    for number in range(5):
+        await desk.send(BROKEN.replace(b"|O1|", b"|O%d|" % number))
+    first = (await api.get("/api/hl7/messages?limit=2")).json()["messages"]
+    rest = (await api.get(f"/api/hl7/messages?before={first[-1]['sequence']}")).json()["messages"]
+    assert [len(first), len(rest)] == [2, 3]
+
+
+async def test_bytes_go_when_their_time_is_over_and_nothing_is_left_to_do(desk: Desk, api: httpx.AsyncClient) -> None:
+    await desk.send(adt())
+    await desk.send(BROKEN)
+    later = SqlArchive(
+        desk.database, Sealer(KEY), timedelta(days=30), clock=lambda: datetime.now(UTC) + timedelta(days=31)
+    )
+    assert await SqlArchive(desk.database, Sealer(KEY), timedelta(days=30)).let_go() == 0
+    assert [await later.let_go(), await later.let_go()] == [1, 0]
+    done, refused = await desk.rows()
+    assert (done.content, done.state, refused.content is None) == (None, "done", False)
+    assert (await api.get(f"/api/hl7/messages/{done.ref}")).json()["content"] is None
+    assert await desk.send(adt()) == "AA"
+    assert await desk.count("Patient") == 1

@@ -1,0 +1,52 @@
+"""What messages lost is remembered by message, sender and field; SQLite and PostgreSQL."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from services.hl7_fhir.adapters.losses import loss_report, losses_of, remember_losses
+from services.hl7_fhir.domain.arrival import Arrival
+from shared.identity import SiteKey
+from shared.sql import Database
+from tests.support.hl7 import adt
+
+KEY = SiteKey(b"k" * 32)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
+    database = Database(url)
+    await database.migrate("services.hl7_fhir.migrations")
+    yield database
+    await database.close()
+
+
+def arrival(control_id: str, sender: str = "RIS") -> Arrival:
+    return Arrival.of(adt(control_id=control_id).replace(b"|RIS|", f"|{sender}|".encode()), NOW, KEY)
+
+
+async def test_losses_are_remembered_by_message_and_counted_by_sender_and_field(database: Database) -> None:
+    told = [
+        (arrival("1"), ("PV1-44", "OBX[2]-8")),
+        (arrival("2"), ("PV1-44", "OBX[2]-8")),
+        (arrival("3"), ("PV1-44",)),
+        (arrival("4"), ()),
+        (arrival("5", "HIS"), ("ZPI-3",)),
+        (arrival("6", "H" * 5000), ("ZPI-3",)),
+    ]
+    for one, lost in told:
+        await database.run(lambda connection, one=one, lost=lost: remember_losses(connection, one, lost))
+    found = [await database.read(lambda c, one=one: losses_of(c, one.ref)) for one, _ in told]
+    assert found == [lost for _, lost in told]
+    assert await database.read(lambda c: loss_report(c, "RIS")) == [("RIS", "PV1-44", 3), ("RIS", "OBX[2]-8", 2)]
+    assert ("HIS", "ZPI-3", 1) in await database.read(loss_report)
+
+
+async def test_a_message_counts_once(database: Database) -> None:
+    for _ in range(2):
+        await database.run(lambda connection: remember_losses(connection, arrival("1"), ("PV1-44",)))
+    assert await database.read(loss_report) == [("RIS", "PV1-44", 1)]
