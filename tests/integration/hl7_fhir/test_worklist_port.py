@@ -18,7 +18,7 @@ from services.hl7_fhir.adapters.dicom_association import Limits, Titles
 from services.hl7_fhir.adapters.dicom_port import DicomPort
 from services.hl7_fhir.domain import dimse
 from services.hl7_fhir.ports.worklist import Answers
-from shared.dimse import command, greeting
+from shared.dimse import command, greeting, response
 from shared.messaging.plan import read_plan
 from shared.messaging.provision import provision
 from tests.support.hl7 import CANARIES, code_of, mllp_peer, orm
@@ -33,8 +33,11 @@ RELEASE = dimse.pdu(dimse.RELEASE_RQ, bytes(4))
 
 
 async def answers(*_: object, **__: object) -> AsyncIterator[Answers]:
-    """Two small answers."""
-    yield Answers(dimse.PENDING, (b"\x10\x00\x10\x00LO\x02\x00P1",) * 2)
+    """Two small answers, after a moment as a database needs it."""
+    for _ in range(2):
+        await asyncio.sleep(0.05)
+        yield Answers(dimse.PENDING, (b"\x10\x00\x10\x00LO\x02\x00P1",))
+    await asyncio.sleep(0.05)
     yield Answers(dimse.SUCCESS, ())
 
 
@@ -171,10 +174,31 @@ async def test_requests_that_follow_at_once_are_answered_one_after_the_other() -
         assert found == [dimse.ASSOCIATE_AC, *[dimse.DATA] * 6, dimse.RELEASE_RP]
 
 
+def cancel(number: int) -> bytes:
+    told = ((0x0100, dimse.C_CANCEL), (0x0120, number), (0x0800, 0x0101))
+    found = b"".join(struct.pack("<HHIH", 0, element, 2, value) for element, value in told)
+    return b"".join(bytes(piece) for piece in command(3, found))
+
+
+async def test_a_query_is_cancelled_between_its_answers_and_the_association_goes_on() -> None:
+    ask = request(dimse.C_FIND, context=3, data=True, number=7) + dimse.data_pdus(3, b"", is_command=False, longest=500)
+    async with listening() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port.port)
+        writer.write(hello() + ask + cancel(9) + cancel(7))
+        statuses = []
+        while dimse.CANCELLED not in statuses:
+            kind, length = dimse.header(await asyncio.wait_for(reader.readexactly(6), 20))
+            body = await reader.readexactly(length)
+            if kind == dimse.DATA:
+                statuses += [response(piece).status for _, control, piece in dimse.values(body) if control & 1]
+        assert set(statuses[:-1]) <= {dimse.PENDING}
+        writer.write(RELEASE)
+        assert kinds(await asyncio.wait_for(reader.read(), 20)) == [dimse.RELEASE_RP]
+        writer.close()
+
+
 async def test_a_cancel_of_what_is_over_is_ignored() -> None:
-    cancel = struct.pack("<HHIH", 0, 0x0100, 2, dimse.C_CANCEL) + struct.pack("<HHIH", 0, 0x0120, 2, 9)
-    cancel += struct.pack("<HHIH", 0, 0x0800, 2, 0x0101)
-    sent = hello() + b"".join(bytes(piece) for piece in command(3, cancel)) + request(dimse.C_ECHO) + RELEASE
+    sent = hello() + cancel(9) + request(dimse.C_ECHO) + RELEASE
     async with listening() as port:
         assert await everything(port, sent) == [dimse.ASSOCIATE_AC, dimse.DATA, dimse.RELEASE_RP]
 
@@ -224,8 +248,12 @@ async def test_an_order_is_asked_for_moved_by_a_report_on_the_bus_and_told_in_fh
     async with mllp_peer(service.mllp) as peer:
         assert code_of(await peer.send(content)) == "AA"
     port: int = service.worklist  # type: ignore[attr-defined]
-    _, (answer,) = await asyncio.to_thread(find, port, query(PatientName=f"{name}*", AccessionNumber=accession))
-    assert str(answer.PatientName) == f"{name}^X"
+    by_name = query(PatientName=f"{name}*", AccessionNumber=accession)
+
+    async def is_listed() -> bool:
+        return [str(each.PatientName) for each in (await asyncio.to_thread(find, port, by_name))[1]] == [f"{name}^X"]
+
+    await eventually(is_listed, 60)
     event = StepReported(
         step_ref="a" * 32,
         number=1,
