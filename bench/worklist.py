@@ -42,16 +42,22 @@ FILES = (1_000, 10_000)
 QUERIES = 40
 #: wlmscpfs takes seconds for one.
 FEW = 5
+#: Queries of each kind that are not counted.
+WARM = 2
 MODALITIES = ["CT", "MR", "US", "CR", "DX", "MG", "NM", "PT", "XA", "RF"]
 DAYS, STATIONS = 100, 10
 _FIRST = datetime(2026, 3, 1, tzinfo=UTC)
 
-Timings = dict[tuple[str, int, str], list[float]]
+Key = tuple[str, int, str]
+Timings = dict[Key, list[float]]
+#: Seconds of processor time of whoever answers, for one query.
+Costs = dict[Key, float]
 
 
 def main() -> int:
     """Fill, ask, print."""
     timings: Timings = {}
+    costs: Costs = {}
     with tempfile.TemporaryDirectory(dir=os.environ.get("CAUSEWAY_BENCH_DIR")) as name, ExitStack() as stack:
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL runs as another user
@@ -62,10 +68,10 @@ def main() -> int:
                 url = f"sqlite:///{folder / f'{size}.sqlite3'}" if kind == "sqlite" else cluster.database()
                 asyncio.run(_fill(url, size))
                 timings[f"{kind}_sql", size, "day"] = asyncio.run(_bare(url, size))
-                _ask_ours(timings, kind, size, url, folder / f"{kind}-{size}")
+                _ask_ours(timings, costs, kind, size, url, folder / f"{kind}-{size}")
         for size in FILES:
-            _ask_peer(timings, size, folder / f"files-{size}")
-    _show(timings)
+            _ask_peer(timings, costs, size, folder / f"files-{size}")
+    _show(timings, costs)
     return 0
 
 
@@ -166,19 +172,21 @@ async def _bare(url: str, size: int) -> list[float]:
     return found
 
 
-def _ask_ours(timings: Timings, kind: str, size: int, url: str, folder: Path) -> None:
+def _ask_ours(timings: Timings, costs: Costs, kind: str, size: int, url: str, folder: Path) -> None:
     folder.mkdir()
     settings = {"CAUSEWAY_DATABASE_URL": url, "CAUSEWAY_MLLP_PORT": "0"}
     with service("hl7_fhir", "CAUSEWAY_WORKLIST_PORT", folder, **settings) as ours:
         for name, question in questions().items():
+            before = ours.cpu()
             timings[kind, size, name] = _ask(ours, "CAUSEWAY", question, QUERIES, _expected(size, name))
+            costs[kind, size, name] = (ours.cpu() - before) / (QUERIES + WARM)
 
 
 def _expected(size: int, name: str) -> int:
     return {"day": 100, "station": 10}[name] if size == 100_000 else -1
 
 
-def _ask_peer(timings: Timings, size: int, folder: Path) -> None:
+def _ask_peer(timings: Timings, costs: Costs, size: int, folder: Path) -> None:
     program = shutil.which("wlmscpfs")
     if program is None:
         print("wlmscpfs is not installed: no peer", file=sys.stderr)
@@ -187,7 +195,9 @@ def _ask_peer(timings: Timings, size: int, folder: Path) -> None:
     (port,) = free_ports(1)
     with running("wlmscpfs", [program, "-s", "-dfp", str(folder), str(port)], port, folder) as peer:
         for name, question in questions().items():
+            before = peer.cpu()
             timings["wlmscpfs", size, name] = _ask(peer, "PEER", question, FEW, -1)
+            costs["wlmscpfs", size, name] = (peer.cpu() - before) / (FEW + WARM)
 
 
 def _write_files(folder: Path, size: int) -> None:
@@ -204,12 +214,12 @@ def _write_files(folder: Path, size: int) -> None:
 def _ask(receiver: Receiver, called: str, question: Dataset, count: int, expected: int) -> list[float]:
     found = []
     with Asker(receiver.port, called) as asker:
-        for number in range(count + 2):
+        for number in range(count + WARM):
             begun = time.perf_counter()
             answers = asker.ask(question)
             if expected >= 0 and answers != expected:
                 raise RuntimeError(f"{answers} answers of {receiver.name} where there are {expected}")
-            if number >= 2:
+            if number >= WARM:
                 found.append(time.perf_counter() - begun)
     return found
 
@@ -218,14 +228,21 @@ def _p95(values: list[float]) -> float:
     return sorted(values)[int(len(values) * 0.95)]
 
 
-def _show(timings: Timings) -> None:
+def _show(timings: Timings, costs: Costs) -> None:
     print(f"\nA worklist query, ms until its last response, {QUERIES} times over an open association\n")
     milliseconds: Callable[[float], float] = lambda seconds: seconds * 1000  # noqa: E731
     rows = [
-        (who, size, name, milliseconds(median(found)), milliseconds(_p95(found)))
+        (
+            who,
+            size,
+            name,
+            milliseconds(median(found)),
+            milliseconds(_p95(found)),
+            milliseconds(costs.get((who, size, name), 0.0)),
+        )
         for (who, size, name), found in timings.items()
     ]
-    table(("who", "steps", "question", "median", "p95"), rows)
+    table(("who", "steps", "question", "median", "p95", "CPU"), rows)
     ratios = {
         f"wlmscpfs_{size}": median(timings["wlmscpfs", size, "day"]) / median(timings["sqlite", size, "day"])
         for size in FILES

@@ -31,6 +31,8 @@ _EXTENDED = words("LO LT PN SH ST UC UT")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_BUT_LINES = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SINGLE_SHIFT = b"\x1b(J"
+#: Signs of a name that are compared: some signs are several when folded.
+_FOLDED = 192
 _GROUPS = {"A": 0, "I": 1, "P": 2}
 
 
@@ -111,7 +113,7 @@ def folded(name: str) -> tuple[str, ...]:
     for group in name.split("=")[:3]:
         bare = unicodedata.normalize("NFKD", group)
         bare = "".join(sign for sign in bare if not unicodedata.combining(sign) or sign in "\u3099\u309a")
-        compared = unicodedata.normalize("NFC", " ".join(bare.casefold().split())).rstrip("^ ")
+        compared = unicodedata.normalize("NFC", " ".join(bare.casefold().split()))[:_FOLDED].rstrip("^ ")
         if compared:
             found.append(compared)
     return tuple(found)

@@ -156,6 +156,8 @@ def _bounded(value: str, kind: str) -> str:
     longest = _MAX_LIST if kind == "uid" else _MAX_LENGTH
     if len(value) > longest or value.count("*") > _MAX_STARS:
         raise BadQuery("pattern-too-long")
+    if "\0" in value:
+        raise BadQuery("control-character")
     return value
 
 

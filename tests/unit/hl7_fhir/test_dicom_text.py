@@ -59,6 +59,10 @@ def test_names_are_compared_without_case_accents_and_width(one: str, other: str)
     assert dicom_text.folded(one) == dicom_text.folded(other)
 
 
+def test_what_is_compared_has_a_bound() -> None:
+    assert [len(group) for group in dicom_text.folded("ﷺ" * 64)] == [192]
+
+
 def test_names_of_other_sounds_are_not_the_same() -> None:
     assert dicom_text.folded("ハハ") != dicom_text.folded("ババ")
     assert dicom_text.folded("Muller") != dicom_text.folded("Mueller")
