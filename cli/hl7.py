@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from cli import receivers
 from cli.options import Data, Json, site_of
 from cli.output import emit_json, fail, say, table
 from cli.site import SiteDown
@@ -21,7 +22,8 @@ _BATCH = frozenset((b"FHS", b"BHS", b"BTS", b"FTS"))
 #: Where a bare message begins: MSH and its field separator at the start of a line, whatever ends that line.
 _BEGINNING = re.compile(rb"(?:\A|(?<=[\r\n]))(?=MSH[^\w\s])")
 
-app = typer.Typer(no_args_is_help=True, help="Send HL7 v2 messages over MLLP.")
+app = typer.Typer(no_args_is_help=True, help="Send HL7 v2 messages over MLLP; see who gets them from here.")
+app.add_typer(receivers.app, name="receivers")
 
 To = Annotated[str | None, typer.Option("--to", metavar="HOST:PORT", help="Where to send (default: the site's MLLP).")]
 Files = Annotated[

@@ -32,7 +32,7 @@ def listed(
     query: dict[str, str | int] = {"state": state, "limit": limit}
     if before is not None:
         query["before"] = before
-    found = _call(data, "get", "", **query)
+    found = _call(data, "get", "", None, **query)
     if as_json:
         emit_json(found)
         return

@@ -80,6 +80,11 @@ class Site:
         return self.config / "destinations.yaml"
 
     @property
+    def receivers(self) -> Path:
+        """Who gets HL7 messages from here (services/hl7_fhir); need not be there."""
+        return self.config / "receivers.yaml"
+
+    @property
     def streams(self) -> Path:
         """What the site sets of streams (``contracts/streams``); need not be there."""
         return self.config / "streams.yaml"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from nats.js.errors import APIError
 
-from cli import destinations
+from cli import destinations, receivers
 from cli.api import Api, ApiError
 from cli.bus import BusDown, bus_overview
 from cli.options import Data, Json, site_of
@@ -18,11 +18,11 @@ from cli.targets import NoTargets
 from cli.waiting import State, Waiting, look
 
 _LOOK_EVERY = 0.3
-_SECTIONS = ("studies", "copies", "destinations", "consumers", "dead_letters")
+_SECTIONS = ("studies", "copies", "destinations", "receivers", "consumers", "dead_letters")
 
 
 def status(data: Data = None, as_json: Json = False) -> None:
-    """Show endpoints, processes, studies, copies, destinations, the lag of every consumer, and dead letters.
+    """Show endpoints, processes, studies, copies, destinations, receivers, the lag of every consumer, and dead letters.
 
     Exit status 1 when one of them could not be asked for; the others are shown all the same.
     """
@@ -36,6 +36,7 @@ def status(data: Data = None, as_json: Json = False) -> None:
     document["studies"] = _or_error(lambda: api.get("/api/studies"))
     document["copies"] = _or_error(lambda: api.get("/api/summary"))
     document["destinations"] = _or_error(lambda: api.get("/api/destinations"))
+    document["receivers"] = _or_error(lambda: api.get("/api/receivers")["receivers"])
     told = _or_error(lambda: asyncio.run(bus_overview(site)))
     document |= dict.fromkeys(("consumers", "dead_letters"), told) if _failed(told) else told
     if as_json:
@@ -85,6 +86,11 @@ def _show_destinations(section: dict[str, Any]) -> None:
         table("Destinations", destinations.COLUMNS, [destinations.row_of(one) for one in section["destinations"]])
 
 
+def _show_receivers(section: list[dict[str, Any]]) -> None:
+    if section:
+        table("Receivers of HL7 messages", receivers.COLUMNS, [receivers.row_of(one) for one in section])
+
+
 def _show_consumers(section: list[dict[str, Any]]) -> None:
     lags = [lag for lag in section if lag["pending"] or lag["unsettled"] or not lag["exists"]]
     rows = [(lag["consumer"], lag["pending"], lag["unsettled"], "" if lag["exists"] else "MISSING") for lag in lags]
@@ -95,6 +101,7 @@ _SHOWN: dict[str, Callable[[Any], None]] = {
     "studies": _show_studies,
     "copies": _show_copies,
     "destinations": _show_destinations,
+    "receivers": _show_receivers,
     "consumers": _show_consumers,
     "dead_letters": lambda count: say(f"dead letters: {count}"),
 }

@@ -36,6 +36,7 @@ ROUTES = {
     "/api/verify": "verification",
     "/api/destinations": "forwarding",
     "/api/hl7": "hl7_fhir",
+    "/api/receivers": "hl7_fhir",
 }
 
 #: What is written there goes to another service than what is asked (STOW-RS, PS3.18 section 10.5).

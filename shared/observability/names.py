@@ -131,6 +131,12 @@ METRICS: dict[str, Metric] = {
     "causeway_overdue": Metric("gauge", "What the ledger waits for longer than it should.", ("state",)),
     "causeway_hl7_messages_total": Metric("counter", "HL7 messages by acknowledgement.", ("outcome",)),
     "causeway_worklist_queries_total": Metric("counter", "Queries of the worklist by DICOM status.", ("outcome",)),
+    "causeway_hl7_outgoing_total": Metric(
+        "counter", "HL7 messages sent on: delivered, again, aside, replaced.", ("target", "outcome")
+    ),
+    "causeway_hl7_outgoing_waiting": Metric("gauge", "HL7 messages that wait for a receiver.", ("target",)),
+    "causeway_hl7_outgoing_aside": Metric("gauge", "HL7 messages for a receiver set aside for a person.", ("target",)),
+    "causeway_hl7_outgoing_age_seconds": Metric("gauge", "Age of the oldest HL7 message that waits.", ("target",)),
     "causeway_studies_total": Metric("counter", "Studies by state reached.", ("state",)),
     "causeway_http_requests_total": Metric("counter", "HTTP requests.", ("route", "status")),
     "causeway_http_denials_total": Metric("counter", "HTTP requests without a valid token."),

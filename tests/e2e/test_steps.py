@@ -1,6 +1,7 @@
 """A modality reports what it does: its study is complete at once, and the RIS hears of the step and of the images."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -23,42 +24,58 @@ from tests.support.ports import free_ports
 
 pytestmark = [pytest.mark.xdist_group("steps"), pytest.mark.timeout(300), pytest.mark.slow]
 
-Heard = list[tuple[str, Dataset]]
+
+@dataclass
+class Ris:
+    """A RIS: its port, and what it was told."""
+
+    port: int = field(default_factory=lambda: free_ports(1)[0])
+    heard: list[tuple[str, Dataset]] = field(default_factory=list)
+    #: What it was told of steps, by their UIDs.
+    steps: list[tuple[str, str]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Listen."""
+        entity = AE("RIS")
+        for service in (ModalityPerformedProcedureStep, InstanceAvailabilityNotification):
+            entity.add_supported_context(service)
+        handlers = [(evt.EVT_N_CREATE, self._created), (evt.EVT_N_SET, self._changed)]
+        self._server = entity.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+
+    def stop(self) -> None:
+        """Be away."""
+        self._server.shutdown()
+
+    def _created(self, event: evt.Event) -> tuple[int, None]:
+        self.heard.append(("create", event.attribute_list))
+        self.steps.append(("create", str(event.request.AffectedSOPInstanceUID)))
+        return 0x0000, None
+
+    def _changed(self, event: evt.Event) -> tuple[int, None]:
+        self.heard.append(("set", event.modification_list))
+        self.steps.append(("set", str(event.request.RequestedSOPInstanceUID)))
+        return 0x0000, None
 
 
 @pytest.fixture
-def ris() -> Iterator[tuple[int, Heard]]:
-    """A RIS: its port, and what it was told."""
-    heard: Heard = []
-    (port,) = free_ports(1)
-
-    def created(event: evt.Event) -> tuple[int, None]:
-        heard.append(("create", event.attribute_list))
-        return 0x0000, None
-
-    def changed(event: evt.Event) -> tuple[int, None]:
-        heard.append(("set", event.modification_list))
-        return 0x0000, None
-
-    entity = AE("RIS")
-    for service in (ModalityPerformedProcedureStep, InstanceAvailabilityNotification):
-        entity.add_supported_context(service)
-    handlers = [(evt.EVT_N_CREATE, created), (evt.EVT_N_SET, changed)]
-    server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
-    yield port, heard
-    server.shutdown()
+def ris() -> Iterator[Ris]:
+    """It is there."""
+    found = Ris()
+    found.start()
+    yield found
+    found.stop()
 
 
 @pytest.fixture
 def running(
-    ris: tuple[int, Heard], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    ris: Ris, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[RunningSite]:
     """A site between the modality and the RIS; of this modality nobody would guess that a study is complete."""
     monkeypatch.setenv("CAUSEWAY_MPPS", "relay")
     monkeypatch.setenv("CAUSEWAY_STUDY_QUIET_BY_SOURCE", '{"CT1": 86400}')
     site, base = Site(tmp_path_factory.mktemp("steps")), own_base()
     site.config.mkdir(parents=True)
-    address = {"host": "127.0.0.1", "port": ris[0], "called_ae": "RIS"}
+    address = {"host": "127.0.0.1", "port": ris.port, "called_ae": "RIS"}
     named = {"ris": {"kind": "mpps", **address}, "images": {"kind": "ian", "retrieve_ae": "PACS", **address}}
     site.destinations.write_text(yaml.safe_dump({"destinations": named}))
     lifecycle.start(site, base)
@@ -85,10 +102,8 @@ def series(images: list[Dataset]) -> Dataset:
     return made
 
 
-def test_a_step_goes_through_the_site_to_the_ris_and_completes_its_study(
-    running: RunningSite, ris: tuple[int, Heard]
-) -> None:
-    images, uid, heard = make_instances(5), generate_uid(), ris[1]
+def test_a_step_goes_through_the_site_to_the_ris_and_completes_its_study(running: RunningSite, ris: Ris) -> None:
+    images, uid, heard = make_instances(5), generate_uid(), ris.heard
     scheduled = Dataset()
     scheduled.StudyInstanceUID = study = images[0].StudyInstanceUID
     host, _, port = running.site.endpoints()["dicom"].rpartition(":")
@@ -124,3 +139,57 @@ def test_a_step_goes_through_the_site_to_the_ris_and_completes_its_study(
         "images": (1, 0, 0),
     }
     assert running.dead_letters() == 0
+
+
+def test_steps_reach_a_ris_in_order_and_once_whoever_was_killed_while_it_was_away(
+    running: RunningSite, ris: Ris
+) -> None:
+    steps = [generate_uid(), generate_uid()]
+    ris.stop()
+    report(running, "create", steps[0])
+    killed(running, "dicom_ingest")
+    report(running, "create", steps[1])
+    killed(running, "nats")
+    killed(running, "forwarding")
+    report(running, "set", steps[0])
+    killed(running, "dicom_ingest")
+    report(running, "set", steps[1])
+    ris.start()
+    running.until(lambda: len(ris.steps) >= 4, 120, "told")
+    running.until(lambda: row(running, "ris")["backlog"] == 0, what="nothing waits")
+    assert ris.steps == [(what, uid) for what in ("create", "set") for uid in steps]
+    assert (row(running, "ris")["delivered"], row(running, "ris")["failed"], running.dead_letters()) == (4, 0, 0)
+
+
+def report(running: RunningSite, what: str, uid: str) -> None:
+    """Report as a modality does: a step that nothing came of."""
+    host, _, port = running.site.endpoints()["dicom"].rpartition(":")
+    entity = AE("CT1")
+    entity.add_requested_context(ModalityPerformedProcedureStep)
+    modality = with_verdict(lambda: entity.associate(host, int(port)))
+    if what == "create":
+        scheduled = Dataset()
+        scheduled.StudyInstanceUID = generate_uid()
+        begun = step("IN PROGRESS", ScheduledStepAttributesSequence=[scheduled], PerformedSeriesSequence=[])
+        status, _ = modality.send_n_create(begun, ModalityPerformedProcedureStep, uid)
+    else:
+        ended = step("DISCONTINUED", PerformedSeriesSequence=[])
+        status, _ = modality.send_n_set(ended, ModalityPerformedProcedureStep, uid)
+    modality.release()
+    assert status.Status == 0
+
+
+def killed(running: RunningSite, name: str) -> None:
+    """SIGKILL, and wait until another is ready."""
+    before = running.process(name)["restarts"]
+    running.kill(name)
+    running.until_restarted(name, before)
+    running.until(lambda: not lifecycle.not_ready(running.site), what=f"{name} ready")
+
+
+def row(running: RunningSite, name: str) -> dict[str, Any]:
+    """Where a queue stands."""
+    found: dict[str, Any] = next(
+        one for one in running.api.get("/api/destinations")["destinations"] if one["name"] == name
+    )
+    return found

@@ -30,7 +30,9 @@ OTHERS = Sender("", Site(patient_issuer="SITE", order_issuer="SITE"))
 HANG = 20.0
 
 SEEDS = [
-    *(adt(trigger) for trigger in ("A01", "A04", "A08", "A40", "A60")),
+    *(adt(trigger) for trigger in ("A01", "A04", "A08", "A60")),
+    adt("A40") + b"MRG|P9^^^HOSP^MR\r",
+    adt("A24") + b"PID|2||P8^^^HOSP^MR\r",
     orm(),
     orm("CA"),
     omi(),

@@ -11,7 +11,7 @@ from blake3 import blake3
 
 from contracts.events import Batch, Blob, PackDeidentified, PackPlanned, PlannedCopy
 from contracts.formats import archive, headers
-from contracts.formats.manifest import Instance, Manifest, place, write_manifest
+from contracts.formats.manifest import Instance, Manifest, Source, place, write_manifest
 from shared.storage import BlobStore
 from shared.storage.parts import put_parts
 
@@ -53,6 +53,7 @@ async def store_batch(
     name: str = "landing",
     batch_id: str | None = None,
     form: str = "identified",
+    source: Source | None = None,
 ) -> Batch:
     """Put manifest, headers and archive of ``files`` as ingest (or de-identification) does."""
     files = list(files)
@@ -66,6 +67,7 @@ async def store_batch(
         study_uid="2.25.1000",
         study_ref="study" if identified else None,
         received=datetime.now(UTC) if identified else None,
+        source=source,
         instances=placed,
     )
     sections = {

@@ -14,6 +14,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification  # type: ignore[attr-defined]
 from sqlalchemy import Connection, select
 
+from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.dicom_port import DicomPort
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.profiles import Hl7apyProfiles
@@ -150,7 +151,7 @@ async def worklist(url: str, **settings: Any) -> AsyncIterator[Desk]:
     sealer, others = Sealer(KEY), Sender("", SITE)
     registry = Registry(Anybody(others), others, KEY)
     messages = Messages(registry, SqlJournal(database, sealer), Hl7apyProfiles(), KEY)
-    mapping = Mapping(SqlWaiting(database, Silent(), registry, KEY, sealer, stepping.followers))
+    mapping = Mapping(SqlWaiting(database, Silent(), registry, KEY, Contents(sealer), stepping.followers))
     (port,) = stepping.ports(Worklist(stepping.pages, told.worklist_most).find)
     running = asyncio.create_task(port.run())
     await port.listening.wait()

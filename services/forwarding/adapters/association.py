@@ -4,7 +4,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 
-from services.forwarding.domain.answers import DestinationAway
+from services.forwarding.domain.answers import CREDENTIALS_UNREADABLE, DestinationAway
 from services.forwarding.domain.destinations import Destination, Tls
 from shared import dimse
 from shared.dimse import Pair, Pieces, Response
@@ -133,8 +133,8 @@ class Association:
     def _send(self, pieces: Pieces) -> None:
         try:
             dimse.send(self._socket, pieces)
-        except OSError:
-            raise DestinationAway("connection-lost") from None
+        except OSError as error:
+            raise DestinationAway(_lost(error)) from None
 
     def _pdu(self) -> tuple[int, bytes]:
         kind, length = dimse.HEADER.unpack(self._exactly(6))
@@ -148,8 +148,8 @@ class Association:
                 received = self._socket.recv(64 * 1024)
             except TimeoutError:
                 raise DestinationAway("no-answer") from None
-            except OSError:
-                raise DestinationAway("connection-lost") from None
+            except OSError as error:
+                raise DestinationAway(_lost(error)) from None
             if not received:
                 raise DestinationAway("connection-lost")
             self._rest += received
@@ -159,15 +159,25 @@ class Association:
 
 def _connect(destination: Destination) -> socket.socket:
     host, port = destination.host or "", destination.port or 0
+    try:
+        context = tls_context(destination.tls) if destination.tls else None
+    except (OSError, ValueError):
+        raise DestinationAway(CREDENTIALS_UNREADABLE) from None
     found = socket.create_connection((host, port), timeout=destination.timeout)
     found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if destination.tls is None:
+    if context is None:
         return found
     try:
-        return tls_context(destination.tls).wrap_socket(found, server_hostname=host)
+        return context.wrap_socket(found, server_hostname=host)
     except BaseException:
         found.close()
         raise
+
+
+def _lost(error: OSError) -> str:
+    """Why a connection is over: in TLS 1.3 a peer says only after the handshake that it does not believe us."""
+    is_alert = isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
+    return "tls-refused" if is_alert else "connection-lost"
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from services.forwarding.adapters.decoder import END, FRAME, LONGEST, PIECE, TOO_LARGE
 from services.forwarding.domain import syntaxes
-from shared.errors import CausewayError
+from shared.errors import CausewayError, RetryLater
 from shared.observability import logger
 
 log = logger("causeway.forwarding.decoders")
@@ -38,7 +38,7 @@ class Decoder:
     async def decompress(self, syntax: str, length: int, data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The data set ``data`` of ``length`` bytes in pieces, the last one only when all of it was decoded.
 
-        CannotDecompress, and what ``data`` raises: then nothing was decoded.
+        CannotDecompress, RetryLater without a process, and what ``data`` raises: then nothing was decoded.
         """
         process, self._idle = self._idle or await self._start(), None
         is_sound, held = False, b""
@@ -68,7 +68,10 @@ class Decoder:
 
     async def _start(self) -> Process:
         command = (sys.executable, "-m", "services.forwarding.adapters.decoder")
-        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+        try:
+            process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+        except OSError:  # no memory, no process, no file left: it says nothing of the instance
+            raise RetryLater("decoder-not-started") from None
         assert process.stdin is not None
         process.stdin.write(json.dumps(asdict(self._bounds)).encode() + b"\n")
         return process

@@ -11,8 +11,9 @@ from contracts.formats.errors import FormatError
 from contracts.formats.keys import KeyEncryptionKeys, StudyKeyRecord
 from contracts.formats.manifest import Instance, read_manifest
 from contracts.formats.unseal import PackReader
-from services.forwarding.domain.forwards import InputDamaged, InputMissing, key_of
+from services.forwarding.domain.forwards import InputAway, InputDamaged, InputMissing, key_of
 from services.forwarding.ports.content import Source
+from shared.errors import RetryLater
 from shared.identity import SiteKey
 from shared.messaging.threads import in_thread
 from shared.storage import BlobMissing, BlobStore
@@ -32,7 +33,7 @@ class Whereabouts(Protocol):
 
 
 class SealedCopies:
-    """Reads packs from targets; ``key_records`` is the on-site store of study keys."""
+    """Reads packs from targets, the nearest named first; ``key_records`` is the on-site store of study keys."""
 
     def __init__(
         self, site_key: SiteKey, targets: Mapping[str, BlobStore], key_records: BlobStore, keys: KeyEncryptionKeys
@@ -41,6 +42,11 @@ class SealedCopies:
         self._targets = targets
         self._key_records = key_records
         self._keys = keys
+
+    def by_nearness(self, copies: Iterable[ProvenCopy]) -> Sequence[ProvenCopy]:
+        """The copies in the order in which they are worth asking; without those of targets that are named no more."""
+        order = {name: place for place, name in enumerate(self._targets)}
+        return sorted((copy for copy in copies if copy.target in order), key=lambda copy: order[copy.target])
 
     async def open(self, copy: ProvenCopy) -> PackReader | None:
         """A reader of the copy, in the generation that is named or the next one that is there; None without any."""
@@ -84,10 +90,16 @@ class StoredInputs:
         source_ae = manifest.source.calling_ae if manifest.source else None
         return StoredBatch(batch, source_ae, manifest.instances, self._landing, self._copies(batch.batch_id))
 
-    async def _copies(self, batch_id: str) -> AsyncIterator[PackReader]:
-        for copy in await self._whereabouts.copies(batch_id):
-            if reader := await self._sealed.open(copy):
-                yield reader
+    async def _copies(self, batch_id: str) -> AsyncIterator[PackReader | None]:
+        """The copies that are there, None for each whose target is away."""
+        for copy in self._sealed.by_nearness(await self._whereabouts.copies(batch_id)):
+            try:
+                reader = await self._sealed.open(copy)
+            except RetryLater:
+                yield None
+            else:
+                if reader is not None:
+                    yield reader
 
 
 @dataclass
@@ -98,13 +110,17 @@ class StoredBatch:
     source_ae: str | None
     instances: Sequence[Instance]
     landing: BlobStore
-    readers: AsyncIterator[PackReader]
+    readers: AsyncIterator[PackReader | None]
 
     def __post_init__(self) -> None:
         self._packs: list[tuple[PackReader, Mapping[str, Instance]]] = []
+        self._is_any_away = False
 
     async def sources(self, instance: Instance) -> AsyncIterator[Source]:
-        """The landing archive, then every copy; of those that are found no second time is asked for."""
+        """The landing archive, then every copy that can be reached; last, where there are others, one that cannot.
+
+        Of those that are found no second time is asked for.
+        """
         yield self._landed(instance)
         position = 0
         while position < len(self._packs) or await self._another():
@@ -112,12 +128,17 @@ class StoredBatch:
             position += 1
             if found := packed.get(key_of(instance)):
                 yield _sealed(reader, found)
+        if self._is_any_away:
+            yield lambda _start: _away()
 
     async def _another(self) -> bool:
-        reader = await anext(self.readers, None)
-        if reader is not None:
-            self._packs.append((reader, await _find(reader, self.instances)))
-        return reader is not None
+        async for reader in self.readers:
+            found = None if reader is None else await _find(reader, self.instances)
+            if reader is not None and found is not None:
+                self._packs.append((reader, found))
+                return True
+            self._is_any_away = True
+        return False
 
     def _landed(self, instance: Instance) -> Source:
         blob = self.batch.archive
@@ -129,21 +150,32 @@ class StoredBatch:
         return read
 
 
-async def _find(reader: PackReader, wanted: Iterable[Instance]) -> Mapping[str, Instance]:
-    """Where a pack has the wanted instances; nothing when it cannot be read."""
+async def _find(reader: PackReader, wanted: Iterable[Instance]) -> Mapping[str, Instance] | None:
+    """Where a pack has the wanted instances; nothing when it cannot be read, None when its target is away."""
     keys = {key_of(one) for one in wanted}
     try:
         return {key_of(one): one async for one in reader.instances() if key_of(one) in keys}
     except (FormatError, BlobMissing):
         return {}
+    except RetryLater:
+        return None
+
+
+async def _away() -> AsyncIterator[bytes]:
+    """A copy of which nobody knows what it holds."""
+    raise InputAway
+    yield b""
 
 
 def _sealed(reader: PackReader, instance: Instance) -> Source:
     async def chunks(start: int) -> AsyncIterator[bytes]:
-        sections = (await reader.header()).sections
-        begin = sections.manifest + sections.headers + instance.offset + start
-        async for piece in reader.plaintext(begin, instance.length - start):
-            yield piece
+        try:
+            sections = (await reader.header()).sections
+            begin = sections.manifest + sections.headers + instance.offset + start
+            async for piece in reader.plaintext(begin, instance.length - start):
+                yield piece
+        except RetryLater:
+            raise InputAway from None
 
     return lambda start: _checked(chunks(start), instance, start)
 

@@ -50,6 +50,7 @@ class DestinationLedger(DestinationRow):
             "asked": False,
             "claimed_until": 0.0,
             "document": order.event.model_dump_json(),
+            "closed": order.event.closed.timestamp(),
         }
 
         def work(connection: Connection) -> None:
@@ -65,7 +66,7 @@ class DestinationLedger(DestinationRow):
         return await self._database.run(self._ask_again)
 
     async def next_asked(self) -> Order | None:
-        """A batch that is to be tried again, for this process alone for a while; its failures are forgotten."""
+        """The first batch that is to be tried again, for this process alone for a while; its failures are forgotten."""
         return await self._database.run(self._next_asked)
 
     async def failures(self) -> list[dict[str, Any]]:
@@ -114,8 +115,8 @@ class DestinationLedger(DestinationRow):
     def _next_asked(self, connection: Connection) -> Order | None:
         table, now = tables.batch.c, time.time()
         free = (table.destination == self._name) & table.asked.is_(True) & (table.claimed_until < now)
-        query = select(tables.batch).where(free).order_by(table.batch_id).limit(1).with_for_update(skip_locked=True)
-        if (row := connection.execute(query).first()) is None:
+        query = select(tables.batch).where(free).order_by(table.closed, table.batch_id).limit(1)
+        if (row := connection.execute(query.with_for_update(skip_locked=True)).first()) is None:
             return None
         mine = (table.destination == self._name) & (table.batch_id == row.batch_id)
         connection.execute(update(tables.batch).where(mine).values(claimed_until=now + CLAIM))

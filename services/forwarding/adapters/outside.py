@@ -49,5 +49,7 @@ class Stores:
 
 
 def _sealed(settings: Settings, site_key: SiteKey) -> SealedCopies:
-    targets = {name: open_target(target) for name, target in load_targets(settings.targets_file).items()}
+    # A folder is nearer than a cloud, and there when clouds are not.
+    near = sorted(load_targets(settings.targets_file).items(), key=lambda named: named[1].kind != "filesystem")
+    targets = {name: open_target(target) for name, target in near}
     return SealedCopies(site_key, targets, open_store(settings.keys_url), FileKeyEncryptionKeys(settings.kek_dir))

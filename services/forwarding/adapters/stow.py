@@ -1,5 +1,6 @@
 """A destination that is sent to by STOW-RS: each instance in a request of its own, streamed (PS3.18 section 10.5)."""
 
+import re
 import ssl
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -8,12 +9,22 @@ import httpx
 
 from contracts.formats.manifest import Instance
 from services.forwarding.adapters.association import tls_context
-from services.forwarding.domain.answers import BrokenOff, DestinationAway, Outcome, of_stow, stow_reasons
-from services.forwarding.domain.destinations import Destination
+from services.forwarding.domain.answers import (
+    CREDENTIALS_UNREADABLE,
+    BrokenOff,
+    DestinationAway,
+    Outcome,
+    of_stow,
+    stow_reasons,
+)
+from services.forwarding.domain.destinations import Destination, Tls
 from services.forwarding.ports.content import Source
+from shared.messaging.threads import in_thread
 
 #: Bytes of an answer that are read: it speaks of one instance.
 _LONGEST_ANSWER = 1024 * 1024
+#: What can stand in a header (RFC 9110 section 5.5); RFC 6750 section 2.1 allows less.
+_TOKEN = re.compile(r"[!-~]+")
 
 
 class StowSender:
@@ -31,16 +42,19 @@ class StowSender:
         chunks = source(0)
         first = await anext(chunks, b"")  # an input that is not there is noticed before anything is sent
         boundary = uuid.uuid4().hex
+        client, authorization = await self._opened()
         headers = {
             "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
             "Accept": "application/dicom+json",
+            **authorization,
         }
         body = _part(boundary, instance, first, chunks)
         try:
-            async with self._opened().stream("POST", self._url, content=body, headers=headers) as answer:
+            async with client.stream("POST", self._url, content=body, headers=headers) as answer:
                 told = await _text(answer)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, ssl.SSLError):
-            raise DestinationAway("not-reachable") from None
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, ssl.SSLError) as error:
+            await self.close()
+            raise DestinationAway(_no_connection(error)) from None
         except httpx.TimeoutException:
             raise BrokenOff("no-answer") from None
         except httpx.HTTPError:
@@ -49,10 +63,12 @@ class StowSender:
 
     async def probe(self) -> None:
         """Returns when the service answers and is not out of order; DestinationAway."""
+        client, authorization = await self._opened()
         try:
-            answer = await self._opened().options(self._url)
-        except (httpx.HTTPError, ssl.SSLError):
-            raise DestinationAway("not-reachable") from None
+            answer = await client.options(self._url, headers=authorization)
+        except (httpx.HTTPError, ssl.SSLError) as error:
+            await self.close()
+            raise DestinationAway(_no_connection(error)) from None
         if answer.status_code in (502, 503, 504, 507):
             raise DestinationAway(f"http-{answer.status_code}")
 
@@ -62,16 +78,34 @@ class StowSender:
         if client is not None:
             await client.aclose()
 
-    def _opened(self) -> httpx.AsyncClient:
-        if self._client is None:
-            one = self._destination
-            self._client = httpx.AsyncClient(
-                timeout=one.timeout,
-                verify=tls_context(one.tls) if one.tls else True,
-                headers={"Authorization": f"Bearer {one.token_file.read_text().strip()}"} if one.token_file else {},
-                trust_env=False,
-            )
-        return self._client
+    async def _opened(self) -> tuple[httpx.AsyncClient, dict[str, str]]:
+        """A client with the certificates of when it was last away, and the token of now; DestinationAway."""
+        try:
+            if self._client is None:
+                context = await in_thread(tls_context, self._destination.tls or Tls())
+                self._client = httpx.AsyncClient(timeout=self._destination.timeout, verify=context, trust_env=False)
+            return self._client, await in_thread(self._authorization)
+        except (OSError, ValueError):
+            raise DestinationAway(CREDENTIALS_UNREADABLE) from None
+
+    def _authorization(self) -> dict[str, str]:
+        """A bearer token (RFC 6750) where there is one; OSError, ValueError."""
+        file = self._destination.token_file
+        if file is None:
+            return {}
+        token = file.read_text().strip()
+        if not _TOKEN.fullmatch(token):
+            raise ValueError
+        return {"Authorization": f"Bearer {token}"}
+
+
+def _no_connection(error: BaseException | None) -> str:
+    """Why there is none: the last that is known of it."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return "tls-refused"
+        error = error.__cause__ or error.__context__
+    return "not-reachable"
 
 
 async def _part(boundary: str, instance: Instance, first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

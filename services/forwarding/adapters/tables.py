@@ -23,8 +23,8 @@ forwarded = Table(
     Index("forwarded_batch", "destination", "batch_id"),
 )
 
-#: One row for each batch that was settled. ``document`` is its event, ``asked`` whether it shall be tried again, and
-#: ``claimed_until`` (seconds since 1970) whether a process does so.
+#: One row for each batch that was settled. ``document`` is its event, ``closed`` (seconds since 1970) when it was
+#: complete, ``asked`` whether it shall be tried again, and ``claimed_until`` (as ``closed``) whether a process does so.
 batch = Table(
     "batch",
     metadata,
@@ -36,6 +36,7 @@ batch = Table(
     Column("asked", Boolean, nullable=False),
     Column("claimed_until", Float, nullable=False),
     Column("document", Text, nullable=False),
+    Column("closed", Float, nullable=False, server_default="0"),
     Index("batch_asked", "destination", "asked"),
 )
 

@@ -15,6 +15,8 @@ CONTEXT_REFUSED = "context-refused"
 UID_INVALID = "uid-invalid"
 INPUT_DAMAGED = "input-damaged"
 INPUT_MISSING = "input-missing"
+#: A destination is away as long as a file of ours is that it cannot do without: a token, a certificate, a key.
+CREDENTIALS_UNREADABLE = "credentials-unreadable"
 
 #: PS3.5 section 9.1, with the leading zeros that real devices write.
 _UID = re.compile(r"[0-9][0-9.]{0,63}")

@@ -31,6 +31,13 @@ class InputMissing(CausewayError):
         super().__init__("input-missing")
 
 
+class InputAway(CausewayError):
+    """A source of an instance cannot be asked now: another one may be."""
+
+    def __init__(self) -> None:
+        super().__init__("input-away")
+
+
 @dataclass(frozen=True)
 class Result:
     """How one instance ended at one destination."""

@@ -15,6 +15,7 @@ from services.forwarding.domain.answers import (
 )
 from services.forwarding.domain.destinations import Destination
 from services.forwarding.domain.forwards import (
+    InputAway,
     InputDamaged,
     InputMissing,
     Order,
@@ -160,15 +161,17 @@ class Forwarding(Queue):
 
     async def _store(self, contents: Contents, instance: Instance, *, is_patient: bool) -> Outcome:
         """How one instance ended, read from the first source that holds what was received."""
-        seen = INPUT_MISSING
+        seen, may_come = INPUT_MISSING, False
         async for source in contents.sources(instance):
             try:
                 return await self._sender.store(instance, source)
             except InputMissing:
                 continue
+            except InputAway:
+                may_come = True
             except InputDamaged:
                 seen = INPUT_DAMAGED
-        if seen == INPUT_MISSING and is_patient:
+        if is_patient and (may_come or seen == INPUT_MISSING):
             raise NotThere
         return failed(seen)
 

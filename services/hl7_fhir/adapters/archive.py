@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
-from services.hl7_fhir.adapters.sealing import Sealer
+from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.tables import messages
 from services.hl7_fhir.domain.keeping import Kept, State
 from shared.errors import RetryLater
@@ -30,14 +30,14 @@ class SqlArchive:
     def __init__(
         self,
         database: Database,
-        sealer: Sealer,
+        contents: Contents,
         keep: timedelta,
         *,
         still_needed: Sequence[ColumnElement[bool]] = (),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database = database
-        self._sealer = sealer
+        self._contents = contents
         self._keep = keep
         self._still_needed = tuple(still_needed)
         self._clock = clock
@@ -106,9 +106,7 @@ class SqlArchive:
         return await self._database.run(remove)
 
     def _content(self, row: Row[Any]) -> bytes | None:
-        if row.content is None:
-            return None
-        return self._sealer.open(row.ref, row.content) if row.sealed else bytes(row.content)
+        return None if row.content is None else self._contents.of(row)
 
 
 def _kept(row: Row[Any]) -> Kept:

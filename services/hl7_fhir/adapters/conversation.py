@@ -92,6 +92,7 @@ class Conversation(asyncio.Protocol):
     def place_is_free(self) -> None:
         """There is a place for the large frame that waits."""
         self._has_place, self._waits_for_place = True, False
+        self._expect(self._limits.message)
         self._resume()
         self._proceed()
 
@@ -141,6 +142,7 @@ class Conversation(asyncio.Protocol):
         self._has_place = self._hall.take_place(self)
         if not self._has_place:
             self._waits_for_place = True
+            self._deadline = float("inf")  # it is we who keep the peer waiting
             self._pause()
 
     def _start_answering(self, work: Awaitable[None]) -> None:

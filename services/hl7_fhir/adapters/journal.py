@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, or_
+from sqlalchemy import Connection, or_, select
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.tables import messages
 from services.hl7_fhir.domain.keeping import Entry
+from services.hl7_fhir.domain.receivers import Taken
 from shared.errors import CausewayError, RetryLater
 from shared.sql import Database
 
@@ -20,17 +21,27 @@ _MOST, _MOST_BYTES = 256, 16 * 1024 * 1024
 #: Seconds that a sender is held at most, and between two attempts.
 _HOLD, _LOOK_AGAIN = 25.0, 0.5
 
-#: Who writes something more in the transaction that keeps messages, such as the queues of those they are passed on to.
-Beside = Callable[[Connection, Sequence[Entry]], None]
+
+class PassesOn(Protocol):
+    """The queues of those to whom messages are passed on."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is anybody."""
+        ...
+
+    def queue(self, connection: Connection, taken: Sequence[Taken]) -> None:
+        """Queue messages that were just kept, in their order."""
+        ...
 
 
 class SqlJournal:
     """The journal in SQL."""
 
-    def __init__(self, database: Database, sealer: Sealer, *, beside: Sequence[Beside] = ()) -> None:
+    def __init__(self, database: Database, sealer: Sealer, passes_on: PassesOn | None = None) -> None:
         self._database = database
         self._sealer = sealer
-        self._beside = beside
+        self._passes_on = passes_on
         self._kept: list[Callable[[int], object]] = []
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
         self._committing: asyncio.Task[None] | None = None
@@ -103,10 +114,14 @@ class SqlJournal:
 
     def _insert(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Write the rows; one that was refused before takes the place of its refusal, one that was taken stays."""
-        statement = _STATEMENTS[connection.dialect.name]
-        connection.execute(statement, [self._row(entry) for entry in entries])
-        for write in self._beside:
-            write(connection, entries)
+        statement, rows = _STATEMENTS[connection.dialect.name], [self._row(entry) for entry in entries]
+        if self._passes_on is None or not self._passes_on.is_wanted:
+            connection.execute(statement, rows)
+            return
+        refs = [entry.arrival.ref for entry in entries]
+        before = _codes(connection, refs)
+        connection.execute(statement, rows)
+        self._passes_on.queue(connection, list(_taken(connection, refs, entries, before)))
 
     def _row(self, entry: Entry) -> dict[str, Any]:
         arrival, name = entry.arrival, entry.arrival.name
@@ -133,6 +148,27 @@ class SqlJournal:
             "origin": entry.origin,
             "corrects": entry.corrects,
         }
+
+
+def _codes(connection: Connection, refs: list[str]) -> dict[str, str]:
+    """What messages were answered that are known."""
+    found = connection.execute(select(messages.c.ref, messages.c.code).where(messages.c.ref.in_(refs)))
+    return {row.ref: row.code for row in found}
+
+
+def _taken(
+    connection: Connection, refs: list[str], entries: Sequence[Entry], before: dict[str, str]
+) -> Iterator[Taken]:
+    """Those of ``entries`` that are new, or are taken now and were refused before, in their order."""
+    numbers = select(messages.c.ref, messages.c.sequence).where(messages.c.ref.in_(refs))
+    sequences = {row.ref: row.sequence for row in connection.execute(numbers)}
+    known = dict(before)
+    for entry in entries:
+        ref, name = entry.arrival.ref, entry.arrival.name
+        if ref not in known or (known[ref] != "AA" and entry.code == "AA"):
+            refused = entry.code != "AA"
+            yield Taken(sequences[ref], ref, name.type, name.trigger, name.sender, name.facility, refused)
+            known[ref] = entry.code
 
 
 _AGAIN = (

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 from opentelemetry.trace import SpanKind
 from sqlalchemy import Connection, Row, select, text, update
 
+from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.effects import Effects, Outbox
 from services.hl7_fhir.adapters.following import Follower
 from services.hl7_fhir.adapters.losses import remember_losses
-from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.tables import messages
 from services.hl7_fhir.domain.arrival import Arrival, Name
 from services.hl7_fhir.domain.decision import Reader
@@ -43,14 +43,14 @@ class SqlWaiting:
         outbox: Outbox,
         readers: Readers,
         site_key: SiteKey,
-        sealer: Sealer,
+        contents: Contents,
         followers: Sequence[Follower] = (),
     ) -> None:
         self._database = database
         self._outbox = outbox
         self._readers = readers
         self._site_key = site_key
-        self._sealer = sealer
+        self._contents = contents
         self._followers = followers
 
     async def map_some(self, limit: int) -> int:
@@ -112,13 +112,12 @@ class SqlWaiting:
         _settle(connection, row.sequence, state="done", mapped=mapped, flags=" ".join(dict.fromkeys(flags)))
 
     def _arrival(self, row: Row[Any]) -> Arrival:
-        content = self._sealer.open(row.ref, row.content) if row.sealed else row.content
         return Arrival(
             ref=row.ref,
             name_ref=row.name,
             name=Name(row.sender, row.facility, row.control_id, row.type, row.trigger_event, row.version),
             sha256=row.sha256,
-            content=content,
+            content=self._contents.of(row),
             received=row.received if row.received.tzinfo else row.received.replace(tzinfo=UTC),
         )
 

@@ -25,6 +25,9 @@ class Reading(ServiceSettings):
     #: A file with rows and concept maps of this site's own (docs/conformance/hl7-maps.md).
     maps_file: Path | None = None
 
+    #: Who gets messages from here (examples/receivers.yaml); read again when it changes. Nobody without it.
+    receivers_file: Path | None = None
+
     @field_validator("time_zone")
     @classmethod
     def _is_zone(cls, name: str) -> str:

@@ -1,10 +1,23 @@
-"""What happens when an HL7 message or a FHIR request arrives, and after a message was kept."""
+"""What happens when a message or a request arrives, when a message was kept, and when one waits for a receiver."""
 
 from services.hl7_fhir.handlers.archive import ArchiveRoutes
+from services.hl7_fhir.handlers.courier import Courier
+from services.hl7_fhir.handlers.couriers import Couriers
 from services.hl7_fhir.handlers.fhir import Fhir
 from services.hl7_fhir.handlers.mapping import Mapping
 from services.hl7_fhir.handlers.messages import Messages
+from services.hl7_fhir.handlers.receivers import ReceiversRoutes
 from services.hl7_fhir.handlers.steps import StepEvents
 from services.hl7_fhir.handlers.worklist import Worklist
 
-__all__ = ["ArchiveRoutes", "Fhir", "Mapping", "Messages", "StepEvents", "Worklist"]
+__all__ = [
+    "ArchiveRoutes",
+    "Courier",
+    "Couriers",
+    "Fhir",
+    "Mapping",
+    "Messages",
+    "ReceiversRoutes",
+    "StepEvents",
+    "Worklist",
+]

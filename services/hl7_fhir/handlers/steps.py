@@ -6,6 +6,7 @@ from contracts.events import StepReported
 from contracts.events.study import StudyCompleted, StudyReceived
 from services.hl7_fhir.ports.worklist import PerformedSteps
 from shared.messaging.cloudevent import Received
+from shared.service import On
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,14 @@ class StepEvents:
     """Moves scheduled steps."""
 
     performed: PerformedSteps
+
+    def rows(self) -> tuple[On, ...]:
+        """What is consumed."""
+        return (
+            On(StepReported, self.step_reported),
+            On(StudyReceived, self.study_received),
+            On(StudyCompleted, self.study_completed),
+        )
 
     async def step_reported(self, received: Received[StepReported]) -> None:
         """A modality began, ended or gave up a performed step (MPPS)."""

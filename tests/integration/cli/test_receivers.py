@@ -23,6 +23,7 @@ from cli.main import app
 from cli.site import Site, SiteDown
 from cli.tls import client_context
 from cli.waiting import State, Waiting, look
+from tests.integration.dicom_ingest.site import RECEIVERS
 from tests.support.certificates import Authority
 from tests.support.instances import as_file, make_instances, uid
 from tests.support.ports import free_ports
@@ -48,7 +49,7 @@ def until(holds: Callable[[], Any], within: float = 60.0) -> None:
 class Door:
     """The part of a site that receives: two receivers, the bus, the index; nothing is copied anywhere."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, receiver: str) -> None:
         self.site = Site(folder)
         self.site.stopped.mkdir(parents=True)
         for name in {*CLOUDS, *SERVICES} - {"dicom_ingest", "catalog"}:
@@ -56,9 +57,10 @@ class Door:
         (self.tls_port,), self.authority = free_ports(1), Authority(folder.parent)
         server = self.authority.issue("localhost")
         tls = {"PORT": self.tls_port, "CERT": server.certificate, "KEY": server.key, "MUTUAL": False}
+        settings = {"RECEIVER": receiver, **{f"TLS_{name}": value for name, value in tls.items()}}
         with pytest.MonkeyPatch.context() as patched:
-            for name, value in tls.items():
-                patched.setenv(f"CAUSEWAY_DICOM_TLS_{name}", str(value))
+            for name, value in settings.items():
+                patched.setenv(f"CAUSEWAY_DICOM_{name}", str(value))
             lifecycle.start(self.site, free_base(), len(PROCESSES))
         self.api = Api.of(self.site)
 
@@ -116,11 +118,11 @@ def _digest(path: Path) -> str:
     return sha256(held[144 + int.from_bytes(held[140:144], "little") :]).hexdigest()
 
 
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    """One for all tests of this module."""
+@pytest.fixture(scope="module", params=RECEIVERS)
+def door(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """One of each receiver for all tests of this module."""
     folder = tmp_path_factory.mktemp("door")
-    found = Door(folder / "site")
+    found = Door(folder / "site", request.param)
     yield found
     lifecycle.end(found.site)
 

@@ -17,7 +17,7 @@ import pydicom
 import yaml
 
 from contracts.events import BY_SUBJECT, BatchStored, Event
-from contracts.formats.manifest import Instance
+from contracts.formats.manifest import Instance, Source
 from contracts.streams import documents
 from services.forwarding.app import build
 from services.forwarding.config import Settings
@@ -175,7 +175,7 @@ class ForwardingSite:
         """Write ``destinations.yaml``; ``port`` alone makes a DICOM destination on this machine."""
         for one in named.values():
             if "port" in one:
-                one |= {"kind": "dicom", "host": "127.0.0.1", "timeout": one.get("timeout", 5)}
+                one.update({"kind": "dicom", "host": "127.0.0.1", "timeout": 5} | one)
         (self.folder / "destinations.yaml").write_text(yaml.safe_dump({"destinations": named}))
         self.names = list(named)
 
@@ -225,9 +225,9 @@ class ForwardingSite:
         process.start(timeout=30)
         return process
 
-    async def store(self, files: Sequence[File]) -> BatchStored:
+    async def store(self, files: Sequence[File], source: Source | None = None) -> BatchStored:
         """Land a batch and say so, as ingest does."""
-        batch = await store_batch(self.landing, files)
+        batch = await store_batch(self.landing, files, source=source)
         now = datetime.now(UTC)
         event = BatchStored(batch=batch, study_uid="2.25.1000", study_ref="0" * 32, opened=now, closed=now)
         async with publisher(self.nats, "dicom_ingest") as bus:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -17,8 +18,9 @@ from pydicom.filereader import read_dataset
 from contracts.events import ForwardDelivered, ForwardFailed
 from services.forwarding.adapters.decoders import Bounds, CannotDecompress, Decoder
 from services.forwarding.domain.syntaxes import DECOMPRESSION_FAILED, DEFLATED, TOO_LARGE
+from shared.errors import RetryLater
 from tests.integration.forwarding.site import ForwardingSite, StoreScp, expected, landed
-from tests.integration.forwarding.test_peers import Stow, serving
+from tests.integration.forwarding.stow import Stow, serving
 from tests.support.ports import free_ports
 
 Make = Callable[..., StoreScp]
@@ -202,6 +204,18 @@ async def test_a_decoder_is_held_to_its_memory() -> None:
         await collect(decoder, DEFLATED, bytes(300 * 1024**2))
     assert await collect(decoder, DEFLATED, bomb(1000)) == bytes(1000)
     await decoder.close()
+
+
+async def test_without_a_process_it_is_tried_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(RetryLater, match="decoder-not-started"):
+        await anext(Decoder(ROOMY).decompress(DEFLATED, 1, nothing()))
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    """No data set at all."""
+    for chunk in ():
+        yield chunk
 
 
 async def test_input_that_breaks_off_is_not_decoded() -> None:

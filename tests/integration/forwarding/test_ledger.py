@@ -1,7 +1,7 @@
 """The ledger on both databases: outcomes, sums, failures, what is tried again; migrations and tables agree."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,18 @@ async def test_what_failed_is_asked_for_once_and_counted_anew(database: Database
     assert (standing["delivered"], standing["failed"], await ledger.failures()) == (3, 0, [])
     ids = await database.read(lambda connection: connection.execute(outbox.select()).all())
     assert len({row.id for row in ids}) == 3, "delivered and failed of the first run, delivered of the second"
+
+
+async def test_batches_are_tried_again_in_the_order_in_which_they_were_complete(database: Database) -> None:
+    ledger, ends = ledger_of(database), dict.fromkeys(map(key_of, INSTANCES), failed("status-c000"))
+    names = ["b3", "b1", "b2"]
+    for minute, name in reversed(list(enumerate(names))):
+        batch = BATCH.model_copy(update={"batch_id": name})
+        order = Order(EVENT.model_copy(update={"batch": batch, "closed": NOW + timedelta(minutes=minute)}))
+        await ledger.finish(order, ends, [])
+    await ledger.ask_again()
+    asked = [await ledger.next_asked() for _ in names]
+    assert [order.event.batch.batch_id for order in asked if order] == names
 
 
 async def test_an_operators_word_stays_beside_where_the_queue_stands(database: Database) -> None:

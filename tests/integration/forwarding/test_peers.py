@@ -1,15 +1,8 @@
 """A STOW-RS service and a PACS behind TLS, behind forwarding."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from cli.setup.certificates import Authority
 from contracts.events import ForwardDelivered, ForwardFailed
@@ -22,42 +15,8 @@ from tests.integration.forwarding.site import (
     expected,
     flip,
 )
+from tests.integration.forwarding.stow import Stow, serving
 from tests.support.ports import free_ports
-
-
-class Stow:
-    """A STOW-RS service: keeps what comes, and answers what it is told to."""
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self.answers: list[tuple[int, dict[str, Any]]] = []
-        self.requests = 0
-
-    async def store(self, request: Request) -> Response:
-        """Take the one part of a request."""
-        self.requests += 1
-        boundary = request.headers["content-type"].partition("boundary=")[2]
-        body = await request.body()
-        status, told = self.answers.pop(0) if self.answers else (200, {})
-        if status == 200:
-            head, _, rest = body.partition(b"\r\n\r\n")
-            assert b"application/dicom" in head
-            self.parts.append(rest.removesuffix(f"\r\n--{boundary}--\r\n".encode()))
-        return JSONResponse(told, status)
-
-
-@asynccontextmanager
-async def serving(stow: Stow, port: int) -> AsyncIterator[None]:
-    """The service, listening."""
-    import asyncio
-
-    routes = [Route("/dicom-web/studies", stow.store, methods=["POST"])]
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), port=port, log_level="error"))
-    task = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    yield
-    server.should_exit = True
-    await task
 
 
 def response(sequence: str, attribute: str, code: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sqlalchemy import update
 from starlette.applications import Starlette
 
 from services.hl7_fhir.adapters.archive import SqlArchive
+from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.tables import messages
 from services.hl7_fhir.handlers import ArchiveRoutes
@@ -33,7 +34,7 @@ async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 @pytest.fixture
 async def api(desk: Desk) -> AsyncIterator[httpx.AsyncClient]:
-    archive = SqlArchive(desk.database, Sealer(KEY), timedelta(days=30))
+    archive = SqlArchive(desk.database, Contents(Sealer(KEY)), timedelta(days=30))
     application = Starlette(routes=list(ArchiveRoutes(archive, desk.parts()[0]).routes()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://site") as client:
         yield client
@@ -130,9 +131,9 @@ async def test_bytes_go_when_their_time_is_over_and_nothing_is_left_to_do(desk: 
     await desk.send(adt())
     await desk.send(BROKEN)
     later = SqlArchive(
-        desk.database, Sealer(KEY), timedelta(days=30), clock=lambda: datetime.now(UTC) + timedelta(days=31)
+        desk.database, Contents(Sealer(KEY)), timedelta(days=30), clock=lambda: datetime.now(UTC) + timedelta(days=31)
     )
-    assert await SqlArchive(desk.database, Sealer(KEY), timedelta(days=30)).let_go() == 0
+    assert await SqlArchive(desk.database, Contents(Sealer(KEY)), timedelta(days=30)).let_go() == 0
     assert [await later.let_go(), await later.let_go()] == [1, 0]
     done, refused = await desk.rows()
     assert (done.content, done.state, refused.content is None) == (None, "done", False)

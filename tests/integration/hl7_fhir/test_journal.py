@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, func, select
 
 from contracts.events import Event, OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated
+from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.profiles import Hl7apyProfiles
 from services.hl7_fhir.adapters.resources import SqlResources
@@ -64,7 +65,7 @@ class Desk:
         sealer, others = Sealer(KEY), Sender("", SITE)
         registry = Registry(Anybody(others), others, KEY)
         messages = Messages(registry, SqlJournal(self.database, sealer), Hl7apyProfiles(), KEY)
-        return messages, Mapping(SqlWaiting(self.database, self.told, registry, KEY, sealer))
+        return messages, Mapping(SqlWaiting(self.database, self.told, registry, KEY, Contents(sealer)))
 
     async def send(self, content: bytes) -> str:
         """MSA-1 of the answer; the message is mapped."""

@@ -284,7 +284,8 @@ async def test_a_trace_leads_from_the_message_to_its_events(service: Hl7Service)
 async def test_the_corpora_are_answered_as_each_message_asks_and_again_when_sent_again(service: Hl7Service) -> None:
     folder = data_dir() / "hl7"
     files = [path for name in ("fhir_converter/messages", "imaging") for path in sorted((folder / name).iterdir())]
-    files.remove(folder / "imaging/ORU^R01-PDF.hl7")  # a line break stands within its PDF
+    broken = {"ORU^R01-PDF.hl7", "SIU^S12-NewAppointmentBooking.hl7"}  # see tests/unit/hl7_fhir/test_oracle.py
+    files = [path for path in files if path.name not in broken]
     contents = [content for path in files for content in in_file(path.read_bytes())]
     contents += in_file((folder / "simhospital" / "messages.out").read_bytes())[::20]
     expected = [code for content in contents for code in codes(Envelope.of(content), "AA")]

@@ -11,7 +11,7 @@ from contracts.events import Batch, BatchStored, Blob, Event, ForwardDelivered, 
 from contracts.formats.manifest import Instance
 from services.forwarding.domain.answers import DELIVERED, BrokenOff, DestinationAway, Outcome, failed
 from services.forwarding.domain.destinations import Destination
-from services.forwarding.domain.forwards import PROOF, InputDamaged, InputMissing, Order, Result, key_of
+from services.forwarding.domain.forwards import PROOF, InputAway, InputDamaged, InputMissing, Order, Result, key_of
 from services.forwarding.handlers.events import PATIENCE, Forwarding, NotThere
 from services.forwarding.handlers.gate import Gate
 from services.forwarding.ports.content import Source
@@ -167,16 +167,17 @@ async def test_failures_are_told_beside_deliveries() -> None:
     assert [one.sop_instance_uid for one in missing.undelivered] == [INSTANCES[0].sop_instance_uid]
 
 
-@pytest.mark.parametrize("trouble", [InputMissing, InputDamaged])
+@pytest.mark.parametrize("trouble", [InputMissing, InputDamaged, InputAway])
 async def test_the_next_source_is_asked_when_one_has_not_what_was_received(trouble: type[Exception]) -> None:
     peer, book = Peer(), Book()
     await forwarding(peer, book, Opened(trouble, copies=2))[0].batch_stored(received())
     assert peer.stored == INSTANCES
 
 
-async def test_what_is_nowhere_is_waited_for_and_given_up_in_the_end() -> None:
+@pytest.mark.parametrize("trouble", [InputMissing, InputAway])
+async def test_what_is_nowhere_is_waited_for_and_given_up_in_the_end(trouble: type[Exception]) -> None:
     peer, book = Peer(), Book()
-    made = forwarding(peer, book, Opened(InputMissing))[0]
+    made = forwarding(peer, book, Opened(trouble))[0]
     with pytest.raises(NotThere):
         await made.batch_stored(received())
     await made.batch_stored(received(deliveries=PATIENCE))
