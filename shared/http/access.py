@@ -3,10 +3,12 @@
 import hashlib
 import hmac
 import ipaddress
+from collections.abc import Iterable
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.observability import logger, metrics
@@ -86,16 +88,28 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-class Guarded:
-    """An application behind bearer tokens, if there are any; each request and each denial is logged."""
+class TokenSocket(WebSocketRoute):
+    """A websocket whose handler itself lets nobody go on without a token: a browser cannot send one in a header."""
 
-    def __init__(self, application: ASGIApp, tokens: Tokens | None) -> None:
+
+class Guarded:
+    """An application behind bearer tokens, if there are any; each request and each denial is logged.
+
+    Of the websockets in ``routes`` only a TokenSocket is served.
+    """
+
+    def __init__(self, application: ASGIApp, tokens: Tokens | None, routes: Iterable[BaseRoute] = ()) -> None:
         self._application = application
         self._tokens = tokens
+        self._sockets = frozenset(route.path for route in routes if isinstance(route, TokenSocket))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through as its holder, or answer 401."""
-        if scope["type"] != "http":  # no route speaks anything else, and none shall by chance without a token
+        if scope["type"] == "websocket" and scope["path"] in self._sockets:
+            log.info("socket-opened", route=scope["path"])
+            await self._application(scope, receive, send)
+            return
+        if scope["type"] != "http":  # no other route speaks anything else, and none shall by chance without a token
             return
         if scope["path"] in OPEN_PATHS:
             await self._application(scope, receive, send)

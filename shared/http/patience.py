@@ -43,6 +43,11 @@ class PromptProtocol(H11Protocol):
         self._wait_no_more()
         super().connection_lost(exc)
 
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        """The connection becomes a websocket, and is another protocol's."""
+        self._wait_no_more()
+        super().handle_websocket_upgrade(event)
+
     @property
     def _is_idle(self) -> bool:
         """Whether no request is in work."""

@@ -50,7 +50,7 @@ class HttpServer:
         # Inherited by what it accepts, where asyncio sets it for sockets of its own making only: without it the second
         # half of an answer waits 40 ms for the peer's delayed acknowledgement.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._server = uvicorn.Server(_config(Guarded(application, tokens), settings))
+        self._server = uvicorn.Server(_config(Guarded(application, tokens, routes), settings))
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
     @property
@@ -111,6 +111,12 @@ def _config(application: Guarded, settings: ServiceSettings) -> uvicorn.Config:
         lifespan="off",
         server_header=False,
         limit_concurrency=256,
+        # Of a websocket: bytes of a message, and seconds between two pings and until the answer to one.
+        ws_max_size=4096,
+        ws_max_queue=4,
+        ws_ping_interval=15.0,
+        ws_ping_timeout=15.0,
+        ws_per_message_deflate=False,
         timeout_graceful_shutdown=5,
         ssl_certfile=settings.http_tls_cert,
         ssl_keyfile=settings.http_tls_key,

@@ -30,8 +30,8 @@ Kind = re.Pattern[str] | None
 
 _OPAQUE_KEYS = (
     "association_id batch_id event_id fact_id input_id lease_id message_id messaging.message.id order_ref pack_id "
-    "patient_ref plan_id policy_digest ref request_id sealed_id span_id study_key_id study_ref trace_id "
-    "transaction_id"
+    "patient_ref plan_id policy_digest ref request_id sealed_id span_id study_key_id study_ref subscription_ref "
+    "trace_id transaction_id"
 )
 #: What a span may say of which things an event is about.
 REFERENCES = frozenset(("association_id", "batch_id", "order_ref", "pack_id", "patient_ref", "sealed_id", "study_ref"))
@@ -105,6 +105,13 @@ METRICS: dict[str, Metric] = {
     "causeway_published_total": Metric("counter", "Events acknowledged by the bus.", ("subject",)),
     "causeway_publish_failures_total": Metric("counter", "Publishes without acknowledgement.", ("subject",)),
     "causeway_publish_seconds": Metric("histogram", "Seconds until a publish was acknowledged.", (), _SECONDS),
+    "causeway_subscription_events_total": Metric("counter", "Events that a subscriber is to hear of."),
+    "causeway_subscription_deliveries_total": Metric(
+        "counter", "Notifications by kind and outcome: done, failed.", ("kind", "outcome")
+    ),
+    "causeway_subscription_delivery_seconds": Metric(
+        "histogram", "Seconds until a notification was answered.", (), _SECONDS
+    ),
     "causeway_outbox_rows": Metric("gauge", "Events that wait in the outbox."),
     "causeway_fetch_timestamp_seconds": Metric("gauge", "When messages were last asked for.", ("consumer",)),
     "causeway_store_operations_total": Metric(

@@ -1,33 +1,34 @@
 """A worklist over a real database and port, and two modalities that ask it: dcmtk's findscu, and pynetdicom."""
 
 import asyncio
+import json
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
 from pynetdicom import AE
-from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification  # type: ignore[attr-defined]
+from pynetdicom.sop_class import ModalityWorklistInformationFind, Verification
 from sqlalchemy import Connection, select
 
 from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.dicom_port import DicomPort
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.profiles import Hl7apyProfiles
-from services.hl7_fhir.adapters.resources import SqlResources
 from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.senders import Anybody, Registry
 from services.hl7_fhir.adapters.stepping import Stepping
+from services.hl7_fhir.adapters.tables import resources
 from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.adapters.worklist_tables import steps
 from services.hl7_fhir.config.worklist import WorklistSettings
 from services.hl7_fhir.domain.fhir import Stored
 from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.search import Search
 from services.hl7_fhir.domain.senders import Sender
 from services.hl7_fhir.handlers import Mapping, Messages, Worklist
 from shared.identity import SiteKey
@@ -71,7 +72,14 @@ class Desk:
 
     async def tasks(self) -> list[Stored]:
         """Every Task."""
-        return list((await SqlResources(self.database).search(Search("Task", count=1000)))[1])
+        wanted = select(resources).where(resources.c.type == "Task").order_by(resources.c.id)
+        found = await self.database.read(lambda connection: connection.execute(wanted).all())
+        return [
+            Stored(
+                row.type, row.id, row.version, row.updated.replace(tzinfo=UTC), row.message_ref, json.loads(row.body)
+            )
+            for row in found
+        ]
 
     async def find(self, keys: Dataset, **options: Any) -> tuple[list[int], list[Dataset]]:
         """The statuses and identifiers that pynetdicom gets."""

@@ -3,20 +3,38 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, delete, func, insert, or_, select, text, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    insert,
+    literal,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
-from services.hl7_fhir.adapters.tables import changes, identifiers, resources, versions
+from services.hl7_fhir.adapters import indexing
+from services.hl7_fhir.adapters.rows import stored
+from services.hl7_fhir.adapters.searching import search
+from services.hl7_fhir.adapters.tables import changes, resources, versions
 from services.hl7_fhir.domain import record as records
+from services.hl7_fhir.domain.conditions import Search
 from services.hl7_fhir.domain.fhir import Stored
+from services.hl7_fhir.domain.found import Page, Versions
+from services.hl7_fhir.domain.indexing import rows
 from services.hl7_fhir.domain.record import Record
-from services.hl7_fhir.domain.search import Search
+from shared.errors import RetryLater
 from shared.sql import Database
 
-_MAX_INDEXED = 512
 #: The first key of the advisory lock under which the feed is written (the second is 0).
 FEED_LOCK = 2576
 
@@ -32,12 +50,14 @@ class Change(Enum):
 
 @dataclass(frozen=True)
 class Present:
-    """A resource as the messages left it."""
+    """A resource as the messages left it; ``number`` is its own in the search index."""
 
     version: int
     record: Record
     body: Mapping[str, Any]
     patient: str | None
+    number: int
+    message_ref: str
 
 
 def load(connection: Connection, kind: str, resource_id: str) -> Present | None:
@@ -61,7 +81,8 @@ _MANY = select(resources).where(
 
 
 def _present(found: Row[Any]) -> Present:
-    return Present(found.version, records.load(found.record), json.loads(found.body), found.patient)
+    known, body = records.load(found.record), json.loads(found.body)
+    return Present(found.version, known, body, found.patient, found.number, found.message_ref)
 
 
 def save(
@@ -76,28 +97,60 @@ def save(
     message_ref: str,
     now: datetime,
 ) -> Change:
-    """Write the resource, ``before`` as ``load`` gave it; a new version only when a reader can see a difference."""
-    if before and before.record == record:
+    """Write the resource, ``before`` as ``load`` gave it; a new version only when a reader can see a difference.
+
+    A resource that no message's fields make has an empty ``record``; then ``body`` alone says whether it is stale.
+    """
+    if before and before.record == record and (record or before.body == body):
         return Change.STALE
+    return write_version(
+        connection,
+        kind=kind,
+        resource_id=resource_id,
+        before=before,
+        record=record,
+        body=body,
+        patient=patient,
+        message_ref=message_ref,
+        now=now,
+    )
+
+
+def write_version(
+    connection: Connection,
+    *,
+    kind: str,
+    resource_id: str,
+    before: Present | None,
+    record: Record,
+    body: Mapping[str, Any],
+    patient: str | None,
+    message_ref: str,
+    now: datetime,
+) -> Change:
+    """Write the resource whatever the age of what says so; a new version when ``body`` differs."""
     values: dict[str, Any] = {"record": records.dump(record), "patient": patient}
-    row = (resources.c.type == kind, resources.c.id == resource_id)
     if before and before.body == body:
-        connection.execute(update(resources).where(*row).values(values))
+        connection.execute(update(resources).where(resources.c.number == before.number).values(values))
         return Change.NONE
+    found = rows(kind, body)
     values |= {
         "version": before.version + 1 if before else 1,
         "updated": now,
         "message_ref": message_ref,
         "body": json.dumps(body),
+        "present": found.present,
     }
+    name = {"type": kind, "id": resource_id}
     if before:
-        connection.execute(update(resources).where(*row).values(values))
+        number = before.number
+        connection.execute(update(resources).where(resources.c.number == number).values(values))
     else:
-        connection.execute(insert(resources).values(values | {"type": kind, "id": resource_id}))
-    seen = {name: values[name] for name in ("version", "updated", "message_ref", "body")}
-    connection.execute(insert(versions).values(seen | {"type": kind, "id": resource_id}))
-    _announce(connection, {"type": kind, "id": resource_id, "version": values["version"], "updated": now})
-    _index(connection, kind, resource_id, body)
+        (number,) = connection.execute(insert(resources).values(values | name)).inserted_primary_key or (0,)
+    seen = {column: values[column] for column in ("version", "updated", "message_ref", "body")}
+    connection.execute(insert(versions).values(seen | name))
+    indexing.write(connection, number, rows(kind, before.body) if before else indexing.NOTHING, found)
+    _announce(connection, {**name, "version": values["version"], "updated": now})
     return Change.CHANGED if before else Change.CREATED
 
 
@@ -108,23 +161,12 @@ def _announce(connection: Connection, change: Mapping[str, Any]) -> None:
     connection.execute(insert(changes).values(change))
 
 
-def _index(connection: Connection, kind: str, resource_id: str, body: Mapping[str, Any]) -> None:
-    connection.execute(delete(identifiers).where(identifiers.c.type == kind, identifiers.c.id == resource_id))
-    known = {(named.get("system", ""), named.get("value", "")) for named in body.get("identifier", ())}
-    rows = [
-        {"type": kind, "id": resource_id, "system": system, "value": value}
-        for system, value in sorted(known)
-        if value and len(system) <= _MAX_INDEXED and len(value) <= _MAX_INDEXED
-    ]
-    if rows:
-        connection.execute(insert(identifiers), rows)
-
-
 class SqlResources:
     """The resources of a database, read only."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._is_indexed = False
 
     async def read(self, kind: str, resource_id: str, version: int | None = None) -> Stored | None:
         """The present version, or an earlier one."""
@@ -133,40 +175,40 @@ class SqlResources:
         if version is not None:
             wanted = wanted.where(versions.c.version == version)
         found = await self._database.read(lambda connection: connection.execute(wanted).one_or_none())
-        return _stored(found) if found is not None else None
+        return stored(found) if found is not None else None
 
-    async def search(self, asked: Search) -> tuple[int, tuple[Stored, ...]]:
-        """How many match, and a page of them, those that changed last first."""
-        return await self._database.read(lambda connection: _search(connection, asked))
+    async def history(
+        self, kind: str, resource_id: str | None, *, since: datetime | None, count: int, after: tuple[Any, ...] | None
+    ) -> Versions:
+        """Versions of a resource, or of all of ``kind``, the newest first; ``after`` is where a page before ended:
+        the time, id and version of its last one."""
+        wanted = _history(kind, resource_id, since, after).limit(count + 1)
+        found = await self._database.read(lambda connection: connection.execute(wanted).all())
+        shown = tuple(stored(row) for row in found[:count])
+        return Versions(shown, shown[-1] if len(found) > count and shown else None)
 
+    async def search(self, asked: Search) -> Page:
+        """A page of those that match; RetryLater while the index is being made."""
+        return await self._database.read(lambda connection: self._search(connection, asked))
 
-def _search(connection: Connection, asked: Search) -> tuple[int, tuple[Stored, ...]]:
-    conditions = _conditions(asked)
-    total = connection.execute(select(func.count()).select_from(resources).where(*conditions)).scalar_one()
-    page = select(resources).where(*conditions).order_by(resources.c.updated.desc(), resources.c.id)
-    found = connection.execute(page.limit(asked.count).offset(asked.offset)).all()
-    return total, tuple(_stored(row) for row in found)
-
-
-def _conditions(asked: Search) -> list[ColumnElement[bool]]:
-    """Groups are joined by "and", the alternatives in a group by "or" (R4 section 3.1.1.5)."""
-    named = [or_(*(_has_identifier(system, value) for system, value in group)) for group in asked.identifiers]
-    return [
-        resources.c.type == asked.kind,
-        *(resources.c.id.in_(group) for group in asked.ids),
-        *(resources.c.patient.in_(group) for group in asked.patients),
-        *(
-            resources.c.id.in_(select(identifiers.c.id).where(identifiers.c.type == asked.kind, anyone))
-            for anyone in named
-        ),
-    ]
+    def _search(self, connection: Connection, asked: Search) -> Page:
+        if not self._is_indexed:
+            self._is_indexed = indexing.is_complete(connection)
+        if not self._is_indexed:
+            raise RetryLater("index-being-made")
+        return search(connection, asked)
 
 
-def _has_identifier(system: str | None, value: str) -> ColumnElement[bool]:
-    same = identifiers.c.value == value
-    return same if system is None else and_(same, identifiers.c.system == system)
-
-
-def _stored(row: Row[Any]) -> Stored:
-    updated = row.updated if row.updated.tzinfo else row.updated.replace(tzinfo=UTC)
-    return Stored(row.type, row.id, row.version, updated, row.message_ref, json.loads(row.body))
+def _history(kind: str, resource_id: str | None, since: datetime | None, after: tuple[Any, ...] | None) -> Select[Any]:
+    wanted = select(versions).where(versions.c.type == kind)
+    order: tuple[Column[Any], ...] = (versions.c.updated, versions.c.id, versions.c.version)
+    if resource_id is not None:
+        wanted = wanted.where(versions.c.id == resource_id)
+        order = (versions.c.version,)
+    if since is not None:
+        wanted = wanted.where(versions.c.updated >= since)
+    if after is not None:
+        last = dict(zip(("updated", "id", "version"), after, strict=True))
+        ends = tuple_(*(literal(last[column.name], column.type) for column in order))
+        wanted = wanted.where(and_(order[0] <= last[order[0].name], tuple_(*order) < ends))
+    return wanted.order_by(*(column.desc() for column in order))

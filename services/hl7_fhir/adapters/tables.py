@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 
@@ -56,19 +57,24 @@ messages = Table(
 )
 
 #: A patient or an order as now known. ``record`` is what was said field by field, ``body`` the FHIR resource without
-#: id and meta; ``patient`` is the id of an order's Patient.
+#: id and meta; ``patient`` is the id of an order's Patient. ``number`` stays the same for all its versions, ``present``
+#: is the mask of the search parameters that it has values for.
 resources = Table(
     "resources",
     metadata,
-    Column("type", String(32), primary_key=True),
-    Column("id", String(64), primary_key=True),
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("type", String(32), nullable=False),
+    Column("id", String(64), nullable=False),
     Column("version", Integer, nullable=False),
     Column("updated", DateTime(timezone=True), nullable=False),
     Column("message_ref", String(32), nullable=False),
     Column("patient", String(64), nullable=True),
+    Column("present", BigInteger, nullable=False, server_default="0"),
     Column("record", Text, nullable=False),
     Column("body", Text, nullable=False),
+    UniqueConstraint("type", "id", name="resources_name"),
     Index("resources_patient", "type", "patient"),
+    Index("resources_updated", "type", "updated", "number"),
 )
 
 #: Every version that a resource had, the present one included.
@@ -81,6 +87,7 @@ versions = Table(
     Column("updated", DateTime(timezone=True), nullable=False),
     Column("message_ref", String(32), nullable=False),
     Column("body", Text, nullable=False),
+    Index("versions_updated", "type", "updated", "id", "version"),
 )
 
 #: Every version in the order in which they were written, for those who must hear of each: a number is never used twice.
@@ -93,17 +100,6 @@ changes = Table(
     Column("version", Integer, nullable=False),
     Column("updated", DateTime(timezone=True), nullable=False),
     sqlite_autoincrement=True,
-)
-
-#: The identifiers of a resource as FHIR shows them, for searches.
-identifiers = Table(
-    "identifiers",
-    metadata,
-    Column("type", String(32), primary_key=True),
-    Column("value", String(512), primary_key=True),
-    Column("system", String(512), primary_key=True),
-    Column("id", String(64), primary_key=True),
-    Index("identifiers_resource", "type", "id"),
 )
 
 #: Which order a placer's or filler's number (``kind``) is: identity is (issuer, number).

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from services.hl7_fhir.config.clients import Clients
 from services.hl7_fhir.config.listening import Listening
 from services.hl7_fhir.config.reading import Reading, zone_of
 from services.hl7_fhir.config.worklist import WorklistSettings
@@ -9,7 +10,7 @@ from services.hl7_fhir.config.worklist import WorklistSettings
 __all__ = ["Settings", "zone_of"]
 
 
-class Settings(Listening, Reading, WorklistSettings):
+class Settings(Listening, Reading, Clients, WorklistSettings):
     """Where it keeps its state."""
 
     database_url: str = "sqlite:///.causeway/databases/hl7_fhir.sqlite3"

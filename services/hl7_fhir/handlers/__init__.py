@@ -7,8 +7,11 @@ from services.hl7_fhir.handlers.fhir import Fhir
 from services.hl7_fhir.handlers.mapping import Mapping
 from services.hl7_fhir.handlers.messages import Messages
 from services.hl7_fhir.handlers.receivers import ReceiversRoutes
+from services.hl7_fhir.handlers.sockets import Sockets
 from services.hl7_fhir.handlers.steps import StepEvents
+from services.hl7_fhir.handlers.subscriptions import Subscriptions
 from services.hl7_fhir.handlers.worklist import Worklist
+from services.hl7_fhir.handlers.writing import Writing
 
 __all__ = [
     "ArchiveRoutes",
@@ -18,6 +21,9 @@ __all__ = [
     "Mapping",
     "Messages",
     "ReceiversRoutes",
+    "Sockets",
     "StepEvents",
+    "Subscriptions",
     "Worklist",
+    "Writing",
 ]

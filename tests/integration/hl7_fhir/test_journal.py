@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select
 
 from contracts.events import Event, OrderCancelled, OrderChanged, OrderPlaced, PatientRegistered, PatientUpdated
 from services.hl7_fhir.adapters.contents import Contents
+from services.hl7_fhir.adapters.indexing import Index as SearchIndex
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.profiles import Hl7apyProfiles
 from services.hl7_fhir.adapters.resources import SqlResources
@@ -19,10 +20,11 @@ from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.senders import Anybody, Registry
 from services.hl7_fhir.adapters.tables import messages, metadata, resources
 from services.hl7_fhir.adapters.waiting import SqlWaiting
+from services.hl7_fhir.domain.conditions import Search
 from services.hl7_fhir.domain.decision import Reader
 from services.hl7_fhir.domain.fhir import Stored
 from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.search import Search
+from services.hl7_fhir.domain.search import read
 from services.hl7_fhir.domain.senders import Sender
 from services.hl7_fhir.handlers import Mapping, Messages
 from shared.errors import RetryLater, Unprocessable
@@ -84,9 +86,9 @@ class Desk:
 
     async def only(self, kind: str) -> Stored:
         """The one resource of ``kind``."""
-        total, found = await SqlResources(self.database).search(Search(kind))
-        assert total == 1
-        return found[0]
+        page = await SqlResources(self.database).search(Search(kind))
+        assert page.total == 1
+        return page.found[0]
 
     async def count(self, kind: str) -> int:
         """How many resources of ``kind`` there are."""
@@ -99,6 +101,7 @@ async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
     database = Database(url)
     await database.migrate("services.hl7_fhir.migrations")
+    await SearchIndex(database).build()
     yield Desk(database, Told())
     await database.close()
 
@@ -359,20 +362,19 @@ async def test_the_same_message_over_two_connections_at_once_is_done_once(desk: 
 async def test_resources_are_found_by_identifier_and_patient(desk: Desk) -> None:
     await desk.send(orm())
     await desk.send(adt(control_id="2", pid="PID|1||P2^^^HOSP^MR||Roe^Jane"))
-    found = SqlResources(desk.database)
-    system = "urn:x-causeway:issuer:HOSP"
+    found, system = SqlResources(desk.database), "urn:x-causeway:issuer:HOSP"
 
-    async def total(asked: Search) -> int:
-        return (await found.search(asked))[0]
+    async def ids(kind: str, *asked: tuple[str, str]) -> list[str]:
+        return [each.id for each in (await found.search(read(kind, asked, datetime.now(UTC)))).found]
 
-    assert await total(Search("Patient", identifiers=(((system, "P1"),),))) == 1
-    assert await total(Search("Patient", identifiers=(((None, "P1"), (None, "P2")),))) == 2
-    assert await total(Search("Patient", identifiers=(((None, "P1"),), ((None, "P2"),)))) == 0
-    assert await total(Search("Patient", identifiers=((("", "P1"),),))) == 0
-    patient = (await found.search(Search("Patient", identifiers=(((None, "P1"),),))))[1][0]
-    assert await total(Search("ServiceRequest", patients=((patient.id,),))) == 1
-    assert await total(Search("ServiceRequest", identifiers=((("urn:dicom:uid", "urn:oid:1.2.840.99.1"),),))) == 1
-    assert await total(Search("Patient", ids=((patient.id, "x"),))) == 1
+    (patient,) = await ids("Patient", ("identifier", f"{system}|P1"))
+    assert len(await ids("Patient", ("identifier", "P1,P2"))) == 2
+    assert await ids("Patient", ("identifier", "P1"), ("identifier", "P2")) == []
+    assert await ids("Patient", ("identifier", "|P1")) == []
+    assert await ids("Patient", ("_id", f"{patient},x")) == [patient]
+    (order,) = await ids("ServiceRequest", ("patient", patient))
+    assert await ids("ServiceRequest", ("identifier", "urn:dicom:uid|urn:oid:1.2.840.99.1")) == [order]
+    assert await ids("ServiceRequest", ("patient.name", "doe"), ("code", "24725-4")) == [order]
 
 
 async def test_the_time_of_receipt_is_utc(desk: Desk) -> None:

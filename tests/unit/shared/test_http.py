@@ -372,3 +372,33 @@ async def test_who_opens_all_connections_and_says_nothing_shuts_nobody_out_for_l
     assert (await client.get("/livez")).status_code == 200
     for _reader, writer in silent:
         writer.close()
+
+
+class Raw(asyncio.Protocol):
+    """In the place of a websocket: answers whatever it hears."""
+
+    def __init__(self, **_: object) -> None:
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(b"pong")
+
+
+async def test_a_websocket_may_be_silent_for_longer_than_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PromptProtocol, "patience", 0.2)
+    server = HttpServer(ServiceSettings())
+    server._server.config.ws = Raw
+    server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    assert await reader.readexactly(4) == b"pong"
+    await asyncio.sleep(0.6)
+    writer.write(b"ping")
+    assert await asyncio.wait_for(reader.read(4), 8) == b"pong"
+    writer.close()
+    await server.stop()

@@ -1,0 +1,139 @@
+"""Writes the search index: what changed in it, in few statements, and the whole of it anew after an upgrade."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from services.hl7_fhir.adapters.search_tables import dates, state, strings, tokens
+from services.hl7_fhir.adapters.tables import resources
+from services.hl7_fhir.domain import parameters
+from services.hl7_fhir.domain.indexing import Rows, rows
+from shared.errors import RetryLater
+from shared.sql import Database
+
+_FIELDS = {
+    tokens: ("parameter", "value", "system"),
+    strings: ("parameter", "value", "exact"),
+    dates: ("parameter", "width", "low", "high"),
+}
+_BATCH = 500
+_PAUSE = 1.0
+#: Raised when rows are made otherwise than before, so that what older versions wrote is written again.
+_EDITION = 1
+
+NOTHING = Rows()
+
+
+def definitions() -> str:
+    """A digest of the search parameters by which the index is made."""
+    known = [parameter for kind in parameters.KINDS for parameter in parameters.indexed(kind)]
+    return hashlib.sha256(f"{_EDITION} {known!r}".encode()).hexdigest()
+
+
+def write(connection: Connection, number: int, before: Rows, now: Rows) -> None:
+    """Let the index hold ``now`` of the resource instead of ``before``: only what differs is written."""
+    for table, old, new in (
+        (tokens, before.tokens, now.tokens),
+        (dates, before.dates, now.dates),
+        (strings, before.strings, now.strings),
+    ):
+        if gone := old - new:
+            connection.execute(_DELETES[table], _records(table, number, gone, prefix="old_"))
+        if added := new - old:
+            connection.execute(_insert(connection, table), _records(table, number, added))
+
+
+def _records(table: Table, number: int, found: Any, prefix: str = "") -> list[dict[str, Any]]:
+    names = [prefix + name for name in _FIELDS[table]]
+    return [{prefix + "number": number, **dict(zip(names, row, strict=True))} for row in sorted(found)]
+
+
+def _delete(table: Table) -> Any:
+    names = (*_FIELDS[table], "number")
+    return delete(table).where(and_(*(table.c[name] == bindparam(f"old_{name}") for name in names)))
+
+
+_DELETES = {table: _delete(table) for table in _FIELDS}
+#: A row may be there already: while the index is made anew, its rows come from two sides.
+_INSERTS: dict[str, Callable[[Table], Any]] = {
+    "sqlite": lambda table: sqlite.insert(table).on_conflict_do_nothing(),
+    "postgresql": lambda table: postgresql.insert(table).on_conflict_do_nothing(),
+}
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    return _INSERTS[connection.dialect.name](table)
+
+
+class Index:
+    """The search index as a whole: whether it is complete, and how it becomes so."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def build(self) -> None:
+        """Index what was written by older versions, in steps; what is saved meanwhile indexes itself."""
+        todo = await self._patiently(_prepare)
+        while todo:
+            todo = await self._patiently(_step)
+
+    async def _patiently(self, work: Callable[[Connection], bool]) -> bool:
+        while True:
+            try:
+                return await self._database.run(work)
+            except RetryLater:
+                await asyncio.sleep(_PAUSE)
+
+
+def is_complete(connection: Connection) -> bool:
+    """Whether every resource is indexed by the parameters that this version knows."""
+    found = connection.execute(select(state)).one_or_none()
+    return found is None or (found.definitions == definitions() and found.done >= found.upto)
+
+
+def _prepare(connection: Connection) -> bool:
+    """Whether something is left to do; an index of other definitions is thrown away."""
+    found = connection.execute(select(state).with_for_update()).one_or_none()
+    if found is None:
+        connection.execute(insert(state).values(only=0, definitions=definitions(), done=0, upto=0))
+        return False
+    if found.definitions != definitions():
+        for table in _FIELDS:
+            table.drop(connection)
+            table.create(connection)
+        upto = connection.execute(select(func.coalesce(func.max(resources.c.number), 0))).scalar_one()
+        connection.execute(update(state).values(definitions=definitions(), done=0, upto=upto))
+        return bool(upto)
+    return bool(found.done < found.upto)
+
+
+def _step(connection: Connection) -> bool:
+    """Index the next resources; False when none are left."""
+    at = connection.execute(select(state).with_for_update()).one()
+    wanted = select(resources.c.number, resources.c.type, resources.c.body)
+    wanted = wanted.where(resources.c.number > at.done, resources.c.number <= at.upto).order_by(resources.c.number)
+    found = connection.execute(wanted.limit(_BATCH).with_for_update()).all()
+    _index(connection, {row.number: rows(row.type, json.loads(row.body)) for row in found})
+    done = found[-1].number if len(found) == _BATCH else at.upto
+    connection.execute(update(state).values(done=done))
+    return bool(done < at.upto)
+
+
+def _index(connection: Connection, found: Mapping[int, Rows]) -> None:
+    for table in _FIELDS:
+        records = [record for number, one in found.items() for record in _records(table, number, _part(one, table))]
+        if records:
+            connection.execute(_insert(connection, table), records)
+    masks = [{"at": number, "mask": one.present} for number, one in found.items()]
+    if masks:
+        marked = update(resources).where(resources.c.number == bindparam("at")).values(present=bindparam("mask"))
+        connection.execute(marked, masks)
+
+
+def _part(found: Rows, table: Table) -> Any:
+    return {tokens: found.tokens, dates: found.dates, strings: found.strings}[table]
