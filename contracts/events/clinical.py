@@ -86,3 +86,15 @@ class StudyMatched(Event):
     order_refs: tuple[Opaque, ...] = ()
     basis: Technical
     reasons: tuple[Technical, ...] = ()
+
+
+#: All of them, which one service publishes.
+CLINICAL: tuple[type[Event], ...] = (
+    OrderPlaced,
+    OrderChanged,
+    OrderCancelled,
+    PatientRegistered,
+    PatientUpdated,
+    PatientMerged,
+    StudyMatched,
+)

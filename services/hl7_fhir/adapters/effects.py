@@ -120,8 +120,9 @@ class Effects:
         made = body_of("ServiceRequest", fields, owner, self._site, said.made)
         change = self._shelf.put("ServiceRequest", order_id, known, made, owner)
         self._numbers.remember(order_id, said.placer, said.filler, said.accession)
-        if change in (Change.CREATED, Change.CHANGED):
-            fact = order.fact(before.body["status"] if before else None, made["status"])
+        if change is not Change.STALE:  # not every field that followers read is one of the resource
+            is_seen = change in (Change.CREATED, Change.CHANGED)
+            fact = order.fact(before.body["status"] if before else None, made["status"]) if is_seen else None
             owner_is = patient.identity if owner == patient.id else None
             self._telling.order(fact, order_id, owner, owner_is, fields, made, number)
         moved = before is not None and before.patient != patient.id

@@ -21,7 +21,7 @@ from shared.sql import Database
 
 
 class Intake:
-    """The registry of senders, the journal, what waits, the archive, and those to whom messages go on."""
+    """The registry of senders, the journal, what waits, and the archive."""
 
     def __init__(
         self,
@@ -29,6 +29,7 @@ class Intake:
         database: Database,
         outbox: Outbox,
         site_key: SiteKey,
+        post: Post,
         followers: Sequence[Follower] = (),
     ) -> None:
         sealer, others = Sealer(site_key), strangers(settings)
@@ -36,7 +37,6 @@ class Intake:
         keep = timedelta(days=settings.hl7_keep_days)
         self.registry = Registry(senders_file(settings.senders_file, others), others, site_key)
         self.profiles = Hl7apyProfiles()
-        self.post = Post(settings.receivers_file, database, contents)
-        self.journal = SqlJournal(database, sealer, self.post.outgoing)
+        self.journal = SqlJournal(database, sealer, post.outgoing)
         self.waiting = SqlWaiting(database, outbox, self.registry, site_key, contents, followers)
         self.archive = SqlArchive(database, contents, keep, still_needed=[is_awaited()])

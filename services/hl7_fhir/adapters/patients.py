@@ -69,6 +69,6 @@ class Patients:
         shown = body_of("Patient", fields, patient_id, self._site, made)
         identity = self._telling.identity_of(fields)
         change = self._shelf.put("Patient", patient_id, known, shown, None)
-        if change in (Change.CREATED, Change.CHANGED):
+        if change is not Change.STALE:  # not every field that followers read is one of the resource
             self._telling.patient_changed(patient_id, identity, fields, shown)
         return change, identity

@@ -19,6 +19,7 @@ from services.hl7_fhir.adapters.resources import FEED_LOCK, Present, load, save
 from services.hl7_fhir.adapters.study_decisions import decided_of
 from services.hl7_fhir.adapters.study_tables import studies, study_orders
 from services.hl7_fhir.adapters.telling_all import tell_all
+from services.hl7_fhir.adapters.tells import StudyNow, Tells, TellsNobody
 from services.hl7_fhir.domain import imaging_study, order
 from services.hl7_fhir.domain.hearing import Heard, digest_of, scheduled_of
 from services.hl7_fhir.domain.identity import Identity, person_identities
@@ -36,8 +37,9 @@ _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 class Studies:
     """Keeps studies tied, whoever speaks: a Follower of patients and orders, and told of studies by ``hear``."""
 
-    def __init__(self, outbox: Outbox, site_key: SiteKey, dicomweb_url: str = "") -> None:
+    def __init__(self, outbox: Outbox, site_key: SiteKey, dicomweb_url: str = "", tells: Tells | None = None) -> None:
         self._outbox = outbox
+        self._tells = tells or TellsNobody()
         self._site_key = site_key
         self._dicomweb_url = dicomweb_url
 
@@ -85,6 +87,25 @@ class Studies:
         before = load(connection, _KIND, study_id)
         body = imaging_study.resource(row.study_uid, images or _seen(before), self._ties(connection, found, study))
         self._save(connection, _KIND, study_id, before, body, found.patient, ref, now)
+        if row.rank and found.patient is not None:
+            self._say_available(connection, row, found, now)
+
+    def _say_available(self, connection: Connection, row: Row[Any], found: Match, now: datetime) -> None:
+        """Tell receivers that the study can be had, and again when another order is known to be its own."""
+        order = min(found.orders, default=None)
+        started = row.started if row.started is None or row.started.tzinfo else row.started.replace(tzinfo=UTC)
+        self._tells.study_available(
+            connection,
+            StudyNow(
+                uid=row.study_uid,
+                patient=found.patient or "",
+                order=order,
+                cause=order or "no-order",
+                now=now,
+                modality=next(iter(row.modalities.split()), None),
+                started=started,
+            ),
+        )
 
     def offer(self, connection: Connection) -> None:
         """Write the Endpoint as it is set: a site that gives up its DICOMweb says so."""

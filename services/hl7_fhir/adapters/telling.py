@@ -92,21 +92,29 @@ class Telling:
             follower.patients_merged(self._connection, now, merged_id)
 
     def order(
-        self, fact: Fact, order_id: str, owner: str, owner_is: Identity | None, fields: Fields, body: Json, number: int
+        self,
+        fact: Fact | None,
+        order_id: str,
+        owner: str,
+        owner_is: Identity | None,
+        fields: Fields,
+        body: Json,
+        number: int,
     ) -> None:
-        """Tell the bus and the followers of an order; ``number`` is that of the order in the message."""
+        """Tell followers of an order, the bus if there is a ``fact``; ``number`` is its place in the message."""
         accession = order.accession_of(fields, self._site)
         study_uid, modality = order.study_uid(fields), order.modality(fields)
-        told = _ORDER_EVENTS[fact](
-            order_ref=order_id,
-            patient_ref=owner,
-            patient_token=self._patient_token(owner_is),
-            accession_token=self._token(self._site_key.accession_token, accession),
-            study_uid=study_uid,
-            priority=body.get("priority"),
-            modality=modality,
-        )
-        self._emit(told, order_id, number)
+        if fact is not None:
+            told = _ORDER_EVENTS[fact](
+                order_ref=order_id,
+                patient_ref=owner,
+                patient_token=self._patient_token(owner_is),
+                accession_token=self._token(self._site_key.accession_token, accession),
+                study_uid=study_uid,
+                priority=body.get("priority"),
+                modality=modality,
+            )
+            self._emit(told, order_id, number)
         if not self._followers:
             return
         now = OrderNow(

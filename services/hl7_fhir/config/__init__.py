@@ -6,11 +6,12 @@ from services.hl7_fhir.config.clients import Clients
 from services.hl7_fhir.config.listening import Listening
 from services.hl7_fhir.config.reading import Reading, zone_of
 from services.hl7_fhir.config.studies import Studies
+from services.hl7_fhir.config.worklist import WorklistSettings
 
 __all__ = ["Settings", "zone_of"]
 
 
-class Settings(Listening, Reading, Studies, Clients):
+class Settings(Listening, Reading, Studies, Clients, WorklistSettings):
     """Where it keeps its state."""
 
     database_url: str = "sqlite:///.causeway/databases/hl7_fhir.sqlite3"

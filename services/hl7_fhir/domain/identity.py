@@ -16,6 +16,9 @@ _PLACEHOLDERS = words(
 _MADE_UP = re.compile(r"(TRAUMA|UNKNOWN|UNIDENTIFIED)[A-Z0-9]*\Z")
 
 
+#: Types of identifiers (CX.5), those of a patient's own record number first.
+RANKED_KINDS = ("MR", "MRN", "PI", "")
+
 #: No system issues longer ids; DICOM's own bound is 64 (PS3.5 section 6.2, LO), that of HL7's HD 227.
 MAX_LENGTH = 227
 
@@ -80,8 +83,7 @@ def patient_identity(listed: Field, external: Field, default_issuer: str) -> Ide
 
 
 def _rank(kind: str) -> int:
-    preferred = ("MR", "MRN", "PI", "")
-    return preferred.index(kind) if kind in preferred else len(preferred)
+    return RANKED_KINDS.index(kind) if kind in RANKED_KINDS else len(RANKED_KINDS)
 
 
 def _component(repetition: Repetition, number: int) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ ACCESSION = "identifier[accession]"
 #: Fields that are kept although no row reads them: worklists, an appointment's times and a document's order.
 KEPT: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "ServiceRequest": {
-        "ORC": (1, 2, 3, 5, 7, 10, 17),
+        "ORC": (1, 2, 3, 5, 7, 10, 15, 17),
         "OBR": (12, 13, 20, 21, 24, 27, 30, 34, 36, 44),
         "TQ1": (7, 8, 9),
         "IPC": (1, 2, 3, 4, 5, 6, 7, 8, 9),

@@ -13,6 +13,10 @@ from services.hl7_fhir.domain.mapping import Fields, Made, Trace, render, text_a
 from services.hl7_fhir.domain.message import Field, Message, Repetition, Segment, first
 from services.hl7_fhir.domain.record import Known, Record, Site, fields_of, merge, values
 from services.hl7_fhir.domain.refusal import FieldMissing, SegmentError
+from services.hl7_fhir.domain.step_fields import said_of_steps
+
+#: Segments that are read apart: notes by what they follow, steps each for itself.
+_APART = ("NTE", "IPC")
 
 #: Where an order's numbers are, first come first.
 PLACER, FILLER = ("ORC-2", "OBR-2"), ("ORC-3", "OBR-3")
@@ -52,7 +56,7 @@ class OrderSaid:
 def orders_of(message: Message, site: Site) -> tuple[OrderSaid, ...]:
     """The orders of ORM^O01 or OMI^O23: one per ORC, up to the next (chapter 4, sections 4.4.1 and 4.4.8)."""
     message.required("ORC")
-    return tuple(_said(group, site) for group in _groups(message.segments))
+    return tuple(_said(group, site, said_of_steps(message, group)) for group in _groups(message.segments))
 
 
 def _groups(segments: Iterable[Segment]) -> list[list[Segment]]:
@@ -67,11 +71,12 @@ def _groups(segments: Iterable[Segment]) -> list[list[Segment]]:
     return groups
 
 
-def _said(group: list[Segment], site: Site) -> OrderSaid:
+def _said(group: list[Segment], site: Site, of_steps: Fields) -> OrderSaid:
     control = group[0].text(1).upper()
     if not control:
         raise FieldMissing("order-control-missing", group[0].place(1))
-    fields: dict[str, Field] = fields_of(group, site.maps.wanted("ServiceRequest"))
+    read = {name: numbers for name, numbers in site.maps.wanted("ServiceRequest").items() if name not in _APART}
+    fields: dict[str, Field] = {**fields_of(group, read), **of_steps}
     if control != "NW":
         fields.pop("ORC-9", None)  # the guide: only the time of the new order is when it was authored
     notes = _notes(group)
