@@ -12,7 +12,7 @@ ACCESSION = "identifier[accession]"
 #: Fields that are kept although no row reads them: worklists, an appointment's times and a document's order.
 KEPT: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "ServiceRequest": {
-        "ORC": (1, 2, 3, 5, 7, 10, 17),
+        "ORC": (1, 2, 3, 5, 7, 10, 15, 17),
         "OBR": (12, 13, 20, 21, 24, 27, 30, 34, 36, 44),
         "TQ1": (7, 8, 9),
         "IPC": (1, 2, 3, 4, 5, 6, 7, 8, 9),
@@ -23,7 +23,12 @@ KEPT: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 }
 
 #: Segments of which several are read as one (NTE of an order, OBX of a report); code says which.
-_JOINED = {"ServiceRequest": "NTE", "Appointment": "NTE", "DiagnosticReport": "OBX", "DocumentReference": "OBX"}
+_JOINED = {
+    "ServiceRequest": ("NTE",),
+    "Appointment": ("NTE",),
+    "DiagnosticReport": ("OBX",),
+    "DocumentReference": ("OBX",),
+}
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,8 @@ def _numbers(target: str, maps: Iterable[SegmentMap]) -> dict[str, tuple[int, ..
                 segment, _, number = name.rpartition("-")
                 if number.isdecimal():
                     found.setdefault(segment, set()).add(int(number))
-    found.pop(_JOINED.get(target, ""), None)
+    for name in _JOINED.get(target, ()):
+        found.pop(name, None)
     return {segment: tuple(sorted(numbers)) for segment, numbers in found.items()}
 
 
