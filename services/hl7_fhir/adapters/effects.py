@@ -6,14 +6,14 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from contracts.events import PatientRegistered, PatientUpdated
+from services.hl7_fhir.adapters.announcing import Outbox as Outbox
+from services.hl7_fhir.adapters.announcing import Telling
 from services.hl7_fhir.adapters.following import Follower
 from services.hl7_fhir.adapters.merges import Merges
 from services.hl7_fhir.adapters.numbers import Numbers
 from services.hl7_fhir.adapters.patients import Applied, Patients
 from services.hl7_fhir.adapters.resources import Change, Present
 from services.hl7_fhir.adapters.shelf import Key, Shelf
-from services.hl7_fhir.adapters.telling import Outbox as Outbox
-from services.hl7_fhir.adapters.telling import Telling
 from services.hl7_fhir.domain import order, provenance, record
 from services.hl7_fhir.domain.arrival import Arrival
 from services.hl7_fhir.domain.decision import Decision, Occasion

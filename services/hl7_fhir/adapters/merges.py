@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from contracts.events import PatientRegistered, PatientUpdated
+from services.hl7_fhir.adapters.announcing import Telling
 from services.hl7_fhir.adapters.patients import Patients
 from services.hl7_fhir.adapters.resources import Change, Present
 from services.hl7_fhir.adapters.shelf import Shelf
 from services.hl7_fhir.adapters.tables import resources
-from services.hl7_fhir.adapters.telling import Telling
 from services.hl7_fhir.domain import patient, record
 from services.hl7_fhir.domain.merging import IDENTIFYING, Link, Merge, Person
 from services.hl7_fhir.domain.message import Field

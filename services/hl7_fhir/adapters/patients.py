@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from services.hl7_fhir.adapters.announcing import Telling
 from services.hl7_fhir.adapters.resources import Change, Present
 from services.hl7_fhir.adapters.shelf import Shelf
-from services.hl7_fhir.adapters.telling import Telling
 from services.hl7_fhir.domain import patient, record
 from services.hl7_fhir.domain.identity import Identity
 from services.hl7_fhir.domain.mapping import Fields, Made

@@ -23,7 +23,12 @@ KEPT: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 }
 
 #: Segments of which several are read as one (NTE of an order, OBX of a report); code says which.
-_JOINED = {"ServiceRequest": "NTE", "Appointment": "NTE", "DiagnosticReport": "OBX", "DocumentReference": "OBX"}
+_JOINED = {
+    "ServiceRequest": ("NTE",),
+    "Appointment": ("NTE",),
+    "DiagnosticReport": ("OBX",),
+    "DocumentReference": ("OBX",),
+}
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,8 @@ def _numbers(target: str, maps: Iterable[SegmentMap]) -> dict[str, tuple[int, ..
                 segment, _, number = name.rpartition("-")
                 if number.isdecimal():
                     found.setdefault(segment, set()).add(int(number))
-    found.pop(_JOINED.get(target, ""), None)
+    for name in _JOINED.get(target, ()):
+        found.pop(name, None)
     return {segment: tuple(sorted(numbers)) for segment, numbers in found.items()}
 
 
