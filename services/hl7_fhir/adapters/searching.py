@@ -87,8 +87,7 @@ def _total(connection: Connection, asked: Search, chosen: Plan, known: int | Non
         return _count(connection, chosen)
     if chosen.filters and (chosen.size is None or chosen.size > FEW):
         return None
-    counted = _count(connection, chosen, COUNTED + 1)
-    return counted if counted <= COUNTED else None
+    return _count_few(connection, chosen)
 
 
 def _numbers(connection: Connection, kind: str, conditions: Sequence[Condition], limit: int) -> list[int]:
@@ -97,15 +96,27 @@ def _numbers(connection: Connection, kind: str, conditions: Sequence[Condition],
     return [row.number for row in connection.execute(_statement(chosen, None, limit))]
 
 
-def _count(connection: Connection, chosen: Plan, limit: int | None = None) -> int:
-    numbers = [
+def _matches(chosen: Plan) -> list[Select[Any]]:
+    """The numbers of all that match, stream by stream; some of them twice."""
+    return [
         select(each.number.label("number")).where(*each.where, *(meets(each.number, one) for one in chosen.filters))
         for each in chosen.streams
     ]
+
+
+def _count(connection: Connection, chosen: Plan) -> int:
+    """How many match, all of them counted."""
+    numbers = _matches(chosen)
     whole = (union_all(*numbers) if len(numbers) > 1 else numbers[0]).subquery()
-    is_single = len(numbers) == 1 and chosen.streams[0].ordered
-    found: Select[Any] = select(whole.c.number) if is_single else select(whole.c.number).distinct()
-    return int(connection.execute(select(func.count()).select_from(found.limit(limit).subquery())).scalar_one())
+    found = select(func.count(whole.c.number.distinct()))
+    return int(connection.execute(found).scalar_one())
+
+
+def _count_few(connection: Connection, chosen: Plan) -> int | None:
+    """How many match, None when the streams have more than COUNTED."""
+    some = [select(each.limit(COUNTED + 1).subquery()) for each in _matches(chosen)]
+    rows = connection.execute((union_all(*some) if len(some) > 1 else some[0]).limit(COUNTED + 1)).all()
+    return len({row.number for row in rows}) if len(rows) <= COUNTED else None
 
 
 def _statement(chosen: Plan, after: Position | None, limit: int) -> Select[Any]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.resources import files
+from math import isfinite
 from typing import Any
 
 from services.hl7_fhir.domain.parameters import KINDS
@@ -116,7 +117,7 @@ def _primitive(sort: str) -> Callable[[Any], bool]:
     if sort == "boolean":
         return lambda value: isinstance(value, bool)
     if sort == "decimal":
-        return lambda value: isinstance(value, int | float) and not isinstance(value, bool)
+        return _is_decimal
     if sort in _LEAST:
         return lambda value: type(value) is int and _LEAST[sort] <= value < 2**31
     if sort.startswith("code:"):
@@ -130,6 +131,13 @@ def _primitive(sort: str) -> Callable[[Any], bool]:
     if sort in _TEXTS:
         return _is_text
     raise KeyError(sort)
+
+
+def _is_decimal(value: Any) -> bool:
+    """A number that is written as one: no boolean, and none that is beyond all numbers."""
+    if type(value) is int:
+        return abs(value) < 10**30
+    return type(value) is float and isfinite(value)
 
 
 def _is_text(value: Any) -> bool:

@@ -150,6 +150,8 @@ _NO_RESOURCES = [
     (b"[" * 100_000, 400),
     (b'{"resourceType": "Patient", "active": NaN}', 400),
     (b'{"resourceType": "Practitioner", "active": true}', 422),
+    (b'{"resourceType": "Patient", "extension": [{"url": "u", "valueDecimal": 1e999}]}', 422),
+    (b'{"resourceType": "Patient", "extension": [{"url": "u", "valueDecimal": 1' + b"0" * 400 + b"}]}", 422),
     (b'{"resourceType": "Patient"}', 422),
     (b'{"resourceType": "Patient", "colour": "red"}', 422),
     (b'{"resourceType": "Patient", "active": "yes"}', 422),
