@@ -73,7 +73,6 @@ def test_a_site_cannot_change_the_contract(name: str) -> None:
 
 #: Facts that no service consumes yet: they are there for integrators, or for later services.
 FOR_INTEGRATORS = {
-    "clinical.patient.merged.v1",
     "clinical.patient.registered.v1",
     "clinical.patient.updated.v1",
     "clinical.study.matched.v1",
