@@ -59,9 +59,10 @@ RULES: dict[tuple[str, str], Callable[[Message], None]] = {
     ("ORM", "O01"): _order,
     ("OMG", "O19"): _order,
     ("OMI", "O23"): _order,
-    ("ORU", "R01"): _with("PID", "OBR"),
+    # Of results and appointments the patient is optional (chapters 7.3.1 and 10.4): without one nothing is mapped.
+    ("ORU", "R01"): _with("OBR"),
     ("MDM", "T02"): _with("PID", "TXA"),
-    **{("SIU", trigger): _with("PID", "SCH") for trigger in ("S12", "S13", "S14", "S15")},
+    **{("SIU", trigger): _with("SCH") for trigger in ("S12", "S13", "S14", "S15")},
 }
 
 

@@ -91,6 +91,8 @@ class Reader:
         if rule is None:
             return Decision(None, received)
         said, flags = self._said(message, received)
+        if message.one("PID") is None:
+            return Decision(None, said, flags=(*flags, "patient-missing"))
         return _Reading(message, message_ref, self._named_site, self.site_key).decided(rule, said, flags)
 
     def _said(self, message: Message, received: datetime) -> tuple[datetime, tuple[str, ...]]:

@@ -56,6 +56,19 @@ def test_a_trigger_that_is_not_mapped_need_have_nothing() -> None:
     check(read(adt("Z99").replace(b"\rPID|", b"\rZPD|"), "utf-8"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "segment"),
+    [("ORU^R01", b"OBR|1|PL1|FI1|24725-4^CT^LN\r"), ("SIU^S12", b"SCH|A1|||||R1\r")],
+)
+def test_results_and_appointments_without_a_patient_are_kept_and_not_mapped(kind: str, segment: bytes) -> None:
+    header = adt().split(b"\r")[0].replace(b"ADT^A04", kind.encode()) + b"\r"
+    check(read(header + segment, "utf-8"))
+    decision = READER.decide(header + segment, "ref", NOW)
+    assert (decision.occasion, decision.flags) == (None, ("patient-missing",))
+    with pytest.raises(SegmentError):
+        check(read(header, "utf-8"))
+
+
 LINES = st.sampled_from(
     [
         "PID|1||P1^^^HOSP^MR||Doe^Jane",
