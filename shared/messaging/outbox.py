@@ -92,6 +92,10 @@ class Outbox:
         look_every: float = LOOK_EVERY,
     ) -> None:
         self._table = table
+        self._inserts = {
+            "sqlite": sqlite_insert(table).on_conflict_do_nothing(index_elements=["id"]),
+            "postgresql": postgres_insert(table).on_conflict_do_nothing(index_elements=["id"]),
+        }
         self._claim_for = claim
         self._look_every = look_every
         self._database = database
@@ -113,8 +117,7 @@ class Outbox:
         It belongs to the current trace, or to that of ``traceparent``. A row that waits with the same id stays.
         """
         sent = letter(told, id=id, links=links, traceparent=traceparent)
-        insert = sqlite_insert if connection.dialect.name == "sqlite" else postgres_insert
-        connection.execute(insert(self._table).values(_row(sent)).on_conflict_do_nothing(index_elements=["id"]))
+        connection.execute(self._inserts[connection.dialect.name], _row(sent))
         event.listen(connection, "commit", self._announce, once=True)
 
     async def relay(self) -> None:

@@ -60,14 +60,14 @@ def _delete(table: Table) -> Any:
 
 _DELETES = {table: _delete(table) for table in _FIELDS}
 #: A row may be there already: while the index is made anew, its rows come from two sides.
-_INSERTS: dict[str, Callable[[Table], Any]] = {
-    "sqlite": lambda table: sqlite.insert(table).on_conflict_do_nothing(),
-    "postgresql": lambda table: postgresql.insert(table).on_conflict_do_nothing(),
+_INSERTS: dict[str, dict[Table, Any]] = {
+    "sqlite": {table: sqlite.insert(table).on_conflict_do_nothing() for table in _FIELDS},
+    "postgresql": {table: postgresql.insert(table).on_conflict_do_nothing() for table in _FIELDS},
 }
 
 
 def _insert(connection: Connection, table: Table) -> Any:
-    return _INSERTS[connection.dialect.name](table)
+    return _INSERTS[connection.dialect.name][table]
 
 
 class Index:

@@ -62,9 +62,7 @@ class Present:
 
 def load(connection: Connection, kind: str, resource_id: str) -> Present | None:
     """The resource as now known, None when there is none."""
-    found = connection.execute(
-        select(resources).where(resources.c.type == kind, resources.c.id == resource_id)
-    ).one_or_none()
+    found = connection.execute(_ONE, {"kind": kind, "named": resource_id}).one_or_none()
     return _present(found) if found is not None else None
 
 
@@ -75,6 +73,8 @@ def load_many(connection: Connection, wanted: Collection[tuple[str, str]]) -> di
     return {(row.type, row.id): _present(row) for row in found}
 
 
+#: Statements of every message, built once.
+_ONE = select(resources).where(resources.c.type == bindparam("kind"), resources.c.id == bindparam("named"))
 _MANY = select(resources).where(
     resources.c.type.in_(bindparam("kinds", expanding=True)), resources.c.id.in_(bindparam("ids", expanding=True))
 )
@@ -131,7 +131,7 @@ def write_version(
     """Write the resource whatever the age of what says so; a new version when ``body`` differs."""
     values: dict[str, Any] = {"record": records.dump(record), "patient": patient}
     if before and before.body == body:
-        connection.execute(update(resources).where(resources.c.number == before.number).values(values))
+        connection.execute(_KNOWN, {"of_number": before.number, **_renamed(values)})
         return Change.NONE
     found = rows(kind, body)
     values |= {
@@ -144,11 +144,11 @@ def write_version(
     name = {"type": kind, "id": resource_id}
     if before:
         number = before.number
-        connection.execute(update(resources).where(resources.c.number == number).values(values))
+        connection.execute(_CHANGED, {"of_number": number, **_renamed(values)})
     else:
-        (number,) = connection.execute(insert(resources).values(values | name)).inserted_primary_key or (0,)
+        (number,) = connection.execute(_NEW, values | name).inserted_primary_key or (0,)
     seen = {column: values[column] for column in ("version", "updated", "message_ref", "body")}
-    connection.execute(insert(versions).values(seen | name))
+    connection.execute(_VERSION, seen | name)
     indexing.write(connection, number, rows(kind, before.body) if before else indexing.NOTHING, found)
     _announce(connection, {**name, "version": values["version"], "updated": now})
     return Change.CHANGED if before else Change.CREATED
@@ -157,8 +157,24 @@ def write_version(
 def _announce(connection: Connection, change: Mapping[str, Any]) -> None:
     """Write to the feed. On PostgreSQL one transaction at a time, so that numbers become visible in their order."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:space, 0)"), {"space": FEED_LOCK})
-    connection.execute(insert(changes).values(change))
+        connection.execute(_IN_TURN, {"space": FEED_LOCK})
+    connection.execute(_CHANGE, change)
+
+
+def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of an update, whose parameters may not be called like its columns."""
+    return {f"new_{name}": value for name, value in values.items()}
+
+
+def _update(*names: str) -> Any:
+    changed = update(resources).where(resources.c.number == bindparam("of_number"))
+    return changed.values({name: bindparam(f"new_{name}") for name in names})
+
+
+_KNOWN = _update("record", "patient")
+_CHANGED = _update("record", "patient", "version", "updated", "message_ref", "body", "present")
+_NEW, _VERSION, _CHANGE = insert(resources), insert(versions), insert(changes)
+_IN_TURN = text("SELECT pg_advisory_xact_lock(:space, 0)")
 
 
 class SqlResources:

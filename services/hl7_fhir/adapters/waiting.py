@@ -5,7 +5,7 @@ from datetime import UTC
 from typing import Any, Protocol
 
 from opentelemetry.trace import SpanKind
-from sqlalchemy import Connection, Row, select, text, update
+from sqlalchemy import Connection, Row, bindparam, func, select, text, update
 
 from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.effects import Effects, Outbox
@@ -52,24 +52,25 @@ class SqlWaiting:
         self._site_key = site_key
         self._contents = contents
         self._followers = followers
+        self._at: int | None = None
 
     async def map_some(self, limit: int) -> int:
         """Do the next ``limit`` messages in one transaction; how many. Nothing is done when it raises."""
         return await self._database.run(lambda connection: self._map(connection, limit))
 
-    async def give_up_first(self, reason: str) -> None:
-        """The message that is next cannot be mapped: a person has to look at it, the others go on."""
-
-        def mark(connection: Connection) -> None:
-            for row in self._next(connection, 1):
-                _settle(connection, row.sequence, state="failed", reason=reason)
-
-        await self._database.run(mark)
+    async def give_up(self, reason: str) -> None:
+        """The message at which mapping ended last cannot be mapped: a person has to look at it, the others go on."""
+        failed = update(messages).where(messages.c.sequence == self._at, messages.c.state == "waiting")
+        await self._database.run(
+            lambda connection: connection.execute(failed.values(state="failed", reason=reason)).rowcount
+        )
 
     def _map(self, connection: Connection, limit: int) -> int:
         rows = self._next(connection, limit)
-        for row in rows:
-            self._map_one(connection, row)
+        if rows:
+            reused = _reused(connection, rows)
+            settled = [self._map_one(connection, row, is_reused=row.sequence in reused) for row in rows]
+            connection.execute(_SETTLE, settled)
         return len(rows)
 
     def _next(self, connection: Connection, limit: int) -> Sequence[Row[Any]]:
@@ -80,7 +81,8 @@ class SqlWaiting:
         waiting = select(messages).where(messages.c.state == "waiting").order_by(messages.c.sequence)
         return connection.execute(waiting.limit(limit)).all()
 
-    def _map_one(self, connection: Connection, row: Row[Any]) -> None:
+    def _map_one(self, connection: Connection, row: Row[Any], *, is_reused: bool) -> dict[str, Any]:
+        self._at = row.sequence
         arrival = self._arrival(row)
         began = int(arrival.received.timestamp() * 1_000_000_000)
         with tracer().start_as_current_span(
@@ -90,26 +92,26 @@ class SqlWaiting:
             attributes={"ref": arrival.ref},
             record_exception=False,
         ):
-            self._do(connection, row, arrival)
+            return self._do(connection, row, arrival, is_reused=is_reused)
 
-    def _do(self, connection: Connection, row: Row[Any], arrival: Arrival) -> None:
+    def _do(self, connection: Connection, row: Row[Any], arrival: Arrival, *, is_reused: bool) -> dict[str, Any]:
+        """Do what a message says; what its row then says."""
         reader = self._readers.reader(row.origin)
         try:
             decision = reader.decide(arrival.content, arrival.ref, arrival.received)
         except Refused as refusal:
             # It was taken: the registry or a map has changed since, or the check before the answer has a gap.
             log.error("hl7-message-not-mapped", ref=arrival.ref, reason=refusal.reason)
-            _settle(connection, row.sequence, state="failed", reason=refusal.reason)
-            return
+            return _settled(row, "failed", reason=refusal.reason)
         flags = (*row.flags.split(), *decision.flags)
-        flags += ("control-id-reused",) if _is_reused(connection, row) else ()
+        flags += ("control-id-reused",) if is_reused else ()
         effects = Effects(
             connection, self._outbox, reader.site, self._site_key, arrival, decision, followers=self._followers
         )
         flags += effects.apply()
         remember_losses(connection, arrival, decision.losses)
         mapped = decision.occasion is not None
-        _settle(connection, row.sequence, state="done", mapped=mapped, flags=" ".join(dict.fromkeys(flags)))
+        return _settled(row, "done", mapped=mapped, flags=" ".join(dict.fromkeys(flags)))
 
     def _arrival(self, row: Row[Any]) -> Arrival:
         return Arrival(
@@ -122,11 +124,30 @@ class SqlWaiting:
         )
 
 
-def _settle(connection: Connection, sequence: int, *, state: State, **values: Any) -> None:
-    connection.execute(update(messages).where(messages.c.sequence == sequence).values(state=state, **values))
+def _settled(
+    row: Row[Any], state: State, *, reason: str | None = None, mapped: bool = False, flags: str | None = None
+) -> dict[str, Any]:
+    """What the row of a message says from now on."""
+    said = row.flags if flags is None else flags
+    return {"at": row.sequence, "is": state, "because": reason, "was_mapped": mapped, "flagged": said}
 
 
-def _is_reused(connection: Connection, row: Row[Any]) -> bool:
-    """Whether another message with the same MSH-3, MSH-4 and MSH-10 but other bytes came before."""
-    same = select(messages.c.sequence).where(messages.c.name == row.name, messages.c.sequence < row.sequence)
-    return connection.execute(same.limit(1)).first() is not None
+def _reused(connection: Connection, rows: Sequence[Row[Any]]) -> set[int]:
+    """Those of ``rows`` before which another message came with the same MSH-3, MSH-4 and MSH-10 and other bytes."""
+    found = connection.execute(_FIRST, {"names": sorted({row.name for row in rows})})
+    first = {row.name: row.first for row in found}
+    return {row.sequence for row in rows if first[row.name] < row.sequence}
+
+
+_FIRST = (
+    select(messages.c.name, func.min(messages.c.sequence).label("first"))
+    .where(messages.c.name.in_(bindparam("names", expanding=True)))
+    .group_by(messages.c.name)
+)
+_SETTLE = (
+    update(messages)
+    .where(messages.c.sequence == bindparam("at"))
+    .values(
+        state=bindparam("is"), reason=bindparam("because"), mapped=bindparam("was_mapped"), flags=bindparam("flagged")
+    )
+)

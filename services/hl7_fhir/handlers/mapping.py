@@ -121,5 +121,5 @@ class Mapping:
                 log.error("hl7-message-failed", reason=reason, exc_info=error)
             if pause is not None:
                 await asyncio.sleep(pause)
-        await self.waiting.give_up_first(reason)
+        await self.waiting.give_up(reason)
         return 1

@@ -38,8 +38,8 @@ class Waiting(Protocol):
     async def map_some(self, limit: int) -> int:
         """Do the next ``limit`` messages, in one transaction with the events that follow: how many; RetryLater."""
 
-    async def give_up_first(self, reason: str) -> None:
-        """Set the next message aside for a person; RetryLater."""
+    async def give_up(self, reason: str) -> None:
+        """Set the message at which mapping ended last aside for a person; RetryLater."""
 
 
 class Archive(Protocol):
