@@ -1,4 +1,4 @@
-"""``causeway hl7 list|show|correct|resend|discard``: messages that were refused or could not be mapped."""
+"""``causeway hl7 list|show|losses|correct|resend|discard``: what was refused, not mapped, or mapped in part."""
 
 import base64
 import sys
@@ -16,9 +16,13 @@ Ref = Annotated[str, typer.Argument(help="The message's ref, as `list` shows it.
 State = Annotated[
     str, typer.Option("--state", help="waiting, done, refused, failed, corrected, discarded; several with commas.")
 ]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=500, help="How many, the newest first.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=500, help="How many at most.")]
 Before = Annotated[int | None, typer.Option("--before", help="Go on below this number of an earlier list.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", dir_okay=False, help="Write the exact bytes there.")]
+OnlyLosses = Annotated[
+    bool, typer.Option("--losses", help="Instead of the message the fields that no map took; never their values.")
+]
+Sender = Annotated[str | None, typer.Option("--sender", help="Only what comes from this one: MSH-3, as it sends it.")]
 Corrected = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The corrected message.")]
 
 COLUMNS = ("number", "ref", "received", "sender", "type", "state", "reason", "place")
@@ -32,7 +36,7 @@ def listed(
     query: dict[str, str | int] = {"state": state, "limit": limit}
     if before is not None:
         query["before"] = before
-    found = _call(data, "get", "", None, **query)
+    found = _call(data, "get", "/messages", None, **query)
     if as_json:
         emit_json(found)
         return
@@ -41,9 +45,12 @@ def listed(
 
 
 @app.command()
-def show(ref: Ref, output: Output = None, data: Data = None) -> None:
+def show(ref: Ref, output: Output = None, only_losses: OnlyLosses = False, data: Data = None) -> None:
     """Print a message, a segment on each line, or write its exact bytes to a file. This look is logged."""
-    found = _call(data, "get", f"/{ref}")
+    found = _call(data, "get", f"/messages/{ref}")
+    if only_losses:
+        say("\n".join(found["losses"]) or "nothing was lost, or it is not mapped yet")
+        return
     if found["content"] is None:
         fail("the bytes of this message are gone: the time for which they are kept is over")
     content = base64.b64decode(found["content"])
@@ -53,6 +60,17 @@ def show(ref: Ref, output: Output = None, data: Data = None) -> None:
     else:
         sys.stdout.buffer.write(content.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
         sys.stdout.flush()
+
+
+@app.command()
+def losses(sender: Sender = None, limit: Limit = 100, data: Data = None, as_json: Json = False) -> None:
+    """Show which fields of whose messages no map took, the most frequent first; never their values."""
+    found = _call(data, "get", "/losses", None, limit=limit, **({"sender": sender} if sender is not None else {}))
+    if as_json:
+        emit_json(found)
+    else:
+        keys = ("sender", "field", "messages")
+        table("Fields that no map took", keys, [tuple(one[key] for key in keys) for one in found["losses"]])
 
 
 @app.command()
@@ -73,7 +91,7 @@ def resend(ref: Ref, data: Data = None, as_json: Json = False) -> None:
 @app.command()
 def discard(ref: Ref, data: Data = None, as_json: Json = False) -> None:
     """Decide that nothing is to be done about a message. It stays in the archive."""
-    answer = _call(data, "post", f"/{ref}/discard")
+    answer = _call(data, "post", f"/messages/{ref}/discard")
     if as_json:
         emit_json(answer)
     else:
@@ -81,7 +99,7 @@ def discard(ref: Ref, data: Data = None, as_json: Json = False) -> None:
 
 
 def _again(data: Data, ref: str, body: dict[str, Any], *, as_json: bool) -> None:
-    answer = _call(data, "post", f"/{ref}/resend", body)
+    answer = _call(data, "post", f"/messages/{ref}/resend", body)
     if as_json:
         emit_json(answer)
     else:
@@ -92,8 +110,8 @@ def _call(data: Data, method: str, path: str, body: dict[str, Any] | None = None
     api = Api.of(site_of(data))
     try:
         if method == "get":
-            return api.get(f"/api/hl7/messages{path}", **query)
-        return api.post(f"/api/hl7/messages{path}", body or {})
+            return api.get(f"/api/hl7{path}", **query)
+        return api.post(f"/api/hl7{path}", body or {})
     except ApiError as error:
         fail(str(error))
 

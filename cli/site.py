@@ -85,6 +85,11 @@ class Site:
         return self.config / "receivers.yaml"
 
     @property
+    def senders(self) -> Path:
+        """Who sends HL7 messages, and how they are read (services/hl7_fhir)."""
+        return self.config / "senders.yaml"
+
+    @property
     def streams(self) -> Path:
         """What the site sets of streams (``contracts/streams``); need not be there."""
         return self.config / "streams.yaml"

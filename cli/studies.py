@@ -18,11 +18,11 @@ from cli.targets import NoTargets
 from cli.waiting import State, Waiting, look
 
 _LOOK_EVERY = 0.3
-_SECTIONS = ("studies", "copies", "destinations", "receivers", "consumers", "dead_letters")
+_SECTIONS = ("studies", "copies", "destinations", "receivers", "messages", "consumers", "dead_letters")
 
 
 def status(data: Data = None, as_json: Json = False) -> None:
-    """Show endpoints, processes, studies, copies, destinations, receivers, the lag of every consumer, and dead letters.
+    """Show endpoints, processes, studies, copies, destinations, HL7, the lag of every consumer, and dead letters.
 
     Exit status 1 when one of them could not be asked for; the others are shown all the same.
     """
@@ -37,6 +37,7 @@ def status(data: Data = None, as_json: Json = False) -> None:
     document["copies"] = _or_error(lambda: api.get("/api/summary"))
     document["destinations"] = _or_error(lambda: api.get("/api/destinations"))
     document["receivers"] = _or_error(lambda: api.get("/api/receivers")["receivers"])
+    document["messages"] = _or_error(lambda: _messages(api))
     told = _or_error(lambda: asyncio.run(bus_overview(site)))
     document |= dict.fromkeys(("consumers", "dead_letters"), told) if _failed(told) else told
     if as_json:
@@ -54,6 +55,12 @@ def _or_error(ask: Callable[[], Any]) -> Any:
         return {"error": str(error)}
     except APIError as error:
         return {"error": f"the bus refuses: {error.description or type(error).__name__}"}
+
+
+def _messages(api: Api) -> dict[str, int]:
+    """How many HL7 messages wait to be mapped, and how many need a person."""
+    found = api.get("/api/hl7/messages", limit=1)["open"]
+    return {state: found.get(state, 0) for state in ("waiting", "refused", "failed")}
 
 
 def _failed(section: Any) -> bool:
@@ -91,6 +98,12 @@ def _show_receivers(section: list[dict[str, Any]]) -> None:
         table("Receivers of HL7 messages", receivers.COLUMNS, [receivers.row_of(one) for one in section])
 
 
+def _show_messages(section: dict[str, int]) -> None:
+    told = f"HL7 messages: {section['waiting']} wait to be mapped"
+    told += f", {section['refused']} refused, {section['failed']} failed"
+    say(f"{told} (`causeway hl7 list`)" if section["refused"] or section["failed"] else told)
+
+
 def _show_consumers(section: list[dict[str, Any]]) -> None:
     lags = [lag for lag in section if lag["pending"] or lag["unsettled"] or not lag["exists"]]
     rows = [(lag["consumer"], lag["pending"], lag["unsettled"], "" if lag["exists"] else "MISSING") for lag in lags]
@@ -102,6 +115,7 @@ _SHOWN: dict[str, Callable[[Any], None]] = {
     "copies": _show_copies,
     "destinations": _show_destinations,
     "receivers": _show_receivers,
+    "messages": _show_messages,
     "consumers": _show_consumers,
     "dead_letters": lambda count: say(f"dead letters: {count}"),
 }

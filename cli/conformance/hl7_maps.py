@@ -39,6 +39,9 @@ concepts:
   AdministrativeSex:
     codes: {D: other}
 ```
+
+What was valued and stands in no row is lost to FHIR, not to the archive: `causeway hl7 losses` lists such fields by
+sender (MSH-3) with the number of messages, and so which rows a site may want to add.
 """
 
 

@@ -23,7 +23,7 @@ _LONGEST_PAUSE = 30.0
 
 
 def prepare(site: Site, ports: Ports) -> None:
-    """Make folders, the site key, ``targets.yaml`` and ``policy.yaml``; what is there already is kept.
+    """Make folders, the site key, ``targets.yaml``, ``policy.yaml``, ``senders.yaml``; what is there already is kept.
 
     Of ``targets.yaml`` only the stand-ins' ports and paths follow the site.
     """
@@ -44,6 +44,8 @@ def prepare(site: Site, ports: Ports) -> None:
     write_targets(site, ports)
     if not site.policy.exists():
         write_atomically(site.policy, _sample("policy.yaml"))
+    if not site.senders.exists():
+        write_atomically(site.senders, _sample("senders.yaml"))
 
 
 def _sample(name: str) -> str:

@@ -38,6 +38,7 @@ def environment(site: Site, ports: Ports, process: str) -> dict[str, str]:
         "SUMMARIES_URL": f"file://{stores / 'summaries'}",
         "TARGETS_FILE": site.targets.resolve(),
         "DESTINATIONS_FILE": site.destinations.resolve(),
+        "SENDERS_FILE": site.senders.resolve(),
         "RECEIVERS_FILE": site.receivers.resolve(),
         "POLICY_FILE": site.policy.resolve(),
         "KEK_DIR": site.keks.resolve(),

@@ -74,6 +74,18 @@ def dicom_clients(into: Folder) -> None:
     _take("the authorities", Vault(into).accept_dicom_clients)
 
 
+@app.command()
+def mllp_certificate(into: Folder) -> None:
+    """Take the certificate for MLLP over TLS from standard input: PEM with its chain and its key."""
+    _take("the certificate", Vault(into).accept_mllp_certificate)
+
+
+@app.command()
+def mllp_clients(into: Folder) -> None:
+    """Take from standard input, as PEM, the authorities that sign the certificates of senders."""
+    _take("the authorities", Vault(into).accept_mllp_clients)
+
+
 def _take(what: str, accept: Callable[[str], None]) -> None:
     try:
         accept(sys.stdin.read())

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from services.hl7_fhir.adapters.contents import Contents
+from services.hl7_fhir.adapters.losses import loss_report, losses_of
 from services.hl7_fhir.adapters.tables import messages
 from services.hl7_fhir.domain.keeping import Kept, State
 from shared.errors import RetryLater
@@ -65,6 +66,15 @@ class SqlArchive:
         wanted = select(messages).where(messages.c.ref == ref)
         row = await self._database.read(lambda connection: connection.execute(wanted).one_or_none())
         return None if row is None else (_kept(row), self._content(row))
+
+    async def lost(self, ref: str) -> tuple[str, ...]:
+        """The fields of a message that were valued and went nowhere."""
+        return await self._database.read(lambda connection: losses_of(connection, ref))
+
+    async def losses(self, sender: str | None, limit: int) -> Sequence[tuple[str, str, int]]:
+        """(MSH-3, field, messages) of all senders or one, at most ``limit``, the most frequent first."""
+        found = await self._database.read(lambda connection: loss_report(connection, sender))
+        return found[:limit]
 
     async def settle(self, ref: str, state: State) -> bool:
         """Let a message that was refused or has failed be ``state``; whether it was one."""

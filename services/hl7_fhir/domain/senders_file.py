@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from yaml.nodes import Node
+from yaml.nodes import Node, SequenceNode
 
 from services.hl7_fhir.domain.senders import Network, Sender, Senders
 from shared.yaml_lines import DocumentRefused, LineReader, compose
@@ -24,7 +24,7 @@ def read_senders(text: str, source: str, others: Sender) -> Senders:
     """
     reader = LineReader()
     root = reader.mapping(compose(text, source), "the registry", ("senders", "unknown"), ("senders",))
-    entries = reader.sequence(root["senders"], "'senders'") if "senders" in root else []
+    entries = _listed(reader, root.get("senders"))
     found = [_sender(reader, entry, others) for entry in entries]
     names = [sender.name for sender in found]
     for entry, name in zip(entries, names, strict=True):
@@ -34,6 +34,13 @@ def read_senders(text: str, source: str, others: Sender) -> Senders:
     if reader.problems:
         raise DocumentRefused(source, reader.problems)
     return Senders(others if unknown == "accept" else None, tuple(found))
+
+
+def _listed(reader: LineReader, node: Node | None) -> list[Node]:
+    """The entries; ``[]`` says that nobody is registered."""
+    if node is None or (isinstance(node, SequenceNode) and not node.value):
+        return []
+    return reader.sequence(node, "'senders'")
 
 
 def _sender(reader: LineReader, node: Node, others: Sender) -> Sender:

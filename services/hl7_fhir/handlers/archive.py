@@ -25,19 +25,20 @@ _OPEN = ("refused", "failed")
 
 @dataclass(frozen=True)
 class ArchiveRoutes:
-    """``/api/hl7/messages``; every look at a content is logged."""
+    """``/api/hl7/messages`` and ``/api/hl7/losses``; every look at a content is logged."""
 
     archive: Archive
     messages: Messages
 
     def routes(self) -> Sequence[BaseRoute]:
-        """List, show, send again (corrected or as it was), discard."""
+        """List, show, send again (corrected or as it was), discard; what the maps left behind."""
         base = "/api/hl7/messages"
         return (
             Route(base, self.listed),
             Route(f"{base}/{{ref}}", self.shown),
             Route(f"{base}/{{ref}}/resend", self.resend, methods=["POST"]),
             Route(f"{base}/{{ref}}/discard", self.discard, methods=["POST"]),
+            Route("/api/hl7/losses", self.lost),
         )
 
     async def listed(self, request: Request) -> Response:
@@ -45,7 +46,7 @@ class ArchiveRoutes:
         query = request.query_params
         states = tuple(query.get("state", ",".join(_OPEN)).split(","))
         limit, before = query.get("limit", "100"), query.get("before", "")
-        numbers_are_good = limit.isdecimal() and 0 < int(limit) <= _MOST and (not before or before.isdecimal())
+        numbers_are_good = _limits(limit) and (not before or before.isdecimal())
         if not set(states) <= set(get_args(State)) or not numbers_are_good:
             return _refused(400, "state, limit or before is not usable")
         found = await self.archive.listed(
@@ -55,14 +56,24 @@ class ArchiveRoutes:
         return JSONResponse({"messages": [_row(one) for one in found], "open": await self.archive.counts()})
 
     async def shown(self, request: Request) -> Response:
-        """One message with its bytes, in base64."""
+        """One message with its bytes, in base64, and the fields that were valued and went nowhere."""
         found = await self.archive.one(request.path_params["ref"])
         if found is None:
             return _refused(404, "there is no such message")
         one, content = found
         log_access(request, "hl7-message", ref=one.ref)
         told = base64.b64encode(content).decode() if content is not None else None
-        return JSONResponse({**_row(one), "content": told})
+        return JSONResponse({**_row(one), "content": told, "losses": await self.archive.lost(one.ref)})
+
+    async def lost(self, request: Request) -> Response:
+        """Which fields of whose messages were valued and went nowhere, the most frequent first; never a value."""
+        query = request.query_params
+        if not _limits(limit := query.get("limit", "100")):
+            return _refused(400, "limit is not usable")
+        found = await self.archive.losses(query.get("sender"), int(limit))
+        log_access(request, "hl7-losses", count=len(found))
+        rows = [{"sender": sender, "field": field, "messages": messages} for sender, field, messages in found]
+        return JSONResponse({"losses": rows})
 
     async def resend(self, request: Request) -> Response:
         """Take a message again, with ``content`` (base64) in its place or as it was; 422 with what is still wrong."""
@@ -99,6 +110,10 @@ class ArchiveRoutes:
             await self.archive.settle(one.ref, "corrected")
         log_access(request, "hl7-message-sent-again", ref=ref)
         return JSONResponse({"ref": ref, "state": "waiting"}, 202)
+
+
+def _limits(limit: str) -> bool:
+    return limit.isdecimal() and 0 < int(limit) <= _MOST
 
 
 def _sent(body: bytes) -> bytes | None:

@@ -54,5 +54,11 @@ class Archive(Protocol):
     async def one(self, ref: str) -> tuple[Kept, bytes | None] | None:
         """A message with its bytes; RetryLater."""
 
+    async def lost(self, ref: str) -> tuple[str, ...]:
+        """The fields of a message that were valued and went nowhere; RetryLater."""
+
+    async def losses(self, sender: str | None, limit: int) -> Sequence[tuple[str, str, int]]:
+        """(MSH-3, field, messages) of all senders or one, the most frequent first; RetryLater."""
+
     async def settle(self, ref: str, state: State) -> bool:
         """Decide about a message that was refused or has failed; RetryLater."""

@@ -33,12 +33,12 @@ def test_status_shows_what_it_can_and_says_what_it_cannot(causeway: Causeway, na
     document = json.loads(told.stdout)
     assert told.exit_code == 1
     assert document["endpoints"]["nats"] == nats_server.url
-    for section in ("studies", "copies", "destinations", "receivers", "consumers", "dead_letters"):
+    for section in ("studies", "copies", "destinations", "receivers", "messages", "consumers", "dead_letters"):
         assert "does not answer" in document[section]["error"]
     shown = causeway("status")
     assert shown.exit_code == 1
-    assert shown.stdout.count("not answered: ") == 6
-    assert "not answered: studies, copies, destinations, receivers, consumers, dead_letters" in shown.stderr
+    assert shown.stdout.count("not answered: ") == 7
+    assert "not answered: studies, copies, destinations, receivers, messages, consumers, dead_letters" in shown.stderr
 
 
 def test_status_names_the_stream_that_is_missing(causeway: Causeway) -> None:

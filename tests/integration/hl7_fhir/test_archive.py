@@ -105,6 +105,26 @@ async def test_a_discarded_message_stays_and_may_come_again(desk: Desk, api: htt
     assert await refs(api) == [ref]
 
 
+async def test_what_no_map_took_is_told_by_message_and_by_sender_and_never_its_value(
+    desk: Desk, api: httpx.AsyncClient
+) -> None:
+    for number in range(2):
+        await desk.send(adt(control_id=f"L{number}") + b"ZPI|1|secret\r")
+    await desk.send(adt(control_id="H").replace(b"|RIS|", b"|HIS|") + b"ZHI|1|secret\r")
+    answer = await api.get("/api/hl7/losses")
+    rows = [(one["sender"], one["field"], one["messages"]) for one in answer.json()["losses"]]
+    assert [row for row in rows if row[1].startswith("Z")] == [
+        ("RIS", "ZPI-1", 2), ("RIS", "ZPI-2", 2), ("HIS", "ZHI-1", 1), ("HIS", "ZHI-2", 1),
+    ]  # fmt: skip
+    assert [row[2] for row in rows] == sorted((row[2] for row in rows), reverse=True)
+    assert "secret" not in answer.text
+    of_one = (await api.get("/api/hl7/losses", params={"sender": "HIS", "limit": 500})).json()["losses"]
+    assert {one["sender"] for one in of_one} == {"HIS"}
+    assert len((await api.get("/api/hl7/losses?limit=1")).json()["losses"]) == 1
+    *_, last = await refs(api, "done")
+    assert {"ZPI-1", "ZPI-2"} <= set((await api.get(f"/api/hl7/messages/{last}")).json()["losses"])
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [
@@ -113,6 +133,7 @@ async def test_a_discarded_message_stays_and_may_come_again(desk: Desk, api: htt
         ("/api/hl7/messages?limit=many", 400),
         ("/api/hl7/messages?before=x", 400),
         ("/api/hl7/messages/nothing", 404),
+        ("/api/hl7/losses?limit=501", 400),
     ],
 )
 async def test_bad_questions_are_told_so(api: httpx.AsyncClient, path: str, status: int) -> None:

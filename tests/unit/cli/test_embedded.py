@@ -11,6 +11,7 @@ import pytest
 
 from cli.embedded import router
 from cli.embedded.ports import MOST_RECEIVERS, SERVICES, Ports
+from cli.embedded.prepare import prepare
 from cli.embedded.services import environment, services
 from cli.site import Site
 from services.dicom_ingest.config import Settings
@@ -53,6 +54,16 @@ def test_receivers_leave_room_for_what_waits_with_the_others(tmp_path: Path, mon
     assert (factor(1), factor(3)) == (None, str(3 * default))
     monkeypatch.setenv(name, "1.5")
     assert (factor(1), factor(3)) == (None, "4.5")
+
+
+def test_who_sends_hl7_is_the_sites_to_say_and_stays(tmp_path: Path) -> None:
+    site, ports = Site(tmp_path), Ports.from_base(20000)
+    prepare(site, ports)
+    assert environment(site, ports, "hl7_fhir")["CAUSEWAY_SENDERS_FILE"] == str(site.senders.resolve())
+    assert "senders: []" in site.senders.read_text()
+    site.senders.write_text("unknown: reject\nsenders: []\n")
+    prepare(site, ports)
+    assert site.senders.read_text().startswith("unknown: reject")
 
 
 def test_every_process_runs_its_service(tmp_path: Path) -> None:

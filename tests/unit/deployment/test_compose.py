@@ -94,24 +94,28 @@ def test_settings_are_complete_and_valid(service: str, monkeypatch: pytest.Monke
         "encryption": {"CAUSEWAY_TARGETS_FILE"},
         "catalog": {"CAUSEWAY_TARGETS_FILE"},
         "dicom_ingest": {"CAUSEWAY_PEERS_FILE"},  # a site that has a registry mounts it; none ships with one
+        "hl7_fhir": {"CAUSEWAY_MAPS_FILE", "CAUSEWAY_FHIR_SUBSCRIPTION_CA_FILE"},  # the same
     }
     assert paths - given.keys() <= unused.get(service, set())
 
 
-def test_dicom_over_tls_is_off_until_one_variable_turns_it_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("service", "way"), [("dicom_ingest", "dicom"), ("hl7_fhir", "mllp")])
+def test_tls_is_off_until_one_variable_turns_it_on(
+    service: str, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Its files are those that `cli.setup` puts into the container's own folder."""
-    given = CONTAINERS["dicom-ingest"]["environment"]
-    tls = {name: value for name, value in given.items() if name.startswith("CAUSEWAY_DICOM_TLS_")}
+    given, port = CONTAINERS[container(service)]["environment"], f"CAUSEWAY_{way.upper()}_TLS_PORT"
+    tls = {name: value for name, value in given.items() if name.startswith(f"CAUSEWAY_{way.upper()}_TLS_")}
     assert {default(value) for value in tls.values()} == {""}
     for name, value in tls.items():
-        monkeypatch.setenv(name, re.sub(r"\$\{CAUSEWAY_DICOM_TLS_PORT:\+([^}]*)\}", r"\1", value))
-    monkeypatch.setenv("CAUSEWAY_DICOM_TLS_PORT", "2762")
-    settings = settings_of("dicom_ingest")()
+        monkeypatch.setenv(name, re.sub(rf"\$\{{{port}:\+([^}}]*)\}}", r"\1", value))
+    monkeypatch.setenv(port, "2762")
+    settings = settings_of(service)()
     laid_out, ours = vault.Vault(tmp_path), Authority(tmp_path).issue("localhost")
-    laid_out.accept_dicom_certificate(ours.certificate.read_text() + ours.key.read_text())
-    laid_out.accept_dicom_clients((tmp_path / "authority.pem").read_text())
-    for path in (settings.dicom_tls_cert, settings.dicom_tls_key, settings.dicom_tls_client_ca):
-        assert (path.parent, (tmp_path / "dicom-ingest" / path.name).is_file()) == (Path("/run/causeway"), True)
+    getattr(laid_out, f"accept_{way}_certificate")(ours.certificate.read_text() + ours.key.read_text())
+    getattr(laid_out, f"accept_{way}_clients")((tmp_path / "authority.pem").read_text())
+    for path in (getattr(settings, f"{way}_tls_{what}") for what in ("cert", "key", "client_ca")):
+        assert (path.parent, (tmp_path / container(service) / path.name).is_file()) == (Path("/run/causeway"), True)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -187,8 +191,10 @@ def test_ports_are_published_on_loopback_alone() -> None:
     published = [default(port) for found in CONTAINERS.values() for port in found.get("ports", ())]
     assert sorted(published) == [
         "127.0.0.1:11112:11112",
+        "127.0.0.1:11113:11113",
         "127.0.0.1:16686:16686",
         "127.0.0.1:2575:2575",
+        "127.0.0.1:2576:2576",
         "127.0.0.1:2762:2762",
         "127.0.0.1:8080:8443",
     ]

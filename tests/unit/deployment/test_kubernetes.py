@@ -151,7 +151,9 @@ def test_compose_and_kubernetes_configure_a_service_alike() -> None:
     site = {"CAUSEWAY_SITE", "CAUSEWAY_NATS_URL", "CAUSEWAY_LOG_LEVEL", "CAUSEWAY_OTLP_ENDPOINT"}
     site |= {"CAUSEWAY_TIME_ZONE", "CAUSEWAY_STUDY_QUIET"}
     site |= {"CAUSEWAY_TRACE_FILE"}  # pods on many nodes send their spans to a collector
-    site |= {name for name in compose["dicom-ingest"]["environment"] if "_DICOM_TLS_" in name}  # components/dicom-tls
+    everything = {name for found in compose.values() for name in found.get("environment", ())}
+    site |= {name for name in everything if "_TLS_" in name and "_HTTP_" not in name}  # components/dicom-tls, mllp-tls
+    site |= {name for name in everything if "_WORKLIST_" in name}  # components/worklist
     for name in map(container, SERVICES):
         main = pod(of("base", "Deployment", "StatefulSet")[name])["containers"][0]
         assert {row["name"] for row in main["env"]} == set(compose[name]["environment"]) - site, name

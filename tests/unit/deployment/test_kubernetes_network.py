@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from cli.setup import vault
-from tests.unit.deployment.cluster import K8S, PLACES, WORKLOADS, Object, build, labels, of, pod, validate
+from tests.unit.deployment.cluster import K8S, PLACES, WORKLOADS, Object, build, built, labels, of, pod, validate
 from tests.unit.deployment.house import ROOT, SERVICES, container
 
 
@@ -88,22 +88,47 @@ def test_the_router_asks_every_replica_of_ingest_for_its_spool(place: str) -> No
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_dicom_over_tls_is_closed_unless_a_component_opens_it(place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("way", "kind", "workload", "port"),
+    [("dicom", "StatefulSet", "dicom-ingest", 2762), ("mllp", "Deployment", "hl7-fhir", 2576)],
+)
+def test_tls_is_closed_unless_a_component_opens_it(
+    place: str, way: str, kind: str, workload: str, port: int, tmp_path: Path
+) -> None:
     """Port, way, settings and files together, and from no other addresses than the plain port."""
-    for kind, name in (("NetworkPolicy", "dicom-ingest"), ("Service", "dicom"), ("StatefulSet", "dicom-ingest")):
-        assert "2762" not in str(of(place, kind)[name])
-    made = {(one["kind"], one["metadata"]["name"]): one for one in with_component(place, "dicom-tls", tmp_path)}
-    (plain, secured) = made["Service", "dicom"]["spec"]["ports"]
-    main = pod(made["StatefulSet", "dicom-ingest"])["containers"][0]
+    for one, name in (("Service", way), (kind, workload)):
+        assert str(port) not in str(of(place, one)[name])
+    before = of(place, "NetworkPolicy")[workload]["spec"]["ingress"]
+    assert str(port) not in str(before)
+    made = {(one["kind"], one["metadata"]["name"]): one for one in with_component(place, f"{way}-tls", tmp_path)}
+    (plain, secured) = made["Service", way]["spec"]["ports"]
+    main = pod(made[kind, workload])["containers"][0]
     listening = {row["name"]: row["containerPort"] for row in main["ports"]}
-    assert (secured["port"], listening[secured["targetPort"]]) == (2762, 2762)
-    modalities = made["NetworkPolicy", "dicom-ingest"]["spec"]["ingress"][0]
-    assert modalities["ports"] == [{"port": plain["port"]}, {"port": 2762}]
-    assert modalities["from"] == of(place, "NetworkPolicy")["dicom-ingest"]["spec"]["ingress"][0]["from"]
+    assert (secured["port"], listening[secured["targetPort"]]) == (port, port)
+    callers = made["NetworkPolicy", workload]["spec"]["ingress"][0]
+    assert callers["ports"] == [{"port": plain["port"]}, {"port": port}]
+    assert callers["from"] == before[0]["from"]
     given = {row["name"]: row["value"] for row in main["env"]}
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["dicom-ingest"]["environment"]
-    files = {name: value.partition(":+")[2].rstrip("}") for name, value in compose.items() if "_DICOM_TLS_" in name}
-    assert given.items() >= (files | {"CAUSEWAY_DICOM_TLS_PORT": "2762"}).items()
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"][workload]["environment"]
+    prefix = f"CAUSEWAY_{way.upper()}_TLS_"
+    files = {name: value.partition(":+")[2].rstrip("}") for name, value in compose.items() if name.startswith(prefix)}
+    assert given.items() >= (files | {f"{prefix}PORT": str(port)}).items()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_worklist_is_closed_unless_a_component_opens_it(place: str, tmp_path: Path) -> None:
+    """Service, way and settings together, for the modalities alone."""
+    assert "11113" not in str(built(place))
+    made = {(one["kind"], one["metadata"]["name"]): one for one in with_component(place, "worklist", tmp_path)}
+    (served,) = made["Service", "worklist"]["spec"]["ports"]
+    main = pod(made["Deployment", "hl7-fhir"])["containers"][0]
+    listening = {row["name"]: row["containerPort"] for row in main["ports"]}
+    assert (served["port"], listening[served["targetPort"]]) == (11113, 11113)
+    policy = made["NetworkPolicy", "worklist"]["spec"]
+    assert [rule["ports"] for rule in policy["ingress"]] == [[{"port": 11113}]]
+    assert policy["podSelector"]["matchLabels"].items() <= labels(made["Deployment", "hl7-fhir"]).items()
+    given = {row["name"]: row["value"] for row in main["env"]}
+    assert (given["CAUSEWAY_WORKLIST_HOST"], given["CAUSEWAY_WORKLIST_PORT"]) == ("0.0.0.0", "11113")
 
 
 @pytest.mark.parametrize("place", PLACES)

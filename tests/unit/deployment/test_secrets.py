@@ -166,27 +166,34 @@ def give(command: str, into: Path, text: str) -> Result:
     return CliRunner().invoke(app, [command, "--into", str(into)], input=text)
 
 
-def test_certificates_of_dicom_go_to_whom_modalities_call_and_stay(laid_out: Path, tmp_path: Path) -> None:
+WAYS = pytest.mark.parametrize(("way", "called"), [("dicom", "dicom-ingest"), ("mllp", "hl7-fhir")])
+
+
+@WAYS
+def test_certificates_go_to_whom_others_call_and_stay(way: str, called: str, laid_out: Path, tmp_path: Path) -> None:
     authority, certificate, key = pems(tmp_path)
-    assert give("dicom-certificate", laid_out, certificate + authority + key).exit_code == 0
-    assert give("dicom-clients", laid_out, authority).exit_code == 0
+    assert give(f"{way}-certificate", laid_out, certificate + authority + key).exit_code == 0
+    assert give(f"{way}-clients", laid_out, authority).exit_code == 0
     assert CliRunner().invoke(app, ["secrets", "--into", str(laid_out)]).exit_code == 0
-    place = laid_out / "dicom-ingest"
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=place / "dicom-clients.pem")
-    context.load_cert_chain(place / "dicom.pem", place / "dicom.pem")
-    assert {path.parent.name for path in laid_out.rglob("dicom*.pem")} == {"dicom-ingest"}
-    assert (place / "dicom.pem").stat().st_mode & 0o077 == 0
+    place = laid_out / called
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=place / f"{way}-clients.pem")
+    context.load_cert_chain(place / f"{way}.pem", place / f"{way}.pem")
+    assert {path.parent.name for path in laid_out.rglob(f"{way}*.pem")} == {called}
+    assert (place / f"{way}.pem").stat().st_mode & 0o077 == 0
 
 
-def test_what_could_not_serve_as_a_certificate_of_dicom_is_refused(laid_out: Path, tmp_path: Path) -> None:
+@WAYS
+def test_what_could_not_serve_as_a_certificate_is_refused(
+    way: str, called: str, laid_out: Path, tmp_path: Path
+) -> None:
     authority, certificate, key = pems(tmp_path)
     other = pems(tmp_path, "other")[2]
     encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n"
     for text in ("", certificate, key, certificate + other, authority + certificate + key, certificate + encrypted):
-        assert give("dicom-certificate", laid_out, text).exit_code == 2
+        assert give(f"{way}-certificate", laid_out, text).exit_code == 2
     for text in ("", key, authority + key, "no PEM"):
-        assert give("dicom-clients", laid_out, text).exit_code == 2
-    assert not list(laid_out.rglob("dicom*.pem"))
+        assert give(f"{way}-clients", laid_out, text).exit_code == 2
+    assert not list((laid_out / called).glob(f"{way}*.pem"))
 
 
 def test_originals_never_become_objects_of_a_cluster(laid_out: Path) -> None:

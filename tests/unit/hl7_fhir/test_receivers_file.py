@@ -28,6 +28,11 @@ def test_the_example_is_right_and_says_what_it_shows() -> None:
     assert (speech.tries, speech.keep_open, speech.held, speech.longest) == (3, False, True, 60.0)
 
 
+def test_a_site_begins_with_no_receivers() -> None:
+    for place in ("base/site", "overlays/site"):
+        assert read_receivers((ROOT / "k8s" / place / "receivers.yaml").read_text()) == {}
+
+
 def test_a_receiver_gets_everything_that_was_taken_unless_it_says_otherwise() -> None:
     assert read_receivers(HEAD)["ris"].gets(taken("ZZZ", "Z01"))
     assert not read_receivers(HEAD + "    pass_on: none\n")["ris"].gets(taken())

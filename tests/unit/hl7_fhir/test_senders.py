@@ -65,7 +65,8 @@ def test_a_sender_is_known_by_all_that_its_entry_names(
             "x:3: the sender 'a' stands twice",
         ),
         ("unknown: maybe\nsenders:\n  - {name: a, applications: A}", "x:1: 'unknown' must be one of"),
-        ("senders: []", "x:1: 'senders' must be a list"),
+        ("senders:", "x:1: 'senders' must be a list"),
+        ("unknown: accept", "x:1: the registry has no 'senders'"),
         ("", "x:1: the document is empty"),
     ],
 )
@@ -73,6 +74,18 @@ def test_what_is_wrong_with_a_registry_is_told_with_its_line(text: str, problem:
     with pytest.raises(DocumentRefused) as refused:
         read_senders(text, "x", OTHERS)
     assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(("unknown", "known"), [("accept", True), ("reject", False)])
+def test_a_registry_of_nobody_says_what_strangers_may(unknown: str, known: bool) -> None:
+    senders = read_senders(f"unknown: {unknown}\nsenders: []", "x", OTHERS)
+    assert (senders.who("RIS", "", Origin()) == OTHERS) == known
+
+
+def test_the_registry_that_a_site_begins_with_lets_anybody_send() -> None:
+    for place in ("cli/embedded", "k8s/base/site", "k8s/overlays/site"):
+        senders = read_senders((ROOT / place / "senders.yaml").read_text(), "senders.yaml", OTHERS)
+        assert (senders.registered, senders.others) == ((), OTHERS)
 
 
 def test_a_changed_file_counts_from_the_next_message_on_and_a_wrong_one_changes_nothing(tmp_path: Path) -> None:
