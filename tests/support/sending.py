@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
+
+from contracts.events import Event
 from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.mllp_client import MllpLink
@@ -18,15 +21,23 @@ from services.hl7_fhir.adapters.profiles import Hl7apyProfiles
 from services.hl7_fhir.adapters.receivers import ReceiversFile
 from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.senders import Anybody, Registry
+from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.domain.record import Site
 from services.hl7_fhir.domain.senders import Sender
-from services.hl7_fhir.handlers import Courier, Couriers, Messages
+from services.hl7_fhir.handlers import Courier, Couriers, Mapping, Messages
 from shared.identity import SiteKey
 from shared.sql import Database
 from tests.support.hl7 import code_of
 
 KEY = SiteKey(b"k" * 32)
 SITE = Site(patient_issuer="SITE", order_issuer="SITE")
+
+
+class NoEvents:
+    """An outbox that forgets."""
+
+    def add(self, connection: Connection, told: Event, *, id: str) -> None:  # noqa: A002
+        """Nothing."""
 
 
 @dataclass
@@ -43,8 +54,11 @@ class Post:
         """MSA-1 of each answer."""
         others = Sender("", SITE)
         journal = SqlJournal(self.database, Sealer(KEY), self.outgoing)
-        messages = Messages(Registry(Anybody(others), others, KEY), journal, Hl7apyProfiles(), KEY)
-        return [code_of(answer) for each in contents for answer in await messages.arrived(each)]
+        registry = Registry(Anybody(others), others, KEY)
+        messages = Messages(registry, journal, Hl7apyProfiles(), KEY)
+        codes = [code_of(answer) for each in contents for answer in await messages.arrived(each)]
+        await Mapping(SqlWaiting(self.database, NoEvents(), registry, KEY, Contents(Sealer(KEY)))).map_all()
+        return codes
 
     async def standing(self, name: str) -> dict[str, Any]:
         """Where a queue stands."""

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.senders import Anybody, Registry
 from services.hl7_fhir.adapters.stepping import Stepping
 from services.hl7_fhir.adapters.tables import resources
+from services.hl7_fhir.adapters.tells import TellsNobody
 from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.adapters.worklist_tables import steps
 from services.hl7_fhir.config.worklist import WorklistSettings
@@ -45,6 +46,16 @@ class Silent:
 
     def add(self, connection: Connection, told: Any, *, id: str) -> None:  # noqa: A002
         """Forget it."""
+
+
+class Announced(TellsNobody):
+    """Remembers what the RIS is told of Study Instance UIDs."""
+
+    def __init__(self, announced: list[tuple[str, str]]) -> None:
+        self._announced = announced
+
+    def announce(self, connection: Connection, *, order: str, study_uid: str, now: datetime) -> None:
+        self._announced.append((order, study_uid))
 
 
 @dataclass
@@ -155,7 +166,7 @@ async def worklist(url: str, **settings: Any) -> AsyncIterator[Desk]:
     await database.migrate("services.hl7_fhir.migrations")
     announced: list[tuple[str, str]] = []
     told = WorklistSettings(worklist_port=0, **settings)
-    stepping = Stepping(told, database, SITE, KEY, lambda _, order_id, uid: announced.append((order_id, uid)))
+    stepping = Stepping(told, database, SITE, KEY, Announced(announced))
     sealer, others = Sealer(KEY), Sender("", SITE)
     registry = Registry(Anybody(others), others, KEY)
     messages = Messages(registry, SqlJournal(database, sealer), Hl7apyProfiles(), KEY)
