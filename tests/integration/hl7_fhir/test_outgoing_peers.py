@@ -14,7 +14,8 @@ from hl7.mllp import start_hl7_server  # type: ignore[import-untyped]
 from hl7apy.mllp import AbstractErrorHandler, AbstractHandler, MLLPServer
 
 from services.hl7_fhir.adapters import mllp_client
-from services.hl7_fhir.adapters.mllp import MllpServer
+from services.hl7_fhir.adapters.mllp import MllpServer, Port
+from services.hl7_fhir.domain.senders import Origin
 from tests.integration.hl7_fhir.test_outgoing import feed
 from tests.support.certificates import Authority
 from tests.support.hl7 import END, START, adt, mllp_peer, orm
@@ -201,10 +202,10 @@ async def test_receivers_that_are_silent_do_not_hold_up_the_mllp_server(stack: A
     silent = [await stack.enter_async_context(receiving(_silence)) for _ in range(5)]
     desk = await post(stack, tmp_path, **{f"s{n}": each.port for n, each in enumerate(silent)})
 
-    async def answer(message: bytes) -> bytes:
-        return acknowledgement(message, (await desk.send(message))[0])
+    async def answer(message: bytes, _: Origin) -> tuple[bytes, ...]:
+        return (acknowledgement(message, (await desk.send(message))[0]),)
 
-    server = MllpServer(host="127.0.0.1", port=0, answer=answer, refuse=answer)
+    server = MllpServer(ports=(Port("127.0.0.1", 0),), answer=answer, refuse=answer)
     task = asyncio.create_task(server.run())
     await server.listening.wait()
     async with mllp_peer(server.port) as peer:
