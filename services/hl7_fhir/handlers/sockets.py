@@ -71,36 +71,90 @@ class _Bound:
     recent: deque[tuple[float, int]] = field(default_factory=deque)
 
 
+class _Places:
+    """Who may be here: ``limit`` sockets that are bound, and apart from them ``unbound`` that have yet to say who.
+
+    Those hold up nobody: of too many the one that has said nothing for longest goes.
+    """
+
+    def __init__(self, limit: int, unbound: int) -> None:
+        self._limit = limit
+        self._unbound = unbound
+        self._strangers: dict[_Session, None] = {}
+        self._guests: set[_Session] = set()
+
+    def enter(self, session: "_Session") -> bool:
+        """Whether the socket may stay until it is bound."""
+        if len(self._guests) >= self._limit:
+            return False
+        if len(self._strangers) >= self._unbound:
+            longest = next(iter(self._strangers))
+            del self._strangers[longest]
+            longest.dismiss()
+        self._strangers[session] = None
+        return True
+
+    def take(self, session: "_Session") -> bool:
+        """Whether the socket, which is about to be bound, has a place; one that has it keeps it."""
+        if session not in self._guests and (session not in self._strangers or len(self._guests) >= self._limit):
+            return False
+        self._strangers.pop(session, None)
+        self._guests.add(session)
+        return True
+
+    def leave(self, session: "_Session") -> None:
+        """The socket is gone."""
+        self._strangers.pop(session, None)
+        self._guests.discard(session)
+
+
 class Sockets:
-    """At most ``limit`` sockets. Seconds: ``settled`` until what was sent has arrived, ``poll`` between two looks."""
+    """At most ``limit`` sockets that are bound, and ``unbound`` others.
+
+    Seconds: ``settled`` until what was sent has arrived, ``poll`` between two looks.
+    """
 
     def __init__(
-        self, deliveries: SocketDeliveries, bell: Signal, *, limit: int = 50, settled: float = 45.0, poll: float = 1.0
+        self,
+        deliveries: SocketDeliveries,
+        bell: Signal,
+        *,
+        limit: int = 50,
+        unbound: int = 10,
+        settled: float = 45.0,
+        poll: float = 1.0,
     ) -> None:
         self._deliveries = deliveries
         self._bell = bell
-        self._limit = limit
+        self._places = _Places(limit, unbound)
         self._settled = settled
         self._poll = poll
-        self._open = 0
 
     async def connected(self, socket: WebSocket) -> None:
         """Serve one socket until it goes."""
-        if self._open >= self._limit:
+        session = _Session(socket, self._places, self._deliveries, self._bell, self._settled, self._poll)
+        if not self._places.enter(session):
             await socket.close(_LATER)
             return
-        self._open += 1
         try:
             await socket.accept()
-            await _Session(socket, self._deliveries, self._bell, self._settled, self._poll).live()
+            await session.live()
         finally:
-            self._open -= 1
+            self._places.leave(session)
 
 
 class _Session:
     def __init__(
-        self, socket: WebSocket, deliveries: SocketDeliveries, bell: Signal, settled: float, poll: float
+        self,
+        socket: WebSocket,
+        places: _Places,
+        deliveries: SocketDeliveries,
+        bell: Signal,
+        settled: float,
+        poll: float,
     ) -> None:
+        self._places = places
+        self._dismissed = asyncio.Event()
         self._socket = socket
         self._deliveries = deliveries
         self._bell = bell
@@ -108,24 +162,39 @@ class _Session:
         self._poll = poll
         self._holder = secrets.token_hex(16)
         self._bound: dict[str, _Bound] = {}
+        self._asked = False
         self._sending = asyncio.Lock()
 
     async def live(self) -> None:
         """Hear and tell until one of both ends."""
-        both = [asyncio.create_task(self._hear(), name="hear"), asyncio.create_task(self._tell(), name="tell")]
+        works = {"hear": self._hear(), "tell": self._tell(), "dismissed": self._until_dismissed()}
+        tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
         try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in both:
+            for task in tasks:
                 task.cancel()
-            ended = await asyncio.gather(*both, return_exceptions=True)
-            with suppress(RetryLater):
-                await self._deliveries.release(self._holder)
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            if self._asked:
+                with suppress(RetryLater):
+                    await self._deliveries.release(self._holder)
         for error in ended:
             if isinstance(error, Exception) and not isinstance(error, RetryLater | WebSocketDisconnect | RuntimeError):
                 log.error("socket-failed", exc_info=error)
         with suppress(RuntimeError, WebSocketDisconnect):  # it may be closed already
-            await self._socket.close(_GOING if self._bound else _POLICY)
+            await self._socket.close(self._code())
+
+    def dismiss(self) -> None:
+        """End it to make room for another one."""
+        self._dismissed.set()
+
+    async def _until_dismissed(self) -> None:
+        await self._dismissed.wait()
+
+    def _code(self) -> int:
+        if self._dismissed.is_set():
+            return _LATER
+        return _GOING if self._bound else _POLICY
 
     async def _hear(self) -> None:
         """Take tokens; whoever says anything else, or a token that is not good, is sent away."""
@@ -134,10 +203,16 @@ class _Session:
             if said["type"] == "websocket.disconnect":
                 return
             command, _, token = (said.get("text") or "").partition(" ")
-            if command.rstrip(":") != _BIND or len(self._bound) >= _MAX_BOUND or not await self._bind(token.strip()):
+            if command.rstrip(":") != _BIND or len(self._bound) >= _MAX_BOUND:
+                return
+            if not self._places.take(self):
+                self.dismiss()
+                return
+            if not await self._bind(token.strip()):
                 return
 
     async def _bind(self, token: str) -> bool:
+        self._asked = True
         found = await self._deliveries.bind(token, self._holder)
         for subscription in found:
             log.info("socket-bound", subscription_ref=subscription.id)

@@ -194,15 +194,40 @@ async def test_a_subscription_that_is_turned_off_ends_its_socket(site: Site) -> 
 
 
 async def test_there_are_no_more_sockets_than_the_limit(site: Site) -> None:
+    one, other = await site.subscribe(), await site.subscribe()
     application = served(site, limit=1)
-    first, second = Peer(application), Peer(application)
-    await second.ended()
-    assert second.closed == 1013
-    await first.leave()
-    third = Peer(application)
+    early = Peer(application)
     await asyncio.sleep(0)
-    assert third.closed is None
+    async with bound(site, application, one):
+        second = Peer(application)
+        await second.ended()
+        assert second.closed == 1013
+        good = await token(site, other)
+        early.say(f"bind-with-token {good}")
+        await early.ended()
+        assert (early.said, early.closed) == ([], 1013)
+    third = Peer(application)
+    third.say(f"bind-with-token {good}")  # it was not used up
+    await eventually(lambda: third.kinds() == ["handshake"])
     await third.leave()
+
+
+async def test_sockets_that_say_nothing_keep_nobody_out(site: Site) -> None:
+    one = await site.subscribe()
+    application = served(site, limit=1, unbound=3)
+    idle = []
+    for _ in range(9):
+        idle.append(Peer(application))
+        await asyncio.sleep(0)
+    async with bound(site, application, one) as peer:
+        for gone in idle[:7]:
+            await gone.ended()
+            assert gone.closed == 1013
+        assert [left.closed for left in idle[7:]] == [None, None]
+        await site.change("p1")
+        await eventually(lambda: peer.numbers() == [1])
+    for left in idle[7:]:
+        await left.leave()
 
 
 async def test_a_websocket_without_a_token_of_its_own_is_never_served(site: Site) -> None:
