@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Table, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from services.hl7_fhir.adapters.search_tables import dates, state, strings, tokens
@@ -14,7 +15,8 @@ from services.hl7_fhir.adapters.tables import resources
 from services.hl7_fhir.domain import parameters
 from services.hl7_fhir.domain.indexing import Rows, rows
 from shared.errors import RetryLater
-from shared.sql import Database
+from shared.observability import logger
+from shared.sql import Database, StatementRefused
 
 _FIELDS = {
     tokens: ("parameter", "value", "system"),
@@ -27,6 +29,8 @@ _PAUSE = 1.0
 _EDITION = 1
 
 NOTHING = Rows()
+
+log = logger("causeway.search")
 
 
 def definitions() -> str:
@@ -80,7 +84,21 @@ class Index:
         """Index what was written by older versions, in steps; what is saved meanwhile indexes itself."""
         todo = await self._patiently(_prepare)
         while todo:
-            todo = await self._patiently(_step)
+            try:
+                todo = await self._patiently(_step)
+            except StatementRefused:
+                todo = await self._one_by_one()
+
+    async def _one_by_one(self) -> bool:
+        """Of resources one of which the database refuses, index the others; whether something is left to do."""
+        for _ in range(_BATCH):
+            try:
+                todo = await self._patiently(partial(_step, most=1))
+            except StatementRefused:
+                todo = await self._patiently(_skip)
+            if not todo:
+                return False
+        return True
 
     async def _patiently(self, work: Callable[[Connection], bool]) -> bool:
         while True:
@@ -112,16 +130,45 @@ def _prepare(connection: Connection) -> bool:
     return bool(found.done < found.upto)
 
 
-def _step(connection: Connection) -> bool:
-    """Index the next resources; False when none are left."""
+def _step(connection: Connection, most: int = _BATCH) -> bool:
+    """Index the next resources, but none that no rows can be made of; False when none are left."""
+    at, found = _next(connection, most)
+    read = ((row.number, _read(row)) for row in found)
+    _index(connection, {number: one for number, one in read if one is not None})
+    return _done(connection, at, found[-1].number if len(found) == most else at.upto)
+
+
+def _skip(connection: Connection) -> bool:
+    """Leave the next resource out of the index; False when none are left."""
+    at, found = _next(connection, 1)
+    for row in found:
+        _left_out(row, StatementRefused)
+    return _done(connection, at, found[-1].number if found else at.upto)
+
+
+def _next(connection: Connection, most: int) -> tuple[Row[Any], Sequence[Any]]:
     at = connection.execute(select(state).with_for_update()).one()
-    wanted = select(resources.c.number, resources.c.type, resources.c.body)
+    wanted = select(resources.c.number, resources.c.type, resources.c.id, resources.c.body)
     wanted = wanted.where(resources.c.number > at.done, resources.c.number <= at.upto).order_by(resources.c.number)
-    found = connection.execute(wanted.limit(_BATCH).with_for_update()).all()
-    _index(connection, {row.number: rows(row.type, json.loads(row.body)) for row in found})
-    done = found[-1].number if len(found) == _BATCH else at.upto
+    return at, connection.execute(wanted.limit(most).with_for_update()).all()
+
+
+def _done(connection: Connection, at: Row[Any], done: int) -> bool:
     connection.execute(update(state).values(done=done))
     return bool(done < at.upto)
+
+
+def _read(row: Any) -> Rows | None:
+    """The rows of one resource. What an older version stored may be anything."""
+    try:
+        return rows(row.type, json.loads(row.body))
+    except Exception as error:  # whatever it is, it must not end the service at every start
+        _left_out(row, type(error))
+        return None
+
+
+def _left_out(row: Any, error: type[Exception]) -> None:
+    log.error("resource-not-indexed", resource=row.type.lower(), ref=row.id, sequence=row.number, error=error.__name__)
 
 
 def _index(connection: Connection, found: Mapping[int, Rows]) -> None:

@@ -3,13 +3,16 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 import services.hl7_fhir.migrations
+from services.hl7_fhir.adapters import indexing
 from services.hl7_fhir.adapters.indexing import Index as SearchIndex
 from shared.sql import Database
 from tests.support.fhir_api import Api, patient
@@ -38,6 +41,35 @@ async def test_resources_of_older_versions_are_kept_numbered_and_found(
     await database.close()
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_a_resource_that_cannot_be_indexed_keeps_no_other_out_of_the_index(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}" if kind == "sqlite" else request.getfixturevalue("postgres")
+    database = Database(url)
+    await database.migrate(_older(tmp_path, monkeypatch))
+    await database.run(_fill)
+    await database.run(lambda c: c.execute(text("UPDATE resources SET body = '{broken' WHERE id = 'p1'")))
+    await database.migrate("services.hl7_fhir.migrations")
+    made = indexing.rows
+
+    def refused(kind: str, body: Any) -> Any:
+        """Rows of P3 that no database takes."""
+        found = made(kind, body)
+        if "P3" not in json.dumps(body):
+            return found
+        nothing: Any = None
+        return replace(found, tokens=frozenset((parameter, nothing, system) for parameter, _, system in found.tokens))
+
+    monkeypatch.setattr(indexing, "rows", refused)
+    await SearchIndex(database).build()
+    api = Api(database)
+    for each in (0, 2, 4):
+        assert await api.ids(f"/Patient?identifier=urn:oid:1.2.3|P{each}") == [f"p{each}"]
+    assert await api.ids("/Patient?identifier=urn:oid:1.2.3|P3") == []
+    await database.close()
+
+
 def _older(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A package of the migrations that there were before."""
     package = folder / "older" / "older_migrations"
@@ -50,7 +82,7 @@ def _older(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return package.name
 
 
-def _fill(connection) -> None:
+def _fill(connection: Connection) -> None:
     connection.execute(text(f"ALTER TABLE older_migrations RENAME TO {_TABLE}"))
     wanted = text(
         "INSERT INTO resources (type, id, version, updated, message_ref, record, body)"
