@@ -45,6 +45,8 @@ LOOKS = (0.0, 0.002, 0.01, 0.05, 0.2)
 #: How long a row may wait that nobody announced: of a replica that died, or with a lapsed claim.
 LOOK_EVERY = 5.0
 PAUSE = 0.5
+#: How long the end of a relay waits for the database.
+SETTLED_WITHIN = 5.0
 
 T = TypeVar("T")
 
@@ -123,10 +125,14 @@ class Outbox:
     async def relay(self) -> None:
         """Send what waits, for as long as the service lives: a Task."""
         self._loop = asyncio.get_running_loop()
+        is_first = True
         while True:
             looks = LOOKS if self._woken.is_set() else LOOKS[:1]
             self._woken.clear()
             with suppress(RetryLater):
+                if is_first:
+                    await self._database.run(self._free)
+                    is_first = False
                 await self._drain(looks)
             # Not wait_for: in Python 3.11 it loses a cancellation that comes together with what it waits for.
             with suppress(TimeoutError):
@@ -154,19 +160,34 @@ class Outbox:
 
     async def _send_some(self) -> bool:
         await self._bus.until_connected()
-        rows = await self._database.run(self._claim)
+        # A claim whose transaction was begun is known to the end: whoever cancels this does not cancel that.
+        claiming = asyncio.create_task(self._database.run(self._claim))
         sent: list[int] = []
         try:
+            rows = await asyncio.shield(claiming)
             for row in rows:
                 if await self._send(row):
                     sent.append(row.number)
-        except RetryLater:
             await self._forget(sent)
-            await self._release([left.number for left in rows if left.number not in sent])
+        except RetryLater:
+            await self._settle(claiming, sent)
             await asyncio.sleep(PAUSE)
             return True
-        await self._forget(sent)
+        except BaseException:
+            await self._settle_soon(claiming, sent)
+            raise
         return bool(rows)
+
+    async def _settle(self, claiming: "asyncio.Task[Sequence[Row[Any]]]", sent: list[int]) -> None:
+        """Forget what was sent, and claim the rest no longer."""
+        rows = await claiming
+        await self._forget(sent)
+        await self._release([left.number for left in rows if left.number not in sent])
+
+    async def _settle_soon(self, claiming: "asyncio.Task[Sequence[Row[Any]]]", sent: list[int]) -> None:
+        """The same at the end of the relay, which does not wait long for it: what stays claimed is free in a while."""
+        settling = asyncio.gather(self._settle(claiming, sent), return_exceptions=True)
+        await asyncio.wait([settling], timeout=SETTLED_WITHIN)
 
     async def _send(self, row: Row[Any]) -> bool:
         """Whether the stream has it; what it refuses is kept."""
@@ -198,6 +219,12 @@ class Outbox:
             claimed = table.c.number.in_([row.number for row in rows])
             connection.execute(update(table).where(claimed).values(claimed_until=now + self._claim_for))
         return rows
+
+    def _free(self, connection: Connection) -> None:
+        """One process has a SQLite database alone: what is claimed there is of one that ended."""
+        if connection.dialect.name == "sqlite":
+            claimed = update(self._table).where(self._table.c.claimed_until > 0)
+            connection.execute(claimed.values(claimed_until=0.0))
 
     async def _release(self, numbers: list[int]) -> None:
         freed = update(self._table).where(self._table.c.number.in_(numbers)).values(claimed_until=0.0)

@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, Row, select
 
+from shared.errors import RetryLater
 from shared.messaging.bus import Bus
 from shared.messaging.inbox import Inbox, inbox_table
 from shared.messaging.outbox import Outbox, outbox_table
@@ -193,3 +196,82 @@ async def test_a_relay_ends_when_it_is_told_to_at_the_moment_that_it_is_woken(
         done, _waiting = await asyncio.wait([relay], timeout=5)
         relay.cancel()
     assert done == {relay}
+
+
+class Stuck(Outbox):
+    """Sends the first row, and then hangs."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.hangs = asyncio.Event()
+
+    async def _send(self, row: Row[Any]) -> bool:
+        if row.id != "a":
+            self.hangs.set()
+            await asyncio.sleep(3600)
+        return await super()._send(row)
+
+
+async def test_a_relay_that_ends_leaves_nothing_claimed(bus: NatsServer, database: Database) -> None:
+    async with publisher(bus) as sender:
+        stuck = Stuck(OUTBOX, database, sender)
+        async with relaying(stuck):
+            await tell(database, stuck, "a", "b", "c")
+            await stuck.hangs.wait()
+        assert await _claims(database) == {"b": 0.0, "c": 0.0}
+        outbox = Outbox(OUTBOX, database, sender)
+        await tell(database, outbox, "d")
+        async with relaying(outbox):
+            await eventually(lambda: _empty(outbox), within=5)
+    assert await stored(bus) == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_relay_that_ends_while_it_claims_leaves_nothing_claimed(
+    bus: NatsServer, database: Database, turns: int
+) -> None:
+    async with publisher(bus) as sender:
+        stuck = Stuck(OUTBOX, database, sender)
+        await tell(database, stuck, "b")
+        relay = asyncio.create_task(stuck.relay())
+        for _ in range(turns):
+            await asyncio.sleep(0.001)
+        relay.cancel()
+        await asyncio.gather(relay, return_exceptions=True)
+    assert await _claims(database) == {"b": 0.0}
+
+
+async def test_a_relay_that_cannot_reach_its_database_ends_all_the_same(bus: NatsServer, database: Database) -> None:
+    async with publisher(bus) as sender:
+        stuck = Stuck(OUTBOX, database, sender)
+
+        async def never(work: Any) -> Any:
+            raise RetryLater("database-unavailable")
+
+        async with relaying(stuck):
+            await tell(database, stuck, "b")
+            await stuck.hangs.wait()
+            stuck._database = SimpleNamespace(run=never)
+    assert (await _claims(database))["b"] > 0
+
+
+async def test_what_a_process_that_was_killed_had_claimed_goes_out_first_on_sqlite(
+    bus: NatsServer, tmp_path: Path
+) -> None:
+    database = Database(f"sqlite:///{tmp_path}/one.db")
+    await database.run(metadata.create_all)
+    dead = Outbox(OUTBOX, database, Bus(bus.settings(), "dead"))
+    await tell(database, dead, "a")
+    await database.run(dead._claim)
+    await tell(database, dead, "b")
+    async with publisher(bus) as sender:
+        alive = Outbox(OUTBOX, database, sender)
+        async with relaying(alive):
+            await eventually(lambda: _empty(alive), within=5)
+    await database.close()
+    assert await stored(bus) == ["a", "b"]
+
+
+async def _claims(database: Database) -> dict[str, float]:
+    chosen = select(OUTBOX.c.id, OUTBOX.c.claimed_until)
+    return {row.id: row.claimed_until for row in await database.read(lambda c: c.execute(chosen).all())}
