@@ -56,6 +56,7 @@ def build(settings: Settings | None = None) -> Service:
             Task("retention", intake.archive.run),
             Task("couriers", couriers.run),
             Task("index", parts.index.build),
+            Task("studies", studies.journal.catch_up),
             *parts.subscribing.tasks,
             *(Task("worklist", each.run) for each in worklists),
         ),

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from services.hl7_fhir.adapters import study_keys
+from services.hl7_fhir.adapters.feed_lock import lock_feed
 from services.hl7_fhir.adapters.resources import load
-from services.hl7_fhir.adapters.studies import Studies, lock
+from services.hl7_fhir.adapters.studies import Studies
 from services.hl7_fhir.adapters.study_decisions import decided_of, write_down
 from services.hl7_fhir.adapters.study_tables import studies, study_decisions, study_orders
 from services.hl7_fhir.domain.deciding import Verdict, VerdictRefused
@@ -42,7 +43,7 @@ class SqlMatches:
     def _decide(
         self, connection: Connection, study: str, verdict: Verdict, who: str, now: datetime
     ) -> dict[str, Any] | None:
-        lock(connection)
+        lock_feed(connection)
         row = connection.execute(select(studies).where(studies.c.id == study)).one_or_none()
         if row is None:
             return None

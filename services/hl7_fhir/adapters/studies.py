@@ -9,16 +9,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
 
 from contracts.events import StudyMatched
 from services.hl7_fhir.adapters import study_keys
 from services.hl7_fhir.adapters.effects import Outbox
+from services.hl7_fhir.adapters.feed_lock import lock_feed
 from services.hl7_fhir.adapters.following import OrderNow, PatientNow
-from services.hl7_fhir.adapters.resources import FEED_LOCK, Present, load, save
+from services.hl7_fhir.adapters.resources import Present, load, save
 from services.hl7_fhir.adapters.study_decisions import decided_of
 from services.hl7_fhir.adapters.study_tables import studies, study_orders
-from services.hl7_fhir.adapters.telling_all import tell_all
+from services.hl7_fhir.adapters.telling_all import TellingAll
 from services.hl7_fhir.adapters.tells import StudyNow, Tells, TellsNobody
 from services.hl7_fhir.domain import imaging_study, order
 from services.hl7_fhir.domain.hearing import Heard, digest_of, scheduled_of
@@ -49,6 +50,16 @@ class Studies:
         for study in study_keys.studies_of_tokens(connection, found) if found else ():
             self.tie(connection, study, patient.message_ref, patient.now)
 
+    def strangers(self) -> Mapping[str, ColumnElement[bool]]:
+        """Patients and orders whose keys are not known."""
+        return study_keys.STRANGERS
+
+    def patient_found(self, connection: Connection, patient: PatientNow) -> None:
+        """Studies and orders may be older here than what is now known of their patient."""
+        self.patient_changed(connection, patient)
+        for study in study_keys.studies_of_patients(connection, {patient.id}):
+            self.tie(connection, study, patient.message_ref, patient.now)
+
     def patients_merged(self, connection: Connection, survivor: PatientNow, merged: str) -> None:
         """What was of ``merged`` is the survivor's."""
         study_keys.remember_patient(connection, survivor.id, self._tokens(survivor))
@@ -64,7 +75,7 @@ class Studies:
 
     def hear(self, connection: Connection, heard: Heard, ref: str, now: datetime) -> None:
         """What an event told of a study; AlreadyDone when it told nothing later than what is known."""
-        lock(connection)
+        lock_feed(connection)
         before = connection.execute(select(studies).where(studies.c.id == heard.study_ref)).one_or_none()
         if before is not None and (before.revision, before.rank) >= (heard.revision, heard.rank):
             raise AlreadyDone("study-known")
@@ -215,12 +226,6 @@ class Studies:
         }
 
 
-def lock(connection: Connection) -> None:
-    """On PostgreSQL, let what ties studies follow what changes patients and orders, which holds this lock as well."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:space, 0)"), {"space": FEED_LOCK})
-
-
 def _seen(before: Present | None) -> Mapping[str, Any]:
     """What the images last said: it stands in the resource itself."""
     return before.body if before else {"status": imaging_study.REGISTERED}
@@ -232,19 +237,20 @@ class SqlStudies:
     def __init__(self, database: Database, studies_: Studies, site: Site, site_key: SiteKey) -> None:
         self._database = database
         self._studies = studies_
-        self._site = site
-        self._site_key = site_key
+        self._telling = TellingAll(database, studies_, site, site_key)
 
     async def hear(self, heard: Heard, ref: str, now: datetime) -> None:
         """What an event told of a study; AlreadyDone when that was known."""
         await self._database.run(lambda connection: self._studies.hear(connection, heard, ref, now))
 
     async def prepare(self) -> None:
-        """Write the Endpoint, before anything refers to it, and know what was here before this part was."""
+        """Write the Endpoint, before anything refers to it."""
         await self._database.run(self._prepare)
 
+    async def catch_up(self) -> None:
+        """Know what was here before this part was: a Task. What comes meanwhile is tied when its patient is."""
+        await self._telling.run()
+
     def _prepare(self, connection: Connection) -> None:
-        lock(connection)
-        if study_keys.is_empty(connection):
-            tell_all(connection, self._studies, self._site, self._site_key)
+        lock_feed(connection)
         self._studies.offer(connection)

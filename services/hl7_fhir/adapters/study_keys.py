@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, or_, select, union, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, exists, insert, or_, select, union, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -16,6 +16,7 @@ from services.hl7_fhir.adapters.study_tables import (
     study_orders,
     study_tokens,
 )
+from services.hl7_fhir.adapters.tables import resources
 from services.hl7_fhir.domain.matching import Order, Study
 
 #: Statements of every message, built once.
@@ -31,6 +32,12 @@ _AFFECTED = union(
 _WITH_PATIENT = select(study_tokens.c.study).where(
     study_tokens.c.kind == "patient", study_tokens.c.token.in_(bindparam("tokens", expanding=True))
 )
+
+#: The patients and orders of whom nothing is kept here.
+STRANGERS = {
+    "Patient": ~exists().where(patient_tokens.c.patient == resources.c.id),
+    "ServiceRequest": ~exists().where(order_keys.c.id == resources.c.id),
+}
 
 #: At most this many orders are looked at as candidates of one study.
 _CANDIDATES = 50
@@ -59,12 +66,6 @@ def merge(connection: Connection, survivor: str, merged: str) -> str:
         connection.execute(stood.values(survivor=top))
         upsert(connection, merged_patients, {"patient": merged, "survivor": top}, "patient")
     return top
-
-
-def is_empty(connection: Connection) -> bool:
-    """Whether no patient and no order was ever remembered."""
-    tables = (patient_tokens, order_keys)
-    return all(connection.execute(select(table).limit(1)).first() is None for table in tables)
 
 
 def remember_patient(connection: Connection, patient: str, tokens: Mapping[str, bool]) -> set[str]:

@@ -2,23 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from zlib import crc32
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
+from services.hl7_fhir.adapters.feed_lock import lock_feed
 from services.hl7_fhir.adapters.indexing import is_complete
 from services.hl7_fhir.adapters.resources import load, write_version
 from services.hl7_fhir.adapters.rows import stored
 from services.hl7_fhir.adapters.searching import search
-from services.hl7_fhir.adapters.tables import order_numbers, resources
+from services.hl7_fhir.adapters.tables import resources
 from services.hl7_fhir.domain import search as searches
 from services.hl7_fhir.domain.fhir import CLIENT, Stored
 from services.hl7_fhir.domain.writes import Write, WriteRefused, resolved
 from shared.errors import RetryLater
 from shared.sql import Database
-
-#: The first keys of advisory locks: of writes by clients, and of messages about the same patient or order.
-_WRITES, _MESSAGES = 2577, 2575
 
 
 class SqlWriter:
@@ -36,7 +33,7 @@ class SqlWriter:
 
 
 def _write(connection: Connection, asked: Sequence[Write], now: datetime, every: bool) -> list[Stored]:
-    _lock(connection, _WRITES, 0)
+    lock_feed(connection)
     known = [_existing(connection, write, now) for write in asked]
     names = dict(_names(asked, known))
     new = [write for write, existing in zip(asked, known, strict=True) if existing is None]
@@ -46,7 +43,6 @@ def _write(connection: Connection, asked: Sequence[Write], now: datetime, every:
 
 
 def _apply(connection: Connection, write: Write, now: datetime, every: bool) -> None:
-    _lock_messages(connection, write)
     before = load(connection, write.kind, write.id)
     if write.is_create == (before is not None):
         raise WriteRefused(405 if before is None else 409, "resource-unknown" if before is None else "id-taken")
@@ -94,17 +90,3 @@ def _read(connection: Connection, write: Write) -> Stored:
 def _patient(write: Write) -> str | None:
     kind, _, patient = str(write.body.get("subject", {}).get("reference", "")).partition("/")
     return patient if kind == "Patient" and len(patient) <= 64 else None
-
-
-def _lock_messages(connection: Connection, write: Write) -> None:
-    """The locks that a message about the same patient or order takes (adapters/journal.py)."""
-    numbers = select(order_numbers.c.issuer, order_numbers.c.value).where(order_numbers.c.id == write.id)
-    keys = [write.id, *(f"{row.issuer}\x1f{row.value}" for row in connection.execute(numbers))]
-    for key in sorted({crc32(key.encode()) for key in keys}):
-        _lock(connection, _MESSAGES, key - 2**31)
-
-
-def _lock(connection: Connection, space: int, key: int) -> None:
-    """On PostgreSQL until the end of the transaction; SQLite has one writer anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:space, :key)"), {"space": space, "key": key})

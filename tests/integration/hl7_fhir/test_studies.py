@@ -23,6 +23,7 @@ from services.hl7_fhir.adapters.resources import SqlResources
 from services.hl7_fhir.adapters.studies import SqlStudies, Studies
 from services.hl7_fhir.adapters.study_tables import order_keys, studies, study_orders
 from services.hl7_fhir.adapters.tables import changes, metadata, resources, versions
+from services.hl7_fhir.adapters.telling_all import TellingAll
 from services.hl7_fhir.domain.arrival import Arrival
 from services.hl7_fhir.domain.deciding import Verdict, VerdictRefused
 from services.hl7_fhir.domain.decision import Reader
@@ -603,12 +604,56 @@ async def test_orders_that_were_here_before_this_part_was_are_known_to_it(desk: 
     desk.followers = ()
     await desk.send(orm())
     desk.followers = (desk.studies,)
-    await SqlStudies(desk.database, desk.studies, SITE, made.KEY).prepare()
+    await SqlStudies(desk.database, desk.studies, SITE, made.KEY).catch_up()
     await desk.complete()
     assert based_on(await desk.study()) == [await desk.order()]
     history = await desk.history()
-    await SqlStudies(desk.database, desk.studies, SITE, made.KEY).prepare()
+    await SqlStudies(desk.database, desk.studies, SITE, made.KEY).catch_up()
     assert await desk.history() == history
+
+
+async def test_what_came_before_its_patients_and_orders_were_known_is_tied_in_the_end(desk: Desk) -> None:
+    desk.followers = ()
+    for number in range(7):
+        pid = f"PID|1||P{number}^^^HOSP^MR||Doe^Jane"
+        await desk.send(adt(control_id=f"A{number}", pid=pid))
+        numbers = {"orc2": f"PL{number}", "obr2": f"PL{number}", "orc3": f"FI{number}", "obr3": f"FI{number}"}
+        await desk.send(orm(control_id=f"O{number}", pid=pid, obr18=f"ACC{number}", tail="", **numbers))
+    desk.followers = (desk.studies,)
+    await desk.complete()
+    assert await desk.reasons() == ["order-missing", "patient-unknown"]
+    telling = TellingAll(desk.database, desk.studies, SITE, made.KEY)
+    await telling.run(at_once=3)
+    assert based_on(await desk.study()) == [await desk.order()]
+    assert await desk.database.read(lambda c: len(c.execute(select(order_keys)).all())) == 7
+
+
+async def test_a_start_that_is_broken_off_goes_on_at_the_next_and_what_cannot_be_told_is_left_out(desk: Desk) -> None:
+    desk.followers = ()
+    for number in range(6):
+        numbers = {"orc2": f"PL{number}", "obr2": f"PL{number}", "orc3": f"FI{number}", "obr3": f"FI{number}"}
+        await desk.send(orm(control_id=f"O{number}", obr18=f"ACC{number}", tail="", **numbers))
+    orders = select(resources.c.id).where(resources.c.type == "ServiceRequest").order_by(resources.c.id)
+    broken = (await desk.database.read(lambda c: c.execute(orders).scalars().all()))[1]
+    spoilt = resources.update().where(resources.c.id == broken).values(body="{}")
+    await desk.database.run(lambda c: c.execute(spoilt))
+    told: list[str] = []
+
+    class Broken(Studies):
+        def order_changed(self, connection: Connection, order: OrderNow) -> None:
+            if len(told) == 4:
+                raise asyncio.CancelledError
+            told.append(order.id)
+            super().order_changed(connection, order)
+
+    with pytest.raises(asyncio.CancelledError):
+        await TellingAll(desk.database, Broken(desk.told, made.KEY), SITE, made.KEY).run(at_once=2)
+    known = select(order_keys.c.id)
+    before = set(await desk.database.read(lambda c: c.execute(known).scalars().all()))
+    assert 0 < len(before) < 5
+    await SqlStudies(desk.database, desk.studies, SITE, made.KEY).catch_up()
+    after = set(await desk.database.read(lambda c: c.execute(known).scalars().all()))
+    assert (len(after), broken in after) == (5, False)
 
 
 async def test_the_endpoint_is_written_once_and_switched_off_with_its_setting(desk: Desk) -> None:
