@@ -9,6 +9,7 @@ from services.hl7_fhir.adapters.dispatch import Dispatcher
 from services.hl7_fhir.adapters.header_vault import HeaderVault
 from services.hl7_fhir.adapters.socket_deliveries import SqlSocketDeliveries
 from services.hl7_fhir.adapters.subscriptions import SqlSubscriptions
+from services.hl7_fhir.adapters.trimming import Trimming
 from services.hl7_fhir.config import Settings
 from services.hl7_fhir.domain.subscriptions.endpoints import parse
 from shared.identity import SiteKey
@@ -20,7 +21,7 @@ _POLL = 0.25
 
 
 class Subscribing:
-    """The adapters of subscriptions over one database; without the setting there are no tasks."""
+    """The adapters of subscriptions over one database; without the setting nobody is told."""
 
     def __init__(self, settings: Settings, database: Database, site_key: SiteKey) -> None:
         vault = HeaderVault(site_key)
@@ -31,6 +32,7 @@ class Subscribing:
         self._enabled = settings.fhir_subscriptions
         keep = settings.fhir_subscription_keep
         self._dispatcher = Dispatcher(database, vault, self.bell, poll=_POLL, keep=keep)
+        self._trimming = Trimming(database, keep)
         deliveries = SqlDeliveries(database, vault, Patience(give_up=settings.fhir_subscription_give_up))
         listed = settings.fhir_subscription_endpoints
         if not all(map(parse, listed)):
@@ -41,7 +43,9 @@ class Subscribing:
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        """What finds events, and what sends them."""
+        """What keeps the feed short, what finds events in it, and what sends them."""
+        trimming = Task("changes", self._trimming.run)
         if not self._enabled:
-            return ()
-        return (Task("subscription-events", self._dispatcher.run), Task("subscription-couriers", self._couriers.run))
+            return (trimming,)
+        couriers = Task("subscription-couriers", self._couriers.run)
+        return (trimming, Task("subscription-events", self._dispatcher.run), couriers)

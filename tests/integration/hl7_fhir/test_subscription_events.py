@@ -17,6 +17,8 @@ from sqlalchemy import select, update
 from services.hl7_fhir.adapters.couriers import Couriers
 from services.hl7_fhir.adapters.deliveries import Job, Patience
 from services.hl7_fhir.adapters.subscription_tables import subscription_events, subscription_tokens, subscriptions
+from services.hl7_fhir.adapters.tables import changes
+from services.hl7_fhir.adapters.trimming import Trimming
 from services.hl7_fhir.domain.subscriptions.notification import Kind
 from services.hl7_fhir.domain.subscriptions.refused import SubscriptionRefused, VersionConflict
 from services.hl7_fhir.domain.subscriptions.subscription import Status, Subscription, read
@@ -283,6 +285,33 @@ async def test_what_has_arrived_is_deleted_in_time_and_what_has_not_turns_the_su
     await site.dispatch()
     jobs = {job.subscription.id: job for job in await site.deliveries.claim(10)}
     assert [event.number for event in jobs[waiting.id].events] == [2]
+
+
+async def test_old_changes_go_when_every_subscription_has_heard_of_them(site: Site) -> None:
+    one = await site.subscribe()
+    for number in range(6):
+        await site.change(f"p{number}")
+    trimming = Trimming(site.database, 3600)
+
+    async def trimmed() -> list[int]:
+        while await trimming.trim(2):
+            pass
+        return list(await site.database.read(lambda c: c.execute(select(changes.c.number)).scalars().all()))
+
+    every = await trimmed()
+    assert len(every) == 6
+    old = update(changes).values(updated=datetime(2020, 1, 1, tzinfo=UTC))
+    await site.database.run(lambda c: c.execute(old))
+    assert await trimmed() == every  # nobody has heard of them
+    await site.dispatch()
+    assert await trimmed() == every[-1:]
+    await site.change("p6")
+    await site.dispatch()
+    assert await site.numbers(one) == [1, 2, 3, 4, 5, 6, 7]
+    await site.change("p7")
+    await site.set(one, status=Status.OFF.value)
+    await site.database.run(lambda c: c.execute(old))
+    assert len(await trimmed()) == 1
 
 
 async def test_a_token_binds_one_socket_once_and_the_last_bound_is_told(site: Site) -> None:
