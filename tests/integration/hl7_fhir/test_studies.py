@@ -231,6 +231,8 @@ async def test_the_subject_of_a_study_whose_patient_nobody_registered_is_logical
     assert (await desk.study("1.2.3")).body["subject"]["extension"][0]["valueCode"] == "unknown"
 
 
+MERGED = "PID|1||P2^^^HOSP^MR||Doe^J\rMRG|P1^^^HOSP^MR"
+
 STEPS: tuple[tuple[str, Callable[[Desk], Awaitable[None]]], ...] = (
     ("admitted", lambda desk: desk.send(adt("A04", control_id="1", time="20260101100000"))),
     ("ordered", lambda desk: desk.send(orm(control_id="2", time="20260101110000"))),
@@ -242,7 +244,7 @@ STEPS: tuple[tuple[str, Callable[[Desk], Awaitable[None]]], ...] = (
     ("completed", lambda desk: desk.complete()),
     ("archived", lambda desk: desk.archive()),
     ("revised", lambda desk: desk.complete(revision=2, instances=4, series=[made.series(f"{UID}.1", 4)])),
-    ("merged", lambda desk: desk.merge("P2", "P1")),
+    ("merged", lambda desk: desk.send(adt("A40", control_id="5", time="20260101130000", pid=MERGED))),
     (
         "survivor",
         lambda desk: desk.send(adt("A08", control_id="4", time="20260101090000", pid="PID|1||P2^^^HOSP^MR||Doe^J")),
