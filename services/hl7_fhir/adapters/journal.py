@@ -171,8 +171,9 @@ def _taken(
             known[ref] = entry.code
 
 
+#: What a message that comes again says anew; when it came first stays, since that may be all that tells its age.
 _AGAIN = (
-    "received", "code", "reason", "place", "state", "origin", "corrects", "flags", "content", "sealed", "size",
+    "code", "reason", "place", "state", "origin", "corrects", "flags", "content", "sealed", "size",
 )  # fmt: skip
 
 

@@ -13,8 +13,9 @@ from shared.observability import logger
 
 #: Messages in one transaction: more cost less each, fewer let those who wait for an answer go first.
 _AT_ONCE, _AT_ONCE_IN_A_FLOOD = 8, 4
-#: How often a message is tried that fails for a reason nobody knows, and the pauses before it is tried again, seconds.
-_PAUSES = (0.2, 1.0)
+#: How often a message is tried alone that fails for a reason nobody knows. Nobody waits for it: trouble that passes by
+#: itself is known as such, and a person can have it taken again.
+_ATTEMPTS = 2
 
 log = logger("causeway.hl7")
 
@@ -64,6 +65,7 @@ class Mapping:
     clock: Callable[[], float] = time.monotonic
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _was_through: float = 0.0
+    _alone: int = 0
 
     def wake(self, count: int) -> None:
         """So many messages were kept."""
@@ -100,18 +102,23 @@ class Mapping:
         return (now - began) * (1 if now - self._was_through > self.behind else 9)
 
     async def _map_some(self) -> int:
+        if self._alone:
+            self._alone -= 1
+            return await self._map_one()
+        at_once = _AT_ONCE_IN_A_FLOOD if self.flood.is_on else _AT_ONCE
         try:
-            return await self.waiting.map_some(_AT_ONCE_IN_A_FLOOD if self.flood.is_on else _AT_ONCE)
+            return await self.waiting.map_some(at_once)
         except RetryLater:
             raise
         except Exception as error:  # of one of them: each alone
             log.warning("hl7-mapping-failed", error=type(error).__name__)
+        self._alone = at_once - 1
         return await self._map_one()
 
     async def _map_one(self) -> int:
         """The next message alone; after the last attempt a person has to look at it."""
         reason = "internal-error"
-        for pause in (*_PAUSES, None):
+        for _ in range(_ATTEMPTS):
             try:
                 return await self.waiting.map_some(1)
             except RetryLater:
@@ -119,7 +126,5 @@ class Mapping:
             except Exception as error:
                 reason = error.reason if isinstance(error, CausewayError) else reason
                 log.error("hl7-message-failed", reason=reason, exc_info=error)
-            if pause is not None:
-                await asyncio.sleep(pause)
         await self.waiting.give_up(reason)
         return 1
