@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.losses import loss_report, losses_of
-from services.hl7_fhir.adapters.tables import messages
+from services.hl7_fhir.adapters.tables import IS_OPEN, messages
 from services.hl7_fhir.domain.keeping import Kept, State
 from shared.errors import RetryLater
 from shared.observability import logger
@@ -19,8 +19,8 @@ from shared.sql import Database
 _PORTION = 500
 #: Seconds between two looks at what has been kept long enough.
 _LOOK_EVERY = 3600.0
-#: Messages whose bytes may go: nobody has to do anything with them any more.
-_SETTLED: tuple[State, ...] = ("done", "corrected", "discarded")
+#: Seconds between two portions: whoever waits for an answer goes first.
+_BREATH = 0.2
 
 log = logger("causeway.hl7")
 
@@ -46,6 +46,8 @@ class SqlArchive:
     async def listed(self, states: Sequence[State], limit: int, before: int | None = None) -> tuple[Kept, ...]:
         """Messages in one of ``states``, those that came last first; ``before``: the sequence to go on from."""
         wanted = select(messages).where(messages.c.state.in_(states)).order_by(messages.c.sequence.desc()).limit(limit)
+        if "done" not in states:
+            wanted = wanted.where(IS_OPEN)
         if before is not None:
             wanted = wanted.where(messages.c.sequence < before)
         found = await self._database.read(lambda connection: connection.execute(wanted).all())
@@ -54,7 +56,7 @@ class SqlArchive:
     async def counts(self) -> dict[str, int]:
         """How many messages are in each state but ``done``."""
         state = messages.c.state
-        counted = select(state, func.count().label("number")).where(state != "done").group_by(state)
+        counted = select(state, func.count().label("number")).where(IS_OPEN).group_by(state)
         found = await self._database.read(lambda connection: connection.execute(counted).all())
         return {row.state: row.number for row in found}
 
@@ -91,29 +93,29 @@ class SqlArchive:
             try:
                 while gone := await self.let_go():
                     log.info("hl7-contents-removed", count=gone)
+                    await asyncio.sleep(_BREATH)
             except RetryLater as trouble:
                 log.warning("hl7-retention-waits", reason=trouble.reason)
             await asyncio.sleep(_LOOK_EVERY)
 
     async def let_go(self) -> int:
-        """Remove the bytes of some settled messages that are older than they are kept; how many. The rows stay."""
-        over = self._clock() - self._keep
-        old = (
-            select(messages.c.sequence)
-            .where(messages.c.received < over, messages.c.content.is_not(None), messages.c.state.in_(_SETTLED))
-            .where(*(~needed for needed in self._still_needed))
-            .order_by(messages.c.sequence)
-            .limit(_PORTION)
+        """Remove the bytes of some messages that are older than they are kept; how many. The rows stay.
+
+        What waits, to be mapped or for a receiver, is not removed; what was refused or has failed is, undecided or not.
+        """
+        may_go = (
+            messages.c.received < self._clock() - self._keep,
+            messages.c.content.is_not(None),
+            messages.c.state != "waiting",
+            *(~needed for needed in self._still_needed),
         )
-
-        def remove(connection: Connection) -> int:
-            numbers = connection.execute(old).scalars().all()
-            if numbers:
-                gone = update(messages).where(messages.c.sequence.in_(numbers)).values(content=None)
-                connection.execute(gone)
-            return len(numbers)
-
-        return await self._database.run(remove)
+        old = select(messages.c.sequence).where(*may_go).order_by(messages.c.received).limit(_PORTION)
+        numbers = await self._database.read(lambda connection: connection.execute(old).scalars().all())
+        if not numbers:
+            return 0
+        # Asked once more: one of them may have come again since.
+        gone = update(messages).where(messages.c.sequence.in_(numbers), *may_go).values(content=None)
+        return await self._database.run(lambda connection: connection.execute(gone).rowcount)
 
     def _content(self, row: Row[Any]) -> bytes | None:
         return None if row.content is None else self._contents.of(row)

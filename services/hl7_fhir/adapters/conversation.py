@@ -155,6 +155,8 @@ class Conversation(asyncio.Protocol):
             await self._send(answers)
         except ConnectionError:
             self._is_over = True
+        except Exception as error:
+            self._drop(type(error).__name__)
         finally:
             self._answering = None
             self._give_back_place()

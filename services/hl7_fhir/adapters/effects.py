@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -37,14 +38,17 @@ class Effects:
         arrival: Arrival,
         decision: Decision,
         followers: Sequence[Follower] = (),
+        now: datetime | None = None,
     ) -> None:
+        """``now`` is when versions are written, which is what readers look for what is new by; default: on receipt."""
+        written = replace(arrival, received=now or arrival.received)
         self._site = site if site.key else replace(site, key=site_key)
         self._site_key = site_key
         self._arrival = arrival
         self._decision = decision
-        self._shelf = Shelf(connection, arrival.ref, arrival.received)
+        self._shelf = Shelf(connection, arrival.ref, written.received)
         self._numbers = Numbers(connection)
-        self._telling = Telling(connection, outbox, self._site, site_key, arrival, followers)
+        self._telling = Telling(connection, outbox, self._site, site_key, written, followers)
         self._patients = Patients(self._shelf, self._site, self._telling)
         self._merges = Merges(connection, self._shelf, self._patients, self._telling, decision.said)
 

@@ -45,10 +45,15 @@ class SqlJournal:
         self._kept: list[Callable[[int], object]] = []
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
         self._committing: asyncio.Task[None] | None = None
+        self._in_commit = 0
 
     def on_kept(self, tell: Callable[[int], object]) -> None:
         """Have ``tell`` called after each commit, with how many messages were kept."""
         self._kept.append(tell)
+
+    def pending(self) -> int:
+        """How many messages wait to be made durable."""
+        return len(self._waiting) + self._in_commit
 
     async def keep(self, entry: Entry, *, hold: bool = False) -> None:
         """Return when the message is durable; RetryLater when it cannot be kept now, StatementRefused when never.
@@ -75,9 +80,10 @@ class SqlJournal:
         try:
             while self._waiting:
                 group = self._next_group()
+                self._in_commit = len(group)
                 await self._commit_group(group)
         finally:
-            self._committing = None
+            self._committing, self._in_commit = None, 0
 
     def _next_group(self) -> list[tuple[Entry, asyncio.Future[None]]]:
         count, size = 0, 0
@@ -171,8 +177,9 @@ def _taken(
             known[ref] = entry.code
 
 
+#: What a message that comes again says anew; when it came first stays, since that may be all that tells its age.
 _AGAIN = (
-    "received", "code", "reason", "place", "state", "origin", "corrects", "flags", "content", "sealed", "size",
+    "code", "reason", "place", "state", "origin", "corrects", "flags", "content", "sealed", "size",
 )  # fmt: skip
 
 

@@ -154,10 +154,18 @@ def write_version(
     return Change.CHANGED if before else Change.CREATED
 
 
-def _announce(connection: Connection, change: Mapping[str, Any]) -> None:
-    """Write to the feed. On PostgreSQL one transaction at a time, so that numbers become visible in their order."""
+def take_turn(connection: Connection) -> None:
+    """On PostgreSQL, let one transaction after the other write resources, and what hangs on them.
+
+    To be called before anything is read that is written after it; whoever writes a version takes it at the latest then.
+    """
     if connection.dialect.name == "postgresql":
         connection.execute(_IN_TURN, {"space": FEED_LOCK})
+
+
+def _announce(connection: Connection, change: Mapping[str, Any]) -> None:
+    """Write to the feed. On PostgreSQL one transaction at a time, so that numbers become visible in their order."""
+    take_turn(connection)
     connection.execute(_CHANGE, change)
 
 

@@ -20,7 +20,9 @@ from shared.messaging.outbox import outbox_table
 
 metadata = MetaData()
 
-_OPEN = text("state <> 'done'")
+#: The condition of the index of messages with which something is left to do.
+IS_OPEN = text("state <> 'done'")
+_HAS_CONTENT = text("content IS NOT NULL")
 
 #: One row per message. ``sequence`` gives the order of receipt; ``ref`` is the token of name and bytes, ``name`` that
 #: of MSH-3, MSH-4 and MSH-10 (a token, since the fields have no bound that an index would need). ``content`` holds the
@@ -53,7 +55,8 @@ messages = Table(
     Column("origin", String(64), nullable=False),
     Column("corrects", String(32), nullable=True),
     # What is not done is found at once among millions that are.
-    Index("messages_open", "state", "sequence", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("messages_open", "state", "sequence", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
+    Index("messages_kept", "received", sqlite_where=_HAS_CONTENT, postgresql_where=_HAS_CONTENT),
 )
 
 #: A patient or an order as now known. ``record`` is what was said field by field, ``body`` the FHIR resource without

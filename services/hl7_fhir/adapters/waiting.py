@@ -1,7 +1,7 @@
 """The messages that wait to be mapped: each is decided on and done in its turn, several in a transaction."""
 
-from collections.abc import Sequence
-from datetime import UTC
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from opentelemetry.trace import SpanKind
@@ -11,8 +11,9 @@ from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.effects import Effects, Outbox
 from services.hl7_fhir.adapters.following import Follower
 from services.hl7_fhir.adapters.losses import remember_losses
-from services.hl7_fhir.adapters.tables import messages
-from services.hl7_fhir.domain.arrival import Arrival, Name
+from services.hl7_fhir.adapters.resources import take_turn
+from services.hl7_fhir.adapters.tables import IS_OPEN, messages
+from services.hl7_fhir.domain.arrival import Arrival, Name, now
 from services.hl7_fhir.domain.decision import Reader
 from services.hl7_fhir.domain.keeping import State
 from services.hl7_fhir.domain.refusal import Refused
@@ -45,6 +46,7 @@ class SqlWaiting:
         site_key: SiteKey,
         contents: Contents,
         followers: Sequence[Follower] = (),
+        clock: Callable[[], datetime] = now,
     ) -> None:
         self._database = database
         self._outbox = outbox
@@ -52,6 +54,7 @@ class SqlWaiting:
         self._site_key = site_key
         self._contents = contents
         self._followers = followers
+        self._clock = clock
         self._at: int | None = None
 
     async def map_some(self, limit: int) -> int:
@@ -68,6 +71,7 @@ class SqlWaiting:
     def _map(self, connection: Connection, limit: int) -> int:
         rows = self._next(connection, limit)
         if rows:
+            take_turn(connection)
             reused = _reused(connection, rows)
             settled = [self._map_one(connection, row, is_reused=row.sequence in reused) for row in rows]
             connection.execute(_SETTLE, settled)
@@ -78,8 +82,7 @@ class SqlWaiting:
             held = text("SELECT pg_try_advisory_xact_lock(:space, 1)")
             if not connection.execute(held, {"space": _LOCK}).scalar_one():
                 return ()
-        waiting = select(messages).where(messages.c.state == "waiting").order_by(messages.c.sequence)
-        return connection.execute(waiting.limit(limit)).all()
+        return connection.execute(_WAITING, {"most": limit}).all()
 
     def _map_one(self, connection: Connection, row: Row[Any], *, is_reused: bool) -> dict[str, Any]:
         self._at = row.sequence
@@ -106,7 +109,14 @@ class SqlWaiting:
         flags = (*row.flags.split(), *decision.flags)
         flags += ("control-id-reused",) if is_reused else ()
         effects = Effects(
-            connection, self._outbox, reader.site, self._site_key, arrival, decision, followers=self._followers
+            connection,
+            self._outbox,
+            reader.site,
+            self._site_key,
+            arrival,
+            decision,
+            followers=self._followers,
+            now=self._clock(),
         )
         flags += effects.apply()
         remember_losses(connection, arrival, decision.losses)
@@ -139,6 +149,13 @@ def _reused(connection: Connection, rows: Sequence[Row[Any]]) -> set[int]:
     return {row.sequence for row in rows if first[row.name] < row.sequence}
 
 
+#: The first condition is that of the index: SQLite uses it only when it is written out.
+_WAITING = (
+    select(messages)
+    .where(IS_OPEN, messages.c.state == "waiting")
+    .order_by(messages.c.sequence)
+    .limit(bindparam("most"))
+)
 _FIRST = (
     select(messages.c.name, func.min(messages.c.sequence).label("first"))
     .where(messages.c.name.in_(bindparam("names", expanding=True)))

@@ -15,5 +15,5 @@ class Settings(Listening, Reading, Studies, Clients, WorklistSettings):
     """Where it keeps its state."""
 
     database_url: str = "sqlite:///.causeway/databases/hl7_fhir.sqlite3"
-    #: Days for which the bytes of a message are kept once nothing is left to do with it.
+    #: Days for which the bytes of a message are kept, unless it still waits to be mapped or for a receiver.
     hl7_keep_days: int = Field(default=3653, ge=1)

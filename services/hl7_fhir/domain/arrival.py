@@ -2,10 +2,16 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from services.hl7_fhir.domain.envelope import Envelope
 from shared.identity import SiteKey
+
+
+def now() -> datetime:
+    """The time in UTC, in milliseconds: the precision of a FHIR instant."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """What happens with messages that were acknowledged: they are mapped, in their order, soon after."""
 
 import asyncio
+import math
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,62 +12,39 @@ from shared.errors import CausewayError, RetryLater
 from shared.observability import logger
 
 #: Messages in one transaction: more cost less each, fewer let those who wait for an answer go first.
-_AT_ONCE, _AT_ONCE_IN_A_FLOOD = 8, 4
-#: How often a message is tried that fails for a reason nobody knows, and the pauses before it is tried again, seconds.
-_PAUSES = (0.2, 1.0)
+_AT_ONCE, _AT_ONCE_UNDER_PRESSURE = 8, 4
+#: While messages arrive: behind by less than so many seconds, mapping rests for so many times as long as it worked.
+_RESTS = ((10.0, 9), (30.0, 3), (60.0, 1))
+#: Nobody sends when nothing was kept for so long; how often that is looked at, seconds.
+_QUIET, _BREATH = 0.05, 0.01
+#: How often a message is tried alone that fails for a reason nobody knows. Nobody waits for it: trouble that passes by
+#: itself is known as such, and a person can have it taken again.
+_ATTEMPTS = 2
 
 log = logger("causeway.hl7")
 
 
 @dataclass
-class Flood:
-    """Tells when so many messages arrive that mapping them at once would keep their senders waiting.
-
-    ``many`` a second, looked at over ``window`` seconds.
-    """
-
-    many: float = 200.0
-    window: float = 0.25
-    clock: Callable[[], float] = time.monotonic
-    _arrived: deque[tuple[float, int]] = field(default_factory=deque)
-
-    def heard(self, count: int) -> None:
-        """So many messages were kept together."""
-        self._arrived.append((self.clock(), count))
-        self._forget()
-
-    @property
-    def is_on(self) -> bool:
-        """Whether it is one."""
-        self._forget()
-        return sum(count for _, count in self._arrived) > self.many * self.window
-
-    def _forget(self) -> None:
-        since = self.clock() - self.window
-        while self._arrived and self._arrived[0][0] < since:
-            self._arrived.popleft()
-
-
-@dataclass
 class Mapping:
-    """Maps what waits for as long as the service lives.
+    """Maps what waits for as long as the service lives; ``pending`` is how many messages wait to be kept.
 
-    Senders go first: in a flood a tenth of the time is spent on mapping, half of it once mapping is ``behind`` for so
-    many seconds, and all of it when the flood is over.
+    Senders go first: while messages arrive, mapping takes a part of the time only, the more the longer it has been
+    behind, and all of it as soon as nobody sends.
     """
 
     waiting: Waiting
-    flood: Flood = field(default_factory=Flood)
-    behind: float = 5.0
+    pending: Callable[[], int] = int
     look_every: float = 5.0
     pause: float = 1.0
     clock: Callable[[], float] = time.monotonic
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _was_through: float = 0.0
+    _heard: float = -math.inf
+    _alone: int = 0
 
-    def wake(self, count: int) -> None:
-        """So many messages were kept."""
-        self.flood.heard(count)
+    def wake(self, _: int = 1) -> None:
+        """Messages were kept."""
+        self._heard = self.clock()
         self._woken.set()
 
     async def run(self) -> None:
@@ -92,26 +69,38 @@ class Mapping:
             began = self.clock()
             if not await self._map_some():
                 return
-            if self.flood.is_on:
-                await asyncio.sleep(self._rest(began))
+            await self._let_senders_go_first(began)
 
-    def _rest(self, began: float) -> float:
+    async def _let_senders_go_first(self, began: float) -> None:
+        """Rest after a portion that began at ``began``, as long as somebody sends."""
         now = self.clock()
-        return (now - began) * (1 if now - self._was_through > self.behind else 9)
+        behind = now - self._was_through
+        times = next((times for seconds, times in _RESTS if behind < seconds), 0)
+        rested = now + times * (now - began)
+        while self.clock() < rested and self._is_pressed():  # noqa: ASYNC110 - silence is no event
+            await asyncio.sleep(_BREATH)
+
+    def _is_pressed(self) -> bool:
+        return self.pending() > 0 or self.clock() - self._heard < _QUIET
 
     async def _map_some(self) -> int:
+        if self._alone:
+            self._alone -= 1
+            return await self._map_one()
+        at_once = _AT_ONCE_UNDER_PRESSURE if self._is_pressed() else _AT_ONCE
         try:
-            return await self.waiting.map_some(_AT_ONCE_IN_A_FLOOD if self.flood.is_on else _AT_ONCE)
+            return await self.waiting.map_some(at_once)
         except RetryLater:
             raise
         except Exception as error:  # of one of them: each alone
             log.warning("hl7-mapping-failed", error=type(error).__name__)
+        self._alone = at_once - 1
         return await self._map_one()
 
     async def _map_one(self) -> int:
         """The next message alone; after the last attempt a person has to look at it."""
         reason = "internal-error"
-        for pause in (*_PAUSES, None):
+        for _ in range(_ATTEMPTS):
             try:
                 return await self.waiting.map_some(1)
             except RetryLater:
@@ -119,7 +108,5 @@ class Mapping:
             except Exception as error:
                 reason = error.reason if isinstance(error, CausewayError) else reason
                 log.error("hl7-message-failed", reason=reason, exc_info=error)
-            if pause is not None:
-                await asyncio.sleep(pause)
         await self.waiting.give_up(reason)
         return 1

@@ -4,10 +4,10 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from services.hl7_fhir.domain.acknowledgement import Trouble, acknowledge, codes
-from services.hl7_fhir.domain.arrival import Arrival, Name
+from services.hl7_fhir.domain.arrival import Arrival, Name, now
 from services.hl7_fhir.domain.checking import RULES, check
 from services.hl7_fhir.domain.envelope import Envelope
 from services.hl7_fhir.domain.keeping import Entry, Kept
@@ -27,12 +27,6 @@ _TYPE = re.compile(r"[A-Z]{3}\Z")
 _TRIGGER = re.compile(r"[A-Z][A-Z0-9]{2}\Z")
 
 log = logger("causeway.hl7")
-
-
-def now() -> datetime:
-    """The time in UTC, in milliseconds: the precision of a FHIR instant."""
-    moment = datetime.now(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 class Rejected(RetryLater):

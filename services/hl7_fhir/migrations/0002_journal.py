@@ -22,6 +22,8 @@ def upgrade() -> None:
     op.execute(messages.update().where(messages.c.code != "AA").values(state="refused"))
     op.execute(messages.update().values(size=sa.func.length(messages.c.content)))
     open_ones = sa.text("state <> 'done'")
+    has_content = sa.text("content IS NOT NULL")
+    op.create_index("messages_kept", "messages", ["received"], sqlite_where=has_content, postgresql_where=has_content)
     op.create_index(
         "messages_open", "messages", ["state", "sequence"], sqlite_where=open_ones, postgresql_where=open_ones
     )

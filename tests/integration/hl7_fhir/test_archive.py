@@ -8,13 +8,15 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
+from sqlalchemy.dialects import sqlite
 from starlette.applications import Starlette
 
 from services.hl7_fhir.adapters.archive import SqlArchive
 from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.tables import messages
+from services.hl7_fhir.adapters.waiting import _WAITING
 from services.hl7_fhir.handlers import ArchiveRoutes
 from shared.sql import Database
 from tests.integration.hl7_fhir.test_journal import KEY, Desk, Told
@@ -148,16 +150,34 @@ async def test_a_long_list_is_read_in_portions(desk: Desk, api: httpx.AsyncClien
     assert [len(first), len(rest)] == [2, 3]
 
 
-async def test_bytes_go_when_their_time_is_over_and_nothing_is_left_to_do(desk: Desk, api: httpx.AsyncClient) -> None:
+async def test_bytes_go_when_their_time_is_over_but_not_those_of_what_waits(desk: Desk, api: httpx.AsyncClient) -> None:
     await desk.send(adt())
     await desk.send(BROKEN)
-    later = SqlArchive(
-        desk.database, Contents(Sealer(KEY)), timedelta(days=30), clock=lambda: datetime.now(UTC) + timedelta(days=31)
-    )
-    assert await SqlArchive(desk.database, Contents(Sealer(KEY)), timedelta(days=30)).let_go() == 0
-    assert [await later.let_go(), await later.let_go()] == [1, 0]
-    done, refused = await desk.rows()
-    assert (done.content, done.state, refused.content is None) == (None, "done", False)
-    assert (await api.get(f"/api/hl7/messages/{done.ref}")).json()["content"] is None
+    await desk.parts()[0].arrived(adt(control_id="2"))
+    contents, far = Contents(Sealer(KEY)), datetime.now(UTC) + timedelta(days=31)
+    later = SqlArchive(desk.database, contents, timedelta(days=30), clock=lambda: far)
+    assert await SqlArchive(desk.database, contents, timedelta(days=30)).let_go() == 0
+    assert [await later.let_go(), await later.let_go()] == [2, 0]
+    rows = await desk.rows()
+    assert [(row.state, row.content is None) for row in rows] == [("done", True), ("refused", True), ("waiting", False)]
+    assert (await api.get(f"/api/hl7/messages/{rows[0].ref}")).json()["content"] is None
+    assert await desk.send(BROKEN) == "AE"
+    assert (await desk.rows())[1].content is not None
     assert await desk.send(adt()) == "AA"
     assert await desk.count("Patient") == 1
+
+
+async def test_what_comes_again_keeps_its_first_time(desk: Desk) -> None:
+    await desk.send(BROKEN)
+    first = (await desk.rows())[0].received
+    await desk.send(BROKEN)
+    assert [row.received for row in await desk.rows()] == [first]
+
+
+async def test_what_waits_is_found_by_an_index(desk: Desk) -> None:
+    if not desk.database.is_sqlite:
+        pytest.skip("PostgreSQL proves by itself that the index fits")
+    sql = str(_WAITING.limit(8).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+    plan = text(f"EXPLAIN QUERY PLAN {sql}")
+    told = await desk.database.read(lambda c: " ".join(row[-1] for row in c.execute(plan)))
+    assert "messages_open" in told

@@ -147,7 +147,6 @@ async def test_when_the_event_cannot_be_queued_the_message_waits_and_nothing_of_
 
 
 async def test_a_message_that_cannot_be_mapped_holds_up_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.hl7_fhir.handlers.mapping._PAUSES", (0.0, 0.0))
     messages, mapping = desk.parts()
     decide = Reader.decide
 
