@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from services.hl7_fhir.adapters import indexing
+from services.hl7_fhir.adapters.feed_lock import lock_feed
 from services.hl7_fhir.adapters.rows import stored
 from services.hl7_fhir.adapters.searching import search
 from services.hl7_fhir.adapters.tables import changes, resources, versions
@@ -35,8 +36,6 @@ from services.hl7_fhir.domain.record import Record
 from shared.errors import RetryLater
 from shared.sql import Database
 
-#: The first key of the advisory lock under which the feed is written (the second is 0).
-FEED_LOCK = 2576
 
 
 class Change(Enum):
@@ -154,18 +153,9 @@ def write_version(
     return Change.CHANGED if before else Change.CREATED
 
 
-def take_turn(connection: Connection) -> None:
-    """On PostgreSQL, let one transaction after the other write resources, and what hangs on them.
-
-    To be called before anything is read that is written after it; whoever writes a version takes it at the latest then.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(_IN_TURN, {"space": FEED_LOCK})
-
-
 def _announce(connection: Connection, change: Mapping[str, Any]) -> None:
     """Write to the feed. On PostgreSQL one transaction at a time, so that numbers become visible in their order."""
-    take_turn(connection)
+    lock_feed(connection)
     connection.execute(_CHANGE, change)
 
 
@@ -182,7 +172,6 @@ def _update(*names: str) -> Any:
 _KNOWN = _update("record", "patient")
 _CHANGED = _update("record", "patient", "version", "updated", "message_ref", "body", "present")
 _NEW, _VERSION, _CHANGE = insert(resources), insert(versions), insert(changes)
-_IN_TURN = text("SELECT pg_advisory_xact_lock(:space, 0)")
 
 
 class SqlResources:

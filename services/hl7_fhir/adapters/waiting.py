@@ -9,9 +9,9 @@ from sqlalchemy import Connection, Row, bindparam, func, select, text, update
 
 from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.effects import Effects, Outbox
+from services.hl7_fhir.adapters.feed_lock import lock_feed
 from services.hl7_fhir.adapters.following import Follower
 from services.hl7_fhir.adapters.losses import remember_losses
-from services.hl7_fhir.adapters.resources import take_turn
 from services.hl7_fhir.adapters.tables import IS_OPEN, messages
 from services.hl7_fhir.domain.arrival import Arrival, Name, now
 from services.hl7_fhir.domain.decision import Reader
@@ -71,7 +71,7 @@ class SqlWaiting:
     def _map(self, connection: Connection, limit: int) -> int:
         rows = self._next(connection, limit)
         if rows:
-            take_turn(connection)
+            lock_feed(connection)
             reused = _reused(connection, rows)
             settled = [self._map_one(connection, row, is_reused=row.sequence in reused) for row in rows]
             connection.execute(_SETTLE, settled)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 
 from services.hl7_fhir.domain import vocabulary
@@ -33,6 +33,8 @@ class Fact(Enum):
 #: Codes of table 0119 that only ask, or say that somebody could not do something: the order stays as it is.
 _LEAVES_IT = vocabulary.words("UA UC UD UF UH UM UN UR UX SS SR DE LI")
 _ENDED = frozenset(("revoked", "entered-in-error"))
+#: When a control code was said that any other one replaces.
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -189,11 +191,12 @@ def updated(record: Record, said: OrderSaid, when: datetime) -> dict[str, Known]
     """``record`` after ``said``.
 
     A code that leaves the order as it is does not become its control code, and neither does one that says nothing of
-    its status (XO, SC) beside an empty ORC-5.
+    its status (XO, SC) beside an empty ORC-5: it stands only until one is known that does, though from before.
     """
     fields = said.fields
     if not said.touches:
         fields = {name: value for name, value in fields.items() if name not in ("ORC-1", "ORC-5")}
-    elif "ORC-1" in record and "ORC-5" not in fields and said.is_silent:
+    elif "ORC-5" not in fields and said.is_silent:
         fields = {name: value for name, value in fields.items() if name != "ORC-1"}
+        record = {"ORC-1": Known(said.fields["ORC-1"], _BEFORE_ALL), **record}
     return merge(record, fields, when)
