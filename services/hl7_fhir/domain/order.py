@@ -138,7 +138,7 @@ def accession(fields: Fields, site: Site) -> Field:
 
 def accessions(fields: Fields, site: Site) -> Field:
     """The order's accession number and, where it has several steps, that of each of them; empty when there is none."""
-    steps = steps_in(fields) if _of_steps(site) else []
+    steps = steps_in(fields) if "IPC" in fields and _of_steps(site) else []
     each = [accession({**fields, **{f"IPC-{number}": value for number, value in step.items()}}, site) for step in steps]
     found = [accession(fields, site), *(each if len(each) > 1 else ())]
     return tuple(one[0] if one else (("",),) for one in found) if any(found) else ()
@@ -236,6 +236,8 @@ def updated(record: Record, said: OrderSaid, when: datetime) -> dict[str, Known]
 
 def _chosen(record: Record, fields: Fields, when: datetime, site: Site) -> dict[str, Known]:
     """The record with ``fields``; whoever says something of the accession number chooses it of all that is known."""
+    if not record:
+        return merge(record, fields, when)
     before = record.get(CHOSEN)
     speaks = any(name in fields for name in site.maps.accession) or ("IPC" in fields and _of_steps(site))
     merged = merge(record, {name: value for name, value in fields.items() if name != CHOSEN}, when)
