@@ -17,7 +17,6 @@ from sqlalchemy import (
     insert,
     literal,
     select,
-    text,
     tuple_,
     update,
 )
@@ -35,7 +34,6 @@ from services.hl7_fhir.domain.indexing import rows
 from services.hl7_fhir.domain.record import Record
 from shared.errors import RetryLater
 from shared.sql import Database
-
 
 
 class Change(Enum):

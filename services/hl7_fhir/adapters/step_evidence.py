@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from services.hl7_fhir.adapters.resources import FEED_LOCK
+from services.hl7_fhir.adapters.feed_lock import FEED_LOCK
 from services.hl7_fhir.adapters.worklist_tables import (
     step_report_steps,
     step_report_studies,

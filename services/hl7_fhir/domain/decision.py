@@ -9,6 +9,7 @@ from functools import cached_property
 from services.hl7_fhir.domain import datatypes, extracting, merging, parties
 from services.hl7_fhir.domain.checking import check
 from services.hl7_fhir.domain.identity import Identity, patient_identity
+from services.hl7_fhir.domain.issuers import filled
 from services.hl7_fhir.domain.losses import Uses, losses
 from services.hl7_fhir.domain.mapping import Fields, Made, Trace
 from services.hl7_fhir.domain.maps import KEPT
@@ -165,7 +166,7 @@ class _Reading:
         identity = patient_identity(segment.field(3), segment.field(2), self.site.patient_issuer)
         repeating = self.site.maps.repeating("Patient")
         segments = (segment, *(one for one in self.message.segments if one.name not in ("PID", "MRG")))
-        fields = fields_of(segments, self.site.maps.wanted("Patient"), repeating)
+        fields = filled(fields_of(segments, self.site.maps.wanted("Patient"), repeating), "Patient", self.site)
         patient_id = self._named(identity, 1)
         made = self.made(Said("Patient", patient_id, fields, segments), patient_id)
         return PatientSaid(patient_id, identity, fields, made)

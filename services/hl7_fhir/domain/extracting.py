@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from services.hl7_fhir.domain import document, report
 from services.hl7_fhir.domain.identity import Identity, cx_identity, ei_identity
+from services.hl7_fhir.domain.issuers import filled
 from services.hl7_fhir.domain.losses import Uses
 from services.hl7_fhir.domain.mapping import Fields
 from services.hl7_fhir.domain.message import Field, Message, Segment
@@ -29,7 +30,7 @@ def visit_of(message: Message, site: Site, key: SiteKey) -> Said | None:
     if identity is None:
         return None
     segments = (patient, visit, *(segment for segment in (message.one("PV2"),) if segment))
-    fields = fields_of(segments, {**site.maps.wanted("Encounter"), "PID": (18,)})
+    fields = filled(fields_of(segments, {**site.maps.wanted("Encounter"), "PID": (18,)}), "Encounter", site)
     if message.type == "ADT" and message.trigger in _EVENTS:
         fields["EVN-1"] = (((message.trigger,),),)
     if message.type == "ADT" and message.trigger == "A13":
@@ -61,7 +62,7 @@ def reports_of(
     found: list[ReportSaid] = []
     taken: set[str] = set()
     for place, group in enumerate(report.groups(message.segments), 1):
-        fields = fields_of(group, site.maps.wanted("DiagnosticReport"))
+        fields = filled(fields_of(group, site.maps.wanted("DiagnosticReport")), "DiagnosticReport", site)
         placer, filler = number(fields, PLACER, site), number(fields, FILLER, site)
         called: list[str | int] = [*_called(placer, filler)] or [message_ref, place]
         report_id = key.token("report-resource", *called)
@@ -113,7 +114,8 @@ def _report(
 def _observation(
     observation_id: str, segment: Segment, notes: list[Segment], report_fields: dict[str, Field], site: Site
 ) -> Said:
-    fields = fields_of([segment], {"OBX": site.maps.wanted("Observation").get("OBX", ())})
+    wanted = {"OBX": site.maps.wanted("Observation").get("OBX", ())}
+    fields = filled(fields_of([segment], wanted), "Observation", site)
     told = tuple(repetition for note in notes for repetition in note.field(3))
     if told:
         fields["NTE-3"] = told
@@ -141,7 +143,8 @@ def documents_of(message: Message, site: Site, key: SiteKey, visit: Said | None,
     identity = ei_identity(header.field(12), site.order_issuer)
     called = (identity.issuer, identity.value) if identity else ("", "", message_ref)
     observed = message.all("OBX")
-    fields = {**fields_of([header], site.maps.wanted("DocumentReference")), **document.contents(observed)}
+    fields = filled(fields_of([header], site.maps.wanted("DocumentReference")), "DocumentReference", site)
+    fields |= document.contents(observed)
     segments = (header, *observed)
     return (Said("DocumentReference", key.token("document-resource", *called), _visited(fields, visit), segments),)
 
@@ -156,6 +159,7 @@ def appointments_of(
     called = _called(placer, filler) or [message_ref]
     segments = tuple(segment for segment in message.segments if segment.name in _APPOINTMENT)
     fields = fields_of(segments, site.maps.wanted("Appointment"), site.maps.repeating("Appointment"))
+    fields = filled(fields, "Appointment", site)
     services = tuple(repetition for one in message.all("AIS") for repetition in one.field(3))
     if services:
         fields["AIS-3"] = services

@@ -19,6 +19,9 @@ _MADE_UP = re.compile(r"(TRAUMA|UNKNOWN|UNIDENTIFIED)[A-Z0-9]*\Z")
 #: Types of identifiers (CX.5), those of a patient's own record number first.
 RANKED_KINDS = ("MR", "MRN", "PI", "")
 
+#: After the parts of CX.4, where nobody named the issuer and it is the sender's default (domain/issuers.py).
+DEFAULTED = "default"
+
 #: No system issues longer ids; DICOM's own bound is 64 (PS3.5 section 6.2, LO), that of HL7's HD 227.
 MAX_LENGTH = 227
 
@@ -95,6 +98,10 @@ def person_identities(listed: Field) -> tuple[Identity, ...]:
 
     What a sender leaves out is known only to those who read its message, and an issuer is never guessed.
     """
-    persons = (repetition for repetition in listed if _rank(part(repetition, 5)) < _rank("AN"))
+    persons = (
+        repetition
+        for repetition in listed
+        if _rank(part(repetition, 5)) < _rank("AN") and part(repetition, 4, 4) != DEFAULTED
+    )
     found = (cx_identity(repetition, "") for repetition in persons)
     return tuple(identity for identity in found if identity and identity.issuer)

@@ -9,6 +9,12 @@ from services.hl7_fhir.domain.mapping import Place, Row, SegmentMap
 
 ACCESSION = "identifier[accession]"
 
+#: The name in a record for the accession numbers that were chosen by the rules of whoever said them.
+CHOSEN = "accession"
+
+#: Where a data type names the issuer, by how its conversions are called (domain/issuers.py).
+_ISSUED = {"CX[": 4, "EI[": 2}
+
 #: Fields that are kept although no row reads them: worklists, an appointment's times and a document's order.
 KEPT: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "ServiceRequest": {
@@ -85,6 +91,19 @@ class Maps:
         """The fields that hold an accession number, first come first."""
         return tuple(place.field for place in self.places("ServiceRequest", ACCESSION))
 
+    @cached_property
+    def chosen(self) -> "Maps":
+        """These maps for an order whose accession number others chose than these maps would."""
+        return self.with_accession((CHOSEN,))
+
+    @cached_property
+    def _issued(self) -> Mapping[str, Mapping[str, tuple[int, str]]]:
+        return {target: _issued(maps) for target, maps in self.targets.items()}
+
+    def issued(self, target: str) -> Mapping[str, tuple[int, str]]:
+        """The ids of a resource type that have a default issuer: where they name theirs, and whose default it is."""
+        return self._issued.get(target, {})
+
     def with_accession(self, fields: Iterable[str]) -> "Maps":
         """These maps with the accession number from ``fields`` only, first come first."""
         wanted = tuple(fields)
@@ -117,6 +136,15 @@ def _numbers(target: str, maps: Iterable[SegmentMap]) -> dict[str, tuple[int, ..
     for name in _JOINED.get(target, ()):
         found.pop(name, None)
     return {segment: tuple(sorted(numbers)) for segment, numbers in found.items()}
+
+
+def _issued(maps: Iterable[SegmentMap]) -> dict[str, tuple[int, str]]:
+    found: dict[str, tuple[int, str]] = {}
+    for row in (row for each in maps for row in each.rows):
+        place, whose = _ISSUED.get(row.written.get("map", "")[:3]), row.written.get("issuer", "")
+        if place and whose and not row.place.component:
+            found.setdefault(row.place.field, (place, whose))
+    return found
 
 
 def _names(row: Row) -> tuple[str, ...]:

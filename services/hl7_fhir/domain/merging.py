@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from services.hl7_fhir.domain.identity import Identity, patient_identity
+from services.hl7_fhir.domain.issuers import CX, filled, issued
 from services.hl7_fhir.domain.mapping import Fields
 from services.hl7_fhir.domain.message import Field, Message, Segment
 from services.hl7_fhir.domain.record import fields_of
@@ -80,12 +81,13 @@ def person(group: list[Segment], site: Site, named: Named) -> Person:
     identity = patient_identity(segment.field(3), segment.field(2), site.patient_issuer)
     segments = tuple(one for one in group if one.name != "MRG")
     fields = fields_of(segments, site.maps.wanted("Patient"), site.maps.repeating("Patient"))
-    return Person(named(identity, segment.occurrence), identity, fields, segments)
+    return Person(named(identity, segment.occurrence), identity, filled(fields, "Patient", site), segments)
 
 
 def _merged(segment: Segment, site: Site, named: Named) -> Person:
     """MRG-1, before 2.3 MRG-4, with the name of MRG-7."""
     identity = patient_identity(segment.field(1), segment.field(4), site.patient_issuer)
-    told: dict[str, Field] = {"PID-3": segment.field(1) or segment.field(4), "PID-5": segment.field(7)}
+    ids = issued(segment.field(1) or segment.field(4), CX, site.patient_issuer)
+    told: dict[str, Field] = {"PID-3": ids, "PID-5": segment.field(7)}
     fields = {name: value for name, value in told.items() if value}
     return Person(named(identity, 1000 + segment.occurrence), identity, fields, (segment,))

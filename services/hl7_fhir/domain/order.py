@@ -9,11 +9,13 @@ from services.hl7_fhir.domain import vocabulary
 from services.hl7_fhir.domain.datatypes import Json
 from services.hl7_fhir.domain.functions import uid_of
 from services.hl7_fhir.domain.identity import Identity, ei_identity
+from services.hl7_fhir.domain.issuers import EI, filled, issued
 from services.hl7_fhir.domain.mapping import Fields, Made, Trace, render, text_at
+from services.hl7_fhir.domain.maps import CHOSEN
 from services.hl7_fhir.domain.message import Field, Message, Repetition, Segment, first
 from services.hl7_fhir.domain.record import Known, Record, Site, fields_of, merge, values
 from services.hl7_fhir.domain.refusal import FieldMissing, SegmentError
-from services.hl7_fhir.domain.step_fields import said_of_steps
+from services.hl7_fhir.domain.step_fields import said_of_steps, steps_in
 
 #: Segments that are read apart: notes by what they follow, steps each for itself.
 _APART = ("NTE", "IPC")
@@ -42,7 +44,7 @@ class OrderSaid:
     """What one order group of a message says. ``placer``, ``filler``, ``accession`` are None when they match nothing.
 
     ``touches`` is False for an order control code that leaves the order as it is, ``is_silent`` True for one that says
-    nothing of its status. ``segments`` are those of the group.
+    nothing of its status. ``segments`` are those of the group, ``site`` is how its sender is read.
     """
 
     touches: bool
@@ -52,6 +54,7 @@ class OrderSaid:
     accession: Identity | None
     is_silent: bool = False
     segments: tuple[Segment, ...] = field(default=(), repr=False, compare=False)
+    site: Site = field(default_factory=Site, repr=False, compare=False)
     made: Made | None = field(default=None, repr=False, compare=False)
 
 
@@ -78,12 +81,13 @@ def _said(group: list[Segment], site: Site, of_steps: Fields) -> OrderSaid:
     if not control:
         raise FieldMissing("order-control-missing", group[0].place(1))
     read = {name: numbers for name, numbers in site.maps.wanted("ServiceRequest").items() if name not in _APART}
-    fields: dict[str, Field] = {**fields_of(group, read), **of_steps}
+    fields = filled({**fields_of(group, read), **of_steps}, "ServiceRequest", site)
     if control != "NW":
         fields.pop("ORC-9", None)  # the guide: only the time of the new order is when it was authored
     notes = _notes(group)
     if notes:
         fields["NTE-3"] = notes
+    fields[CHOSEN] = accessions(fields, site)
     return OrderSaid(
         touches=control not in _LEAVES_IT,
         fields=fields,
@@ -92,6 +96,7 @@ def _said(group: list[Segment], site: Site, of_steps: Fields) -> OrderSaid:
         accession=accession_of(fields, site),
         is_silent=_code("status", {"ORC-1": fields["ORC-1"]}, site) in (None, "unknown"),
         segments=tuple(group),
+        site=site,
     )
 
 
@@ -120,11 +125,38 @@ def number(fields: Fields, names: tuple[str, ...], site: Site) -> Identity | Non
 
 
 def accession_of(fields: Fields, site: Site) -> Identity | None:
-    """The accession number, from the first of the site's fields that has one."""
+    """The accession number that was chosen when it was said, else from the first of the site's fields that has one."""
+    told = fields.get(CHOSEN)
+    return ei_identity(accession(fields, site) if told is None else told, "")
+
+
+def accession(fields: Fields, site: Site) -> Field:
+    """The first of the site's fields that has an accession number, with who issued it."""
     for name in site.maps.accession:
-        if found := ei_identity(fields.get(name, ()), site.order_issuer):
-            return found
-    return None
+        if ei_identity(value := fields.get(name, ()), ""):
+            return issued(value[:1], EI, site.order_issuer)
+    return ()
+
+
+def accessions(fields: Fields, site: Site) -> Field:
+    """The order's accession number and, where it has several steps, that of each of them; empty when there is none."""
+    steps = steps_in(fields) if "IPC" in fields and _of_steps(site) else []
+    each = [accession({**fields, **{f"IPC-{number}": value for number, value in step.items()}}, site) for step in steps]
+    found = [accession(fields, site), *(each if len(each) > 1 else ())]
+    return tuple(one[0] if one else (("",),) for one in found) if any(found) else ()
+
+
+def accession_of_step(fields: Fields, step: int) -> Field | None:
+    """The accession number of the order's step, from 1, as it was chosen; None where nobody chose."""
+    told = fields.get(CHOSEN)
+    if told is None:
+        return None
+    chosen = told[step : step + 1] or told[:1]
+    return chosen if first(chosen) else ()
+
+
+def _of_steps(site: Site) -> bool:
+    return any(name.startswith("IPC-") for name in site.maps.accession)
 
 
 def study_uid(fields: Fields) -> str | None:
@@ -175,7 +207,10 @@ def resource(record: Record, patient: str, site: Site, encounter: str = "") -> J
 
 def resource_of(fields: Fields, patient: str, site: Site, encounter: str = "", trace: Trace | None = None) -> Json:
     """The ServiceRequest that ``fields`` describe, in the course of an Encounter if ``encounter`` names one."""
-    elements = render(site.maps.of("ServiceRequest"), fields, site, trace)
+    maps, told = site.maps, fields.get(CHOSEN)
+    if told is not None and (told[:1] if first(told) else ()) != accession(fields, site):
+        maps, fields = maps.chosen, {**fields, CHOSEN: told[:1]}
+    elements = render(maps.of("ServiceRequest"), fields, site, trace)
     if "code" not in elements:
         elements.pop("orderDetail", None)  # R4 constraint prr-1: details only beside a code
     visit = {"encounter": {"reference": f"Encounter/{encounter}", "type": "Encounter"}} if encounter else {}
@@ -199,4 +234,16 @@ def updated(record: Record, said: OrderSaid, when: datetime) -> dict[str, Known]
     elif "ORC-5" not in fields and said.is_silent:
         fields = {name: value for name, value in fields.items() if name != "ORC-1"}
         record = {"ORC-1": Known(said.fields["ORC-1"], _BEFORE_ALL), **record}
-    return merge(record, fields, when)
+    return _chosen(record, fields, when, said.site)
+
+
+def _chosen(record: Record, fields: Fields, when: datetime, site: Site) -> dict[str, Known]:
+    """The record with ``fields``; whoever says something of the accession number chooses it of all that is known."""
+    if not record:
+        return merge(record, fields, when)
+    before = record.get(CHOSEN)
+    speaks = any(name in fields for name in site.maps.accession) or ("IPC" in fields and _of_steps(site))
+    merged = merge(record, {name: value for name, value in fields.items() if name != CHOSEN}, when)
+    if before is None or (speaks and before.said <= when):
+        merged[CHOSEN] = Known(accessions(values(merged), site), when)
+    return merged

@@ -12,7 +12,6 @@ from datetime import datetime
 
 from services.hl7_fhir.domain import datatypes, dicom_text, order, vocabulary
 from services.hl7_fhir.domain.dicom_set import DataSet, Value, texts
-from services.hl7_fhir.domain.identity import ei_identity
 from services.hl7_fhir.domain.message import Field, Repetition, first, part
 from services.hl7_fhir.domain.record import Fields, Site
 from services.hl7_fhir.domain.step_fields import steps_in
@@ -100,7 +99,10 @@ def _step(
     starts = _starts(fields, asked.known_since, site)
     problem = add_patient(top, fields, patient, site)
     _add_request(top, asked, ipc)
-    accession = _add_accession(top, {**fields, **{f"IPC-{n}": value for n, value in ipc.items()}}, site)
+    named = order.accession_of_step(fields, number)
+    if named is None:
+        named = order.accession({**fields, **{f"IPC-{n}": value for n, value in ipc.items()}}, site)
+    accession = _add_accession(top, named)
     stations = _stations(ipc, modality, rules, inner)
     _add_step(inner, fields, ipc, asked.token, number)
     inner.put(0x00080060, modality)
@@ -154,18 +156,11 @@ def _add_request(sheet: Sheet, asked: Order, ipc: Mapping[int, Field]) -> None:
     sheet.put(0x00080090, dicom_text.person_name(fields.get("PV1-8", ())[:1], 2))
 
 
-def _add_accession(sheet: Sheet, fields: Fields, site: Site) -> str:
+def _add_accession(sheet: Sheet, named: Field) -> str:
     """The accession number and who issued it; the whole number is returned."""
-    named = next((fields[name] for name in site.maps.accession if ei_identity(fields.get(name, ()), "")), ())
     number = first(named)
     sheet.put(0x00080050, number)
-    sheet.data[0x00080051] = (
-        issuer(
-            sheet, first(named, 2) or ("" if first(named, 3) else site.order_issuer), first(named, 3), first(named, 4)
-        )
-        if number
-        else []
-    )
+    sheet.data[0x00080051] = issuer(sheet, first(named, 2), first(named, 3), first(named, 4)) if number else []
     return number
 
 
