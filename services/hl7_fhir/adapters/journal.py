@@ -17,7 +17,7 @@ from shared.errors import CausewayError, RetryLater
 from shared.sql import Database
 
 #: Messages, and bytes of them, that one transaction takes at most.
-_MOST, _MOST_BYTES = 256, 16 * 1024 * 1024
+_MOST, _MOST_BYTES = 256, 4 * 1024 * 1024
 #: Seconds that a sender is held at most, and between two attempts.
 _HOLD, _LOOK_AGAIN = 25.0, 0.5
 

@@ -24,6 +24,9 @@ from shared.sql import Database
 #: The key of the advisory lock (its second is 1) of the replica that maps: messages keep their order.
 _LOCK = 2575
 
+#: Bytes of messages that are held at once, but for a single one.
+_MOST_BYTES = 2 * 1024 * 1024
+
 log = logger("causeway.hl7")
 
 
@@ -82,7 +85,13 @@ class SqlWaiting:
             held = text("SELECT pg_try_advisory_xact_lock(:space, 1)")
             if not connection.execute(held, {"space": _LOCK}).scalar_one():
                 return ()
-        return connection.execute(_WAITING, {"most": limit}).all()
+        last, size = None, 0
+        for row in connection.execute(_SIZES, {"most": limit}):
+            size += row.size
+            if last is not None and size > _MOST_BYTES:
+                break
+            last = row.sequence
+        return connection.execute(_WAITING, {"most": limit, "last": last}).all() if last is not None else ()
 
     def _map_one(self, connection: Connection, row: Row[Any], *, is_reused: bool) -> dict[str, Any]:
         self._at = row.sequence
@@ -150,9 +159,12 @@ def _reused(connection: Connection, rows: Sequence[Row[Any]]) -> set[int]:
 
 
 #: The first condition is that of the index: SQLite uses it only when it is written out.
+_OF_THEM = (IS_OPEN, messages.c.state == "waiting")
+_SIZES = select(messages.c.sequence, messages.c.size).where(*_OF_THEM).order_by(messages.c.sequence)
+_SIZES = _SIZES.limit(bindparam("most"))
 _WAITING = (
     select(messages)
-    .where(IS_OPEN, messages.c.state == "waiting")
+    .where(*_OF_THEM, messages.c.sequence <= bindparam("last"))
     .order_by(messages.c.sequence)
     .limit(bindparam("most"))
 )

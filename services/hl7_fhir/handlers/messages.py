@@ -1,9 +1,10 @@
 """What happens when an HL7 message arrives."""
 
+import asyncio
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.hl7_fhir.domain.acknowledgement import Trouble, acknowledge, codes
@@ -42,6 +43,8 @@ class Messages:
     profiles: Profiles
     site_key: SiteKey
     clock: Callable[[], datetime] = now
+    #: A long message takes several times its size while it is read.
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def arrived(self, content: bytes, origin: Origin = Origin()) -> tuple[bytes, ...]:  # noqa: B008 - frozen
         """What is answered to ``content``: AA once it is durable, AE for what is wrong in it, AR for our trouble.
@@ -97,7 +100,8 @@ class Messages:
 
     async def _checked(self, arrival: Arrival, sender: Sender) -> None:
         if len(arrival.content) > _LONG:
-            await in_thread(_check, arrival.content, sender.charset)
+            async with self.one_at_a_time:
+                await in_thread(_check, arrival.content, sender.charset)
         else:
             _check(arrival.content, sender.charset)
         if sender.strict:

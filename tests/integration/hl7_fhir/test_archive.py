@@ -177,7 +177,9 @@ async def test_what_comes_again_keeps_its_first_time(desk: Desk) -> None:
 async def test_what_waits_is_found_by_an_index(desk: Desk) -> None:
     if not desk.database.is_sqlite:
         pytest.skip("PostgreSQL proves by itself that the index fits")
-    sql = str(_WAITING.limit(8).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+    sql = str(
+        _WAITING.params(last=9).limit(8).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    )
     plan = text(f"EXPLAIN QUERY PLAN {sql}")
     told = await desk.database.read(lambda c: " ".join(row[-1] for row in c.execute(plan)))
     assert "messages_open" in told
