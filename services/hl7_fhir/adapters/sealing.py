@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from shared.errors import Unprocessable
 from shared.identity import SiteKey
 
-_NONCE = 12
+_NONCE, _TAG = 12, 16
 
 
 class Sealer:
@@ -22,14 +22,18 @@ class Sealer:
     def __init__(self, site_key: SiteKey) -> None:
         self._cipher = AESGCM(site_key.key("hl7-content"))
 
-    def seal(self, ref: str, content: bytes) -> bytes:
-        """``content`` as it is kept: nonce, ciphertext and tag, 28 bytes longer."""
+    def seal(self, ref: str, content: bytes) -> bytearray:
+        """``content`` as it is kept: nonce, ciphertext and tag, 28 bytes longer; copied once, for it may be long."""
         nonce = os.urandom(_NONCE)
-        return nonce + self._cipher.encrypt(nonce, content, ref.encode())
+        sealed = bytearray(_NONCE + len(content) + _TAG)
+        sealed[:_NONCE] = nonce
+        self._cipher.encrypt_into(nonce, content, ref.encode(), memoryview(sealed)[_NONCE:])
+        return sealed
 
     def open(self, ref: str, sealed: bytes) -> bytes:
         """The content that was sealed for ``ref``; Unprocessable when it was not, or is damaged."""
         try:
-            return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], ref.encode())
+            # A view, since a message may be long.
+            return self._cipher.decrypt(sealed[:_NONCE], memoryview(sealed)[_NONCE:], ref.encode())
         except (InvalidTag, ValueError):
             raise Unprocessable("content-unreadable") from None
