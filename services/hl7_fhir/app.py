@@ -18,9 +18,9 @@ def build(settings: Settings | None = None) -> Service:
     bus = Bus(settings, "hl7_fhir")
     parts = Parts(settings, bus)
     intake, post, studies, stepping = parts.intake, parts.post, parts.studies, parts.stepping
-    mapping = handlers.Mapping(intake.waiting, intake.journal.pending)
-    intake.journal.on_kept(mapping.wake)
     messages = handlers.Messages(intake.registry, intake.journal, intake.profiles, parts.site_key)
+    mapping = handlers.Mapping(intake.waiting, intake.journal.pending, messages.one_at_a_time)
+    intake.journal.on_kept(mapping.wake)
     mllp = mllp_server(settings, messages.arrived, messages.oversize)
     couriers = handlers.Couriers(
         post.receivers, post.desk, post.outgoing, lambda named: handlers.Courier(named, *post.ends(named))

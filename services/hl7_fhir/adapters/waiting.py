@@ -64,6 +64,12 @@ class SqlWaiting:
         """Do the next ``limit`` messages in one transaction; how many. Nothing is done when it raises."""
         return await self._database.run(lambda connection: self._map(connection, limit))
 
+    async def next_is_long(self) -> bool:
+        """Whether the next message is so long that it is mapped alone."""
+        first = _SIZES.with_only_columns(messages.c.size)
+        size = await self._database.read(lambda connection: connection.execute(first, {"most": 1}).scalar_one_or_none())
+        return (size or 0) > _MOST_BYTES // 2
+
     async def give_up(self, reason: str) -> None:
         """The message at which mapping ended last cannot be mapped: a person has to look at it, the others go on."""
         failed = update(messages).where(messages.c.sequence == self._at, messages.c.state == "waiting")

@@ -26,7 +26,8 @@ log = logger("causeway.hl7")
 
 @dataclass
 class Mapping:
-    """Maps what waits for as long as the service lives; ``pending`` is how many messages wait to be kept.
+    """Maps what waits for as long as the service lives; ``pending`` is how many messages wait to be kept, and
+    ``one_at_a_time`` is held while a long message is in memory several times over.
 
     Senders go first: while messages arrive, mapping takes a part of the time only, the more the longer it has been
     behind, and all of it as soon as nobody sends.
@@ -34,6 +35,7 @@ class Mapping:
 
     waiting: Waiting
     pending: Callable[[], int] = int
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
     look_every: float = 5.0
     pause: float = 1.0
     clock: Callable[[], float] = time.monotonic
@@ -89,7 +91,7 @@ class Mapping:
             return await self._map_one()
         at_once = _AT_ONCE_UNDER_PRESSURE if self._is_pressed() else _AT_ONCE
         try:
-            return await self.waiting.map_some(at_once)
+            return await self._portion(at_once)
         except RetryLater:
             raise
         except Exception as error:  # of one of them: each alone
@@ -97,12 +99,19 @@ class Mapping:
         self._alone = at_once - 1
         return await self._map_one()
 
+    async def _portion(self, limit: int) -> int:
+        """Map the next messages, a long one alone and while no other long one is read."""
+        if await self.waiting.next_is_long():
+            async with self.one_at_a_time:
+                return await self.waiting.map_some(1)
+        return await self.waiting.map_some(limit)
+
     async def _map_one(self) -> int:
         """The next message alone; after the last attempt a person has to look at it."""
         reason = "internal-error"
         for _ in range(_ATTEMPTS):
             try:
-                return await self.waiting.map_some(1)
+                return await self._portion(1)
             except RetryLater:
                 raise
             except Exception as error:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -43,7 +44,7 @@ class Messages:
     profiles: Profiles
     site_key: SiteKey
     clock: Callable[[], datetime] = now
-    #: A long message takes several times its size while it is read.
+    #: A long message takes several times its size while it is read and kept.
     one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def arrived(self, content: bytes, origin: Origin = Origin()) -> tuple[bytes, ...]:  # noqa: B008 - frozen
@@ -81,6 +82,10 @@ class Messages:
 
     async def _taken(self, arrival: Arrival, envelope: Envelope, origin: Origin) -> tuple[bytes, ...]:
         sender = self._sender(arrival, origin)
+        async with self.one_at_a_time if len(arrival.content) > _LONG else nullcontext():
+            return await self._kept(arrival, envelope, sender)
+
+    async def _kept(self, arrival: Arrival, envelope: Envelope, sender: Sender) -> tuple[bytes, ...]:
         try:
             await self._checked(arrival, sender)
         except Refused as refusal:
@@ -100,8 +105,7 @@ class Messages:
 
     async def _checked(self, arrival: Arrival, sender: Sender) -> None:
         if len(arrival.content) > _LONG:
-            async with self.one_at_a_time:
-                await in_thread(_check, arrival.content, sender.charset)
+            await in_thread(_check, arrival.content, sender.charset)
         else:
             _check(arrival.content, sender.charset)
         if sender.strict:

@@ -38,6 +38,9 @@ class Waiting(Protocol):
     async def map_some(self, limit: int) -> int:
         """Do the next ``limit`` messages, in one transaction with the events that follow: how many; RetryLater."""
 
+    async def next_is_long(self) -> bool:
+        """Whether the next message is so long that it is mapped alone; RetryLater."""
+
     async def give_up(self, reason: str) -> None:
         """Set the message at which mapping ended last aside for a person; RetryLater."""
 
