@@ -115,7 +115,7 @@ async def _fill(url: str, size: int) -> None:
     await database.migrate("services.hl7_fhir.migrations")
     for start in range(0, size, 5_000):
         numbered = [(n, _step(n, size)) for n in range(start, min(start + 5_000, size))]
-        await database.run(lambda connection, found=numbered: _insert(connection, found))  # type: ignore[misc]
+        await database.run(lambda connection, found=numbered: _insert(connection, found))  # type: ignore[misc]  # mypy does not infer a lambda with a default
     if not database.is_sqlite:
         await database.run(lambda connection: connection.exec_driver_sql("ANALYZE"))
     await database.close()

@@ -180,7 +180,7 @@ class Association:
         explicit = message.context.transfer_syntax == dimse.EXPLICIT
         asked = self._find(message.identifier, greeting.calling, explicit=explicit, combined=bool(greeting.combined))
         self._coming = asyncio.create_task(self._message(None))
-        async with contextlib.aclosing(asked) as answers:  # type: ignore[type-var]
+        async with contextlib.aclosing(asked) as answers:  # type: ignore[type-var]  # every asynchronous generator has aclose
             async for found in answers:
                 # Let what has come be read before the next page is looked for.
                 await asyncio.sleep(0)

@@ -51,9 +51,9 @@ class CountingScp:
 
     def _attend(self, connection: socket.socket, stream: "Iterator[bytes]") -> None:
         digest, length, command = hashlib.sha256(), 0, b""
-        while len(head := stream.read(6)) == 6:  # type: ignore[attr-defined]
+        while len(head := stream.read(6)) == 6:  # type: ignore[attr-defined]  # a file object of a socket
             kind, count = _HEADER.unpack(head)
-            body = memoryview(stream.read(count))  # type: ignore[attr-defined]
+            body = memoryview(stream.read(count))  # type: ignore[attr-defined]  # a file object of a socket
             if kind == _ASSOCIATE:
                 connection.sendall(_accepting(bytes(body)))
             elif kind == _RELEASE:

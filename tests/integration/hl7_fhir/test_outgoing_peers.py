@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import hl7  # type: ignore[import-untyped]
+import hl7  # type: ignore[import-untyped]  # python-hl7 tells no types
 import pytest
-from hl7.mllp import start_hl7_server  # type: ignore[import-untyped]
+from hl7.mllp import start_hl7_server  # type: ignore[import-untyped]  # python-hl7 tells no types
 from hl7apy.mllp import AbstractErrorHandler, AbstractHandler, MLLPServer
 
 from services.hl7_fhir.adapters import mllp_client

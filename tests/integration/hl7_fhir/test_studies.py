@@ -400,7 +400,7 @@ async def test_an_accession_number_of_the_same_patient_ties_where_no_study_uid_i
     await desk.send(orm(**UNTIED))
     await desk.complete()
     assert based_on(await desk.study()) == [await desk.order()]
-    assert desk.told.events[-1].basis == "accession"  # type: ignore[attr-defined]
+    assert desk.told.events[-1].basis == "accession"  # type: ignore[attr-defined]  # only events of matches are looked at
 
 
 async def test_a_study_uid_ties_images_whose_patient_nobody_identified(desk: Desk) -> None:
@@ -495,8 +495,8 @@ async def test_a_decision_ties_is_told_and_survives_whatever_comes_later(desk: D
     await desk.archive(revision=2, instances=4)
     await desk.send(orm("XO", control_id="9", time="20260101150000", tail="ZDS|1.2.3.5"))
     assert based_on(await desk.study()) == [f"ServiceRequest/{order}"]
-    told = [event for event in desk.told.events if event.basis == "decision"]  # type: ignore[attr-defined]
-    assert [event.order_refs for event in told] == [(order,)]  # type: ignore[attr-defined]
+    told = [event for event in desk.told.events if event.basis == "decision"]  # type: ignore[attr-defined]  # only events of matches are looked at
+    assert [event.order_refs for event in told] == [(order,)]  # type: ignore[attr-defined]  # only events of matches are looked at
 
 
 async def test_a_decision_made_twice_is_one(desk: Desk) -> None:

@@ -127,7 +127,7 @@ async def test_who_subscribes_while_the_feed_is_read_misses_nothing(postgres: st
             asyncio.run_coroutine_threadsafe(meanwhile(), loop).result(20)
         return seen[-1]
 
-    site.dispatcher._listeners = listeners  # type: ignore[method-assign]
+    site.dispatcher._listeners = listeners  # type: ignore[method-assign]  # the race is made here
     await site.dispatch()
     assert [event.stored.id for event in await site.store.events(made[0].id, 1, None, 100)] == ["p2"]
     await database.close()

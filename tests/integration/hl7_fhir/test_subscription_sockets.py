@@ -115,7 +115,7 @@ async def test_who_breaks_off_and_comes_back_misses_nothing(site: Site) -> None:
         async with bound(site, application, one) as peer:
             for number in range(5):
                 await site.change(f"p{turn}-{number}")
-            await eventually(lambda peer=peer, turn=turn: max(peer.numbers(), default=0) >= 5 * turn + 3)  # type: ignore[misc]
+            await eventually(lambda peer=peer, turn=turn: max(peer.numbers(), default=0) >= 5 * turn + 3)  # type: ignore[misc]  # mypy does not infer a lambda with defaults
         heard += peer.numbers()
     async with bound(site, application, one) as peer:
         await eventually(lambda: 20 in peer.numbers())

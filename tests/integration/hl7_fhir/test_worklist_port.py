@@ -48,7 +48,7 @@ async def listening(**limits: float) -> AsyncIterator[DicomPort]:
         port=0,
         titles=Titles("CAUSEWAY"),
         find=answers,
-        limits=Limits(**limits),  # type: ignore[arg-type]
+        limits=Limits(**limits),  # type: ignore[arg-type]  # each case gives one limit
     )
     running = asyncio.create_task(port.run())
     await port.listening.wait()
@@ -232,7 +232,7 @@ def test_whatever_is_sent_the_port_goes_on(sent: bytes, at: int, byte: int) -> N
 async def service(tmp_path: Path, nats_server: NatsServer) -> AsyncIterator[Hl7Service]:
     (port,) = free_ports(1)
     found = Hl7Service(tmp_path, nats_server, worklist_port=str(port))
-    found.worklist = port  # type: ignore[attr-defined]
+    found.worklist = port  # type: ignore[attr-defined]  # the service with its port, for the tests below
     async with nats_server.jetstream() as jetstream:
         await provision(jetstream, read_plan(*documents()), {"target": ["onsite"], "destination": ["old-pacs"]})
     await asyncio.to_thread(found.server.start)
@@ -247,7 +247,7 @@ async def test_an_order_is_asked_for_moved_by_a_report_on_the_bus_and_told_in_fh
     content = orm(pid=f"PID|1||{patient}^^^HOSP^MR||{name}^X||{born}|F", obr18=accession)
     async with mllp_peer(service.mllp) as peer:
         assert code_of(await peer.send(content)) == "AA"
-    port: int = service.worklist  # type: ignore[attr-defined]
+    port: int = service.worklist  # type: ignore[attr-defined]  # the service with its port, for the tests below
     by_name = query(PatientName=f"{name}*", AccessionNumber=accession)
 
     async def is_listed() -> bool:

@@ -29,6 +29,6 @@ def test_each_ratio_of_ingest_has_its_goal(name: str) -> None:
 )
 def test_an_attack_may_cost_a_fifth_of_the_rate_and_nothing_else(at: int, value: float, missed: str) -> None:
     assert all(attacks.goals([ROW]).values())
-    goals = attacks.goals([(*ROW[:at], value, *ROW[at + 1 :])])  # type: ignore[list-item]
+    goals = attacks.goals([(*ROW[:at], value, *ROW[at + 1 :])])  # type: ignore[list-item]  # one figure of a row is replaced
     (told,) = [goal for goal, is_reached in goals.items() if not is_reached]
     assert missed in told

@@ -234,7 +234,7 @@ def slow_to_close(batch: OpenBatch) -> None:
         time.sleep(0.1)
         close()
 
-    batch.file.close = later  # type: ignore[method-assign]
+    batch.file.close = later  # type: ignore[method-assign]  # closing takes time here
 
 
 async def test_what_is_behind_a_batch_that_found_no_room_to_be_closed_is_closed_behind_it(spool: Spool) -> None:

@@ -53,7 +53,7 @@ class Sealed(SealedCopies):
     """The copies by target: a pack, or what its target says instead."""
 
     def __init__(self, **packs: Pack | RetryLater) -> None:
-        super().__init__(SiteKey(bytes(32)), dict.fromkeys(packs, MemoryStore()), MemoryStore(), None)  # type: ignore[arg-type]
+        super().__init__(SiteKey(bytes(32)), dict.fromkeys(packs, MemoryStore()), MemoryStore(), None)  # type: ignore[arg-type]  # nothing is opened, so there are no keys
         self.packs = packs
         self.asked: list[str] = []
 

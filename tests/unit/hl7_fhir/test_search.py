@@ -15,7 +15,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def asked(kind: str, *parameters: tuple[str, str], **more: object) -> Search:
-    return read(kind, parameters, NOW, **more)  # type: ignore[arg-type]
+    return read(kind, parameters, NOW, **more)  # type: ignore[arg-type]  # each case gives what it needs
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def fields(content: bytes) -> tuple[Fields, Fields]:
 def news(content: bytes = b"", control: str = "SC", state: State = State.COMPLETED, **more: object) -> News:
     told, asked = fields(content or orm(pid=HARD, obr19="RP\\F\\1", obr20="S1"))
     values: dict[str, object] = {"study_uid": "1.2.840.99.1", "modality": "CT", **more}
-    return News(control, state, NOW, told, asked, **values)  # type: ignore[arg-type]
+    return News(control, state, NOW, told, asked, **values)  # type: ignore[arg-type]  # each case gives what it needs
 
 
 def written(form: str, version: str = "2.5.1", said: News | None = None, **own: str) -> str:

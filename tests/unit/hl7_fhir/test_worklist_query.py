@@ -130,7 +130,7 @@ def test_any_bytes_are_a_greeting_a_command_and_values_or_refused(content: bytes
         lambda body: dimse.read_greeting(struct.pack(">HH", 1, 0) + bytes(64) + body),
     ):
         with contextlib.suppress(BadPdu):
-            read(content)  # type: ignore[operator]
+            read(content)  # type: ignore[operator]  # a reader from the parameters
 
 
 def test_identifiers_that_are_meant_to_take_long_do_not() -> None:
