@@ -199,7 +199,7 @@ async def test_a_new_process_goes_on_in_the_order_of_closing(spool: Spool, tmp_p
     store(heir, b"new")
     async with landing(heir, telling):
         await telling.until(*names, "open", "new")
-    assert heir.count_files() == 0
+        await until(lambda: heir.count_files() == 0)
 
 
 async def test_what_the_disk_says_was_closed_in_one_moment_is_in_the_order_of_opening(
