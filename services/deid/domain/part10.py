@@ -35,6 +35,7 @@ from services.deid.domain.dataset import (
 from services.deid.domain.dicom_json import is_longer, to_json
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.pixels import CHUNK, Output, splice
+from services.deid.domain.profile import BASIC_PROFILE, Profile
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.rules import Rules
 from services.deid.domain.withholding import Reason, Withheld
@@ -61,6 +62,7 @@ class Project:
     key: ProjectKey
     rules: Rules
     refuse: Callable[[Elements], Reason | None]
+    profile: Profile = BASIC_PROFILE
 
 
 @dataclass(frozen=True)

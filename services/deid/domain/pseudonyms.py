@@ -5,6 +5,9 @@ from shared.identity import SiteKey
 #: Patients without an ID of their own never match each other (they are told apart by their study).
 PLACEHOLDERS = frozenset({"", "0", "UNKNOWN", "NONE", "N/A", "NA", "ANONYMOUS", "ANON", "PATIENT", "TEST"})
 
+#: Weeks by which dates move at most.
+_LONGEST_SHIFT = 520
+
 
 class ProjectKey(SiteKey):
     """The secret of a project: 32 bytes of its own, so that two projects' outputs cannot be joined."""
@@ -18,3 +21,10 @@ class ProjectKey(SiteKey):
         if patient_id.strip().upper() in PLACEHOLDERS:
             return "P" + self.token("study-patient", study_uid)[:15].upper()
         return "P" + self.token("patient-id", issuer.strip(), patient_id.strip())[:15].upper()
+
+    def days(self, pseudonym: str) -> int:
+        """By how many days the dates of a patient move, named by the pseudonym: always back, by up to ten years.
+
+        Whole weeks, so that days of the week stay what they were.
+        """
+        return -7 * (1 + int(self.token("date-shift", pseudonym), 16) % _LONGEST_SHIFT)
