@@ -1,6 +1,7 @@
 """Files as originals of a de-identification: described as ingest's manifest describes what it took in."""
 
 import os
+import re
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
@@ -17,9 +18,10 @@ _NO_DIGEST = "0" * 64
 _DELIMITER = 8
 
 #: What lies beside images and is none, by the ends of names; DICOM files are taken whatever their names are.
-_BESIDE = frozenset(
-    ".txt .md .rst .json .csv .tsv .xml .html .htm .css .js .yaml .yml .log .pdf .png .jpg .jpeg .gif .bmp .ico .tif "
-    ".tiff .doc .docx .xls .xlsx .zip .gz .7z .tar .md5 .sha1 .sha256 .exe .dll .jar .inf .ini .lnk .db".split()
+_BESIDE = re.compile(
+    r".*\.(txt|md|rst|json|csv|tsv|xml|html?|css|js|ya?ml|log|pdf|png|jpe?g|gif|bmp|ico|tiff?|docx?|xlsx?|zip|gz|7z|tar"
+    r"|md5|sha1|sha256|exe|dll|jar|inf|ini|lnk|db)",
+    re.IGNORECASE,
 )
 _NAMES = frozenset({"readme", "license", "licence", "version", "changelog", "notice", "makefile", "lockfile"})
 
@@ -45,7 +47,8 @@ def find(path: Path) -> Found | Problem | Skipped:
 
 def lies_beside(path: Path) -> bool:
     """Whether the name of a file that is no DICOM says that it never was meant to be one."""
-    return path.suffix.lower() in _BESIDE or path.name.lower() in _NAMES or path.name.startswith(".")
+    other = _BESIDE.fullmatch(path.name) is not None or path.name.lower() in _NAMES
+    return other or path.name.startswith(".")
 
 
 def _found(outgoing: Outgoing) -> Found | Problem:
