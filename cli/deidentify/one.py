@@ -81,7 +81,7 @@ def _clean(found: Found, task: Task) -> Result:
     # Nothing has a name in the folder before it is known to be clean.
     with path.open("rb") as source, SpooledTemporaryFile(IN_MEMORY) as sink:
         try:
-            instance = clean_file(source, found.instance, task.project, cast(BinaryIO, sink)).instance
+            instance = clean_file(source, found.instance, task.project, cast(BinaryIO, sink), told=False).instance
         except Withheld as refused:
             return Result(path, Outcome.WITHHELD, refused.code.value, original=original)
         except RetryLater as trouble:

@@ -1,21 +1,14 @@
 """Files as originals of a de-identification: described as ingest's manifest describes what it took in."""
 
-import os
 import re
-from collections import deque
-from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from cli.dicom_files import Outgoing, Problem, Skipped, examine
 from contracts.formats.manifest import Instance
-from services.dicom_ingest.domain.bounds import Bounds
-from services.dicom_ingest.domain.elements import UNDEFINED, Encoding, Walk, is_deflated
-from services.dicom_ingest.domain.window import Malformed, Window
 
 #: Digests prove what lay in a store; a file that is read once where it lies has none.
 _NO_DIGEST = "0" * 64
-_DELIMITER = 8
 
 #: What lies beside images and is none, by the ends of names; DICOM files are taken whatever their names are.
 _BESIDE = re.compile(
@@ -37,7 +30,7 @@ def find(path: Path) -> Found | Problem | Skipped:
     """What ``path`` is; never raises for what is in it."""
     match examine(path):
         case Outgoing() as outgoing:
-            return _found(outgoing)
+            return Found(path, describe(outgoing))
         case Problem(why=why) as problem:
             is_other = why.startswith("not DICOM")
             return Skipped(path, why) if is_other and lies_beside(path) else problem
@@ -51,17 +44,9 @@ def lies_beside(path: Path) -> bool:
     return other or path.name.startswith(".")
 
 
-def _found(outgoing: Outgoing) -> Found | Problem:
-    try:
-        with outgoing.path.open("rb") as file:
-            return Found(outgoing.path, describe(file, outgoing))
-    except OSError as error:
-        return Problem(outgoing.path, f"cannot be read: {error.strerror or error}")
-
-
-def describe(file: BinaryIO, outgoing: Outgoing) -> Instance:
-    """The line of a manifest for the file, without digests."""
-    header_length, pixel_offset, pixel_length = _spans(file, outgoing)
+def describe(outgoing: Outgoing) -> Instance:
+    """The line of a manifest for a file, without digests; where its pixels can't be told, all of it is header."""
+    pixels = outgoing.pixels
     return Instance(
         length=outgoing.offset + outgoing.length,
         crc32=0,
@@ -72,29 +57,7 @@ def describe(file: BinaryIO, outgoing: Outgoing) -> Instance:
         meta_sha256=_NO_DIGEST,
         dataset_sha256=_NO_DIGEST,
         header_sha256=_NO_DIGEST,
-        header_length=header_length,
-        pixel_offset=pixel_offset,
-        pixel_length=pixel_length,
+        header_length=pixels.at if pixels else outgoing.length,
+        pixel_offset=pixels.offset if pixels else None,
+        pixel_length=pixels.length if pixels else None,
     )
-
-
-def _spans(file: BinaryIO, outgoing: Outgoing) -> tuple[int, int | None, int | None]:
-    """Length of the header; offset and length of the pixels' value, None where the engine has to find out."""
-    if is_deflated(outgoing.transfer_syntax):
-        return outgoing.length, None, None
-    handle, size = file.fileno(), outgoing.length
-    window = Window(lambda at, count: os.pread(handle, min(count, size - at), outgoing.offset + at), size)
-    walk = Walk(window, Encoding.of(outgoing.transfer_syntax), Bounds())
-    with suppress(Malformed):
-        for _element in walk.header():
-            pass
-        if walk.pixel_data is not None:
-            at, offset, length = walk.pixel_data
-            return at, offset, _items(walk, offset) if length == UNDEFINED else length
-    return size, None, None
-
-
-def _items(walk: Walk, offset: int) -> int:
-    """The bytes of all items of encapsulated pixels, without the delimiter (PS3.5 section A.4)."""
-    ((end, _nothing),) = deque(walk.fragments(offset), maxlen=1)
-    return end - _DELIMITER - offset
