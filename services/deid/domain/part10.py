@@ -104,13 +104,14 @@ class _Header(NamedTuple):
     steps: Counter[Step]
 
 
-def clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO) -> Cleaned:
+def clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO, *, told: bool = True) -> Cleaned:
     """Read the Part 10 file ``source`` as ``original`` describes it and write the cleaned one to ``sink``.
 
+    Without ``told`` nothing is told of it beside the file: no digests, no checksum, no line of headers.
     Raises Withheld when it may not go out (what ``sink`` then holds is to be thrown away), RetryLater when files fail.
     """
     try:
-        return _clean_file(source, original, project, sink)
+        return _clean_file(source, original, project, Output(sink) if told else _Untold(sink))
     except Withheld:
         raise
     except TooMuch:
@@ -124,14 +125,13 @@ def clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bin
         raise Withheld(Reason.FAILED) from None
 
 
-def _clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO) -> Cleaned:
+def _clean_file(source: BinaryIO, original: Instance, project: Project, output: Output) -> Cleaned:
     deflated = original.transfer_syntax in DEFLATED
     header = _clean_header(*(_inflated if deflated else _stored)(source, original), original, project)
     encoding = encoding_of(original.transfer_syntax)
     data = encode(header.elements, encoding)
     if header.names.in_header(data):
         raise Withheld(Reason.IDENTIFIER_LEFT)
-    output = Output(sink)
     output.meta(file_meta(original.sop_class_uid, text_of(header.elements, SOP_INSTANCE), original.transfer_syntax))
     if deflated:
         facts = _deflate(data, header.pixels, output)
@@ -139,7 +139,23 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bi
         output.data(data)
         facts = _header_so_far(output) | splice(source, original, output)
     instance = _instance(original, header.elements, facts | output.facts())
-    return Cleaned(instance, _line(header.elements, encoding), header.person, header.steps)
+    line = b"" if isinstance(output, _Untold) else _line(header.elements, encoding)
+    return Cleaned(instance, line, header.person, header.steps)
+
+
+class _Untold(Output):
+    """Writes a file whose digests nobody asks for."""
+
+    def _write(self, data: bytes) -> None:
+        self._sink.write(data)
+        self.length += len(data)
+
+    def meta(self, data: bytes) -> None:
+        self._write(data)
+        self.dataset_offset = self.length
+
+    def data(self, data: bytes) -> None:
+        self._write(data)
 
 
 def _line(elements: Elements, encoding: Encoding) -> bytes:
