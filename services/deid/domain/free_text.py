@@ -11,12 +11,15 @@ from typing import NamedTuple, Protocol
 from services.deid.domain.folding import fold
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.known import LONGEST
-from services.deid.domain.numerals import Sort, sort_of
+from services.deid.domain.numerals import Sort, is_worded, sort_of
 from services.deid.domain.shapes import Span, shapes
 from services.deid.domain.words import allowed_words
 
 #: Numbers, with decimals and in lists; runs of letters and digits.
-_TOKEN = re.compile(r"jpeg[ -]?2000(?![^\W_])|\d+(?:[.,]\d+)*(?![^\W_])|(?:[^\W_]|\ufffd)+", re.IGNORECASE)
+_TOKEN = re.compile(
+    r"(?:jpeg[ -]?2000|(?:white|gr[ae]y) matter|\d{1,5}:1)(?![^\W_])|\d+(?:[.,]\d+)*(?![^\W_])|(?:[^\W_]|\ufffd)+",
+    re.IGNORECASE,
+)
 _OPENING = re.compile(r"[\s(\[<>+~#*\"'-]*")
 _CLOSING = re.compile(r"[\s)\].%!?;:,\"'+*-]*")
 _ODD = re.compile(r"[^\w\s!-~°±×–—…•§·]")
@@ -88,8 +91,13 @@ def _tokens(text: str, removed: list[Span]) -> Iterator[_Token]:
             reach = max(reach, removed[at][1])
             at += 1
         number = before is Sort.NUMBER and text[start - 1 : start] in " \u00a0-"
-        before = Sort.GONE if reach > start else sort_of(fold(found.group()), behind_number=number)
+        before = Sort.GONE if reach > start else _sort(found.group(), number)
         yield _Token(start, end, before)
+
+
+def _sort(token: str, behind_number: bool) -> Sort:
+    sort = sort_of(fold(token), behind_number)
+    return Sort.CONTENT if sort is Sort.GONE and is_worded(token) else sort
 
 
 def _without_strays(text: str, tokens: list[_Token]) -> list[_Token]:
@@ -103,12 +111,13 @@ def _without_strays(text: str, tokens: list[_Token]) -> list[_Token]:
 
 def _is_stray(text: str, tokens: list[_Token], index: int) -> bool:
     start, end, sort = tokens[index]
-    if sort not in (Sort.LETTER, Sort.NUMBER, Sort.FUNCTION):
+    number = sort is not Sort.GONE and text[start].isdigit()
+    if sort not in (Sort.LETTER, Sort.FUNCTION) and not number:
         return False
     gone = [
         near for near in (*tokens[max(0, index - 1) : index], *tokens[index + 1 : index + 2]) if near.sort is Sort.GONE
     ]
-    if sort is Sort.NUMBER:
+    if number:
         return any(_TOUCHING.fullmatch(text, min(end, near.end), max(start, near.start)) for near in gone)
     return bool(gone) and (sort is Sort.LETTER or text[start:end].lower() in allowed_words().particles)
 
