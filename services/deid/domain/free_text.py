@@ -8,12 +8,18 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
+from services.deid.domain.dataset import TooMuch
 from services.deid.domain.folding import fold
 from services.deid.domain.identifiers import Identifiers
-from services.deid.domain.known import LONGEST
 from services.deid.domain.numerals import Sort, is_worded, sort_of
 from services.deid.domain.shapes import Span, shapes
 from services.deid.domain.words import allowed_words
+
+#: A longer text is no description, and more of them no object's; characters.
+LONGEST, MOST = 64 * 1024, 1024 * 1024
+
+#: So often a text is cleaned until it stays as it is.
+_ROUNDS = 4
 
 #: Numbers, with decimals and in lists; runs of letters and digits.
 _TOKEN = re.compile(
@@ -45,15 +51,16 @@ class _Token(NamedTuple):
 
 
 class FreeText:
-    """Cleans the descriptions of one study, whose identifiers are known."""
+    """Cleans the descriptions of one object, whose identifiers are known."""
 
     def __init__(self, names: Identifiers, recognizer: Recognizer | None = None) -> None:
         """The names; and a plug-in that finds more."""
         self.names = names
         self.recognizer = recognizer
+        self._left = MOST
 
     def clean(self, text: str) -> str:
-        """The harmless words of ``text``, "" when nothing of it is known to be harmless."""
+        """The harmless words of ``text``, "" when none are known; TooMuch when the texts of an object are too long."""
         if not text or text.isspace():
             return text
         return self.names.known().remember((self.recognizer, text), self._clean_values)
@@ -61,16 +68,23 @@ class FreeText:
     def _clean_values(self, text: str) -> str:
         if len(text) > LONGEST:
             return ""
+        self._left -= len(text)
+        if self._left < 0:
+            raise TooMuch
         return "\\".join(map(self._clean, text.split("\\")))
 
     def _clean(self, text: str) -> str:
         text = text if text.isascii() else unicodedata.normalize("NFC", text)
+        for _ in range(_ROUNDS):
+            cleaned = self._once(text)
+            if cleaned == text:
+                return cleaned
+            text = cleaned  # what was apart may spell something when it is side by side
+        return ""
+
+    def _once(self, text: str) -> str:
         removed = sorted((*self.names.spans(text), *shapes(text), *self._recognized(text)))
-        tokens = _without_strays(text, list(_tokens(text, removed)))
-        cleaned = _joined(text, tokens)
-        if cleaned != text and (self.names.in_text(cleaned) or next(shapes(cleaned), None)):
-            return ""  # what was apart may spell something when it is side by side
-        return cleaned
+        return _joined(text, _without_strays(text, list(_tokens(text, removed))))
 
     def _recognized(self, text: str) -> Iterator[Span]:
         if self.recognizer is None:

@@ -82,6 +82,7 @@ _PHONE = re.compile(r"(?<![^\W_])[+(]?\d[\d\s().\u2013/-]{5,20}\d(?!\d)")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _WORDS_TOO = frozenset(("set", "out", "ago", "mag", "gen"))
 _DECIMAL = re.compile(r"\d{1,3}\.\d{3,6}")
+_DIGIT = re.compile(r"\d")
 _LONG_GROUP = re.compile(r"\d{3}")
 
 _TITLE = re.compile(
@@ -103,24 +104,50 @@ _MOST_NAMES = 6
 
 
 class _Shape(NamedTuple):
-    """A pattern, and what must be in a folded text for it to be looked for at all."""
+    """A pattern, what makes a place where it is found count, and what a text must have for it to be looked for."""
 
     pattern: re.Pattern[str]
     counts: Callable[[re.Match[str]], bool]
+    needs: Callable[[str], bool]
+
+
+def _always(found: re.Match[str]) -> bool:
+    return True
+
+
+def _has_digits(text: str) -> bool:
+    return _DIGIT.search(text) is not None
+
+
+def _has_month(text: str) -> bool:
+    return _has_digits(text) and not _months().isdisjoint(_LETTERS.findall(fold(text)))
+
+
+def _has_address(text: str) -> bool:
+    return "@" in text or ":" in text or "." in text or _has_digits(text)
+
+
+def _has_stop(text: str) -> bool:
+    return "." in text or " " in text or "-" in text
+
+
+@cache
+def _months() -> frozenset[str]:
+    return frozenset(name for names in allowed_words().months for name in names)
 
 
 @cache
 def _shapes() -> tuple[_Shape, ...]:
     flags = re.IGNORECASE | re.VERBOSE
     return (
-        _Shape(re.compile(_NETWORK, flags), _always),
-        _Shape(re.compile(_NUMERIC, flags), _always),
-        _Shape(re.compile(_with_months(), flags), _is_month),
-        _Shape(re.compile(_KEYED, flags), _always),
-        _Shape(re.compile(_ADDRESS, flags), _always),
-        _Shape(_PHONE, _is_phone),
-        _Shape(re.compile(_AGE.pattern, re.IGNORECASE), _is_old),
-        _Shape(re.compile(f"{_INITIALS}|{_SPELLED}|{_SUFFIX}"), _always),
+        _Shape(re.compile(_NETWORK, flags), _always, _has_address),
+        _Shape(re.compile(_NUMERIC, flags), _always, _has_digits),
+        _Shape(re.compile(_with_months(), flags), _is_month, _has_month),
+        _Shape(re.compile(_KEYED, flags), _always, _has_digits),
+        _Shape(re.compile(_ADDRESS, flags), _always, _has_digits),
+        _Shape(_PHONE, _is_phone, _has_digits),
+        _Shape(re.compile(_AGE.pattern, re.IGNORECASE), _is_old, _has_digits),
+        _Shape(re.compile(f"{_INITIALS}|{_SPELLED}|{_SUFFIX}"), _always, _has_stop),
     )
 
 
@@ -146,10 +173,6 @@ def _with_months() -> str:
         )(?![^\W_]){_TIME}"""
 
 
-def _always(found: re.Match[str]) -> bool:
-    return True
-
-
 def _is_month(found: re.Match[str]) -> bool:
     """A month that is a common word, too, needs a year: data set 12 is no date."""
     words = set(_LETTERS.findall(found.group()))
@@ -171,12 +194,13 @@ def _is_old(found: re.Match[str]) -> bool:
 def shapes(text: str) -> Iterator[Span]:
     """Where ``text`` has something that identifies by its shape."""
     for shape in _shapes():
-        yield from (found.span() for found in shape.pattern.finditer(text) if shape.counts(found))
+        if shape.needs(text):
+            yield from (found.span() for found in shape.pattern.finditer(text) if shape.counts(found))
     for title in _TITLE.finditer(text):
         yield title.start(), _end_of_name(text, title.end())
     for cue in _CUE.finditer(text):
         name = _AFTER_TITLE.match(text, cue.end())
-        if name and name.group(1)[0].isupper():
+        if name and name.group(1)[0].isupper() and "." not in text[cue.end() : name.start(1)]:
             yield cue.end(), _end_of_name(text, cue.end())
 
 
