@@ -34,6 +34,7 @@ _ANY_BRACKET = re.compile(r"[()\[\]]")
 _EMPTY = re.compile(r"[(\[]\s*[)\]]")
 #: What stands between the parts of one number.
 _TOUCHING = re.compile(r"[^\s,;()]?")
+_DIGIT = re.compile(r"\d")
 _SPACES = re.compile(r"  +")
 
 
@@ -125,15 +126,15 @@ def _without_strays(text: str, tokens: list[_Token]) -> list[_Token]:
 
 def _is_stray(text: str, tokens: list[_Token], index: int) -> bool:
     start, end, sort = tokens[index]
-    number = sort is not Sort.GONE and text[start].isdigit()
-    if sort not in (Sort.LETTER, Sort.FUNCTION) and not number:
+    if sort is Sort.GONE:
         return False
-    gone = [
-        near for near in (*tokens[max(0, index - 1) : index], *tokens[index + 1 : index + 2]) if near.sort is Sort.GONE
-    ]
-    if number:
-        return any(_TOUCHING.fullmatch(text, min(end, near.end), max(start, near.start)) for near in gone)
-    return bool(gone) and (sort is Sort.LETTER or text[start:end].lower() in allowed_words().particles)
+    beside = (*tokens[max(0, index - 1) : index], *tokens[index + 1 : index + 2])
+    gone = [near for near in beside if near.sort is Sort.GONE]
+    if gone and _DIGIT.search(text, start, end):
+        touching = [near for near in gone if _TOUCHING.fullmatch(text, min(end, near.end), max(start, near.start))]
+        return any(text[start].isdigit() or _DIGIT.search(text, near.start, near.end) for near in touching)
+    stray = sort is Sort.LETTER or text[start:end].lower() in allowed_words().particles
+    return bool(gone) and stray and sort is not Sort.CONTENT
 
 
 def _joined(text: str, tokens: list[_Token]) -> str:

@@ -26,7 +26,7 @@ _WRITTEN = re.compile(
     r"\d{1,4}(?:x\d{1,4}){1,3}(?:mm|cm|m)?|x\d{1,3}|[1-9][dv]|\d{1,2}(?:st|nd|rd|th)|\d{1,3}(?:er|eme|e|o|a)"
     r"|(?:(?:[ctlsd]|th|lw|bw|hw|hwk|bwk|lwk)\d{1,2}){1,2}|[bhidstqu][a-z]?\d{2}[a-z]{0,2}|(?:lv|ph|im|se|ser|v|e|f|n)\d{1,3}"
     r"|(?:te|tr|ti|fa|b|nex|kv|ma|sl|thk|grappa|sense|iso)\d{1,4}|(?:covid|jpeg|mp|p|sv|mpeg)\d{1,2}|jpeg[ -]?2000"
-    r"|(?:white|gr[ae]y) matter|\d{1,5}:1"
+    r"|\d{1,5}:1"
 )
 _CAPITALS = re.compile(r"(?:[A-Z][a-z]+|[A-Z]{4,}|^[a-z]+){2,6}\d{0,2}")
 _WORDS = re.compile(r"[A-Z][a-z]+|[A-Z]+|[a-z]+")
@@ -34,6 +34,8 @@ _SHORTEST = 3
 _RUNS = re.compile(r"\d+|\D+")
 _WEIGHTING = re.compile(r"t[12]|[234]d")
 _NUMBERED = re.compile(r"([^\W\d_]{3,})\d{1,3}|\d{1,2}([^\W\d_]{3,})")
+#: Words that are names but for what they stand with.
+_PHRASES = frozenset(("white matter", "gray matter", "grey matter"))
 #: Bounds of stored values.
 _TECHNICAL = frozenset(("1000", "1023", "1024", "2047", "2048", "4095", "4096"))
 #: A digit is part of so long a compound at most.
@@ -44,7 +46,7 @@ _DIGITS = frozenset("0123456789")
 def sort_of(token: str, behind_number: bool = False) -> Sort:
     """What the folded token is; a unit counts behind a number."""
     words = allowed_words()
-    if token in words.content:
+    if token in words.content or token in _PHRASES:
         return Sort.CONTENT
     if token in words.functions:
         return Sort.FUNCTION
