@@ -1,5 +1,11 @@
 """Text of a data set as its Specific Character Set says (PS3.3 section C.12.1.1.2)."""
 
+from collections.abc import Iterable
+
+from services.deid.domain.dataset import Element
+
+SPECIFIC_CHARACTER_SET = 0x00080005
+
 _CODECS = {
     "ISO_IR 100": "latin-1",
     "ISO_IR 101": "iso8859-2",
@@ -17,6 +23,16 @@ _CODECS = {
     "GB18030": "gb18030",
     "GBK": "gbk",
 }
+
+
+def charsets_of(elements: Iterable[Element], inherited: tuple[str, ...]) -> tuple[str, ...]:
+    """The character sets of a data set or an item: its own, else those of what it stands in."""
+    for element in elements:
+        if element.tag == SPECIFIC_CHARACTER_SET:
+            return tuple(each.strip(" \0") for each in element.value.decode("latin-1").split("\\"))
+        if element.tag > SPECIFIC_CHARACTER_SET:
+            break
+    return inherited
 
 
 def _codec(charsets: tuple[str, ...]) -> str:
