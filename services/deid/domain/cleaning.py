@@ -28,7 +28,7 @@ from services.deid.domain.retaining import WORDS, Retaining
 from services.deid.domain.rules import BASIC, Action, Row, Rules, resolve
 from services.deid.domain.values import BINARY, TEMPORAL, dummy, is_harmless, is_uids, new_uids
 
-PATIENT_NAME, PATIENT_ID, ISSUER = 0x00100010, 0x00100020, 0x00100021
+PATIENT_ID, ISSUER = 0x00100020, 0x00100021
 SOP_CLASS, SOP_INSTANCE, STUDY_INSTANCE, SERIES_INSTANCE = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
 #: Rules beside those of the table and of options (record.Step).
 SUPPLEMENT, PRIVATE, UNLISTED = "supplement", "private", "unlisted"

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from services.deid.adapters.profiles import FileProfiles
+from services.deid.adapters.projects import FileProjects
 from services.deid.domain.options import Option
-from services.deid.domain.profile import Dates, LegalBasis, SiteRule, Wish
+from services.deid.domain.profile import BASIC_PROFILE, Dates, LegalBasis, SiteRule, Wish
 from services.deid.domain.profile_file import read_profile
 from shared.yaml_lines import DocumentRefused
 
@@ -117,3 +119,16 @@ def test_no_profile_promises_anonymity(name: str) -> None:
     text = HEAD.replace("trial", name) + "legal_basis: expert\n"
     with pytest.raises(DocumentRefused, match=":2: no profile may promise"):
         read_profile(text)
+
+
+def test_a_project_has_the_profile_of_its_file_and_the_strictest_without_one(tmp_path: Path) -> None:
+    (tmp_path / "trial.yaml").write_text(HEAD + "legal_basis: expert\noptions: [retain_uids]\n")
+    projects = FileProjects(tmp_path / "keys", profiles=FileProfiles(tmp_path))
+    assert projects.open("trial").profile.has(Option.RETAIN_UIDS)
+    assert projects.open("other").profile == BASIC_PROFILE
+
+
+def test_a_service_with_a_profile_that_contradicts_itself_does_not_start(tmp_path: Path) -> None:
+    (tmp_path / "trial.yaml").write_text(HEAD + "legal_basis: safe_harbor\noptions: [retain_uids]\n")
+    with pytest.raises(DocumentRefused, match=r"trial\.yaml:5: retain_uids contradicts"):
+        FileProfiles(tmp_path)
