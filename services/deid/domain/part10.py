@@ -33,8 +33,9 @@ from services.deid.domain.dataset import (
     parse,
 )
 from services.deid.domain.dicom_json import is_longer, to_json
+from services.deid.domain.fragments import with_tables
 from services.deid.domain.identifiers import Identifiers
-from services.deid.domain.pixels import CHUNK, Output, splice
+from services.deid.domain.pixels import CHUNK, Output, splice, survey_pixels
 from services.deid.domain.profile import BASIC_PROFILE, Profile
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.rules import Rules
@@ -116,6 +117,9 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bi
     deflated = original.transfer_syntax in DEFLATED
     header = _clean_header(*(_inflated if deflated else _stored)(source, original), original, project)
     encoding = encoding_of(original.transfer_syntax)
+    found = None if deflated else survey_pixels(source, original)
+    if found and found.changed:
+        header = header._replace(elements=with_tables(header.elements, found))
     data = encode(header.elements, encoding)
     if header.names.in_header(data):
         raise Withheld(Reason.IDENTIFIER_LEFT)
@@ -125,7 +129,7 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bi
         facts = _deflate(data, header.pixels, output)
     else:
         output.data(data)
-        facts = _header_so_far(output) | splice(source, original, output)
+        facts = _header_so_far(output) | splice(source, original, output, found)
     instance = _instance(original, header.elements, facts | output.facts())
     return Cleaned(instance, _line(header.elements, encoding), header.person)
 

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from io import BytesIO
 
 import pytest
-from pydicom import Dataset, dcmread
-from pydicom.data import get_testdata_file
+from pydicom import Dataset
 from pydicom.dataset import Dataset as Item
 from pydicom.uid import (
     BasicTextSRStorage,
@@ -18,7 +17,6 @@ from pydicom.uid import (
 )
 
 from services.deid.domain import part10
-from services.deid.domain.codestream import carries_text
 from services.deid.domain.withholding import Withheld
 from tests.support.instances import as_file, make_instances
 from tests.unit.deid.originals import clean, describe, project
@@ -146,34 +144,3 @@ def test_an_identifier_that_is_left_withholds() -> None:
         slice_.SourceImageEvidenceSequence = [item]
 
     assert refusal(plant) == "identifier-left"
-
-
-@pytest.mark.parametrize(
-    ("name", "found"),
-    [("SC_rgb_jpeg_dcmtk.dcm", False), ("JPEG-lossy.dcm", False), ("MR_small_jpeg_ls_lossless.dcm", False)],
-)
-def test_code_streams_of_common_encoders_carry_no_text(name: str, found: bool) -> None:
-    """What an encoder says of itself is known."""
-    path = get_testdata_file(name, download=False)
-    if not path:
-        pytest.skip("pydicom does not ship this file")
-    from pydicom.encaps import get_frame
-
-    assert carries_text(get_frame(dcmread(path).PixelData, 0, number_of_frames=1)) is found
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"\xff\xd8\xff\xfe\x00\x09Kilmi..\xff\xda",
-        b"\xff\xd8\xff\xe1\x00\x09Exif\0\0M\xff\xda",
-        b"\xff\xd8\xff\xe0\x00\x14JFIF\0.............\xff\xda",
-        b"\xff\x4f\xff\x51\x00\x04\0\0\xff\x64\x00\x09\0\1Kilmi\xff\x90\x00\x0a",
-        b"\0\0\0\x0cjP  \r\n\x87\n",
-        b"\xff\xd8\xff\xdb",
-    ],
-    ids=["comment", "exif", "long jfif", "j2k comment", "jp2 file", "cut"],
-)
-def test_text_in_a_code_stream_is_found(head: bytes) -> None:
-    """Comments, application segments, boxes; and what can't be read to its end counts as text."""
-    assert carries_text(head)
