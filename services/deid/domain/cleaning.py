@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from services.deid.domain.content.contents import Contents
 from services.deid.domain.dataset import NUMERIC, Element, Elements
 from services.deid.domain.dictionary import known_vr
 from services.deid.domain.identifiers import Identifiers
@@ -41,6 +42,7 @@ class Cleaner:
     key: ProjectKey
     identifiers: Identifiers
     patient: str
+    contents: Contents | None = None
 
     def data_set(self, elements: Elements) -> Elements:
         """The whole data set, with the attributes that say what was done."""
@@ -54,6 +56,11 @@ class Cleaner:
         """One level: the top of the data set (``where`` = SOP class) or an item (``where`` = its sequence)."""
         published = text_of(elements, CODING_SCHEME) in self.rules.public_schemes
         for element in elements:
+            if self.contents is not None and self.contents.examines(element.tag):
+                content = self.contents.clean(element, where, self._item, ())
+                if content is not None:
+                    yield content
+                continue
             if self.rules.goes_always(element.tag):
                 continue
             kind = self.rules.kind(where, element.tag)
@@ -99,8 +106,10 @@ class Cleaner:
     def _items(self, element: Element) -> Element | None:
         if element.items is None:
             return None
-        items = tuple(tuple(self._level(item, element.tag)) for item in element.items)
-        return element._replace(items=items)
+        return element._replace(items=tuple(self._item(item, element.tag) for item in element.items))
+
+    def _item(self, item: Elements, sequence: int) -> Elements:
+        return tuple(self._level(item, sequence))
 
     def _examine(self, element: Element, kind: str | None, published: bool) -> Element | None:
         """An attribute that the table does not list: kept when it is known and proves harmless, else by its Type."""

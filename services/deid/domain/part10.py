@@ -19,6 +19,7 @@ from services.deid.domain.cleaning import (
     Cleaner,
     text_of,
 )
+from services.deid.domain.content.contents import Contents, NoTexts
 from services.deid.domain.dataset import (
     EXPLICIT_LITTLE,
     LONG,
@@ -205,16 +206,22 @@ def _pieces(pixels: Element | None) -> Iterator[bytes]:
 def _clean_header(elements: Elements, pixels: Element | None, original: Instance, project: Project) -> _Header:
     if text_of(elements, SOP_CLASS) != original.sop_class_uid:
         raise Unreadable
-    if reason := project.refuse(elements):
+    if reason := project.refuse((*elements, *_pixel_element(original, pixels))):
         raise Withheld(reason)
     person = person_of(elements, project.key)
     names = Identifiers(project.rules)
     names.note_all(elements)
     for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):
         names.note_uid(text_of(elements, tag))
-    return _Header(
-        Cleaner(project.rules, project.key, names, person.pseudonym).data_set(elements), pixels, person, names
-    )
+    encoding = encoding_of(original.transfer_syntax)
+    contents = Contents(original.sop_class_uid, encoding, project.profile, NoTexts())
+    cleaned = Cleaner(project.rules, project.key, names, person.pseudonym, contents).data_set(elements)
+    return _Header(contents.whole(cleaned), pixels, person, names)
+
+
+def _pixel_element(original: Instance, pixels: Element | None) -> Elements:
+    """That there are pixels, where there are: their element is no part of a header."""
+    return (Element(0x7FE00010, "OW"),) if pixels or original.pixel_offset is not None else ()
 
 
 def person_of(elements: Elements, key: ProjectKey) -> Person:

@@ -8,6 +8,8 @@ from pydicom import Dataset
 from pydicom.dataset import Dataset as Item
 from pydicom.uid import (
     BasicTextSRStorage,
+    BasicVoiceAudioWaveformStorage,
+    CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EncapsulatedPDFStorage,
     RawDataStorage,
@@ -37,15 +39,17 @@ def refusal(change: Callable[[Dataset], None] | None = None, **attributes: objec
     [
         (SecondaryCaptureImageStorage, "pixels-unproven"),
         (UltrasoundImageStorage, "pixels-unproven"),
-        (BasicTextSRStorage, "structured-content"),
-        (EncapsulatedPDFStorage, "encapsulated-document"),
-        (TwelveLeadECGWaveformStorage, "waveform-content"),
+        (BasicTextSRStorage, "pixels-unproven"),
+        (EncapsulatedPDFStorage, "pixels-unproven"),
+        (TwelveLeadECGWaveformStorage, "pixels-unproven"),
+        (BasicVoiceAudioWaveformStorage, "waveform-content"),
+        ("1.2.840.10008.5.1.4.1.1.88.2", "waveform-content"),
         (RawDataStorage, "unknown-sop-class"),
         ("1.2.840.113619.4.30", "unknown-sop-class"),
     ],
 )
 def test_kinds_of_objects_that_can_not_be_cleaned_yet(sop_class: str, reason: str) -> None:
-    """The class decides, and an unknown one stays."""
+    """The class decides, and an unknown one stays; so do pixels where an object of the class has none."""
     assert refusal(SOPClassUID=sop_class) == reason
 
 
@@ -78,13 +82,14 @@ def test_an_overlay_in_unused_bits_of_the_pixels() -> None:
     assert refusal(plant) == "overlay-in-pixels"
 
 
-def test_content_that_does_not_belong_into_an_image() -> None:
-    """A report hidden in a CT slice."""
+@pytest.mark.parametrize("sop_class", [CTImageStorage, BasicTextSRStorage])
+def test_signals_that_do_not_belong_into_an_object(sop_class: str) -> None:
+    """They may be a voice."""
 
-    def plant(slice_: Dataset) -> None:
-        slice_.ContentSequence = [Item()]
+    def plant(dataset: Dataset) -> None:
+        dataset.WaveformSequence = [Item()]
 
-    assert refusal(plant) == "structured-content"
+    assert refusal(plant, SOPClassUID=sop_class) == "waveform-content"
 
 
 def test_a_header_that_is_cut_short() -> None:
