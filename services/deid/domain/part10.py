@@ -2,8 +2,10 @@
 
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, BinaryIO, NamedTuple
 
 from contracts.formats.headers import TOO_LARGE, header_line, opaque_line
@@ -19,7 +21,7 @@ from services.deid.domain.cleaning import (
     Cleaner,
     text_of,
 )
-from services.deid.domain.content.contents import Contents, NoTexts
+from services.deid.domain.content.overlay_bits import Mask, image_bits
 from services.deid.domain.dataset import (
     EXPLICIT_LITTLE,
     LONG,
@@ -36,9 +38,11 @@ from services.deid.domain.dataset import (
 from services.deid.domain.dicom_json import is_longer, to_json
 from services.deid.domain.fragments import with_tables
 from services.deid.domain.identifiers import Identifiers
-from services.deid.domain.pixels import CHUNK, Output, splice, survey_pixels
+from services.deid.domain.options import Option
+from services.deid.domain.pixels import CHUNK, NATIVE, Output, splice, survey_pixels
 from services.deid.domain.profile import BASIC_PROFILE, Profile
 from services.deid.domain.pseudonyms import ProjectKey
+from services.deid.domain.record import Step
 from services.deid.domain.rules import Rules
 from services.deid.domain.withholding import Reason, Withheld
 from shared.errors import RetryLater
@@ -66,6 +70,11 @@ class Project:
     refuse: Callable[[Elements], Reason | None]
     profile: Profile = BASIC_PROFILE
 
+    @cached_property
+    def ruling(self) -> Rules:
+        """The rules under the profile."""
+        return self.rules.under(self.profile)
+
 
 @dataclass(frozen=True)
 class Person:
@@ -78,20 +87,27 @@ class Person:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """An instance that goes out: its line of the manifest (not placed yet), that of the headers, and who it was."""
+    """An instance that goes out: its line of the manifest (not placed yet), that of the headers, who it was, and what
+    was done to its header."""
 
     instance: Instance
     line: bytes
     person: Person
+    steps: Counter[Step] = field(default_factory=Counter)
 
 
 class _Header(NamedTuple):
-    """A cleaned header, the pixels that were inflated with it, whose it was, and what must not be in it."""
+    """A cleaned header, the pixels that were inflated with it, whose it was, and what must not be in it.
+
+    ``mask`` is what to leave of each pixel.
+    """
 
     elements: Elements
     pixels: Element | None
     person: Person
     names: Identifiers
+    steps: Counter[Step]
+    mask: Mask | None
 
 
 def clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO) -> Cleaned:
@@ -127,12 +143,12 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bi
     output = Output(sink)
     output.meta(file_meta(original.sop_class_uid, text_of(header.elements, SOP_INSTANCE), original.transfer_syntax))
     if deflated:
-        facts = _deflate(data, header.pixels, output)
+        facts = _deflate(data, header.pixels, header.mask, output)
     else:
         output.data(data)
-        facts = _header_so_far(output) | splice(source, original, output, found)
+        facts = _header_so_far(output) | splice(source, original, output, found, header.mask)
     instance = _instance(original, header.elements, facts | output.facts())
-    return Cleaned(instance, _line(header.elements, encoding), header.person)
+    return Cleaned(instance, _line(header.elements, encoding), header.person, header.steps)
 
 
 def _line(elements: Elements, encoding: Encoding) -> bytes:
@@ -173,10 +189,10 @@ def _inflate(source: BinaryIO, original: Instance) -> bytes:
     return data
 
 
-def _deflate(data: bytes, pixels: Element | None, output: Output) -> dict[str, Any]:
+def _deflate(data: bytes, pixels: Element | None, mask: Mask | None, output: Output) -> dict[str, Any]:
     """Write the data set deflated, a piece at a time; all of it is its header then (docs/formats.md section 2)."""
     deflater = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-    for piece in (data, *_pieces(pixels)):
+    for piece in (data, *_pieces(pixels, mask)):
         output.data(deflater.compress(piece))
     output.data(deflater.flush())
     if (output.length - output.dataset_offset) % 2:
@@ -190,7 +206,7 @@ def _header_so_far(output: Output) -> dict[str, Any]:
     return {"header_length": output.length - output.dataset_offset, "header_sha256": digest}
 
 
-def _pieces(pixels: Element | None) -> Iterator[bytes]:
+def _pieces(pixels: Element | None, mask: Mask | None) -> Iterator[bytes]:
     """The pixel element as encoded, without another copy of its value."""
     if pixels is None:
         return
@@ -199,29 +215,35 @@ def _pieces(pixels: Element | None) -> Iterator[bytes]:
     empty = encode([pixels._replace(value=b"")], EXPLICIT_LITTLE)
     yield empty[: -struct.calcsize(form)] + struct.pack(form, len(pixels.value) + padding)
     for start in range(0, len(pixels.value), CHUNK):
-        yield pixels.value[start : start + CHUNK]
+        piece = pixels.value[start : start + CHUNK]
+        yield mask.clear(piece) if mask else piece
     yield b"\0" * padding
 
 
 def _clean_header(elements: Elements, pixels: Element | None, original: Instance, project: Project) -> _Header:
     if text_of(elements, SOP_CLASS) != original.sop_class_uid:
         raise Unreadable
-    if reason := project.refuse((*elements, *_pixel_element(original, pixels))):
+    if original.sop_class_uid in project.profile.held_classes:
+        raise Withheld(Reason.HELD_BY_PROFILE)
+    # That there are pixels, where there are: their element is no part of a header.
+    shown = (Element(0x7FE00010, "OW"),) if pixels or original.pixel_offset is not None else ()
+    if reason := project.refuse((*elements, *shown)):
         raise Withheld(reason)
     person = person_of(elements, project.key)
-    names = Identifiers(project.rules)
+    names = Identifiers(project.ruling)
     names.note_all(elements)
-    for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):
-        names.note_uid(text_of(elements, tag))
+    if not project.profile.has(Option.RETAIN_UIDS):
+        for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):
+            names.note_uid(text_of(elements, tag))
     encoding = encoding_of(original.transfer_syntax)
-    contents = Contents(original.sop_class_uid, encoding, project.profile, NoTexts())
-    cleaned = Cleaner(project.rules, project.key, names, person.pseudonym, contents).data_set(elements)
-    return _Header(contents.whole(cleaned), pixels, person, names)
+    cleaner = Cleaner(project.ruling, project.key, names, person.pseudonym, project.profile, encoding=encoding)
+    cleaned = cleaner.data_set(elements)
+    mask = image_bits(elements, encoding, native=_is_native(original)) if shown else None
+    return _Header(cleaned, pixels, person, names, cleaner.record.steps, mask)
 
 
-def _pixel_element(original: Instance, pixels: Element | None) -> Elements:
-    """That there are pixels, where there are: their element is no part of a header."""
-    return (Element(0x7FE00010, "OW"),) if pixels or original.pixel_offset is not None else ()
+def _is_native(original: Instance) -> bool:
+    return original.transfer_syntax in NATIVE | DEFLATED
 
 
 def person_of(elements: Elements, key: ProjectKey) -> Person:

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 
 from contracts.formats.manifest import Fragments, Frames, Instance, NativeFrames
 from services.deid.domain import fragments
+from services.deid.domain.content.overlay_bits import Mask
 from services.deid.domain.dataset import LONG, PIXEL_DATA, SEQUENCE_END, UNDEFINED, Unreadable, encoding_of
 
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"})
@@ -53,11 +54,15 @@ def survey_pixels(source: BinaryIO, original: Instance) -> fragments.Fragments |
 
 
 def splice(
-    source: BinaryIO, original: Instance, output: Output, found: fragments.Fragments | None = None
+    source: BinaryIO,
+    original: Instance,
+    output: Output,
+    found: fragments.Fragments | None = None,
+    mask: Mask | None = None,
 ) -> dict[str, Any]:
     """Pass the pixel element through; what follows it (signatures, padding, private groups) stays behind.
 
-    ``found`` is what ``survey_pixels`` says of it.
+    ``found`` is what ``survey_pixels`` says of it, ``mask`` what to leave of each native pixel.
     """
     if original.pixel_offset is None or original.pixel_length is None:
         return {}
@@ -67,7 +72,7 @@ def splice(
     start = output.length - output.dataset_offset
     pixels = _moved(original.pixels, start - original.pixel_offset)
     if found is None:
-        _copy(source, original.pixel_length, output)
+        _copy(source, original.pixel_length, output, mask)
     elif found.changed:
         for piece in fragments.pieces(source, found):
             output.data(piece)
@@ -97,12 +102,12 @@ def _pixel_head(head: bytes, original: Instance) -> bytes:
     return struct.pack(order + "HH2sHI", group, number, vr.encode(), 0, length)
 
 
-def _copy(source: BinaryIO, length: int, output: Output) -> None:
+def _copy(source: BinaryIO, length: int, output: Output, mask: Mask | None = None) -> None:
     while length:
         chunk = source.read(min(CHUNK, length))
         if not chunk:
             raise Unreadable
-        output.data(chunk)
+        output.data(mask.clear(chunk) if mask else chunk)
         length -= len(chunk)
 
 

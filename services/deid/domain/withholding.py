@@ -24,6 +24,7 @@ class Reason(StrEnum):
     ENCAPSULATED_DOCUMENT = "encapsulated-document"
     WAVEFORM = "waveform-content"
     UNKNOWN_SOP_CLASS = "unknown-sop-class"
+    HELD_BY_PROFILE = "held-by-profile"  # the project's profile lets no object of this class out
     UNREADABLE_HEADER = "unreadable-header"
     TOO_LARGE = "too-large-to-inflate"
     IDENTIFIER_LEFT = "identifier-left"  # the second look found an identifier of the source in the result
@@ -81,20 +82,10 @@ def reason_to_withhold(elements: Elements, classes: SopClasses) -> Reason | None
         return _REASONS.get(group or "", Reason.UNKNOWN_SOP_CLASS)
     if WAVEFORM in present:
         return Reason.WAVEFORM
-    if _overlay_in_pixels(elements):
-        return Reason.OVERLAY_IN_PIXELS
     flag = text_of(elements, BURNED_IN).upper()
     if flag == "YES":
         return Reason.BURNED_IN
     return Reason.PIXELS_UNPROVEN if group == "volumes" and _is_picture(elements, flag) else None
-
-
-def _overlay_in_pixels(elements: Elements) -> bool:
-    """True when an overlay plane has a bit position other than 0, or has no data of its own (PS3.3 section C.9.2)."""
-    planes = {element.tag >> 16 for element in elements if element.tag >> 24 == 0x60}
-    data = {element.tag >> 16 for element in elements if element.tag & 0xFF00FFFF == 0x60003000}
-    positions = (element.value for element in elements if element.tag & 0xFF00FFFF == 0x60000102)
-    return bool(planes - data) or any(value.strip(b"\0") for value in positions)
 
 
 def _is_picture(elements: Elements, flag: str) -> bool:

@@ -1,13 +1,11 @@
 """The planted corpus: 99 files, 4,411 planted values, and what may become of them."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from services.deid.domain.options import Option
-from services.deid.domain.profile import Profile
-from tests.unit.deid.originals import project, trusting
+from tests.unit.deid.originals import choosing, project, trusting
 from tests.unit.deid.scoring import Score, score
 
 
@@ -37,19 +35,8 @@ def test_what_must_stay_stays(found: Score) -> None:
 def test_everything_else_is_withheld_with_a_reason(found: Score) -> None:
     """No file is lost, none failed for a reason that nobody foresaw."""
     assert len(found.out) + len(found.withheld) == 98
-    assert set(found.reasons) == {"pixels-unproven", "burned-in", "overlay-in-pixels"}
-    assert len(found.out) >= 50
-
-
-def test_contents_are_cleaned_and_not_replaced_where_options_ask_for_it(corpus: Path) -> None:
-    """Reports keep their measurements, and nothing is withheld for what is not pixels."""
-    folder = corpus / "deid" / "planted"
-    if not folder.is_dir():
-        pytest.skip("no planted corpus in CAUSEWAY_TEST_DATA")
-    options = frozenset({Option.CLEAN_STRUCTURED_CONTENT, Option.CLEAN_GRAPHICS})
-    found = score(folder, replace(trusting(), profile=Profile("x", options=options)))
-    assert (found.survivors, found.lost, found.missing, found.withheld) == ([], [], [], {})
-    assert found.searched > 5000
+    assert set(found.reasons) == {"pixels-unproven", "burned-in"}
+    assert len(found.out) >= 51
 
 
 def test_headers_are_clean_even_of_objects_that_are_withheld_for_their_content(corpus: Path) -> None:
@@ -61,3 +48,22 @@ def test_headers_are_clean_even_of_objects_that_are_withheld_for_their_content(c
     assert found.survivors == []
     assert not found.reasons
     assert [where for where in found.lost if "(0040,A730)" not in where] == []
+
+
+EACH = [frozenset({option}) for option in Option]
+#: All together, with either kind of dates.
+ALL = [frozenset(Option) - {dates} for dates in (Option.FULL_DATES, Option.MODIFIED_DATES)]
+
+
+@pytest.mark.parametrize("options", EACH + ALL, ids=lambda each: next(iter(each)) if len(each) == 1 else "all")
+def test_with_every_option_what_it_retains_stays_and_nothing_else(corpus: Path, options: frozenset[Option]) -> None:
+    """Every planted value has the fate that the key gives it under the option, and under all of them together."""
+    folder = corpus / "deid" / "planted"
+    if not folder.is_dir():
+        pytest.skip("no planted corpus in CAUSEWAY_TEST_DATA")
+    found = score(folder, choosing(*options))
+    assert found.survivors == found.missing == []
+    assert not found.reasons
+    content = Option.CLEAN_STRUCTURED_CONTENT in options
+    assert [where for where in found.lost if content or "(0040,A730)" not in where] == []
+    assert found.kept > 1550

@@ -3,15 +3,19 @@
 from collections.abc import Callable
 from io import BytesIO
 
+import numpy as np
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmread
 from pydicom.dataset import Dataset as Item
+from pydicom.filewriter import dcmwrite
 from pydicom.uid import (
     BasicTextSRStorage,
     BasicVoiceAudioWaveformStorage,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EncapsulatedPDFStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     RawDataStorage,
     SecondaryCaptureImageStorage,
     TwelveLeadECGWaveformStorage,
@@ -72,14 +76,31 @@ def test_a_screenshot_in_the_clothes_of_a_cross_section(attributes: dict[str, ob
     assert refusal(**attributes) == "pixels-unproven"
 
 
-def test_an_overlay_in_unused_bits_of_the_pixels() -> None:
-    """PS3.5 section 8.1.2: no attribute of the header holds it."""
+@pytest.mark.parametrize(("stored", "position"), [(16, 12), (12, 3), (12, 0), (12, 16), (0, 12)])
+def test_an_overlay_that_cannot_be_cleared_from_the_pixels(stored: int, position: int) -> None:
+    """PS3.5 section 8.1.2: it lies in bits of the image itself, or nowhere."""
 
     def plant(slice_: Dataset) -> None:
+        slice_.BitsStored, slice_.HighBit = stored, max(stored - 1, 0)
         slice_.add_new(0x60000010, "US", 16)
-        slice_.add_new(0x60000102, "US", 12)
+        slice_.add_new(0x60000102, "US", position)
 
     assert refusal(plant) == "overlay-in-pixels"
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
+def test_an_overlay_in_unused_bits_of_the_pixels_is_cleared(syntax: str) -> None:
+    """No attribute of the header holds it; the image's own bits stay as they are."""
+    (slice_,) = make_instances(1, BitsStored=12, HighBit=11)
+    slice_.file_meta.TransferSyntaxUID = syntax
+    slice_.add_new(0x60020010, "US", 16)
+    slice_.add_new(0x60020102, "US", 12)
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    image = (np.arange(256) * 15).astype(order + "u2")
+    slice_.PixelData = (image | np.where(image % 2, 0x1000, 0).astype(order + "u2")).astype(order + "u2").tobytes()
+    out = BytesIO()
+    dcmwrite(out, slice_, implicit_vr=False, little_endian=order == "<", enforce_file_format=True)
+    assert dcmread(BytesIO(clean(out.getvalue())[1])).PixelData == image.tobytes()
 
 
 @pytest.mark.parametrize("sop_class", [CTImageStorage, BasicTextSRStorage])

@@ -8,6 +8,7 @@ from services.deid.domain.content.report import CONTENT, Generic, Report, Texts,
 from services.deid.domain.dataset import Element, Elements, Encoding
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Profile
+from services.deid.domain.rules import BASIC, Action
 
 #: Sequences of content items outside of a report's tree (PS3.3 sections 10.2, C.7.6.14, C.7.6.22).
 ACQUISITION_CONTEXT, PREPARATION_STEPS = 0x00400555, 0x00400612
@@ -21,9 +22,8 @@ _STRUCTURED = frozenset({ACQUISITION_CONTEXT, PREPARATION_STEPS})
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents of one object, which is of ``sop_class``; ``words`` has what of its texts may stay."""
+    """The contents of one object; ``texts`` has what of its words may stay."""
 
-    sop_class: str
     encoding: Encoding
     profile: Profile
     texts: Texts
@@ -35,13 +35,23 @@ class Contents:
         structured = self.profile.has(Option.CLEAN_STRUCTURED_CONTENT)
         return tag in _STRUCTURED if structured else tag == WAVEFORM_ANNOTATION
 
+    def step(self, tag: int) -> tuple[Action, str]:
+        """What is done to such an attribute, and by which rule (record.Step)."""
+        if tag == icc.ICC_PROFILE:
+            return Action.CLEAN, "supplement"
+        if tag == WAVEFORM_ANNOTATION:
+            return Action.REMOVE, BASIC
+        option = Option.CLEAN_GRAPHICS if tag == graphics.ANNOTATION else Option.CLEAN_STRUCTURED_CONTENT
+        replaced = tag == documents.DOCUMENT or not self.profile.has(option)
+        return (Action.DUMMY, BASIC) if replaced else (Action.CLEAN, option)
+
     def clean(self, element: Element, where: str | int, generic: Generic, charsets: tuple[str, ...]) -> Element | None:
         """What goes out in place of ``element``, which stands at the top (a SOP class) or below a sequence (its tag).
 
         None for nothing. ``generic`` cleans an item by the rules for attributes.
         """
         if element.tag == documents.DOCUMENT:
-            return self._document(element)
+            return self._document(element, where)
         if element.tag == icc.ICC_PROFILE:
             return _profile(element, where)
         if element.tag == WAVEFORM_ANNOTATION:
@@ -60,9 +70,9 @@ class Contents:
             return placeholder(items, generic)
         return Report(standard_concepts(), self.profile, self.texts).tree(items, generic, charsets)
 
-    def _document(self, element: Element) -> Element:
-        document = documents.placeholder(self.sop_class)
-        if documents.is_cda(self.sop_class) and self.profile.has(Option.CLEAN_STRUCTURED_CONTENT):
+    def _document(self, element: Element, where: str | int) -> Element:
+        document = documents.placeholder(where)
+        if documents.is_cda(where) and self.profile.has(Option.CLEAN_STRUCTURED_CONTENT):
             document = cda.clean_cda(element.value, self._words)
         return Element(element.tag, "OB", document)
 
@@ -84,13 +94,3 @@ def _profile(element: Element, where: str | int) -> Element | None:
     if found is None and where == OPTICAL_PATH:
         found = icc.STANDARD_PROFILE
     return Element(element.tag, "OB", found) if found is not None else None
-
-
-class NoTexts:
-    """For projects that let no text out."""
-
-    def kept(self, value: bytes, vr: str, charsets: tuple[str, ...]) -> bytes | None:
-        """Nothing."""
-        return None
-
-    cleaned = kept

@@ -48,14 +48,14 @@ _PLACEHOLDERS = {
 }
 
 
-def placeholder(sop_class: str) -> bytes:
-    """What stands for the document of an object of this class; two bytes where the class should have none."""
-    return _PLACEHOLDERS.get(sop_class, b"\0\0")
+def placeholder(where: str | int) -> bytes:
+    """What stands for the document of an object of this SOP class; two bytes where there should be none."""
+    return _PLACEHOLDERS.get(str(where), b"\0\0")
 
 
-def is_cda(sop_class: str) -> bool:
-    """True for the class whose documents are CDA (HL7 Clinical Document Architecture)."""
-    return sop_class == _CDA
+def is_cda(where: str | int) -> bool:
+    """True at the top of objects of the class whose documents are CDA (HL7 Clinical Document Architecture)."""
+    return where == _CDA
 
 
 def with_length(elements: Elements, length: int, encoding: Encoding) -> Elements:

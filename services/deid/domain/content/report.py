@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from services.deid.domain.charset import charsets_of
 from services.deid.domain.content.concepts import Concept, Concepts, Fate
 from services.deid.domain.dataset import Element, Elements
 from services.deid.domain.profile import Profile
@@ -76,7 +77,7 @@ class Report:
         return tuple(self._item(item, generic, charsets, forced=False) for item in items)
 
     def _item(self, item: Elements, generic: Generic, charsets: tuple[str, ...], *, forced: bool) -> Elements:
-        kind = _text(item, VALUE_TYPE)
+        kind, charsets = _text(item, VALUE_TYPE), charsets_of(item, charsets)
         fate = Fate.DUMMY if forced else self.concepts.fate(_concept(item, kind), self.profile)
         cleaned = {each.tag: each for each in _with_terms(generic(_own(item), CONTENT), item)}
         cleaned.update((each.tag, each) for each in self._value(item, kind, fate, charsets, cleaned))
