@@ -21,6 +21,7 @@ from services.deid.domain.cleaning import (
     Cleaner,
     text_of,
 )
+from services.deid.domain.content.overlay_bits import Mask, image_bits
 from services.deid.domain.dataset import (
     EXPLICIT_LITTLE,
     LONG,
@@ -36,9 +37,10 @@ from services.deid.domain.dataset import (
 )
 from services.deid.domain.dicom_json import is_longer, to_json
 from services.deid.domain.dictionary import is_registered
+from services.deid.domain.fragments import with_tables
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.options import Option
-from services.deid.domain.pixels import CHUNK, Output, splice
+from services.deid.domain.pixels import CHUNK, NATIVE, Output, splice, survey_pixels
 from services.deid.domain.profile import BASIC_PROFILE, Profile
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.record import Step
@@ -96,13 +98,17 @@ class Cleaned:
 
 
 class _Header(NamedTuple):
-    """A cleaned header, the pixels that were inflated with it, whose it was, and what must not be in it."""
+    """A cleaned header, the pixels that were inflated with it, whose it was, and what must not be in it.
+
+    ``mask`` is what to leave of each pixel.
+    """
 
     elements: Elements
     pixels: Element | None
     person: Person
     names: Identifiers
     steps: Counter[Step]
+    mask: Mask | None
 
 
 def clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO, *, told: bool = True) -> Cleaned:
@@ -130,15 +136,18 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, output: 
     deflated = original.transfer_syntax in DEFLATED
     header = _clean_header(*(_inflated if deflated else _stored)(source, original), original, project)
     encoding = encoding_of(original.transfer_syntax)
+    found = None if deflated else survey_pixels(source, original)
+    if found and found.changed:
+        header = header._replace(elements=with_tables(header.elements, found))
     data = encode(header.elements, encoding)
     if header.names.in_header(data):
         raise Withheld(Reason.IDENTIFIER_LEFT)
     output.meta(file_meta(original.sop_class_uid, text_of(header.elements, SOP_INSTANCE), original.transfer_syntax))
     if deflated:
-        facts = _deflate(data, header.pixels, output)
+        facts = _deflate(data, header.pixels, header.mask, output)
     else:
         output.data(data)
-        facts = _header_so_far(output) | splice(source, original, output)
+        facts = _header_so_far(output) | splice(source, original, output, found, header.mask)
     instance = _instance(original, header.elements, facts | output.facts())
     line = b"" if isinstance(output, _Untold) else _line(header.elements, encoding)
     return Cleaned(instance, line, header.person, header.steps)
@@ -197,10 +206,10 @@ def _inflate(source: BinaryIO, original: Instance) -> bytes:
     return data
 
 
-def _deflate(data: bytes, pixels: Element | None, output: Output) -> dict[str, Any]:
+def _deflate(data: bytes, pixels: Element | None, mask: Mask | None, output: Output) -> dict[str, Any]:
     """Write the data set deflated, a piece at a time; all of it is its header then (docs/formats.md section 2)."""
     deflater = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-    for piece in (data, *_pieces(pixels)):
+    for piece in (data, *_pieces(pixels, mask)):
         output.data(deflater.compress(piece))
     output.data(deflater.flush())
     if (output.length - output.dataset_offset) % 2:
@@ -214,7 +223,7 @@ def _header_so_far(output: Output) -> dict[str, Any]:
     return {"header_length": output.length - output.dataset_offset, "header_sha256": digest}
 
 
-def _pieces(pixels: Element | None) -> Iterator[bytes]:
+def _pieces(pixels: Element | None, mask: Mask | None) -> Iterator[bytes]:
     """The pixel element as encoded, without another copy of its value."""
     if pixels is None:
         return
@@ -223,7 +232,8 @@ def _pieces(pixels: Element | None) -> Iterator[bytes]:
     empty = encode([pixels._replace(value=b"")], EXPLICIT_LITTLE)
     yield empty[: -struct.calcsize(form)] + struct.pack(form, len(pixels.value) + padding)
     for start in range(0, len(pixels.value), CHUNK):
-        yield pixels.value[start : start + CHUNK]
+        piece = pixels.value[start : start + CHUNK]
+        yield mask.clear(piece) if mask else piece
     yield b"\0" * padding
 
 
@@ -232,7 +242,9 @@ def _clean_header(elements: Elements, pixels: Element | None, original: Instance
         raise Unreadable
     if original.sop_class_uid in project.profile.held_classes:
         raise Withheld(Reason.HELD_BY_PROFILE)
-    if reason := project.refuse(elements):
+    # That there are pixels, where there are: their element is no part of a header.
+    shown = (Element(0x7FE00010, "OW"),) if pixels or original.pixel_offset is not None else ()
+    if reason := project.refuse((*elements, *shown)):
         raise Withheld(reason)
     person = person_of(elements, project.key)
     names = Identifiers(project.ruling)
@@ -241,8 +253,15 @@ def _clean_header(elements: Elements, pixels: Element | None, original: Instance
         for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):
             uid = text_of(elements, tag)
             names.note_uid("" if is_registered(uid) else uid)
-    cleaner = Cleaner(project.ruling, project.key, names, person.pseudonym, project.profile)
-    return _Header(cleaner.data_set(elements), pixels, person, names, cleaner.record.steps)
+    encoding = encoding_of(original.transfer_syntax)
+    cleaner = Cleaner(project.ruling, project.key, names, person.pseudonym, project.profile, encoding=encoding)
+    cleaned = cleaner.data_set(elements)
+    mask = image_bits(elements, encoding, native=_is_native(original)) if shown else None
+    return _Header(cleaned, pixels, person, names, cleaner.record.steps, mask)
+
+
+def _is_native(original: Instance) -> bool:
+    return original.transfer_syntax in NATIVE | DEFLATED
 
 
 def person_of(elements: Elements, key: ProjectKey) -> Person:

@@ -9,7 +9,7 @@ from importlib.resources import files
 import yaml
 
 from services.deid.domain.cleaning import SOP_CLASS, text_of
-from services.deid.domain.dataset import Elements
+from services.deid.domain.dataset import PIXEL_DATA, Elements
 from shared.errors import Unprocessable
 
 
@@ -60,44 +60,32 @@ def standard_refusal() -> Callable[[Elements], Reason | None]:
 
 _REASONS = {
     "pixels": Reason.PIXELS_UNPROVEN,
-    "structured": Reason.STRUCTURED_CONTENT,
-    "documents": Reason.ENCAPSULATED_DOCUMENT,
-    "waveforms": Reason.WAVEFORM,
+    "voice": Reason.WAVEFORM,
 }
 _GOES = ("volumes", "derived", "detector")
+#: Objects without pixels: their contents are cleaned by what they are (content/contents.py).
+_CLEANED = ("structured", "documents", "waveforms")
 
 IMAGE_TYPE, CONVERSION_TYPE, BURNED_IN = 0x00080008, 0x00080064, 0x00280301
 PHOTOMETRIC = 0x00280004
-ENCAPSULATED_DOCUMENT, CONTENT, GRAPHICS, WAVEFORM = 0x00420011, 0x0040A730, 0x00700001, 0x54000100
-_CONTENT = {
-    ENCAPSULATED_DOCUMENT: Reason.ENCAPSULATED_DOCUMENT,
-    CONTENT: Reason.STRUCTURED_CONTENT,
-    GRAPHICS: Reason.STRUCTURED_CONTENT,
-    WAVEFORM: Reason.WAVEFORM,
-}
+WAVEFORM = 0x54000100
 
 
 def reason_to_withhold(elements: Elements, classes: SopClasses) -> Reason | None:
     """Why an object with this header may not go out, None when it may; the flag is believed only when it warns."""
     group = classes.group.get(text_of(elements, SOP_CLASS))
+    present = {element.tag for element in elements}
+    if group in _CLEANED:
+        signals = WAVEFORM in present and group != "waveforms"
+        return Reason.WAVEFORM if signals else Reason.PIXELS_UNPROVEN if present & PIXEL_DATA else None
     if group not in _GOES:
         return _REASONS.get(group or "", Reason.UNKNOWN_SOP_CLASS)
-    present = {element.tag for element in elements}
-    content = next((reason for tag, reason in _CONTENT.items() if tag in present), None)
-    if content or _overlay_in_pixels(elements):
-        return content or Reason.OVERLAY_IN_PIXELS
+    if WAVEFORM in present:
+        return Reason.WAVEFORM
     flag = text_of(elements, BURNED_IN).upper()
     if flag == "YES":
         return Reason.BURNED_IN
     return Reason.PIXELS_UNPROVEN if group == "volumes" and _is_picture(elements, flag) else None
-
-
-def _overlay_in_pixels(elements: Elements) -> bool:
-    """True when an overlay plane has a bit position other than 0, or has no data of its own (PS3.3 section C.9.2)."""
-    planes = {element.tag >> 16 for element in elements if element.tag >> 24 == 0x60}
-    data = {element.tag >> 16 for element in elements if element.tag & 0xFF00FFFF == 0x60003000}
-    positions = (element.value for element in elements if element.tag & 0xFF00FFFF == 0x60000102)
-    return bool(planes - data) or any(value.strip(b"\0") for value in positions)
 
 
 def _is_picture(elements: Elements, flag: str) -> bool:
