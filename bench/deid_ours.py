@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from cli.deidentify.one import Recipe, Task, deidentify
+from cli.deidentify.one import Recipe, Task, deidentify_all
 from cli.deidentify.results import Outcome
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Profile
@@ -31,9 +31,9 @@ def main() -> None:
     source, out = Path(sys.argv[1]), Path(sys.argv[2])
     task = task_of(out, sys.argv[3:])
     first, *files = sorted(source.glob("*.dcm"))
-    deidentify(first, task)
+    deidentify_all([first], task)
     started, spent = time.perf_counter(), time.process_time()
-    results = [deidentify(path, task) for path in files]
+    results = deidentify_all(files, task).results
     seconds, cpu = time.perf_counter() - started, time.process_time() - spent
     failed = [each.reason for each in results if each.outcome not in (Outcome.RELEASED, Outcome.WITHHELD)]
     if failed:

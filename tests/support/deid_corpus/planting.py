@@ -134,6 +134,12 @@ def _text(maker: Maker, patient: Patient) -> Value:
     return Value(f"{HARMLESS} {mark} {patient.family}", [[mark, "token", 1], [patient.family, "name", 0]])
 
 
+def _retained(maker: Maker, patient: Patient) -> Value:
+    """Where an option retains the value, the patient must not be in it."""
+    mark = maker.mark()
+    return Value(f"{HARMLESS} {mark}", [[mark, "token", 1]])
+
+
 _VALUES: dict[str, Callable[[Maker, Patient], Value]] = {
     "DA": _date, "DT": _moment, "TM": _time, "AS": _age, "UI": _uid, "PN": _person, "AE": _mark, "CS": _mark,
     "SH": _mark, "DS": _number, "IS": _count, "US": _count, "OB": _bytes, "OW": _bytes, "UN": _bytes, "UR": _address,
@@ -143,7 +149,8 @@ _VALUES: dict[str, Callable[[Maker, Patient], Value]] = {
 def plant_row(target: Planted, dataset: Dataset, row: Row, maker: Maker, above: str = "", **more: Any) -> None:
     """A value for a row of the table, at top level or below ``above``."""
     tag = int(row.tag, 16)
-    value, needles, weak = _VALUES.get(row.vr, _text)(maker, target.patient)
+    make = _VALUES.get(row.vr, _retained if "K" in row.options.values() else _text)
+    value, needles, weak = make(maker, target.patient)
     dataset.add_new(tag, row.vr, value)
     told = {"weak": True} if weak else {}
     if HARMLESS in str(value):
