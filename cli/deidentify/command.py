@@ -52,8 +52,10 @@ def command(
         fail(f"{_KEY_TROUBLE.get(error.reason, error.reason)}: {project}", status=USAGE)
     out.mkdir(parents=True, exist_ok=True)
     ledger = Ledger()
-    for result in run(*_share(files_below(paths), recipe, jobs)):
-        ledger.note(result)
+    for done in run(*_share(files_below(paths), recipe, jobs)):
+        ledger.note_steps(done.steps)
+        for result in done.results:
+            ledger.note(result)
     _write(ledger, map_file, quarantine)
     (_tell_as_json if json else _tell)(ledger, chosen, project)
     raise typer.Exit(1 if ledger.count(Outcome.FAILED) else 0)
@@ -111,6 +113,7 @@ def _summary(ledger: Ledger, profile: Profile, project: str) -> dict[str, Any]:
         "edition": standard_rules().edition,
         "counts": {outcome.value: ledger.count(outcome) for outcome in Outcome},
         "reasons": ledger.reasons(),
+        "rules": ledger.rules(),
     }
 
 

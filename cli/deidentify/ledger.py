@@ -4,16 +4,19 @@ import json
 import os
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from cli.deidentify.results import Outcome, Result
+from services.deid.domain.record import Step
 
 _SCHEMA = """
 CREATE TABLE result (path TEXT, outcome TEXT, reason TEXT, output TEXT);
 CREATE TABLE map (original TEXT PRIMARY KEY, new TEXT) WITHOUT ROWID;
+CREATE TABLE step (rule TEXT, attribute TEXT, action TEXT, count INTEGER, PRIMARY KEY (rule, attribute, action));
 CREATE TABLE quarantine (original TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
@@ -34,6 +37,18 @@ class Ledger:
             self._database.execute("INSERT OR IGNORE INTO map VALUES (?, ?)", (result.original, result.new))
         if result.outcome is Outcome.WITHHELD:
             self._database.execute("INSERT OR IGNORE INTO quarantine VALUES (?)", (result.original,))
+
+    def note_steps(self, steps: Counter[Step]) -> None:
+        """What was done in some of them."""
+        rows = [(rule, attribute_of(path), action, count) for (path, action, rule), count in steps.items()]
+        query = "INSERT INTO step VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
+        self._database.executemany(query, rows)
+
+    def rules(self) -> list[dict[str, str | int]]:
+        """How often each rule did what to which attribute."""
+        query = "SELECT rule, attribute, action, count FROM step ORDER BY rule, attribute, action"
+        names = ("rule", "attribute", "action", "count")
+        return [dict(zip(names, row, strict=True)) for row in self._database.execute(query)]
 
     def count(self, outcome: Outcome) -> int:
         """How many inputs came to this."""
@@ -64,6 +79,11 @@ class Ledger:
         """What was held back: an original SOP Instance UID per line."""
         for (original,) in self._database.execute("SELECT original FROM quarantine ORDER BY original"):
             file.write(f"{original}\n")
+
+
+def attribute_of(path: tuple[int, ...]) -> str:
+    """``(gggg,eeee)`` below the sequences that it is in."""
+    return "/".join(f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in path) or "others"
 
 
 @contextmanager

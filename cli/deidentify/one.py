@@ -4,8 +4,10 @@ import os
 import re
 import secrets
 import warnings
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO, cast
@@ -13,11 +15,12 @@ from typing import IO, BinaryIO, cast
 from pydicom import dcmread
 
 from cli.deidentify.originals import Found, find
-from cli.deidentify.results import Outcome, Result
+from cli.deidentify.results import Done, Outcome, Result
 from cli.dicom_files import Problem, Skipped
 from services.deid.adapters.projects import FileProjects
 from services.deid.domain.part10 import Project, clean_file
 from services.deid.domain.profile import Profile
+from services.deid.domain.record import Step
 from services.deid.domain.withholding import Reason, Withheld
 from shared.errors import RetryLater
 
@@ -38,7 +41,7 @@ class Recipe:
 
     keys: Path
     project: str
-    profile: Profile
+    profile: Profile = field(hash=False)
     folder: Path
     by_series: bool = False
 
@@ -57,15 +60,21 @@ class Task:
     by_series: bool = False
 
 
-def deidentify(path: Path, task: Task) -> Result:
-    """What becomes of ``path``; never raises for what is in it."""
+def deidentify_all(paths: Iterable[Path], task: Task) -> Done:
+    """What becomes of ``paths``; never raises for what is in one."""
+    steps: Counter[Step] = Counter()
+    return Done([deidentify(path, task, steps) for path in paths], steps)
+
+
+def deidentify(path: Path, task: Task, steps: Counter[Step]) -> Result:
+    """What becomes of ``path``; ``steps`` counts what was done in it when it is out."""
     match find(path):
         case Skipped(why=why):
             return Result(path, Outcome.SKIPPED, why)
         case Problem(why=why) as problem:
             return _broken(problem.path, why)
         case Found() as found:
-            return _clean(found, task)
+            return _clean(found, task, steps)
 
 
 def _broken(path: Path, why: str) -> Result:
@@ -76,24 +85,25 @@ def _broken(path: Path, why: str) -> Result:
     return Result(path, Outcome.WITHHELD, Reason.UNREADABLE_HEADER.value, original=original)
 
 
-def _clean(found: Found, task: Task) -> Result:
+def _clean(found: Found, task: Task, steps: Counter[Step]) -> Result:
     path, original = found.path, found.instance.sop_instance_uid
     # Nothing has a name in the folder before it is known to be clean.
     with path.open("rb") as source, SpooledTemporaryFile(IN_MEMORY) as sink:
         try:
-            instance = clean_file(source, found.instance, task.project, cast(BinaryIO, sink), told=False).instance
+            cleaned = clean_file(source, found.instance, task.project, cast(BinaryIO, sink), told=False)
         except Withheld as refused:
             return Result(path, Outcome.WITHHELD, refused.code.value, original=original)
         except RetryLater as trouble:
             return Result(path, Outcome.FAILED, f"cannot be worked on: {trouble.reason}")
-        new = instance.sop_instance_uid
-        name = _name(new, (instance.series_uid or "") if task.by_series else "", task)
+        new = cleaned.instance.sop_instance_uid
+        name = _name(new, (cleaned.instance.series_uid or "") if task.by_series else "", task)
         try:
             put(sink, task.folder / name)
         except Taken:
             return Result(path, Outcome.FAILED, f"another file has its name already: {name}")
         except OSError as error:
             return Result(path, Outcome.FAILED, f"cannot be written: {error.strerror or error}")
+        steps.update(cleaned.steps)
         return Result(path, Outcome.RELEASED, output=name, original=original, new=new)
 
 

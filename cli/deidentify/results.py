@@ -1,8 +1,11 @@
 """What became of one input."""
 
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
+
+from services.deid.domain.record import Step
 
 
 class Outcome(StrEnum):
@@ -26,3 +29,10 @@ class Result(NamedTuple):
     output: str = ""
     original: str = ""
     new: str = ""
+
+
+class Done(NamedTuple):
+    """Some inputs, and what was done in those that are out: how often each step, without a value."""
+
+    results: list[Result]
+    steps: Counter[Step]

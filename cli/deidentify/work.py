@@ -9,8 +9,8 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 
-from cli.deidentify.one import Recipe, Task, deidentify
-from cli.deidentify.results import Result
+from cli.deidentify.one import Recipe, Task, deidentify_all
+from cli.deidentify.results import Done
 
 #: Files that a process is given at a time.
 BATCH = 16
@@ -21,33 +21,38 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run(paths: Iterable[Path], recipe: Recipe, jobs: int) -> Iterator[Result]:
-    """What becomes of each of ``paths``, in their order."""
+def run(paths: Iterable[Path], recipe: Recipe, jobs: int) -> Iterator[Done]:
+    """What becomes of ``paths``, some at a time, in their order."""
+    batches = _batches(paths)
     if jobs == 1:
         task = recipe.task()
-        for path in paths:
-            yield deidentify(path, task)
+        for batch in batches:
+            yield deidentify_all(batch, task)
         return
     context = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
     with ProcessPoolExecutor(jobs, context) as pool:
-        yield from _in_order(pool, paths, recipe, 2 * jobs)
+        yield from _in_order(pool, batches, recipe, 2 * jobs)
 
 
-def _in_order(pool: ProcessPoolExecutor, paths: Iterable[Path], recipe: Recipe, most: int) -> Iterator[Result]:
-    """At most ``most`` batches are under way."""
-    waiting: deque[Future[list[Result]]] = deque()
+def _batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
     remaining = iter(paths)
     while batch := list(islice(remaining, BATCH)):
+        yield batch
+
+
+def _in_order(pool: ProcessPoolExecutor, batches: Iterable[list[Path]], recipe: Recipe, most: int) -> Iterator[Done]:
+    """At most ``most`` batches are under way."""
+    waiting: deque[Future[Done]] = deque()
+    for batch in batches:
         waiting.append(pool.submit(_work, batch, recipe))
         if len(waiting) > most:
-            yield from waiting.popleft().result()
+            yield waiting.popleft().result()
     while waiting:
-        yield from waiting.popleft().result()
+        yield waiting.popleft().result()
 
 
-def _work(batch: list[Path], recipe: Recipe) -> list[Result]:
-    task = _task(recipe)
-    return [deidentify(path, task) for path in batch]
+def _work(batch: list[Path], recipe: Recipe) -> Done:
+    return deidentify_all(batch, _task(recipe))
 
 
 @cache

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from pydicom import Dataset, dcmread
@@ -55,8 +57,10 @@ class Judge:
         excused = self._excused(name)
         for record in records:
             self._record(record, entry, output, original, excused)
-        for needle, kind in entry["shared"].items():
-            self.tally.note("text_removed", not survives(needle, output, excused), name, f"shared {kind}")
+        for needle in _shared_in(self.key.folder, name, tuple(entry["shared"])):
+            self.tally.note(
+                "text_removed", not survives(needle, output, excused), name, f"shared {entry['shared'][needle]}"
+            )
         for kept in self.key.keep.get(name, ()):
             self._keep(kept, output, original)
         self._obligatory(name, output)
@@ -204,6 +208,13 @@ class Judge:
         for number, pseudonyms in names.items():
             self.tally.note("patid_consistent", len(pseudonyms) == 1, f"patient {number}", "several Patient IDs")
         return self.tally
+
+
+@lru_cache(maxsize=512)
+def _shared_in(folder: Path, name: str, shared: tuple[str, ...]) -> tuple[str, ...]:
+    """The identifiers of the patient that are in the original at all."""
+    original = Output(name, (folder / name).read_bytes())
+    return tuple(needle for needle in shared if survives(needle, original))
 
 
 def _age(before: str, after: str) -> str:

@@ -71,5 +71,5 @@ def told_by(names: Iterable[str], key: AnswerKey, options: frozenset[str]) -> li
     uids = () if "retain_uids" in options else ("sop", "series", "study")
     known = {entry[each] for entry in key.files for each in uids if entry[each]}
     known |= {needle.lower() for entry in key.files for needle in entry["shared"]}
-    known |= {Path(entry["file"]).stem.lower() for entry in key.files}
+    known |= {Path(entry["file"]).stem.lower() for entry in key.files if not Path(entry["file"]).stem.isdigit()}
     return [name for name in names if any(each in name.lower() for each in known)]
