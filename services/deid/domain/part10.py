@@ -34,6 +34,10 @@ from services.deid.domain.dataset import (
 )
 from services.deid.domain.dicom_json import is_longer, to_json
 from services.deid.domain.identifiers import Identifiers
+from services.deid.domain.options import Option
+from services.deid.domain.pictures.looking import Looked, looked_at
+from services.deid.domain.pictures.retouch import Pictures
+from services.deid.domain.pictures.writing import native_frames, write
 from services.deid.domain.pixels import CHUNK, Output, splice
 from services.deid.domain.profile import BASIC_PROFILE, Profile
 from services.deid.domain.pseudonyms import ProjectKey
@@ -63,6 +67,7 @@ class Project:
     rules: Rules
     refuse: Callable[[Elements], Reason | None]
     profile: Profile = BASIC_PROFILE
+    pictures: Pictures | None = None
 
 
 @dataclass(frozen=True)
@@ -114,20 +119,36 @@ def clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bin
 
 def _clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO) -> Cleaned:
     deflated = original.transfer_syntax in DEFLATED
-    header = _clean_header(*(_inflated if deflated else _stored)(source, original), original, project)
+    elements, pixels = (_inflated if deflated else _stored)(source, original)
+    header = _clean_header(elements, pixels, original, project)
     encoding = encoding_of(original.transfer_syntax)
+    looked = _look(source, original, elements, pixels, project)
+    header = header._replace(elements=looked.told(header.elements, encoding))
     data = encode(header.elements, encoding)
     if header.names.in_header(data):
         raise Withheld(Reason.IDENTIFIER_LEFT)
     output = Output(sink)
-    output.meta(file_meta(original.sop_class_uid, text_of(header.elements, SOP_INSTANCE), original.transfer_syntax))
+    syntax = looked.syntax or original.transfer_syntax
+    output.meta(file_meta(original.sop_class_uid, text_of(header.elements, SOP_INSTANCE), syntax))
     if deflated:
-        facts = _deflate(data, header.pixels, output)
+        facts = _deflate(data, _repainted(header.pixels, looked), output)
     else:
         output.data(data)
-        facts = _header_so_far(output) | splice(source, original, output)
-    instance = _instance(original, header.elements, facts | output.facts())
+        facts = _header_so_far(output)
+        facts |= write(looked.retouched, output) if looked.retouched else splice(source, original, output)
+    instance = _instance(original, header.elements, facts | output.facts() | {"transfer_syntax": syntax})
     return Cleaned(instance, _line(header.elements, encoding), header.person)
+
+
+def _look(source: BinaryIO, original: Instance, elements: Elements, pixels: Element | None, project: Project) -> Looked:
+    """What was found in the pixels, where the profile has them cleaned."""
+    if not project.profile.has(Option.CLEAN_PIXEL_DATA) or project.pictures is None:
+        return Looked()
+    return looked_at(source, original, elements, pixels, project.pictures)
+
+
+def _repainted(pixels: Element | None, looked: Looked) -> Element | None:
+    return pixels._replace(value=native_frames(looked.retouched)) if pixels and looked.retouched else pixels
 
 
 def _line(elements: Elements, encoding: Encoding) -> bytes:
@@ -244,7 +265,6 @@ def _instance(original: Instance, cleaned: Elements, facts: dict[str, Any]) -> I
         sop_instance_uid=text_of(cleaned, SOP_INSTANCE),
         study_uid=text_of(cleaned, STUDY_INSTANCE) or None,
         series_uid=text_of(cleaned, SERIES_INSTANCE) or None,
-        transfer_syntax=original.transfer_syntax,
         routing=Routing(
             modality=text_of(cleaned, 0x00080060) or None,
             body_part=text_of(cleaned, 0x00180015) or None,

@@ -51,8 +51,7 @@ def splice(source: BinaryIO, original: Instance, output: Output) -> dict[str, An
     if original.pixel_offset is None or original.pixel_length is None:
         return {}
     source.seek(original.dataset_offset + original.header_length)
-    head = _pixel_head(source.read(original.pixel_offset - original.header_length), original)
-    output.data(head)
+    output.data(pixel_head(source.read(original.pixel_offset - original.header_length), original))
     start = output.length - output.dataset_offset
     if original.transfer_syntax in NATIVE:
         _copy(source, original.pixel_length, output)
@@ -65,7 +64,7 @@ def splice(source: BinaryIO, original: Instance, output: Output) -> dict[str, An
     }
 
 
-def _pixel_head(head: bytes, original: Instance) -> bytes:
+def pixel_head(head: bytes, original: Instance) -> bytes:
     """Tag, VR and length of the pixel element written anew; Unreadable when ``head`` is something else."""
     encoding = encoding_of(original.transfer_syntax)
     order = "<" if encoding.little else ">"

@@ -19,6 +19,12 @@ class Reason(StrEnum):
     BURNED_IN = "burned-in"  # the object itself says that text is burned into the pixels
     PIXELS_UNPROVEN = "pixels-unproven"  # a kind of picture that often has text, not examined yet
     OVERLAY_IN_PIXELS = "overlay-in-pixels"  # an overlay lies in unused bits of the pixels (PS3.5 section 8.1.2)
+    PIXELS_UNREADABLE = "pixels-unreadable"  # frames that can't be decoded, so nobody knows what they show
+    TEXT_LEFT = "text-left"  # text was found again where it had been blanked, or next to it
+    VIDEO = "video"
+    SECONDARY_CAPTURE = "secondary-capture"  # the profile lets none out
+    UNKNOWN_DEVICE = "unknown-device"  # the profile asks for devices of the catalogue
+    FACE = "face"  # a head whose face could be reconstructed, and a profile that holds those
     CODE_STREAM_TEXT = "code-stream-text"  # a comment or application segment inside compressed pixels
     STRUCTURED_CONTENT = "structured-content"
     ENCAPSULATED_DOCUMENT = "encapsulated-document"
@@ -52,9 +58,9 @@ def standard_classes() -> SopClasses:
     return SopClasses({uid: group for group, listed in document.items() for uid in listed})
 
 
-def standard_refusal() -> Callable[[Elements], Reason | None]:
-    """``reason_to_withhold`` by the classes that ship with the service."""
-    return partial(reason_to_withhold, classes=standard_classes())
+def standard_refusal(*, cleans_pixels: bool = False) -> Callable[[Elements], Reason | None]:
+    """``reason_to_withhold`` by the classes that ship with the service; with pixels cleaned, or as they are."""
+    return partial(reason_to_withhold, classes=standard_classes(), cleans_pixels=cleans_pixels)
 
 
 _REASONS = {
@@ -76,19 +82,21 @@ _CONTENT = {
 }
 
 
-def reason_to_withhold(elements: Elements, classes: SopClasses) -> Reason | None:
+def reason_to_withhold(elements: Elements, classes: SopClasses, *, cleans_pixels: bool = False) -> Reason | None:
     """Why an object with this header may not go out, None when it may; the flag is believed only when it warns."""
     group = classes.group.get(text_of(elements, SOP_CLASS))
-    if group not in _GOES:
+    if group not in _GOES and not (cleans_pixels and group == "pixels"):
         return _REASONS.get(group or "", Reason.UNKNOWN_SOP_CLASS)
     present = {element.tag for element in elements}
     content = next((reason for tag, reason in _CONTENT.items() if tag in present), None)
     if content or _overlay_in_pixels(elements):
         return content or Reason.OVERLAY_IN_PIXELS
+    if cleans_pixels:
+        return None
     flag = text_of(elements, BURNED_IN).upper()
     if flag == "YES":
         return Reason.BURNED_IN
-    return Reason.PIXELS_UNPROVEN if group == "volumes" and _is_picture(elements, flag) else None
+    return Reason.PIXELS_UNPROVEN if group == "volumes" and is_picture(elements, flag) else None
 
 
 def _overlay_in_pixels(elements: Elements) -> bool:
@@ -99,7 +107,7 @@ def _overlay_in_pixels(elements: Elements) -> bool:
     return bool(planes - data) or any(value.strip(b"\0") for value in positions)
 
 
-def _is_picture(elements: Elements, flag: str) -> bool:
+def is_picture(elements: Elements, flag: str) -> bool:
     """True for a screenshot in the clothes of a cross-section: converted, coloured, or secondary without a NO."""
     photometric = text_of(elements, PHOTOMETRIC) or "MONOCHROME"
     if text_of(elements, CONVERSION_TYPE) or not photometric.startswith("MONOCHROME"):
