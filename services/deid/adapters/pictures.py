@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from threading import Lock
 from typing import Any
 
-from services.deid.domain.pictures.boxes import Box, Boxes, without_repeats
-from services.deid.domain.pictures.retouch import Order
+from services.deid.domain.pictures.boxes import Box, without_repeats
+from services.deid.domain.pictures.retouch import Found, Order
+from services.deid.domain.pictures.series import looked_at_singly
 from services.deid.domain.withholding import Reason, Withheld
 from shared.errors import RetryLater
 from shared.observability import logger
@@ -43,24 +44,36 @@ class ProcessPictures:
         self._lock = Lock()
         self._idle: list[_Process] = []
 
-    def examine(self, order: Order, frames: Iterable[bytes]) -> Boxes:
-        """Where text is in any of the frames."""
-        found: set[Box] = set(order.regions)
+    def examine(self, order: Order, frames: Iterable[bytes]) -> Found:
+        """Where text is in each of the frames."""
+        singly, by_frame, between = looked_at_singly(order.picture.frames), [], set[Box]()
+        request = {"do": "examine", "picture": order.picture.facts(), "care": order.care.value}
         with self._process() as process:
-            for frame in frames:
-                answer, _ = process.ask({"do": "examine", "picture": order.picture.facts()}, frame)
-                found.update(Box(*box) for box in answer["boxes"])
-        return without_repeats(found)
+            for number, frame in enumerate(frames):
+                asked = {**request, "first": number == 0, "singly": number in singly}
+                answer, _ = process.ask(asked, frame)
+                by_frame.append(tuple(Box(*box) for box in answer["boxes"]))
+                between.update(Box(*box) for box in answer["between"])
+        return Found(tuple(by_frame), without_repeats(between))
 
-    def clean(self, order: Order, boxes: Boxes, frames: Iterable[bytes], syntax: str) -> Iterator[bytes | None]:
-        """Each frame with the boxes blanked."""
-        request = {"do": "clean", "picture": order.picture.facts(), "boxes": boxes, "syntax": syntax}
+    def clean(self, order: Order, found: Found, frames: Iterable[bytes], syntax: str) -> Iterator[bytes | None]:
+        """Each frame with its boxes blanked, and those of others where it has text there, too."""
+        singly, everywhere = looked_at_singly(order.picture.frames), found.all()
+        request = {
+            "do": "clean",
+            "picture": order.picture.facts(),
+            "syntax": syntax,
+            "cleared_bits": order.cleared_bits,
+        }
         with self._process() as process:
-            for frame in frames:
-                answer, content = process.ask(request, frame)
+            for number, frame in enumerate(frames):
+                sure = order.regions + found.by_frame[number]
+                maybe = [box for box in everywhere if not any(each.holds(box) for each in sure)]
+                asked = {**request, "boxes": sure, "maybe": maybe, "singly": number in singly}
+                answer, content = process.ask(asked, frame)
                 if answer.get("left"):
                     raise Withheld(Reason.TEXT_LEFT)
-                yield content
+                yield None if answer.get("same") else content
 
     def close(self) -> None:
         """Let the processes end."""

@@ -12,9 +12,9 @@ from services.deid.domain.pictures.boxes import Boxes
 from services.deid.domain.pictures.detection import Thresholds, text_boxes
 from services.deid.domain.pictures.rendering import Grey
 
-#: Package, file and thresholds of the first and of the second look: two generations, trained apart.
-FIRST = ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx", Thresholds())
-SECOND = ("rapidocr", "models/PP-OCRv6_det_small.onnx", Thresholds(pixel=0.3, mean=0.6))
+#: Package, file and thresholds for the first look and for the second one: two generations, trained apart.
+FIRST = ("rapidocr", "models/PP-OCRv6_det_small.onnx", Thresholds())
+SECOND = ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx", Thresholds())
 #: Sides of what the networks read are multiples of this.
 _STEP = 32
 

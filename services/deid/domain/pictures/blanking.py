@@ -34,3 +34,16 @@ def with_margin(box: Box, rows: int, columns: int) -> Box:
     if box.width >= box.height:
         return Box(along.left, wide.top, along.right, wide.bottom)
     return Box(wide.left, along.top, wide.right, along.bottom)
+
+
+#: A box of which so much is blank already has nothing more to show.
+_BLANK = 0.6
+
+
+def is_blank(box: Box, blanked: Boxes) -> bool:
+    """True when most of ``box`` lies in what was blanked."""
+    covered = np.zeros((box.height, box.width), np.bool_)
+    for each in blanked:
+        top, left = max(0, each.top - box.top), max(0, each.left - box.left)
+        covered[top : max(0, each.bottom - box.top), left : max(0, each.right - box.left)] = True
+    return bool(covered.mean() >= _BLANK)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from services.deid.domain.pictures.boxes import Boxes
+from services.deid.domain.pictures.boxes import Boxes, without_repeats
 from services.deid.domain.pictures.frames import Frames
 from services.deid.domain.pictures.picture import Picture
 from services.deid.domain.pictures.syntaxes import blanked
@@ -34,15 +34,26 @@ class Order:
         return replace(self, picture=picture)
 
 
+class Found(NamedTuple):
+    """Where text is: the boxes of each frame that was looked at, and those of frames that were looked at together."""
+
+    by_frame: tuple[Boxes, ...]
+    between: Boxes = ()
+
+    def all(self) -> Boxes:
+        """Every box of any frame."""
+        return without_repeats(box for boxes in (*self.by_frame, self.between) for box in boxes)
+
+
 class Pictures(Protocol):
     """Decodes frames and finds text in them. Raises Withheld when a frame can't be decoded or text stays."""
 
-    def examine(self, order: Order, frames: Iterable[bytes]) -> Boxes:
-        """Where in the frames, as they are stored, something is to be blanked."""
+    def examine(self, order: Order, frames: Iterable[bytes]) -> Found:
+        """Where in the frames, as they are stored, text is."""
         ...
 
-    def clean(self, order: Order, boxes: Boxes, frames: Iterable[bytes], syntax: str) -> Iterator[bytes | None]:
-        """Each frame in ``syntax`` with what is in the boxes blanked; None when it may stay as it is."""
+    def clean(self, order: Order, found: Found, frames: Iterable[bytes], syntax: str) -> Iterator[bytes | None]:
+        """Each frame in ``syntax`` without text; None when it may stay as it is."""
         ...
 
 
@@ -58,10 +69,10 @@ class Retouched(NamedTuple):
 
 def retouch(order: Order, frames: Frames, pictures: Pictures) -> Retouched | None:
     """What becomes of the pixels; None when they stay as they are."""
-    boxes = pictures.examine(order, frames.all())
-    if not boxes and not order.cleared_bits:
+    found = pictures.examine(order, frames.all())
+    if not found.all() and not order.regions and not order.cleared_bits:
         return None
     syntax = blanked(order.picture.syntax)
     if syntax is None:
         raise Withheld(Reason.PIXELS_UNREADABLE)
-    return Retouched(order, frames, pictures.clean(order, boxes, frames.all(), syntax), syntax)
+    return Retouched(order, frames, pictures.clean(order, found, frames.all(), syntax), syntax)
