@@ -19,8 +19,8 @@ from services.deid.domain.pictures.series import Projection
 from services.deid.domain.pictures.syntaxes import photometric_after
 
 Answer = tuple[Mapping[str, Any], bytes]
-#: Looks after blanking; what is still found then stays for a human to see.
-_ROUNDS = 3
+#: Looks of the second network after blanking; what the first one finds then stays for a human to see.
+_ROUNDS = 2
 #: What is looked at around a box to see whether a frame has text there.
 _AROUND = 24
 
@@ -69,25 +69,26 @@ class Examiner:
         syntax = request["syntax"]
         if not boxes and not request["cleared_bits"] and syntax == picture.syntax:
             return {"same": True}, b""
-        changed = blank(whole, photometric, boxes)
         if boxes and request["singly"]:
-            changed, left = self._looked_again(changed, photometric, boxes)
+            boxes, left = self._looked_again(greys(whole, photometric), boxes)
             if left:
                 return {"left": len(left)}, b""
+        changed = blank(whole, photometric, boxes)
         after = photometric_after(picture.syntax, syntax, picture.photometric)
         encoded = encode(picture, syntax, after, changed, frame)
         _check(picture, syntax, after, changed, encoded)
         return {}, encoded
 
-    def _looked_again(self, array: NDArray[Any], photometric: str, boxes: Boxes) -> tuple[NDArray[Any], Boxes]:
-        """Blanked also where another network finds more; and where it still finds something in the end."""
-        for _ in range(_ROUNDS):
-            around = (filled(grey, boxes) for grey in greys(array, photometric))
-            left = tuple(box for box in _found(self._second, around) if not is_blank(box, boxes))
+    def _looked_again(self, images: tuple[Grey, ...], boxes: Boxes) -> tuple[Boxes, Boxes]:
+        """Also where another network finds more with ``boxes`` blanked; and where text is still found in the end."""
+        for detector in (*(self._second,) * _ROUNDS, self._first):
+            left = tuple(
+                box for box in _found(detector, (filled(image, boxes) for image in images)) if not is_blank(box, boxes)
+            )
             if not left:
-                return array, ()
-            array, boxes = blank(array, photometric, left), boxes + left
-        return array, left
+                return boxes, ()
+            boxes += left
+        return boxes, left
 
     def _shows(self, array: NDArray[Any], photometric: str, box: Box) -> bool:
         """True when this frame may have text in a box where another one has."""

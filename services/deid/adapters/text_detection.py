@@ -14,7 +14,7 @@ from services.deid.domain.pictures.rendering import Grey
 
 #: Package, file and thresholds for the first look and for the second one: two generations, trained apart.
 FIRST = ("rapidocr", "models/PP-OCRv6_det_small.onnx", Thresholds())
-SECOND = ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx", Thresholds())
+SECOND = ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx", Thresholds(mean=0.6))
 #: Sides of what the networks read are multiples of this.
 _STEP = 32
 

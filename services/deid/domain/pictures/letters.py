@@ -69,27 +69,18 @@ def sharp(grey: NDArray[Any]) -> Mask:
     return found
 
 
-#: A line of letters goes on while the next piece of it has at least this part of its sharp steps, so many pieces far.
-_GOES_ON, _PIECES = 0.7, 2
+#: A line of letters goes on where the next piece, as long as letters are high, has this part of its sharp steps.
+_GOES_ON = 0.8
 
 
 def grown(box: Box, steps: Mask) -> Box:
-    """The box of a line of letters made longer, at both ends, as far as there are letters."""
+    """The box of a line of letters, longer at either end by a piece when there are letters."""
     if box.width < box.height:
         turned = grown(Box(box.top, box.left, box.bottom, box.right), steps.T)
         return Box(turned.top, turned.left, turned.bottom, turned.right)
     rows = steps[box.top : box.bottom]
-    usual = rows[:, box.left : box.right].mean()
-    piece = max(4, box.height)
-    left, right, width = box.left, box.right, steps.shape[1]
-    for _ in range(_PIECES):
-        before = rows[:, max(0, left - piece) : left]
-        if not before.size or before.mean() < _GOES_ON * usual:
-            break
-        left = max(0, left - piece)
-    for _ in range(_PIECES):
-        after = rows[:, right : right + piece]
-        if not after.size or after.mean() < _GOES_ON * usual:
-            break
-        right = min(width, right + piece)
+    least = _GOES_ON * rows[:, box.left : box.right].mean()
+    before, after = rows[:, max(0, box.left - box.height) : box.left], rows[:, box.right : box.right + box.height]
+    left = box.left - before.shape[1] if before.size and before.mean() >= least else box.left
+    right = box.right + after.shape[1] if after.size and after.mean() >= least else box.right
     return Box(left, box.top, right, box.bottom)
