@@ -43,6 +43,8 @@ class Examiner:
         """Do what ``request`` says with ``frame``."""
         picture = Picture(**request["picture"])
         array, photometric = decode(picture, frame)
+        if request["cleared_bits"]:
+            array = _cleared(array, request["cleared_bits"])
         if request["do"] == "examine":
             return self._examined(request, array, photometric), b""
         return self._cleaned(request, picture, array, photometric, frame)
@@ -52,10 +54,10 @@ class Examiner:
         if request["first"]:
             self._between = Projection()
         if request["singly"]:
-            looks = request["care"] != "signs" or shows_letters(array)
+            looks = _looks(request["care"], array)
             found = _found(self._first, greys(array, photometric)) if looks else ()
             return {"boxes": found, "between": _found(self._first, map(stretched, self._between.taken()))}
-        if request["care"] != "signs" or shows_letters(array):
+        if _looks(request["care"], array):
             self._between.add(projectable(array, photometric))
         return {"boxes": (), "between": ()}
 
@@ -63,17 +65,16 @@ class Examiner:
         self, request: Mapping[str, Any], picture: Picture, array: NDArray[Any], photometric: str, frame: bytes
     ) -> Answer:
         """The frame without text; nothing of it when it may stay as it is, or (``left``) when text stays."""
-        whole = array if not request["cleared_bits"] else array & ~np.array(request["cleared_bits"], array.dtype)
         boxes = tuple(Box(*box) for box in request["boxes"])
-        boxes += tuple(box for box in (Box(*each) for each in request["maybe"]) if self._shows(whole, photometric, box))
+        boxes += tuple(box for box in (Box(*each) for each in request["maybe"]) if self._shows(array, photometric, box))
         syntax = request["syntax"]
         if not boxes and not request["cleared_bits"] and syntax == picture.syntax:
             return {"same": True}, b""
         if boxes and request["singly"]:
-            boxes, left = self._looked_again(greys(whole, photometric), boxes)
+            boxes, left = self._looked_again(greys(array, photometric), boxes)
             if left:
                 return {"left": len(left)}, b""
-        changed = blank(whole, photometric, boxes)
+        changed = blank(array, photometric, boxes)
         after = photometric_after(picture.syntax, syntax, picture.photometric)
         encoded = encode(picture, syntax, after, changed, frame)
         _check(picture, syntax, after, changed, encoded)
@@ -95,6 +96,18 @@ class Examiner:
         around = box.widened(_AROUND, array.shape[0], array.shape[1])
         piece = array[around.top : around.bottom, around.left : around.right]
         return bool(_found(self._first, greys(piece, photometric)))
+
+
+def _looks(care: str, array: NDArray[Any]) -> bool:
+    """Whether text is looked for in this frame."""
+    return care == "always" or (care == "signs" and shows_letters(array))
+
+
+def _cleared(array: NDArray[Any], bits: int) -> NDArray[Any]:
+    """The samples without these bits."""
+    unsigned = array.view(f"u{array.dtype.itemsize}")
+    cleared: NDArray[Any] = (unsigned & ~np.array(bits, unsigned.dtype)).view(array.dtype)
+    return cleared
 
 
 def _found(detector: TextDetector, images: Iterable[Grey]) -> Boxes:

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any
 
 from services.deid.domain.pictures.boxes import Box, without_repeats
+from services.deid.domain.pictures.devices import Devices, standard_devices
 from services.deid.domain.pictures.retouch import Found, Order
 from services.deid.domain.pictures.series import looked_at_singly
 from services.deid.domain.withholding import Reason, Withheld
@@ -39,15 +40,21 @@ class _Failed(Exception):
 class ProcessPictures:
     """Asks processes, one for each object at work; they start when they are needed, and again when one ended."""
 
-    def __init__(self, bounds: Bounds = Bounds()) -> None:
-        self._bounds = bounds
+    def __init__(self, bounds: Bounds | None = None, devices: Devices | None = None) -> None:
+        self._bounds = bounds or Bounds()
+        self.devices = devices or standard_devices()
         self._lock = Lock()
         self._idle: list[_Process] = []
 
     def examine(self, order: Order, frames: Iterable[bytes]) -> Found:
         """Where text is in each of the frames."""
         singly, by_frame, between = looked_at_singly(order.picture.frames), [], set[Box]()
-        request = {"do": "examine", "picture": order.picture.facts(), "care": order.care.value}
+        request = {
+            "do": "examine",
+            "picture": order.picture.facts(),
+            "care": order.care.value,
+            "cleared_bits": order.cleared_bits,
+        }
         with self._process() as process:
             for number, frame in enumerate(frames):
                 asked = {**request, "first": number == 0, "singly": number in singly}
@@ -59,12 +66,7 @@ class ProcessPictures:
     def clean(self, order: Order, found: Found, frames: Iterable[bytes], syntax: str) -> Iterator[bytes | None]:
         """Each frame with its boxes blanked, and those of others where it has text there, too."""
         singly, everywhere = looked_at_singly(order.picture.frames), found.all()
-        request = {
-            "do": "clean",
-            "picture": order.picture.facts(),
-            "syntax": syntax,
-            "cleared_bits": order.cleared_bits,
-        }
+        request = {**_asked(order), "do": "clean", "syntax": syntax}
         with self._process() as process:
             for number, frame in enumerate(frames):
                 sure = order.regions + found.by_frame[number]
@@ -100,6 +102,11 @@ class ProcessPictures:
                     self._idle.append(process)
             else:
                 process.end()
+
+
+def _asked(order: Order) -> dict[str, Any]:
+    """What every request about the picture says."""
+    return {"picture": order.picture.facts(), "cleared_bits": order.cleared_bits}
 
 
 class _Process:

@@ -90,17 +90,17 @@ def reason_to_withhold(elements: Elements, classes: SopClasses, *, cleans_pixels
         return _REASONS.get(group or "", Reason.UNKNOWN_SOP_CLASS)
     present = {element.tag for element in elements}
     content = next((reason for tag, reason in _CONTENT.items() if tag in present), None)
-    if content or _overlay_in_pixels(elements):
-        return content or Reason.OVERLAY_IN_PIXELS
-    if cleans_pixels:
-        return None
+    if content or cleans_pixels:
+        return content
+    if overlay_in_pixels(elements):
+        return Reason.OVERLAY_IN_PIXELS
     flag = text_of(elements, BURNED_IN).upper()
     if flag == "YES":
         return Reason.BURNED_IN
     return Reason.PIXELS_UNPROVEN if group == "volumes" and is_picture(elements, flag) else None
 
 
-def _overlay_in_pixels(elements: Elements) -> bool:
+def overlay_in_pixels(elements: Elements) -> bool:
     """True when an overlay plane has a bit position other than 0, or has no data of its own (PS3.3 section C.9.2)."""
     planes = {element.tag >> 16 for element in elements if element.tag >> 24 == 0x60}
     data = {element.tag >> 16 for element in elements if element.tag & 0xFF00FFFF == 0x60003000}

@@ -9,10 +9,11 @@ from contracts.formats.manifest import Instance
 from services.deid.domain.dataset import Element, Elements, Encoding, encoding_of
 from services.deid.domain.pictures.frames import frames_of
 from services.deid.domain.pictures.picture import PHOTOMETRIC, PIXELS, PLANAR
-from services.deid.domain.pictures.retouch import Pictures, Retouched, retouch
-from services.deid.domain.pictures.risk import standard_risks
+from services.deid.domain.pictures.retouch import Care, Pictures, Retouched, retouch
+from services.deid.domain.pictures.risk import Header, standard_risks
 from services.deid.domain.pictures.syntaxes import is_encapsulated, photometric_after
 from services.deid.domain.pixels import pixel_head
+from services.deid.domain.profile import Profile
 from services.deid.domain.withholding import BURNED_IN, Reason, Withheld
 from services.deid.domain.workspace import Span
 
@@ -25,6 +26,7 @@ class Looked(NamedTuple):
 
     passed: bool = False
     retouched: Retouched | None = None
+    without_overlays: bool = False
 
     @property
     def syntax(self) -> str | None:
@@ -33,14 +35,17 @@ class Looked(NamedTuple):
 
     def told(self, elements: Elements, encoding: Encoding) -> Elements:
         """The header with what was done to the pixels: nothing is burned in any more (PS3.15 section E.3.1)."""
-        if not self.passed:
-            return elements
         kept = {element.tag: element for element in elements}
-        kept[BURNED_IN] = Element(BURNED_IN, "CS", b"NO")
+        if self.passed:
+            kept[BURNED_IN] = Element(BURNED_IN, "CS", b"NO")
         if self.retouched is not None:
             kept.update(_described(self.retouched, encoding))
-            kept = {tag: element for tag, element in kept.items() if tag not in OFFSET_TABLES}
-        return tuple(kept[tag] for tag in sorted(kept))
+        gone = OFFSET_TABLES if self.retouched is not None else frozenset[int]()
+        return tuple(kept[tag] for tag in sorted(kept) if tag not in gone and not self._is_overlay(tag))
+
+    def _is_overlay(self, tag: int) -> bool:
+        """True for what describes an overlay whose bits are cleared."""
+        return self.without_overlays and tag >> 24 == 0x60
 
 
 def _described(retouched: Retouched, encoding: Encoding) -> Mapping[int, Element]:
@@ -54,13 +59,18 @@ def _described(retouched: Retouched, encoding: Encoding) -> Mapping[int, Element
 
 
 def looked_at(
-    source: BinaryIO, original: Instance, elements: Elements, inflated: Element | None, pictures: Pictures
+    source: BinaryIO,
+    original: Instance,
+    elements: Elements,
+    inflated: Element | None,
+    profile: Profile,
+    pictures: Pictures,
 ) -> Looked:
     """Look at the pixels that ``elements`` describe, in ``source`` or, of a deflated object, ``inflated``."""
     if inflated is None and original.pixel_offset is None:
         return Looked()
-    encoding = encoding_of(original.transfer_syntax)
-    order = standard_risks().order(elements, original.transfer_syntax, encoding)
+    header = Header(elements, original.transfer_syntax, encoding_of(original.transfer_syntax))
+    order = standard_risks().order(header, profile, pictures.devices)
     if order is None:
         return Looked()
     if inflated is None:
@@ -70,7 +80,9 @@ def looked_at(
         source = BytesIO(inflated.value)
     picture = order.picture.in_words(words)
     found = retouch(order.of(picture), frames_of(source, value, picture), pictures)
-    return Looked(True, found._replace(implicit=encoding.implicit) if found else None)
+    if found is not None:
+        found = found._replace(implicit=header.encoding.implicit)
+    return Looked(order.care is not Care.NEVER, found, bool(order.cleared_bits))
 
 
 def _stored(source: BinaryIO, original: Instance) -> tuple[bool, Span]:

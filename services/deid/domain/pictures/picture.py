@@ -55,6 +55,12 @@ class Picture:
         return dict(self.__dict__)
 
 
+def unused_bits(picture: Picture) -> int:
+    """The bits of a sample that hold no part of it (PS3.5 section 8.1.1), where overlays used to be."""
+    used = ((1 << picture.stored) - 1) << (picture.high_bit + 1 - picture.stored)
+    return ((1 << picture.allocated) - 1) & ~used
+
+
 def picture_of(elements: Elements, transfer_syntax: str, encoding: Encoding) -> Picture:
     """The picture that a header describes. Raises Unreadable when it can't be one, Withheld when it is too large."""
     by_tag = {element.tag: element for element in elements}

@@ -13,5 +13,3 @@ class PicturePolicy:
     secondary_capture: bool = True
     #: What lies outside of Sequence of Ultrasound Regions (0018,6011) is blanked.
     only_ultrasound_regions: bool = False
-    #: CT and MR of the head are withheld: a face can be reconstructed from them.
-    hold_faces: bool = False

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from services.deid.domain.pictures.boxes import Boxes, without_repeats
+from services.deid.domain.pictures.devices import Devices
 from services.deid.domain.pictures.frames import Frames
 from services.deid.domain.pictures.picture import Picture
 from services.deid.domain.pictures.syntaxes import blanked
@@ -47,6 +48,11 @@ class Found(NamedTuple):
 
 class Pictures(Protocol):
     """Decodes frames and finds text in them. Raises Withheld when a frame can't be decoded or text stays."""
+
+    @property
+    def devices(self) -> Devices:
+        """The catalogue of the site."""
+        ...
 
     def examine(self, order: Order, frames: Iterable[bytes]) -> Found:
         """Where in the frames, as they are stored, text is."""
