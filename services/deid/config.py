@@ -17,6 +17,8 @@ class Settings(ServiceSettings):
     #: One file ``<project>.key`` of mode 0600 for each project; made with its first pack. Whoever has it can join the
     #: project's pseudonyms to originals: it belongs on storage that is backed up and that no copy goes to.
     project_key_dir: Path = Path(".causeway/keys/projects")
+    #: One file ``<project>.yaml`` for each project that has a profile of its own; the others get the Basic Profile.
+    profile_dir: Path | None = None
     #: Files at work; gone after a crash. The system's folder for temporary files when not set.
     work_dir: Path | None = None
 

@@ -35,6 +35,7 @@ from services.deid.domain.dataset import (
     parse,
 )
 from services.deid.domain.dicom_json import is_longer, to_json
+from services.deid.domain.dictionary import is_registered
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.options import Option
 from services.deid.domain.pictures.looking import Looked, looked_at
@@ -242,7 +243,8 @@ def _clean_header(elements: Elements, pixels: Element | None, original: Instance
     names.note_all(elements)
     if not project.profile.has(Option.RETAIN_UIDS):
         for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):
-            names.note_uid(text_of(elements, tag))
+            uid = text_of(elements, tag)
+            names.note_uid("" if is_registered(uid) else uid)
     cleaner = Cleaner(project.ruling, project.key, names, person.pseudonym, project.profile)
     return _Header(cleaner.data_set(elements), pixels, person, names, cleaner.record.steps)
 
