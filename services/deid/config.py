@@ -27,5 +27,11 @@ class Settings(ServiceSettings):
     keys_url: str = "file:///var/lib/causeway/keys"
     kek_dir: Path = Path(".causeway/keys/kek")
 
+    #: A site's own devices that burn text into their pictures, in the form of domain/tables/devices.yaml.
+    devices_file: Path | None = None
+    #: Bytes that a process which decodes and examines pictures may map, and seconds of CPU for one frame.
+    pictures_memory: int = Field(default=4 << 30, ge=1 << 30)
+    pictures_seconds: int = Field(default=120, ge=1)
+
     #: Packs de-identified at a time; each takes up to 110 MB of memory beside the service's own.
     packs_at_once: int = Field(default=1, ge=1)
