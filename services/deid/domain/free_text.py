@@ -24,7 +24,8 @@ _ROUNDS = 4
 
 #: Numbers, with decimals and in lists; runs of letters and digits.
 _TOKEN = re.compile(
-    r"(?:jpeg[ -]?2000|(?:white|gr[ae]y) matter|\d{1,5}:1)(?![^\W_])|\d+(?:[.,]\d+)*(?![^\W_])|(?:[^\W_]|\ufffd)+",
+    r"(?:jpeg[ -]?2000|(?:gr[ae]y-)?(?:white|gr[ae]y) matter|\d{1,5}:1)(?![^\W_])"
+    r"|\d+(?:[.,]\d+)*(?![^\W_])|(?:[^\W_]|\ufffd)+",
     re.IGNORECASE,
 )
 _OPENING = re.compile(r"[\s(\[<>+~#*\"'-]*")

@@ -27,7 +27,7 @@ def allowed_words() -> Words:
     table = json.loads((files("services.deid.domain") / "tables" / "allowed_words.json").read_text("utf-8"))
     sets = {key: frozenset(" ".join(lines).split()) for key, lines in table.items() if key not in ("notice", "months")}
     return Words(
-        sets["words"] | sets["standard_words"],
+        sets["words"] | sets["standard_words"] | sets["inflected_words"],
         sets["function_words"],
         sets["units"],
         sets["pieces"],

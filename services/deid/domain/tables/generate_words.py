@@ -24,6 +24,9 @@ from services.deid.domain.folding import spellings
 SURNAMES = 20000
 SCHEMES = ("DCM", "SCT", "NCIt", "RADLEX", "UMLS", "FMA", "LN", "IBSI", "RXNORM", "BARI", "NEU")
 
+#: The lists of words.yaml whose words are inflected.
+ENGLISH = ("techniques", "regions", "findings")
+
 _WORD = re.compile(r"[^\W\d_]{3,}")
 
 
@@ -31,13 +34,17 @@ def table(census: Path) -> dict[str, Any]:
     """The whole table, each word folded as a text is before it is looked up."""
     listed = yaml.safe_load((Path(__file__).parent / "words.yaml").read_text("utf-8"))
     own = _folded(" ".join(listed["words"].values()).split())
+    english = [word for key in ENGLISH for word in listed["words"][key].split()]
     functions = _folded(" ".join(listed["function_words"].values()).split())
     months = [sorted(_folded(names.split())) for names in listed["months"]]
-    standard = _folded(_standard_words()) - _names(census).union(own, functions, *months)
+    names = _names(census)
+    standard = _folded(_standard_words()) - names.union(own, functions, *months)
+    inflected = _folded(_inflected(english)) - names.union(own, functions, standard, *months)
     return {
         "notice": "words.yaml; DICOM PS3.16 and PS3.6, (c) NEMA, through pydicom 3.0.2 (MIT), without names",
         "words": _lines(own),
         "standard_words": _lines(standard),
+        "inflected_words": _lines(inflected),
         "function_words": _lines(functions),
         "units": _lines(_folded(listed["units"].split())),
         "pieces": _lines(_folded(listed["pieces"].split())),
@@ -56,6 +63,16 @@ def _standard_words() -> Iterator[str]:
                 yield from (word for word in _WORD.findall(meaning) if word.islower())
     for entry in DicomDictionary.values():
         yield from _WORD.findall(entry[2])
+
+
+def _inflected(words: Iterable[str]) -> Iterator[str]:
+    """Plurals, participles and adverbs of English words, as far as letters alone tell."""
+    for word in words:
+        if len(word) > 3 and word.isalpha():
+            stem = word.removesuffix("e")
+            yield from (word + "s", word + "es", stem + "ed", stem + "ing", word + "ly")
+            if word.endswith("y"):
+                yield from (word[:-1] + "ies", word[:-1] + "ied")
 
 
 def _names(census: Path) -> set[str]:
