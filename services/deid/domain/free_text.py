@@ -119,8 +119,18 @@ def _is_stray(text: str, tokens: list[_Token], index: int) -> bool:
     if gone and _DIGIT.search(text, start, end):
         touching = [near for near in gone if _TOUCHING.fullmatch(text, min(end, near.end), max(start, near.start))]
         return any(text[start].isdigit() or _DIGIT.search(text, near.start, near.end) for near in touching)
+    if any(_is_name_beside(text, tokens[index], near) for near in gone):
+        return True
     stray = sort is Sort.LETTER or text[start:end].lower() in allowed_words().particles
     return bool(gone) and stray and sort is not Sort.CONTENT
+
+
+def _is_name_beside(text: str, token: _Token, gone: _Token) -> bool:
+    """True for a word that is a name as well, written like one, beside what may be another: Xaver Long."""
+    word, other = text[token.start : token.end], text[gone.start : gone.end]
+    between = text[min(token.end, gone.end) : max(token.start, gone.start)]
+    beside = between in (" ", "^") or (between == ", " and token.start < gone.start)
+    return beside and word.istitle() and other.istitle() and fold(word) in allowed_words().doubtful
 
 
 def _joined(text: str, tokens: list[_Token]) -> str:

@@ -9,8 +9,8 @@ from importlib.resources import files
 @dataclass(frozen=True)
 class Words:
     """``content`` says something alone, ``functions`` do not; ``units`` stand behind a number, ``pieces`` beside a
-    digit; ``particles`` and ``titles`` are parts of names; ``months`` are the names of the twelve. All are
-    folded (folding.py)."""
+    digit; ``particles`` and ``titles`` are parts of names, and ``doubtful`` words are names as well; ``months`` are the
+    names of the twelve. All are folded (folding.py)."""
 
     content: frozenset[str]
     functions: frozenset[str]
@@ -18,6 +18,7 @@ class Words:
     pieces: frozenset[str]
     particles: frozenset[str]
     titles: frozenset[str]
+    doubtful: frozenset[str]
     months: tuple[tuple[str, ...], ...]
 
 
@@ -33,5 +34,6 @@ def allowed_words() -> Words:
         sets["pieces"],
         sets["particles"],
         sets["titles"],
+        sets["doubtful_words"],
         tuple(tuple(names.split()) for names in table["months"]),
     )

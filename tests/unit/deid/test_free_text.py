@@ -107,6 +107,9 @@ def test_addresses_go(text: str) -> None:
         ("Signed by: Long", ""),
         ("Long, MD", ""),
         ("J.B. chest", "chest"),
+        ("Xaver Long, arm", "arm"),
+        ("Long, Xaver: arm", "arm"),
+        ("Long arm", "Long arm"),
         ("c h e s t", ""),
     ],
 )

@@ -22,6 +22,8 @@ from services.deid.domain.folding import spellings
 
 #: Surnames rarer than this are seldom names in a text and often words.
 SURNAMES = 20000
+#: A word that is as common a name as this goes beside another name.
+COMMON = 5000
 SCHEMES = ("DCM", "SCT", "NCIt", "RADLEX", "UMLS", "FMA", "LN", "IBSI", "RXNORM", "BARI", "NEU")
 
 #: The lists of words.yaml whose words are inflected.
@@ -50,6 +52,7 @@ def table(census: Path) -> dict[str, Any]:
         "pieces": _lines(_folded(listed["pieces"].split())),
         "particles": _lines(_folded(listed["particles"].split())),
         "titles": _lines(_folded(listed["titles"].split())),
+        "doubtful_words": _lines((own | functions) & _names(census, COMMON)),
         "months": [" ".join(names) for names in months],
     }
 
@@ -75,8 +78,8 @@ def _inflected(words: Iterable[str]) -> Iterator[str]:
                 yield from (word[:-1] + "ies", word[:-1] + "ied")
 
 
-def _names(census: Path) -> set[str]:
-    lists = [("dist.male.first", None), ("dist.female.first", None), ("dist.all.last", SURNAMES)]
+def _names(census: Path, surnames: int = SURNAMES) -> set[str]:
+    lists = [("dist.male.first", None), ("dist.female.first", None), ("dist.all.last", surnames)]
     return {line.split()[0].lower() for file, most in lists for line in (census / file).read_text().splitlines()[:most]}
 
 
