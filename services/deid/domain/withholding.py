@@ -18,11 +18,9 @@ class Reason(StrEnum):
 
     BURNED_IN = "burned-in"  # the object itself says that text is burned into the pixels
     PIXELS_UNPROVEN = "pixels-unproven"  # a kind of picture that often has text, not examined yet
-    OVERLAY_IN_PIXELS = "overlay-in-pixels"  # an overlay lies in unused bits of the pixels (PS3.5 section 8.1.2)
-    CODE_STREAM_TEXT = "code-stream-text"  # a comment or application segment inside compressed pixels
-    STRUCTURED_CONTENT = "structured-content"
-    ENCAPSULATED_DOCUMENT = "encapsulated-document"
-    WAVEFORM = "waveform-content"
+    OVERLAY_IN_PIXELS = "overlay-in-pixels"  # an overlay lies in the pixels where it can't be cleared
+    CODE_STREAM_TEXT = "code-stream-text"  # compressed pixels that can't be followed to their end
+    WAVEFORM = "waveform-content"  # sound, or signals where an object of its class has none
     UNKNOWN_SOP_CLASS = "unknown-sop-class"
     HELD_BY_PROFILE = "held-by-profile"  # the project's profile lets no object of this class out
     UNREADABLE_HEADER = "unreadable-header"
