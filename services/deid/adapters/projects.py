@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 from services.deid.adapters.profiles import FileProfiles
+from services.deid.domain.options import Option
 from services.deid.domain.part10 import Project
+from services.deid.domain.pictures.retouch import Pictures
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.rules import standard_rules
@@ -18,9 +20,15 @@ class FileProjects:
     """``<directory>/<project>.key``, 32 random bytes, readable by this service alone."""
 
     def __init__(
-        self, directory: Path, *, profiles: FileProfiles | None = None, recognizer: Recognizer | None = None
+        self,
+        directory: Path,
+        *,
+        profiles: FileProfiles | None = None,
+        pictures: Pictures | None = None,
+        recognizer: Recognizer | None = None,
     ) -> None:
         self._directory = directory
+        self._pictures = pictures
         self._recognizer = recognizer
         self._profiles = profiles or FileProfiles(None)
 
@@ -36,4 +44,6 @@ class FileProjects:
         except (OSError, ValueError):
             raise RetryLater("project-key") from None
         profile = self._profiles.of(name)
-        return Project(name, key, standard_rules(), standard_refusal(), profile, recognizer=self._recognizer)
+        cleans_pixels = self._pictures is not None and profile.has(Option.CLEAN_PIXEL_DATA)
+        refuse = standard_refusal(cleans_pixels=cleans_pixels)
+        return Project(name, key, standard_rules(), refuse, profile, self._pictures, self._recognizer)
