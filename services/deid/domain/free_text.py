@@ -58,14 +58,14 @@ class FreeText:
         """The harmless words of ``text``, "" when none are known; TooMuch when the texts of an object are too long."""
         if not text or text.isspace():
             return text
+        self._left -= len(text)  # whether its answer is known already or not: every run comes to the same
+        if self._left < 0:
+            raise TooMuch
         return self.names.known().remember((self.names.recognizer, text), self._clean_values)
 
     def _clean_values(self, text: str) -> str:
         if len(text) > LONGEST:
             return ""
-        self._left -= len(text)
-        if self._left < 0:
-            raise TooMuch
         return "\\".join(map(self._clean, text.split("\\")))
 
     def _clean(self, text: str) -> str:
