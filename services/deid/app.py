@@ -15,6 +15,7 @@ from services.deid.adapters.inputs import SealedCopies, StoredInputs
 from services.deid.adapters.pictures import ProcessPictures
 from services.deid.adapters.profiles import FileProfiles
 from services.deid.adapters.projects import FileProjects
+from services.deid.adapters.recognizers import load_recognizer
 from services.deid.adapters.register import SqlRegister
 from services.deid.adapters.tables import outbox as outbox_rows
 from services.deid.adapters.work_area import StoredWorkArea
@@ -45,7 +46,12 @@ def build(settings: Settings | None = None) -> Service:
     handlers = DeidHandlers(
         site_key=SiteKey.load(settings.site_key_file),
         inputs=StoredInputs(open_store(settings.landing_url), register, sealed),
-        projects=FileProjects(settings.project_key_dir, profiles=FileProfiles(settings.profile_dir), pictures=pictures),
+        projects=FileProjects(
+            settings.project_key_dir,
+            profiles=FileProfiles(settings.profile_dir),
+            recognizer=load_recognizer(settings.recognizer),
+            pictures=pictures,
+        ),
         work_area=StoredWorkArea(open_store(settings.deid_url), settings.work_dir),
         register=register,
         packs_at_once=settings.packs_at_once,

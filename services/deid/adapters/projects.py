@@ -8,6 +8,7 @@ from services.deid.domain.options import Option
 from services.deid.domain.part10 import Project
 from services.deid.domain.pictures.retouch import Pictures
 from services.deid.domain.pseudonyms import ProjectKey
+from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.rules import standard_rules
 from services.deid.domain.withholding import standard_refusal
 from shared.errors import RetryLater, Unprocessable
@@ -19,10 +20,16 @@ class FileProjects:
     """``<directory>/<project>.key``, 32 random bytes, readable by this service alone."""
 
     def __init__(
-        self, directory: Path, *, profiles: FileProfiles | None = None, pictures: Pictures | None = None
+        self,
+        directory: Path,
+        *,
+        profiles: FileProfiles | None = None,
+        pictures: Pictures | None = None,
+        recognizer: Recognizer | None = None,
     ) -> None:
         self._directory = directory
         self._pictures = pictures
+        self._recognizer = recognizer
         self._profiles = profiles or FileProfiles(None)
 
     def open(self, name: str) -> Project:
@@ -39,4 +46,4 @@ class FileProjects:
         profile = self._profiles.of(name)
         cleans_pixels = self._pictures is not None and profile.has(Option.CLEAN_PIXEL_DATA)
         refuse = standard_refusal(cleans_pixels=cleans_pixels)
-        return Project(name, key, standard_rules(), refuse, profile, self._pictures)
+        return Project(name, key, standard_rules(), refuse, profile, self._pictures, self._recognizer)

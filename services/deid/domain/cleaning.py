@@ -6,7 +6,16 @@ from functools import cached_property
 from typing import NamedTuple
 
 from services.deid.domain.charset import charsets_of
-from services.deid.domain.dataset import DEEPEST, NUMERIC, Element, Elements, as_sequence
+from services.deid.domain.content.contents import Contents
+from services.deid.domain.dataset import (
+    DEEPEST,
+    EXPLICIT_LITTLE,
+    NUMERIC,
+    Element,
+    Elements,
+    Encoding,
+    as_sequence,
+)
 from services.deid.domain.dictionary import known_vr
 from services.deid.domain.examining import may_stay
 from services.deid.domain.identifiers import Identifiers
@@ -64,10 +73,15 @@ class Cleaner:
     patient: str
     profile: Profile
     record: Record = field(default_factory=Record)
+    encoding: Encoding = EXPLICIT_LITTLE
 
     @cached_property
     def _retaining(self) -> Retaining:
         return Retaining(self.profile, self.identifiers, self.key.days(self.patient))
+
+    @cached_property
+    def _contents(self) -> Contents:
+        return Contents(self.encoding, self.profile, self._retaining)
 
     def data_set(self, elements: Elements, carried_out: frozenset[Option] | None = None) -> Elements:
         """The whole data set, with the attributes that say what was done.
@@ -80,7 +94,7 @@ class Cleaner:
             kept[tag] = Element(tag, vr, self.patient.encode())
         done = self.profile.options - PIXEL_OPTIONS if carried_out is None else carried_out
         kept.update((each.tag, each) for each in marks(self.rules.edition, self.profile, done))
-        return tuple(kept[tag] for tag in sorted(kept))
+        return self._contents.whole(tuple(kept[tag] for tag in sorted(kept)))
 
     def _level_of(
         self,
@@ -104,6 +118,9 @@ class Cleaner:
     def _level(self, elements: Elements, level: Level) -> Iterator[Element]:
         for element in elements:
             tag = element.tag
+            if self._contents.examines(tag) and not self.rules.is_sites(tag):
+                yield from self._content(element, level)
+                continue
             if self.rules.goes_always(tag):
                 if not is_private(tag):
                     self.record.note(level.path, tag, Action.REMOVE, SUPPLEMENT)
@@ -116,6 +133,15 @@ class Cleaner:
                 yield cleaned
         if level.private is not None:
             yield from self._private(elements, level.private, level)
+
+    def _content(self, element: Element, level: Level) -> Iterator[Element]:
+        """An attribute that is cleaned by what it is (content/contents.py)."""
+        self.record.note(level.path, element.tag, *self._contents.step(element.tag))
+        cleaned = self._contents.clean(
+            element, level.where, lambda item, sequence: self._item(item, sequence, level, False), level.charsets
+        )
+        if cleaned is not None:
+            yield cleaned
 
     def _listed(self, element: Element, row: Row, kind: str | None, level: Level) -> Element | None:
         """A listed attribute, by its rule; where an option can keep nothing of it, by that of the Basic Profile."""

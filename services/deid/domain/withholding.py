@@ -9,7 +9,7 @@ from importlib.resources import files
 import yaml
 
 from services.deid.domain.cleaning import SOP_CLASS, text_of
-from services.deid.domain.dataset import Elements
+from services.deid.domain.dataset import PIXEL_DATA, Elements
 from shared.errors import Unprocessable
 
 
@@ -18,17 +18,15 @@ class Reason(StrEnum):
 
     BURNED_IN = "burned-in"  # the object itself says that text is burned into the pixels
     PIXELS_UNPROVEN = "pixels-unproven"  # a kind of picture that often has text, not examined yet
-    OVERLAY_IN_PIXELS = "overlay-in-pixels"  # an overlay lies in unused bits of the pixels (PS3.5 section 8.1.2)
+    OVERLAY_IN_PIXELS = "overlay-in-pixels"  # an overlay lies in the pixels where it can't be cleared
     PIXELS_UNREADABLE = "pixels-unreadable"  # frames that can't be decoded, so nobody knows what they show
     TEXT_LEFT = "text-left"  # text was found again where it had been blanked, or next to it
     VIDEO = "video"
     SECONDARY_CAPTURE = "secondary-capture"  # the profile lets none out
     UNKNOWN_DEVICE = "unknown-device"  # the profile asks for devices of the catalogue
     FACE = "face"  # a head whose face could be reconstructed, and a profile that holds those
-    CODE_STREAM_TEXT = "code-stream-text"  # a comment or application segment inside compressed pixels
-    STRUCTURED_CONTENT = "structured-content"
-    ENCAPSULATED_DOCUMENT = "encapsulated-document"
-    WAVEFORM = "waveform-content"
+    CODE_STREAM_TEXT = "code-stream-text"  # compressed pixels that can't be followed to their end
+    WAVEFORM = "waveform-content"  # sound, or signals where an object of its class has none
     UNKNOWN_SOP_CLASS = "unknown-sop-class"
     HELD_BY_PROFILE = "held-by-profile"  # the project's profile lets no object of this class out
     UNREADABLE_HEADER = "unreadable-header"
@@ -66,34 +64,30 @@ def standard_refusal(*, cleans_pixels: bool = False) -> Callable[[Elements], Rea
 
 _REASONS = {
     "pixels": Reason.PIXELS_UNPROVEN,
-    "structured": Reason.STRUCTURED_CONTENT,
-    "documents": Reason.ENCAPSULATED_DOCUMENT,
-    "waveforms": Reason.WAVEFORM,
+    "voice": Reason.WAVEFORM,
 }
 _GOES = ("volumes", "derived", "detector")
+#: Objects without pixels: their contents are cleaned by what they are (content/contents.py).
+_CLEANED = ("structured", "documents", "waveforms")
 
 IMAGE_TYPE, CONVERSION_TYPE, BURNED_IN = 0x00080008, 0x00080064, 0x00280301
 PHOTOMETRIC = 0x00280004
-ENCAPSULATED_DOCUMENT, CONTENT, GRAPHICS, WAVEFORM = 0x00420011, 0x0040A730, 0x00700001, 0x54000100
-_CONTENT = {
-    ENCAPSULATED_DOCUMENT: Reason.ENCAPSULATED_DOCUMENT,
-    CONTENT: Reason.STRUCTURED_CONTENT,
-    GRAPHICS: Reason.STRUCTURED_CONTENT,
-    WAVEFORM: Reason.WAVEFORM,
-}
+WAVEFORM = 0x54000100
 
 
 def reason_to_withhold(elements: Elements, classes: SopClasses, *, cleans_pixels: bool = False) -> Reason | None:
     """Why an object with this header may not go out, None when it may; the flag is believed only when it warns."""
     group = classes.group.get(text_of(elements, SOP_CLASS))
+    present = {element.tag for element in elements}
+    if group in _CLEANED:
+        signals = WAVEFORM in present and group != "waveforms"
+        return Reason.WAVEFORM if signals else Reason.PIXELS_UNPROVEN if present & PIXEL_DATA else None
     if group not in _GOES and not (cleans_pixels and group == "pixels"):
         return _REASONS.get(group or "", Reason.UNKNOWN_SOP_CLASS)
-    present = {element.tag for element in elements}
-    content = next((reason for tag, reason in _CONTENT.items() if tag in present), None)
-    if content or cleans_pixels:
-        return content
-    if overlay_in_pixels(elements):
-        return Reason.OVERLAY_IN_PIXELS
+    if WAVEFORM in present:
+        return Reason.WAVEFORM
+    if cleans_pixels:
+        return None
     flag = text_of(elements, BURNED_IN).upper()
     if flag == "YES":
         return Reason.BURNED_IN

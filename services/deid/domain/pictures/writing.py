@@ -4,7 +4,7 @@ import struct
 from typing import Any
 
 from contracts.formats.manifest import FRAGMENT_LIMIT, Fragments, NativeFrames
-from services.deid.domain.codestream import EXAMINED, HEAD_LIMIT, carries_text, starts_frame
+from services.deid.domain.codestream import EXAMINED, clean_frame
 from services.deid.domain.dataset import ITEM, SEQUENCE_END, UNDEFINED
 from services.deid.domain.pictures.picture import PIXELS
 from services.deid.domain.pictures.retouch import Retouched
@@ -58,9 +58,8 @@ def _encapsulated(retouched: Retouched, output: Output) -> dict[str, Any]:
     fragments: list[tuple[int, int]] = []
     for number, frame in enumerate(retouched.frames):
         data = _stored(retouched, number, frame)
-        head = data[:HEAD_LIMIT]
-        if frame is None and retouched.syntax in EXAMINED and starts_frame(head) and carries_text(head):
-            raise Withheld(Reason.CODE_STREAM_TEXT)
+        if frame is None and retouched.syntax in EXAMINED:
+            data = clean_frame(data)
         data += b"\0" * (len(data) % 2)
         output.data(_item(ITEM, len(data)))
         if len(fragments) <= FRAGMENT_LIMIT:
