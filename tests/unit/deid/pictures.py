@@ -22,7 +22,7 @@ from tests.support.instances import make_instances
 
 TEXT = "KILMISTER, IAN 24/12/1945"
 #: Where it stands, with room around it: rows and columns.
-PLACE = (slice(85, 140), slice(10, 340))
+PLACE = (slice(85, 140), slice(0, 345))
 
 
 def cleaning(pictures: ProcessPictures, **profile: Any) -> Project:
