@@ -12,6 +12,7 @@ from contracts.events import (
 from contracts.formats.keys import FileKeyEncryptionKeys
 from services.deid.adapters.allocator import return_large_blocks
 from services.deid.adapters.inputs import SealedCopies, StoredInputs
+from services.deid.adapters.profiles import FileProfiles
 from services.deid.adapters.projects import FileProjects
 from services.deid.adapters.register import SqlRegister
 from services.deid.adapters.tables import outbox as outbox_rows
@@ -42,7 +43,7 @@ def build(settings: Settings | None = None) -> Service:
     handlers = DeidHandlers(
         site_key=SiteKey.load(settings.site_key_file),
         inputs=StoredInputs(open_store(settings.landing_url), register, sealed),
-        projects=FileProjects(settings.project_key_dir),
+        projects=FileProjects(settings.project_key_dir, profiles=FileProfiles(settings.profile_dir)),
         work_area=StoredWorkArea(open_store(settings.deid_url), settings.work_dir),
         register=register,
         packs_at_once=settings.packs_at_once,

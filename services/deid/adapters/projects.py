@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from services.deid.adapters.profiles import FileProfiles
 from services.deid.domain.part10 import Project
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.rules import standard_rules
@@ -15,8 +16,9 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 class FileProjects:
     """``<directory>/<project>.key``, 32 random bytes, readable by this service alone."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, profiles: FileProfiles | None = None) -> None:
         self._directory = directory
+        self._profiles = profiles or FileProfiles(None)
 
     def open(self, name: str) -> Project:
         if not _NAME.fullmatch(name):
@@ -29,4 +31,4 @@ class FileProjects:
                 raise RetryLater("project-key-mode")
         except (OSError, ValueError):
             raise RetryLater("project-key") from None
-        return Project(name, key, standard_rules(), standard_refusal())
+        return Project(name, key, standard_rules(), standard_refusal(), self._profiles.of(name))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+from services.deid.domain.charset import charsets_of
 from services.deid.domain.content.contents import Contents
 from services.deid.domain.dataset import (
     DEEPEST,
@@ -18,7 +19,7 @@ from services.deid.domain.dataset import (
 from services.deid.domain.dictionary import known_vr
 from services.deid.domain.examining import may_stay
 from services.deid.domain.identifiers import Identifiers
-from services.deid.domain.marks import CODING_SCHEME, PIXEL_OPTIONS, marks
+from services.deid.domain.marks import CODING_SCHEME, PIXEL_OPTIONS, PSEUDONYMS, marks
 from services.deid.domain.options import Option
 from services.deid.domain.private import (
     Declared,
@@ -36,9 +37,8 @@ from services.deid.domain.retaining import WORDS, Retaining
 from services.deid.domain.rules import BASIC, Action, Row, Rules, resolve
 from services.deid.domain.values import BINARY, TEMPORAL, dummy, is_harmless, is_uids, new_uids
 
-PATIENT_NAME, PATIENT_ID, ISSUER = 0x00100010, 0x00100020, 0x00100021
+PATIENT_ID, ISSUER = 0x00100020, 0x00100021
 SOP_CLASS, SOP_INSTANCE, STUDY_INSTANCE, SERIES_INSTANCE = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
-CHARACTER_SET = 0x00080005
 #: Rules beside those of the table and of options (record.Step).
 SUPPLEMENT, PRIVATE, UNLISTED = "supplement", "private", "unlisted"
 
@@ -46,13 +46,6 @@ SUPPLEMENT, PRIVATE, UNLISTED = "supplement", "private", "unlisted"
 def text_of(elements: Elements, tag: int) -> str:
     """The value of a top-level attribute without padding, "" when it is absent."""
     return next((each.value.decode("latin-1").strip(" \0") for each in elements if each.tag == tag), "")
-
-
-def charsets_of(elements: Elements, inherited: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The values of Specific Character Set; what is around an item counts where it has none of its own."""
-    if all(each.tag != CHARACTER_SET for each in elements):
-        return inherited
-    return tuple(part.strip() for part in text_of(elements, CHARACTER_SET).split("\\")) if elements else ()
 
 
 class Level(NamedTuple):
@@ -97,7 +90,7 @@ class Cleaner:
         """
         level = self._level_of(elements, text_of(elements, SOP_CLASS), declared_of(elements))
         kept = {each.tag: each for each in self._level(elements, level)}
-        for tag, vr in ((PATIENT_NAME, "PN"), (PATIENT_ID, "LO")):
+        for tag, vr in PSEUDONYMS.items():
             kept[tag] = Element(tag, vr, self.patient.encode())
         done = self.profile.options - PIXEL_OPTIONS if carried_out is None else carried_out
         kept.update((each.tag, each) for each in marks(self.rules.edition, self.profile, done))
@@ -125,7 +118,7 @@ class Cleaner:
     def _level(self, elements: Elements, level: Level) -> Iterator[Element]:
         for element in elements:
             tag = element.tag
-            if self._contents.examines(tag) and not self.rules.is_sites(tag):
+            if self._contents.examines(tag) and not self.rules.site_removes(tag):
                 yield from self._content(element, level)
                 continue
             if self.rules.goes_always(tag):

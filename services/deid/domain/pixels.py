@@ -46,6 +46,21 @@ class Output:
         }
 
 
+class Untold(Output):
+    """Writes a file whose digests nobody asks for."""
+
+    def _write(self, data: bytes) -> None:
+        self._sink.write(data)
+        self.length += len(data)
+
+    def meta(self, data: bytes) -> None:
+        self._write(data)
+        self.dataset_offset = self.length
+
+    def data(self, data: bytes) -> None:
+        self._write(data)
+
+
 def survey_pixels(source: BinaryIO, original: Instance) -> fragments.Fragments | None:
     """What is in the frames of an encapsulated pixel element, None for native pixels and for none."""
     if original.pixel_offset is None or original.transfer_syntax in NATIVE:
@@ -67,8 +82,7 @@ def splice(
     if original.pixel_offset is None or original.pixel_length is None:
         return {}
     source.seek(original.dataset_offset + original.header_length)
-    head = _pixel_head(source.read(original.pixel_offset - original.header_length), original)
-    output.data(head)
+    output.data(pixel_head(source.read(original.pixel_offset - original.header_length), original))
     start = output.length - output.dataset_offset
     pixels = _moved(original.pixels, start - original.pixel_offset)
     if found is None:
@@ -86,7 +100,7 @@ def splice(
     }
 
 
-def _pixel_head(head: bytes, original: Instance) -> bytes:
+def pixel_head(head: bytes, original: Instance) -> bytes:
     """Tag, VR and length of the pixel element written anew; Unreadable when ``head`` is something else."""
     encoding = encoding_of(original.transfer_syntax)
     order = "<" if encoding.little else ">"
