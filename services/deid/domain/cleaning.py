@@ -118,7 +118,7 @@ class Cleaner:
     def _level(self, elements: Elements, level: Level) -> Iterator[Element]:
         for element in elements:
             tag = element.tag
-            if self._contents.examines(tag) and not self.rules.is_sites(tag):
+            if self._contents.examines(tag) and not self.rules.site_removes(tag):
                 yield from self._content(element, level)
                 continue
             if self.rules.goes_always(tag):

@@ -125,10 +125,10 @@ class Rules:
         safe = {**self.safe_private, **profile.private} if profile.has(Option.SAFE_PRIVATE) else {}
         return replace(self, rows=rows, identifying=self.identifying - kept, safe_private=safe)
 
-    def is_sites(self, tag: int) -> bool:
-        """True for an attribute of which the site's own profile speaks."""
+    def site_removes(self, tag: int) -> bool:
+        """True for an attribute that the site's own profile has removed, emptied or replaced."""
         row = self.rows.get(tag)
-        return row is not None and row.source == SITE
+        return row is not None and row.source == SITE and row.code not in ("K", "C")
 
     def goes_always(self, tag: int) -> bool:
         """True for private attributes, group lengths and what the supplement removes."""

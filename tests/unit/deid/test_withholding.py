@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from pydicom.uid import (
 
 from services.deid.domain import part10
 from services.deid.domain.deflated import INFLATED_LIMIT
-from services.deid.domain.withholding import Withheld
+from services.deid.domain.withholding import Reason, Withheld
 from tests.support.instances import as_file, make_instances
 from tests.unit.deid.originals import clean, describe, project
 
@@ -56,6 +57,12 @@ def refusal(change: Callable[[Dataset], None] | None = None, **attributes: objec
 def test_kinds_of_objects_that_can_not_be_cleaned_yet(sop_class: str, reason: str) -> None:
     """The class decides, and an unknown one stays; so do pixels where an object of the class has none."""
     assert refusal(SOPClassUID=sop_class) == reason
+
+
+def test_every_reason_is_explained_to_those_who_get_it() -> None:
+    """docs/formats.md section 7."""
+    page = (Path(__file__).resolve().parents[3] / "docs" / "formats.md").read_text()
+    assert [reason for reason in Reason if f"| `{reason}` |" not in page] == []
 
 
 def test_the_flag_is_believed_when_it_warns_and_not_when_it_calms() -> None:

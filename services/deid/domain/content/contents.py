@@ -16,7 +16,8 @@ WAVEFORM_ANNOTATION = 0x0040B020
 #: Where ICC Profile is Type 1C (PS3.3 section C.8.12.5); in a module of its own it goes with the module.
 OPTICAL_PATH = 0x00480105
 
-_ALWAYS = frozenset({CONTENT, graphics.ANNOTATION, documents.DOCUMENT, icc.ICC_PROFILE})
+#: Whatever an option says, what these hold is cleaned or replaced here.
+BY_CONTENT = frozenset({CONTENT, graphics.ANNOTATION, documents.DOCUMENT, icc.ICC_PROFILE})
 _STRUCTURED = frozenset({ACQUISITION_CONTEXT, PREPARATION_STEPS})
 
 
@@ -30,7 +31,7 @@ class Contents:
 
     def examines(self, tag: int) -> bool:
         """True for attributes that are cleaned here, whatever the table says of them."""
-        if tag in _ALWAYS:
+        if tag in BY_CONTENT:
             return True
         structured = self.profile.has(Option.CLEAN_STRUCTURED_CONTENT)
         return tag in _STRUCTURED if structured else tag == WAVEFORM_ANNOTATION
