@@ -1,10 +1,13 @@
 """Projects, each with a key in a file of its own."""
 
 import re
+import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from services.deid.domain.part10 import Project
-from services.deid.domain.pseudonyms import ProjectKey
+from services.deid.domain.profile import BASIC_PROFILE, LegalBasis, Profile
+from services.deid.domain.pseudonyms import MappedKey, People, ProjectKey
 from services.deid.domain.rules import standard_rules
 from services.deid.domain.withholding import standard_refusal
 from shared.errors import RetryLater, Unprocessable
@@ -12,21 +15,50 @@ from shared.errors import RetryLater, Unprocessable
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
-class FileProjects:
-    """``<directory>/<project>.key``, 32 random bytes, readable by this service alone."""
+class ProjectSecrets:
+    """``<directory>/<project>.key``, 32 random bytes, readable by this service alone; made when first asked for."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def open(self, name: str) -> Project:
+    def of(self, name: str) -> bytes:
+        """The secret of a project; Unprocessable for what can be no project's name, RetryLater without the file."""
         if not _NAME.fullmatch(name):
             raise Unprocessable("project-name")
         path = self._directory / f"{name}.key"
         try:
             ProjectKey.create(path)
-            key = ProjectKey(path.read_bytes())
+            secret = path.read_bytes()
             if path.stat().st_mode & 0o077:
                 raise RetryLater("project-key-mode")
         except (OSError, ValueError):
             raise RetryLater("project-key") from None
-        return Project(name, key, standard_rules(), standard_refusal())
+        return secret
+
+
+class FileProjects:
+    """Projects whose keys lie in ``directory``; ``people`` gives the map of each, None where there is none."""
+
+    def __init__(self, directory: Path, people: Callable[[str], People] | None = None) -> None:
+        self._secrets = ProjectSecrets(directory)
+        self._people = people
+
+    def open(self, name: str) -> Project:
+        secret, profile = self._secrets.of(name), BASIC_PROFILE
+        key = key_of(secret, profile, self._people(name) if self._people else None)
+        return Project(name, key, standard_rules(), standard_refusal(), profile)
+
+
+def key_of(secret: bytes, profile: Profile, people: People | None) -> ProjectKey:
+    """The key of a project as its legal basis wants it; Unprocessable where that needs a map and there is none."""
+    is_random = profile.legal_basis is LegalBasis.SAFE_HARBOR
+    if people is None:
+        if is_random:
+            raise Unprocessable("safe-harbor-needs-a-map")
+        return ProjectKey(secret)
+    return MappedKey(secret, people, random_pseudonym if is_random else None)
+
+
+def random_pseudonym() -> str:
+    """A pseudonym that is derived from nothing; 16 characters."""
+    return "P" + secrets.token_hex(8)[:15].upper()

@@ -99,7 +99,7 @@ def clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bin
     """
     try:
         return _clean_file(source, original, project, sink)
-    except Withheld:
+    except (Withheld, RetryLater):
         raise
     except TooMuch:
         raise Withheld(Reason.TOO_LARGE) from None
@@ -203,7 +203,7 @@ def _clean_header(elements: Elements, pixels: Element | None, original: Instance
         raise Unreadable
     if reason := project.refuse(elements):
         raise Withheld(reason)
-    person = person_of(elements, project.key)
+    person = person_of(elements, project.key, original.routing.patient_token)
     names = Identifiers(project.rules)
     names.note_all(elements)
     for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):
@@ -213,10 +213,10 @@ def _clean_header(elements: Elements, pixels: Element | None, original: Instance
     )
 
 
-def person_of(elements: Elements, key: ProjectKey) -> Person:
-    """Whose object this is, and the pseudonym that stands for (issuer, ID) in the project."""
+def person_of(elements: Elements, key: ProjectKey, token: str | None = None) -> Person:
+    """Whose object this is, and the pseudonym that stands for (issuer, ID), or the match ``token``, in the project."""
     issuer, patient_id = text_of(elements, ISSUER), text_of(elements, PATIENT_ID)
-    return Person(issuer, patient_id, key.patient(issuer, patient_id, text_of(elements, STUDY_INSTANCE)))
+    return Person(issuer, patient_id, key.patient(issuer, patient_id, text_of(elements, STUDY_INSTANCE), token))
 
 
 def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
