@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from cli.replay import replay
 from contracts.events import Batch, BatchArchived, Blob, CopyVerified, PackDeidentified, PackPlanned, ProvenCopy
 from contracts.formats.keys import FileKeyEncryptionKeys
-from contracts.formats.manifest import Manifest, read_manifest
+from contracts.formats.manifest import Manifest, Routing, read_manifest
 from contracts.streams import documents
 from services.deid import app
 from services.deid.adapters.identities import Identities
@@ -52,9 +52,15 @@ class DeidSite(Site):
         folders = {"project_key_dir": self.folder / "projects", "work_dir": self.folder / "work"}
         return super().values(name, **(folders if name == "deid" else {}), **others)
 
-    async def batch_of(self, slices: list[Dataset]) -> Batch:
-        files = [as_file(slice_) for slice_ in slices]
-        return await store_batch(self.landing, [(file, describe(file)) for file in files])
+    async def batch_of(self, slices: list[Dataset], issuer: str | None = None) -> Batch:
+        """A landing batch; with the match tokens of ``issuer``'s patients, where there is one."""
+        key = SiteKey.load(self.folder / "site.key")
+        found = []
+        for slice_ in slices:
+            file = as_file(slice_)
+            token = None if issuer is None else key.patient_token(issuer, slice_.PatientID)
+            found.append((file, describe(file).model_copy(update={"routing": Routing(patient_token=token)})))
+        return await store_batch(self.landing, found)
 
     async def content(self, blob: Blob) -> bytes:
         return b"".join([chunk async for chunk in read_parts(self.deid, blob.key, blob.size)])
