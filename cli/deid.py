@@ -13,6 +13,8 @@ from cli.output import emit_json, fail, say, table
 app = typer.Typer(help="What went out de-identified: who it is, who was merged since, what is called back.")
 identity_map = typer.Typer(help="The map from pseudonyms to people. It stays on site.", no_args_is_help=True)
 app.add_typer(identity_map, name="map")
+recalls = typer.Typer(help="Call back what went out under a profile that proved too weak.")
+app.add_typer(recalls, name="recall")
 
 Project = Annotated[str, typer.Option(help="The research project.")]
 Reason = Annotated[str, typer.Option(help="Why; written down with your name, and never in a log.")]
@@ -76,6 +78,39 @@ def merged(data: Data = None, undo: Undo = None, as_json: Json = False) -> None:
         return
     rows = [(one["project"], one["pseudonym"], one["now"], len(one["packs"]), one["person"]) for one in found["merged"]]
     table("Merged since they went out", ("project", "out as", "now", "packs", "patient"), rows)
+
+
+@recalls.callback(invoke_without_command=True)
+def recall(
+    context: typer.Context,
+    profile: Annotated[str, typer.Option(help="Name of the profile.")] = "basic",
+    profile_version: Annotated[str | None, typer.Option(help="The version of it that proved too weak.")] = None,
+    project: Annotated[str | None, typer.Option(help="Of this project alone.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; written down with your name.")] = None,
+    data: Data = None,
+) -> None:
+    """Withdraw every pack that was made under a profile, prove it gone in every target, release it under the new one.
+
+    The study keys of what is withdrawn are destroyed. Until the project has another profile nothing is released.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if profile_version is None or reason is None:
+        fail("say --profile-version VERSION and --reason TEXT", status=2)
+    wanted = {"profile": profile, "version": profile_version, "reason": reason}
+    answer = _post(data, "/api/deid/recalls", {**wanted, **({"project": project} if project else {})})
+    say(f"recall {answer['recall']}: see `causeway deid recall list`")
+
+
+@recalls.command("list")
+def list_recalls(data: Data = None, as_json: Json = False) -> None:
+    """List recalls: how much of each is withdrawn, proven gone, and released again."""
+    found = _get(data, "/api/deid/recalls")
+    if as_json:
+        emit_json(found)
+        return
+    columns = ("id", "profile", "version", "project", "who", "state", "packs", "copies", "absent", "released")
+    table("Recalls", columns, [tuple(one[name] for name in columns) for one in found["recalls"]])
 
 
 def _get(data: Path | None, path: str) -> Any:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, select, update
 from contracts.events import CopyKey, Event, PackPlanned
 from services.deid.adapters import copies, tables
 from services.deid.adapters.identity_map import SqlIdentityMap
+from services.deid.adapters.recalls import refuse_recalled, release_of
 from services.deid.adapters.sql import insert_new
 from services.deid.adapters.work_area import quarantine_key
 from services.deid.domain.facts import Result
@@ -34,6 +35,9 @@ class SqlRegister:
         )
         row = await self._database.read(lambda connection: connection.execute(query).first())
         return _result(row.document, row.released) if row else None
+
+    async def release(self, project: str, study_ref: str) -> int:
+        return await self._database.read(lambda connection: release_of(connection, project, study_ref))
 
     async def record(
         self, event: PackPlanned, when: datetime, project: Project, pack: CleanPack, result: Result
@@ -100,6 +104,7 @@ def _record(
     result: Result,
     identities: SqlIdentityMap,
 ) -> Sequence[Kept]:
+    refuse_recalled(connection, project, event.study_ref, result.release)
     mine = {"source_pack_id": event.pack_id, "project": project.name}
     table = tables.result.c
     here = (table.source_pack_id == event.pack_id) & (table.project == project.name)
@@ -109,6 +114,8 @@ def _record(
         "edition": project.rules.edition,
         "profile": project.profile.name,
         "profile_version": project.profile.version,
+        "study_ref": event.study_ref,
+        "instances": result.outputs.instances if result.outputs else 0,
         "document": result.model_dump_json(),
     }
     insert_new(connection, tables.result, [{**mine, **facts, "asked": asked, "released": False}])

@@ -129,11 +129,14 @@ result = Table(
     Column("edition", String(16), nullable=False),
     Column("profile", String(64), nullable=False, server_default="basic"),
     Column("profile_version", String(64), nullable=False, server_default="1"),
+    Column("study_ref", _ID, nullable=False, server_default=""),
+    Column("instances", Integer, nullable=False, server_default="1"),
     Column("asked", Float, nullable=False),
     Column("released", Boolean, nullable=False),
     Column("document", Text, nullable=False),
     Index("result_by_pack", "pack_id"),
     Index("result_by_profile", "profile", "profile_version"),
+    Index("result_by_study", "project", "study_ref"),
 )
 
 #: ``archived`` is when the ledger last said so, NULL before it does. Times are seconds since 1970.
@@ -172,6 +175,54 @@ known_copy = Table(
     Column("lost", Float),
     Column("document", Text, nullable=False),
     Index("known_copy_by_pack", "pack_id"),
+)
+
+#: What was called back: every pack of a profile, of one project or ("") of all. ``finished`` is when all were found.
+recall = Table(
+    "recall",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("profile", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("project", _PROJECT, nullable=False),
+    Column("who", String(64), nullable=False),
+    Column("told", Float, nullable=False),
+    Column("finished", Float),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("recall_by_profile", "profile", "version"),
+)
+
+recalled_pack = Table(
+    "recalled_pack",
+    metadata,
+    Column("recall_id", _ID, primary_key=True),
+    Column("pack_id", _ID, primary_key=True),
+    Column("source_pack_id", _ID, nullable=False),
+    Column("project", _PROJECT, nullable=False),
+    Column("study_ref", _ID, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+#: How often a study was called back in a project: each release has a name and a study key of its own.
+study_release = Table(
+    "study_release",
+    metadata,
+    Column("project", _PROJECT, primary_key=True),
+    Column("study_ref", _ID, primary_key=True),
+    Column("release", Integer, nullable=False),
+)
+
+#: Copies of what was called back that are proven to be gone: ``removed``, or ``shredded`` where they are locked.
+absence = Table(
+    "absence",
+    metadata,
+    Column("recall_id", _ID, primary_key=True),
+    Column("sealed_id", _ID, primary_key=True),
+    Column("target", String(64), primary_key=True),
+    Column("generation", Integer, primary_key=True),
+    Column("pack_id", _ID, nullable=False),
+    Column("level", String(16), nullable=False),
+    Column("found", Float, nullable=False),
 )
 
 outbox = outbox_table(metadata)

@@ -34,8 +34,24 @@ class Disclosure(NamedTuple):
     reason: str
 
 
+class Recalled(NamedTuple):
+    """What is called back: all that was made under a profile, in one project or ("") in all of them."""
+
+    id: str
+    profile: str
+    version: str
+    project: str
+    who: str
+    told: float
+    reason: str
+
+
 class Entry(Fact):
-    """What one transaction decided. ``persons`` are (person, pseudonym), ``packs`` (source pack, person, pseudonym)."""
+    """What one transaction decided.
+
+    ``persons`` are (person, pseudonym), ``packs`` (source pack, person, pseudonym), ``releases`` how often a study was
+    called back (project, study_ref, how often).
+    """
 
     project: str = ""
     persons: tuple[tuple[str, str], ...] = ()
@@ -43,6 +59,8 @@ class Entry(Fact):
     packs: tuple[tuple[str, str, str], ...] = ()
     merges: tuple[Merged, ...] = ()
     disclosures: tuple[Disclosure, ...] = ()
+    recalls: tuple[Recalled, ...] = ()
+    releases: tuple[tuple[str, str, int], ...] = ()
 
 
 class Sealing(NamedTuple):

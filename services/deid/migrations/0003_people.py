@@ -74,4 +74,44 @@ def upgrade() -> None:
     )
     op.add_column("result", sa.Column("profile", sa.String(64), nullable=False, server_default="basic"))
     op.add_column("result", sa.Column("profile_version", sa.String(64), nullable=False, server_default="1"))
+    op.add_column("result", sa.Column("study_ref", sa.String(64), nullable=False, server_default=""))
+    op.add_column("result", sa.Column("instances", sa.Integer, nullable=False, server_default="1"))
     op.create_index("result_by_profile", "result", ["profile", "profile_version"])
+    op.create_index("result_by_study", "result", ["project", "study_ref"])
+    op.create_table(
+        "recall",
+        sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("profile", sa.String(64), nullable=False),
+        sa.Column("version", sa.String(64), nullable=False),
+        sa.Column("project", sa.String(64), nullable=False),
+        sa.Column("who", sa.String(64), nullable=False),
+        sa.Column("told", sa.Float, nullable=False),
+        sa.Column("finished", sa.Float),
+        sa.Column("sealed", sa.LargeBinary, nullable=False),
+    )
+    op.create_index("recall_by_profile", "recall", ["profile", "version"])
+    op.create_table(
+        "recalled_pack",
+        sa.Column("recall_id", sa.String(64), primary_key=True),
+        sa.Column("pack_id", sa.String(64), primary_key=True),
+        sa.Column("source_pack_id", sa.String(64), nullable=False),
+        sa.Column("project", sa.String(64), nullable=False),
+        sa.Column("study_ref", sa.String(64), nullable=False),
+        sa.Column("document", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "study_release",
+        sa.Column("project", sa.String(64), primary_key=True),
+        sa.Column("study_ref", sa.String(64), primary_key=True),
+        sa.Column("release", sa.Integer, nullable=False),
+    )
+    op.create_table(
+        "absence",
+        sa.Column("recall_id", sa.String(64), primary_key=True),
+        sa.Column("sealed_id", sa.String(64), primary_key=True),
+        sa.Column("target", sa.String(64), primary_key=True),
+        sa.Column("generation", sa.Integer, primary_key=True),
+        sa.Column("pack_id", sa.String(64), nullable=False),
+        sa.Column("level", sa.String(16), nullable=False),
+        sa.Column("found", sa.Float, nullable=False),
+    )
