@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from services.deid.domain.part10 import Project
-from services.deid.domain.profile import BASIC_PROFILE, LegalBasis, Profile
+from services.deid.domain.profile import BASIC_PROFILE, Profile
 from services.deid.domain.pseudonyms import MappedKey, People, ProjectKey
 from services.deid.domain.rules import standard_rules
 from services.deid.domain.withholding import standard_refusal
@@ -51,12 +51,11 @@ class FileProjects:
 
 def key_of(secret: bytes, profile: Profile, people: People | None) -> ProjectKey:
     """The key of a project as its legal basis wants it; Unprocessable where that needs a map and there is none."""
-    is_random = profile.legal_basis is LegalBasis.SAFE_HARBOR
     if people is None:
-        if is_random:
+        if profile.random_ids:
             raise Unprocessable("safe-harbor-needs-a-map")
         return ProjectKey(secret)
-    return MappedKey(secret, people, random_pseudonym if is_random else None)
+    return MappedKey(secret, people, random_pseudonym if profile.random_ids else None)
 
 
 def random_pseudonym() -> str:

@@ -29,6 +29,8 @@ DEEPEST = 32
 UID_LENGTH = 64
 #: More elements, items and UIDs than this are not taken apart: in memory each takes twenty times its least encoding.
 ELEMENT_LIMIT = 250_000
+#: A vendor's sequence in VR UN is taken apart up to this size, in bytes.
+VENDOR_SEQUENCE_LIMIT = 64 * 1024
 
 
 class Unreadable(Unprocessable):
@@ -81,6 +83,23 @@ Elements = tuple[Element, ...]
 def parse(data: bytes, encoding: Encoding) -> Elements:
     """All elements of ``data``. Raises Unreadable unless every byte is accounted for, or TooMuch."""
     return _Reader(data, encoding, _Shared()).elements(0, len(data), 0)[0]
+
+
+def as_sequence(element: Element) -> Element | None:
+    """A sequence in VR UN and of known length, which holds implicit VR (PS3.5 section 6.2.2), with its items.
+
+    None when it is no sequence, or larger than one that is taken apart here.
+    """
+    if element.items is not None:
+        return element
+    if element.vr != "UN" or len(element.value) > VENDOR_SEQUENCE_LIMIT:
+        return None
+    reader = _Reader(element.value, IMPLICIT_LITTLE, _Shared())
+    try:
+        items, _ = reader.items(0, len(element.value), 1, delimited=False)
+    except Unreadable:
+        return None
+    return Element(element.tag, "UN", items=items)
 
 
 class _Shared:

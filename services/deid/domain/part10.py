@@ -2,8 +2,10 @@
 
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, BinaryIO, NamedTuple
 
 from contracts.formats.headers import TOO_LARGE, header_line, opaque_line
@@ -34,9 +36,11 @@ from services.deid.domain.dataset import (
 )
 from services.deid.domain.dicom_json import is_longer, to_json
 from services.deid.domain.identifiers import Identifiers
+from services.deid.domain.options import Option
 from services.deid.domain.pixels import CHUNK, Output, splice
 from services.deid.domain.profile import BASIC_PROFILE, Profile
 from services.deid.domain.pseudonyms import ProjectKey
+from services.deid.domain.record import Step
 from services.deid.domain.rules import Rules
 from services.deid.domain.withholding import Reason, Withheld
 from shared.errors import RetryLater
@@ -64,6 +68,11 @@ class Project:
     refuse: Callable[[Elements], Reason | None]
     profile: Profile = BASIC_PROFILE
 
+    @cached_property
+    def ruling(self) -> Rules:
+        """The rules under the profile."""
+        return self.rules.under(self.profile)
+
 
 @dataclass(frozen=True)
 class Person:
@@ -76,11 +85,13 @@ class Person:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """An instance that goes out: its line of the manifest (not placed yet), that of the headers, and who it was."""
+    """An instance that goes out: its line of the manifest (not placed yet), that of the headers, who it was, and what
+    was done to its header."""
 
     instance: Instance
     line: bytes
     person: Person
+    steps: Counter[Step] = field(default_factory=Counter)
 
 
 class _Header(NamedTuple):
@@ -90,6 +101,7 @@ class _Header(NamedTuple):
     pixels: Element | None
     person: Person
     names: Identifiers
+    steps: Counter[Step]
 
 
 def clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO) -> Cleaned:
@@ -127,7 +139,7 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bi
         output.data(data)
         facts = _header_so_far(output) | splice(source, original, output)
     instance = _instance(original, header.elements, facts | output.facts())
-    return Cleaned(instance, _line(header.elements, encoding), header.person)
+    return Cleaned(instance, _line(header.elements, encoding), header.person, header.steps)
 
 
 def _line(elements: Elements, encoding: Encoding) -> bytes:
@@ -201,16 +213,18 @@ def _pieces(pixels: Element | None) -> Iterator[bytes]:
 def _clean_header(elements: Elements, pixels: Element | None, original: Instance, project: Project) -> _Header:
     if text_of(elements, SOP_CLASS) != original.sop_class_uid:
         raise Unreadable
+    if original.sop_class_uid in project.profile.held_classes:
+        raise Withheld(Reason.HELD_BY_PROFILE)
     if reason := project.refuse(elements):
         raise Withheld(reason)
     person = person_of(elements, project.key, original.routing.patient_token)
-    names = Identifiers(project.rules)
+    names = Identifiers(project.ruling)
     names.note_all(elements)
-    for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):
-        names.note_uid(text_of(elements, tag))
-    return _Header(
-        Cleaner(project.rules, project.key, names, person.pseudonym).data_set(elements), pixels, person, names
-    )
+    if not project.profile.has(Option.RETAIN_UIDS):
+        for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):
+            names.note_uid(text_of(elements, tag))
+    cleaner = Cleaner(project.ruling, project.key, names, person.pseudonym, project.profile)
+    return _Header(cleaner.data_set(elements), pixels, person, names, cleaner.record.steps)
 
 
 def person_of(elements: Elements, key: ProjectKey, token: str | None = None) -> Person:

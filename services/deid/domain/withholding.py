@@ -24,6 +24,7 @@ class Reason(StrEnum):
     ENCAPSULATED_DOCUMENT = "encapsulated-document"
     WAVEFORM = "waveform-content"
     UNKNOWN_SOP_CLASS = "unknown-sop-class"
+    HELD_BY_PROFILE = "held-by-profile"  # the project's profile lets no object of this class out
     UNREADABLE_HEADER = "unreadable-header"
     TOO_LARGE = "too-large-to-inflate"
     IDENTIFIER_LEFT = "identifier-left"  # the second look found an identifier of the source in the result

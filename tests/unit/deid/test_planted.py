@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.deid.originals import project, trusting
+from services.deid.domain.options import Option
+from tests.unit.deid.originals import choosing, project, trusting
 from tests.unit.deid.scoring import Score, score
 
 
@@ -49,3 +50,22 @@ def test_headers_are_clean_even_of_objects_that_are_withheld_for_their_content(c
     assert set(found.reasons) == {"code-stream-text"}
     # Content sequences of reports get a dummy (code D), so their measurements go with the text.
     assert [where for where in found.lost if "(0040,A730)" not in where] == []
+
+
+EACH = [frozenset({option}) for option in Option]
+#: All together, with either kind of dates.
+ALL = [frozenset(Option) - {dates} for dates in (Option.FULL_DATES, Option.MODIFIED_DATES)]
+
+
+@pytest.mark.parametrize("options", EACH + ALL, ids=lambda each: next(iter(each)) if len(each) == 1 else "all")
+def test_with_every_option_what_it_retains_stays_and_nothing_else(corpus: Path, options: frozenset[Option]) -> None:
+    """Every planted value has the fate that the key gives it under the option, and under all of them together."""
+    folder = corpus / "deid" / "planted"
+    if not folder.is_dir():
+        pytest.skip("no planted corpus in CAUSEWAY_TEST_DATA")
+    found = score(folder, choosing(*options))
+    assert found.survivors == found.missing == []
+    assert set(found.reasons) == {"code-stream-text"}
+    content = Option.CLEAN_STRUCTURED_CONTENT in options
+    assert [where for where in found.lost if content or "(0040,A730)" not in where] == []
+    assert found.kept > 1550
