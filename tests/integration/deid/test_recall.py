@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from pydicom import Dataset
 from sqlalchemy import create_engine, text
 
@@ -48,8 +49,11 @@ WEAK = {"profile": "basic", "version": "0", "reason": "a private attribute was k
 class RecallSite(DeidSite):
     """The site with the ledger, so that plans are its own."""
 
-    def __init__(self, folder: Path, server: NatsServer) -> None:
+    def __init__(self, folder: Path, server: NatsServer, remote: dict[str, Any] | None = None) -> None:
         super().__init__(folder, server)
+        if remote:
+            self.targets["remote"] |= remote
+            (folder / "targets.yaml").write_text(yaml.safe_dump({"targets": self.targets}))
         (self.port,) = free_ports(1)
         (folder / "policy.yaml").write_text(POLICY)
 
@@ -145,3 +149,31 @@ async def test_a_pack_is_withdrawn_proven_gone_everywhere_and_released_again(rec
         assert not list((site.folder / folder / key).glob("*"))
     assert await site.dead_letters() == 0
     assert (told["packs"], told["copies"], told["absent"], told["released"]) == (1, 2, 2, 1)
+
+
+async def test_where_a_target_is_locked_the_key_is_the_proof_and_nothing_goes_out_before_a_better_profile(
+    tmp_path: Path, nats_server: NatsServer
+) -> None:
+    """The profile is still the one that was called back: its plans wait, and are no dead letters."""
+    site = RecallSite(tmp_path, nats_server, {"lock_days": 30})
+    async with site.running(*ALL):
+        await site.stored(make_instances(2))
+        await site.until(CopyVerified, lambda found: len(found) == 3)
+        await eventually(site.idle)
+        assert (await site.recall(version="1")).status_code == 202
+        await site.in_state("withdrawn")
+        absent = await site.said(CopyAbsent)
+        (told,) = await site.recalls()
+        assert len(await site.said(PackDeidentified)) == 1
+    assert {one.copy_key.target: one.level for one in absent} == {"onsite": "removed", "remote": "shredded"}
+    assert (told["absent"], told["shredded"], told["released"]) == (2, 1, 0)
+    assert await site.dead_letters() == 0
+
+
+@pytest.mark.parametrize("body", [{}, {"reason": " "}, {"version": 3}, {"targets": "all"}, {"project": ""}])
+async def test_nothing_is_called_back_without_saying_what_and_why(recalling: RecallSite, body: dict[str, Any]) -> None:
+    """Nor with words that nobody knows."""
+    wanted = {} if body == {} else WEAK | body
+    async with recalling.running("deid"), recalling.http() as http:
+        assert (await http.post("/api/deid/recalls", json=wanted)).status_code == 422
+        assert await recalling.recalls() == []
