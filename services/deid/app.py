@@ -66,5 +66,5 @@ def build(settings: Settings | None = None) -> Service:
             lambda: parts.database.migrate("services.deid.migrations"),
             identities.map.prepare,
         ),
-        stops=(parts.database.close,),
+        stops=(parts.pictures.stop, parts.database.close),
     )

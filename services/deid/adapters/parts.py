@@ -3,6 +3,7 @@
 from contracts.formats.keys import FileKeyEncryptionKeys
 from services.deid.adapters.identities import Identities
 from services.deid.adapters.inputs import SealedCopies, StoredInputs
+from services.deid.adapters.pictures import ProcessPictures
 from services.deid.adapters.recalls import SqlRecalls
 from services.deid.adapters.register import SqlRegister
 from services.deid.adapters.tables import outbox
@@ -25,7 +26,9 @@ class Parts:
         self.outbox = Outbox(outbox, self.database, bus)
         store, keks = open_store(settings.deid_url), FileKeyEncryptionKeys(settings.kek_dir)
         self.work_area = StoredWorkArea(store, settings.work_dir)
-        self.identities = Identities(settings, self.database, store, keks, self.site_key)
+        memory, seconds = settings.pictures_memory, settings.pictures_seconds
+        self.pictures = ProcessPictures.of(settings.devices_file, memory, seconds)
+        self.identities = Identities(settings, self.database, store, keks, self.site_key, self.pictures)
         self.register = SqlRegister(self.database, self.outbox, self.identities.map)
         self.recalls = SqlRecalls(
             self.database, self.outbox, self.identities.journal, self.identities.keys, self.site_key

@@ -3,7 +3,7 @@
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from enum import Enum
+from enum import StrEnum
 from functools import lru_cache
 from itertools import permutations
 from typing import NamedTuple, TypeVar, cast
@@ -36,7 +36,7 @@ _PARTS = re.compile(r"[\\^=,;/()\[\]<>\s\0.]+")
 Answer = TypeVar("Answer")
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """What a needle is made of, which decides what counts as finding it."""
 
     NAME = "name"
@@ -66,7 +66,7 @@ class Known:
 
     def __init__(self, needles: Iterable[Needle], dates: str) -> None:
         """The needles, and a pattern of the dates, "" for none."""
-        self.needles = tuple(sorted(set(needles)))
+        self.needles = tuple(sorted(set(needles), key=lambda one: (one.text, one.kind.name)))
         self.dates = re.compile(dates, re.IGNORECASE) if dates else None
         self._answers: dict[tuple[object, str], object] = {}
 
