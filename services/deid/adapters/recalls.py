@@ -117,15 +117,20 @@ def release_of(connection: Connection, project: str, study_ref: str) -> int:
     return int(connection.execute(select(study_release.c.release).where(*mine)).scalar() or 0)
 
 
-def refuse_recalled(connection: Connection, project: Project, study_ref: str, release: int) -> None:
-    """RetryLater for work under a profile that was called back, or on a study that was while it went on."""
+def next_release(connection: Connection, project: Project, study_ref: str) -> int:
+    """The release that what is made now belongs to; RetryLater under a profile that was called back."""
     profile, table = project.profile, recall.c
     weak = select(table.id).where(
         table.profile == profile.name, table.version == profile.version, table.project.in_(["", project.name])
     )
     if connection.execute(weak.limit(1)).first() is not None:
         raise RetryLater("profile-recalled")
-    if release_of(connection, project.name, study_ref) != release:
+    return release_of(connection, project.name, study_ref)
+
+
+def refuse_recalled(connection: Connection, project: Project, study_ref: str, release: int) -> None:
+    """RetryLater for work under a profile that was called back, or on a study that was while it went on."""
+    if next_release(connection, project, study_ref) != release:
         raise RetryLater("study-recalled")
 
 

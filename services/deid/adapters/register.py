@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, select, update
 from contracts.events import CopyKey, Event, PackPlanned
 from services.deid.adapters import copies, tables
 from services.deid.adapters.identity_map import SqlIdentityMap
-from services.deid.adapters.recalls import refuse_recalled, release_of
+from services.deid.adapters.recalls import next_release, refuse_recalled
 from services.deid.adapters.sql import insert_new
 from services.deid.adapters.work_area import quarantine_key
 from services.deid.domain.facts import Result
@@ -36,8 +36,8 @@ class SqlRegister:
         row = await self._database.read(lambda connection: connection.execute(query).first())
         return _result(row.document, row.released) if row else None
 
-    async def release(self, project: str, study_ref: str) -> int:
-        return await self._database.read(lambda connection: release_of(connection, project, study_ref))
+    async def release(self, project: Project, study_ref: str) -> int:
+        return await self._database.read(lambda connection: next_release(connection, project, study_ref))
 
     async def record(
         self, event: PackPlanned, when: datetime, project: Project, pack: CleanPack, result: Result

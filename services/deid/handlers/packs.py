@@ -131,7 +131,7 @@ class DeidHandlers:
         """Do it, or do it again: then what was recorded stands, unless a later run needs what is nowhere any more."""
         event = received.data
         project = await in_thread(self._projects.open, name)
-        release = known.release if known else await self._register.release(name, event.study_ref)
+        release = known.release if known else await self._register.release(project, event.study_ref)
         pack_id = known.pack_id if known else pack_id_of(event.pack_id, project, release=release)
         originals = await self._inputs.originals(event)
         workspace = self._work_area.workspace()

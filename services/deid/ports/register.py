@@ -32,8 +32,8 @@ class Register(Protocol):
         """The result of a pack for a project."""
         ...
 
-    async def release(self, project: str, study_ref: str) -> int:
-        """How often a study was called back in a project."""
+    async def release(self, project: Project, study_ref: str) -> int:
+        """How often a study was called back in a project; RetryLater where the project's profile was."""
         ...
 
     async def record(
