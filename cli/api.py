@@ -1,6 +1,7 @@
 """The site's HTTP API, as the commands use it."""
 
 import ssl
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -42,6 +43,17 @@ class Api:
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """The JSON answer to ``body``; ApiError for a refusal or silence."""
         return self._call("POST", path, json=body)
+
+    def stream(self, path: str, body: dict[str, Any]) -> Iterator[bytes]:
+        """The answer to ``body`` as its bytes come; ApiError for a refusal, silence, or an answer that breaks off."""
+        try:
+            with self._client.stream("POST", path, json=body) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise ApiError(answer.status_code, _reason(answer))
+                yield from answer.iter_bytes()
+        except httpx.TransportError as error:
+            raise ApiError(503, f"the site does not answer ({type(error).__name__})") from None
 
     def _call(self, method: str, path: str, **more: Any) -> Any:
         try:

@@ -4,6 +4,7 @@ import typer
 
 from cli import (
     deadletters,
+    deid,
     deidentify,
     demo,
     destinations,
@@ -46,6 +47,8 @@ app.command()(routing.verify)
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(matches.app, name="matches")
+app.command()(deid.reidentify)
+app.add_typer(deid.app, name="deid")
 app.command()(streams.provision)
 app.command("demo")(demo.command)
 

@@ -37,3 +37,6 @@ class Settings(ServiceSettings):
 
     #: Packs de-identified at a time; each takes up to 110 MB of memory beside the service's own.
     packs_at_once: int = Field(default=1, ge=1)
+
+    #: Names of token holders (docs/operations/identity.md) who may ask for identities; every holder where it is empty.
+    identity_readers: tuple[str, ...] = ()

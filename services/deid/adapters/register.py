@@ -1,18 +1,17 @@
 """Results, identities and quarantine, in SQL."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, delete, select, update
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import ColumnElement, Connection, Select, delete, select, update
 
 from contracts.events import CopyKey, Event, PackPlanned
 from services.deid.adapters import copies, tables
+from services.deid.adapters.identity_map import SqlIdentityMap
+from services.deid.adapters.recalls import next_release, refuse_recalled
+from services.deid.adapters.sql import insert_new
 from services.deid.adapters.work_area import quarantine_key
-from services.deid.domain.documents import Identity
 from services.deid.domain.facts import Result
 from services.deid.domain.packing import CleanPack
 from services.deid.domain.part10 import Project
@@ -20,16 +19,14 @@ from services.deid.ports.register import Kept
 from shared.messaging.outbox import Outbox
 from shared.sql import Database
 
-#: Rows in one statement.
-_AT_ONCE = 1500
-
 
 class SqlRegister:
     """The register in ``database``; what is told goes through ``outbox``."""
 
-    def __init__(self, database: Database, outbox: Outbox) -> None:
+    def __init__(self, database: Database, outbox: Outbox, identities: SqlIdentityMap) -> None:
         self._database = database
         self._outbox = outbox
+        self._identities = identities
 
     async def find(self, source_pack_id: str, project: str) -> Result | None:
         table = tables.result.c
@@ -39,11 +36,14 @@ class SqlRegister:
         row = await self._database.read(lambda connection: connection.execute(query).first())
         return _result(row.document, row.released) if row else None
 
+    async def release(self, project: Project, study_ref: str) -> int:
+        return await self._database.read(lambda connection: next_release(connection, project, study_ref))
+
     async def record(
         self, event: PackPlanned, when: datetime, project: Project, pack: CleanPack, result: Result
     ) -> Sequence[Kept]:
         return await self._database.run(
-            lambda connection: _record(connection, event, when.timestamp(), project, pack, result)
+            lambda connection: _record(connection, event, when.timestamp(), project, pack, result, self._identities)
         )
 
     async def asked(self, source_pack_id: str, project: str, result: Result, run: int, when: datetime) -> None:
@@ -58,6 +58,8 @@ class SqlRegister:
             for event_id, fact in facts:
                 self._outbox.add(connection, fact, id=event_id)
 
+        # Nothing is told of before it is in the journal who is in it.
+        await self._identities.flush()
         await self._database.run(add)
 
     async def archived(self, batch_id: str, when: datetime) -> Sequence[Kept]:
@@ -93,27 +95,33 @@ def _result(document: str, released: bool) -> Result:
     return Result.model_validate_json(document).model_copy(update={"released": released})
 
 
-def _insert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-    """Insert rows whose key is new; the first word counts."""
-    insert = sqlite_insert if connection.dialect.name == "sqlite" else postgres_insert
-    unique = list(rows)
-    if unique:
-        connection.execute(insert(table).on_conflict_do_nothing(), unique)
-
-
 def _record(
-    connection: Connection, event: PackPlanned, asked: float, project: Project, pack: CleanPack, result: Result
+    connection: Connection,
+    event: PackPlanned,
+    asked: float,
+    project: Project,
+    pack: CleanPack,
+    result: Result,
+    identities: SqlIdentityMap,
 ) -> Sequence[Kept]:
+    refuse_recalled(connection, project, event.study_ref, result.release)
     mine = {"source_pack_id": event.pack_id, "project": project.name}
     table = tables.result.c
     here = (table.source_pack_id == event.pack_id) & (table.project == project.name)
     connection.execute(delete(tables.result).where(here))
-    facts = {"pack_id": result.pack_id, "edition": project.rules.edition, "document": result.model_dump_json()}
-    _insert(connection, tables.result, [{**mine, **facts, "asked": asked, "released": False}])
-    _insert(connection, tables.result_batch, [mine | {"batch_id": batch.batch_id} for batch in event.batches])
-    _insert(connection, tables.withheld, [mine | row for row in _withheld(event, project, pack)])
-    for rows in _identities(project, pack.identities()):
-        _insert(connection, tables.identity, rows)
+    facts = {
+        "pack_id": result.pack_id,
+        "edition": project.rules.edition,
+        "profile": project.profile.name,
+        "profile_version": project.profile.version,
+        "study_ref": event.study_ref,
+        "instances": result.outputs.instances if result.outputs else 0,
+        "document": result.model_dump_json(),
+    }
+    insert_new(connection, tables.result, [{**mine, **facts, "asked": asked, "released": False}])
+    insert_new(connection, tables.result_batch, [mine | {"batch_id": batch.batch_id} for batch in event.batches])
+    insert_new(connection, tables.withheld, [mine | row for row in _withheld(event, project, pack)])
+    identities.add(connection, project.name, event.pack_id, pack.identities())
     return _releasable(connection, here)
 
 
@@ -127,22 +135,6 @@ def _withheld(event: PackPlanned, project: Project, pack: CleanPack) -> Iterable
             "blob_key": quarantine_key(project, held),
             "size": held.span.length,
         }
-
-
-def _identities(project: Project, found: Iterator[Identity]) -> Iterator[list[dict[str, Any]]]:
-    """Who became whom: rows for each patient, study and series, so many at a time."""
-    while some := dict.fromkeys(islice(found, _AT_ONCE)):
-        yield [
-            {
-                "project": project.name,
-                "kind": one.kind,
-                "token": project.key.token(f"identity-{one.kind}", one.issuer, one.original, one.replacement),
-                "issuer": one.issuer,
-                "original": one.original,
-                "replacement": one.replacement,
-            }
-            for one in some
-        ]
 
 
 def _archived(connection: Connection, batch_id: str, when: float) -> Sequence[Kept]:

@@ -16,12 +16,16 @@ from services.deid.domain.workspace import Document, Span, Workspace, append, re
 
 
 class Identity(NamedTuple):
-    """Who or what became what: ``kind`` is patient, study or series; only patients have an issuer."""
+    """Who or what became what: ``kind`` is patient, study, series or instance; only patients have an issuer.
+
+    ``person`` is the match token of a patient, "" where none was told.
+    """
 
     kind: str
     issuer: str
     original: str
     replacement: str
+    person: str = ""
 
 
 class Told(NamedTuple):
@@ -46,9 +50,10 @@ def tell(workspace: Workspace, cleaned: Cleaned, original: Instance) -> Span:
         "new_dataset_sha256": new.dataset_sha256,
     }
     identities = (
-        Identity("patient", person.issuer, person.patient_id, person.pseudonym),
+        Identity("patient", person.issuer, person.patient_id, person.pseudonym, original.routing.patient_token or ""),
         Identity("study", "", original.study_uid or "", new.study_uid or ""),
         Identity("series", "", original.series_uid or "", new.series_uid or ""),
+        Identity("instance", "", original.sop_instance_uid, new.sop_instance_uid),
     )
     lines = (new.model_dump_json(exclude_none=True).encode(), json.dumps([origin, identities]).encode())
     return append(workspace.told, (b"\n".join((*lines, cleaned.line)),))

@@ -1,5 +1,6 @@
 """What de-identification says, and under which ids; and what becomes of a result when its plan comes again."""
 
+from collections.abc import Iterable
 from enum import Enum
 
 from contracts.events import Blob, Fact, InstancesQuarantined, PackDeidentified, PackPlanned, PlannedCopy
@@ -20,7 +21,8 @@ class Outputs(Fact):
 class Result(Fact):
     """A finished de-identification, as it is kept: the same words for every repeat of the question.
 
-    ``outputs`` is None when every instance was withheld: then there is no pack.
+    ``outputs`` is None when every instance was withheld: then there is no pack. ``release`` counts how often the study
+    was called back in the project before, ``key_domains`` are those that the pack was asked for in.
     """
 
     pack_id: str
@@ -29,6 +31,15 @@ class Result(Fact):
     withheld: tuple[Withheld, ...]
     run: int = 0
     released: bool = False
+    profile: str = "basic"
+    profile_version: str = "1"
+    release: int = 0
+    key_domains: tuple[str, ...] = ()
+
+    def asked_for(self, copies: Iterable[PlannedCopy]) -> "Result":
+        """The same with the key domains of these copies."""
+        domains = {*self.key_domains, *(copy.key_domain for copy in copies)}
+        return self.model_copy(update={"key_domains": tuple(sorted(domains))})
 
 
 class Again(Enum):
@@ -65,6 +76,7 @@ def pack_deidentified(
         size=result.outputs.archive.size,
         copies=copies,
         run=event.run,
+        release=result.release,
         **dict(result.outputs),
     )
 

@@ -125,9 +125,13 @@ class CleanPack:
             yield from one.identities
 
 
-def pack_id_of(source_pack_id: str, project: Project, edition: str = "") -> str:
-    """What the de-identified pack of a pack is called; ``edition`` is the manifest's digest of one that came later."""
-    return project.key.token("pack", source_pack_id, *([edition] if edition else []))
+def pack_id_of(source_pack_id: str, project: Project, edition: str = "", release: int = 0) -> str:
+    """What the de-identified pack of a pack is called.
+
+    ``edition`` is the manifest's digest of one that came later, ``release`` how often its study was called back before.
+    """
+    later = [f"release {release}"] if release else []
+    return project.key.token("pack", source_pack_id, *later, *([edition] if edition else []))
 
 
 def clean_pack(pack_id: str, originals: Iterable[Original], project: Project, workspace: Workspace) -> CleanPack:

@@ -114,7 +114,7 @@ def clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bin
     """
     try:
         return _clean_file(source, original, project, Output(sink) if told else Untold(sink))
-    except Withheld:
+    except (Withheld, RetryLater):
         raise
     except TooMuch:
         raise Withheld(Reason.TOO_LARGE) from None
@@ -191,7 +191,7 @@ def _clean_header(elements: Elements, pixels: Element | None, original: Instance
     shown = (Element(0x7FE00010, "OW"),) if pixels or original.pixel_offset is not None else ()
     if reason := project.refuse((*elements, *shown)):
         raise Withheld(reason)
-    person = person_of(elements, project.key)
+    person = person_of(elements, project.key, original.routing.patient_token)
     names = Identifiers(project.ruling, project.recognizer)
     names.note_all(elements)
     if not project.profile.has(Option.RETAIN_UIDS):
@@ -211,10 +211,10 @@ def _mask(elements: Elements, pixels: Element | None, original: Instance) -> Mas
     return image_bits(elements, encoding_of(original.transfer_syntax), native=native)
 
 
-def person_of(elements: Elements, key: ProjectKey) -> Person:
-    """Whose object this is, and the pseudonym that stands for (issuer, ID) in the project."""
+def person_of(elements: Elements, key: ProjectKey, token: str | None = None) -> Person:
+    """Whose object this is, and the pseudonym that stands for (issuer, ID), or the match ``token``, in the project."""
     issuer, patient_id = text_of(elements, ISSUER), text_of(elements, PATIENT_ID)
-    return Person(issuer, patient_id, key.patient(issuer, patient_id, text_of(elements, STUDY_INSTANCE)))
+    return Person(issuer, patient_id, key.patient(issuer, patient_id, text_of(elements, STUDY_INSTANCE), token))
 
 
 def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:

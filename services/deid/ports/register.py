@@ -32,10 +32,17 @@ class Register(Protocol):
         """The result of a pack for a project."""
         ...
 
+    async def release(self, project: Project, study_ref: str) -> int:
+        """How often a study was called back in a project; RetryLater where the project's profile was."""
+        ...
+
     async def record(
         self, event: PackPlanned, when: datetime, project: Project, pack: CleanPack, result: Result
     ) -> Sequence[Kept]:
-        """Keep the result with the identities and withheld instances it came to; what may be released."""
+        """Keep the result with the identities and withheld instances it came to; what may be released.
+
+        RetryLater where the project's profile was called back, or the study was meanwhile.
+        """
         ...
 
     async def asked(self, source_pack_id: str, project: str, result: Result, run: int, when: datetime) -> None:

@@ -121,12 +121,12 @@ def _proven(verdicts: Iterable[Verdict]) -> list[ProvenCopy]:
 
 
 def _expire(connection: Connection, at: Desk, pack: Row[Any], verdict: Verdict) -> None:
-    table = tables.copies
+    table, back = tables.copies, views.recalls(connection, pack.pack_id) if verdict.expire else {}
     for one, reason in verdict.expire:
         key = one.key
         mine = (table.c.sealed_id == key.sealed_id, table.c.target == key.target, table.c.generation == key.generation)
         connection.execute(table.update().where(*mine).values(expired=reason))
-        event = CopyExpired(copy_key=key, reason=reason)
+        event = CopyExpired(copy_key=key, reason=reason, recall_id=back.get(key.pack_id))
         at.tell(connection, event, key.sealed_id, key.target, key.generation, reason, pack.plan_id)
 
 

@@ -172,6 +172,16 @@ deidentified = Table(
     Column("told", Moment),
 )
 
+#: De-identified packs that were called back: no copy of them counts, and every one is to go.
+recalled = Table(
+    "recalled",
+    metadata,
+    Column("pack_id", _ID, primary_key=True),
+    Column("source_pack_id", _ID, nullable=False, index=True),
+    Column("recall_id", _ID, nullable=False),
+    Column("told", Moment, nullable=False),
+)
+
 quarantines = Table(
     "quarantines",
     metadata,

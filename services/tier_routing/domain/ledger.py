@@ -26,7 +26,6 @@ CopyEvent = CopyWritten | CopyVerified | CopyDamaged | CopyFailed | CopyRemoved
 Reason = Literal["superseded", "retention", "cancelled"]
 State = Literal["wanted", "cancelled", "expired"]
 
-
 FIRST_GENERATION = 1
 
 
@@ -127,7 +126,7 @@ class Quarantine:
 @dataclass(frozen=True)
 class PackView:
     """All that is known of a pack. ``deidentified`` and ``quarantines`` are by project, ``sealed`` are
-    (pack id, key domain) -> sealed id, of the pack and of its de-identified ones."""
+    (pack id, key domain) -> sealed id, of the pack and of its de-identified ones, ``recalled`` copies called back."""
 
     pack_id: str
     wanted: tuple[Wanted, ...]
@@ -136,6 +135,7 @@ class PackView:
     deidentified: Mapping[str, str] = field(default_factory=dict)
     quarantines: Mapping[str, Quarantine] = field(default_factory=dict)
     sealed: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    recalled: tuple[Observed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,8 @@ def _waits_for(view: PackView, copy: PlannedCopy) -> Waiting:
 
 
 def _expiring(view: PackView, due: Iterable[PlannedCopy]) -> Iterator[tuple[Observed, Reason]]:
-    """The generations that are no longer wanted and may go now, each once."""
+    """The generations that are no longer wanted and may go now, each once; what was called back waits for nothing."""
+    yield from ((one, "cancelled") for one in view.recalled if one.expired is None and one.key.keys)
     identified_due = any(copy.form == "identified" for copy in due)
     for each in view.wanted:
         best = proof(view, each.copy)

@@ -115,6 +115,7 @@ class DeidHandlers:
         known = await self._register.find(event.pack_id, name)
         if known and await self._stands(known, event.run):
             if event.run > known.run:
+                known = known.asked_for(projects_of(event)[name])
                 await self._register.asked(event.pack_id, name, known, event.run, received.time)
             return known
         async with self._turns:
@@ -130,21 +131,22 @@ class DeidHandlers:
         """Do it, or do it again: then what was recorded stands, unless a later run needs what is nowhere any more."""
         event = received.data
         project = await in_thread(self._projects.open, name)
-        pack_id = known.pack_id if known else pack_id_of(event.pack_id, project)
+        release = known.release if known else await self._register.release(project, event.study_ref)
+        pack_id = known.pack_id if known else pack_id_of(event.pack_id, project, release=release)
         originals = await self._inputs.originals(event)
         workspace = self._work_area.workspace()
         try:
             pack = await in_thread(clean_pack, pack_id, originals, project, workspace)
             log.info("deidentified", instances=len(pack.released), withheld=len(pack.held), project=name)
             if known is None:
-                return await self._keep(received, project, pack)
+                return await self._keep(received, project, pack, release)
             renewed = await in_thread(_renewed, event, project, known, pack)
-            return known if renewed is None else await self._keep(received, project, renewed)
+            return known if renewed is None else await self._keep(received, project, renewed, release)
         finally:
             workspace.close()
 
-    async def _keep(self, received: Received[PackPlanned], project: Project, pack: CleanPack) -> Result:
-        result = _result_of(pack, received.data, await self._work_area.keep(pack, project))
+    async def _keep(self, received: Received[PackPlanned], project: Project, pack: CleanPack, release: int) -> Result:
+        result = _result_of(pack, received.data, project, await self._work_area.keep(pack, project), release)
         await self._release(await self._register.record(received.data, received.time, project, pack, result))
         return result
 
@@ -157,10 +159,10 @@ def _renewed(event: PackPlanned, project: Project, known: Result, pack: CleanPac
     if outcome is Again.STANDS:
         return None
     same = outcome is Again.KEPT
-    return pack if same else pack.renamed(pack_id_of(event.pack_id, project, pack.manifest_sha256))
+    return pack if same else pack.renamed(pack_id_of(event.pack_id, project, pack.manifest_sha256, known.release))
 
 
-def _result_of(pack: CleanPack, event: PackPlanned, outputs: Outputs | None) -> Result:
+def _result_of(pack: CleanPack, event: PackPlanned, project: Project, outputs: Outputs | None, release: int) -> Result:
     withheld = tuple(
         Withheld(
             sop_instance_uid=one.sop_instance_uid,
@@ -169,6 +171,14 @@ def _result_of(pack: CleanPack, event: PackPlanned, outputs: Outputs | None) -> 
         )
         for one in pack.held
     )
-    return Result(
-        pack_id=pack.pack_id, manifest_sha256=pack.manifest_sha256, outputs=outputs, withheld=withheld, run=event.run
+    result = Result(
+        pack_id=pack.pack_id,
+        manifest_sha256=pack.manifest_sha256,
+        outputs=outputs,
+        withheld=withheld,
+        run=event.run,
+        profile=project.profile.name,
+        profile_version=project.profile.version,
+        release=release,
     )
+    return result.asked_for(projects_of(event)[project.name])
