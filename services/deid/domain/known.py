@@ -3,7 +3,7 @@
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from enum import Enum
+from enum import StrEnum
 from functools import lru_cache
 from itertools import permutations
 from typing import NamedTuple, TypeVar, cast
@@ -36,7 +36,7 @@ _PARTS = re.compile(r"[\\^=,;/()\[\]<>\s\0.]+")
 Answer = TypeVar("Answer")
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """What a needle is made of, which decides what counts as finding it."""
 
     NAME = "name"

@@ -12,15 +12,19 @@ from contracts.formats.manifest import Instance, ManifestHead, parse_instance
 from services.deid.domain.documents import (
     Entries,
     Identity,
+    Record,
+    read_record,
     tell,
     told,
     write_headers,
     write_links,
     write_manifest,
+    write_record,
 )
+from services.deid.domain.looking.scanner import Finding
 from services.deid.domain.part10 import Project, clean_file
 from services.deid.domain.withholding import Reason, Withheld
-from services.deid.domain.workspace import Document, Span, Workspace, append, read_span
+from services.deid.domain.workspace import Document, Span, Workspace, append, part_of, read_span
 from shared.errors import RetryLater, Unprocessable
 
 DEFAULT_PROJECT = "default"
@@ -53,13 +57,14 @@ class Released(NamedTuple):
 
 
 class Held(NamedTuple):
-    """An original that does not go out, by UID and digests, why, and where its bytes lie."""
+    """An original that does not go out, by UID and digests, why, and where its bytes and its ``Record`` lie."""
 
     sop_instance_uid: str
     meta_sha256: str
     dataset_sha256: str
     reason: Reason
     span: Span
+    record: Span = Span(0, 0)
 
 
 def projects_of(event: PackPlanned) -> dict[str, tuple[PlannedCopy, ...]]:
@@ -119,6 +124,10 @@ class CleanPack:
         """The bytes of a withheld original."""
         return read_span(self.workspace.held, held.span)
 
+    def held_record(self, held: Held) -> Record:
+        """What is noted of a withheld original."""
+        return read_record(self.workspace, held.record)
+
     def identities(self) -> Iterator[Identity]:
         """Who became whom, as often as it is in a file."""
         for one in told(self.workspace, (each.told for each in self.released)):
@@ -166,14 +175,25 @@ def _clean(original: Instance, project: Project, workspace: Workspace) -> Releas
     try:
         cleaned = clean_file(workspace.at_hand, original, project, workspace.cleaned)
     except Withheld as refusal:
-        workspace.cleaned.seek(start)
-        workspace.cleaned.truncate()
-        span = append(workspace.held, read_span(workspace.at_hand, Span(0, original.length)))
-        digests = original.meta_sha256, original.dataset_sha256
-        return Held(original.sop_instance_uid, *digests, refusal.code, span)
+        return _hold(original, refusal.code, (), start, workspace)
     new = cleaned.instance
     file = Span(start, new.length)
+    told = (("manifest", new.model_dump_json().encode()), ("headers", cleaned.line))
+    findings = project.look.at(workspace.at_hand, part_of(workspace.cleaned, file), told)
+    if findings and not project.approved:
+        return _hold(original, Reason.SECOND_LOOK, findings, start, workspace)
+    workspace.cleaned.seek(0, 2)
     return Released(new.sop_instance_uid, new.dataset_sha256, file, tell(workspace, cleaned, original))
+
+
+def _hold(original: Instance, reason: Reason, findings: tuple[Finding, ...], start: int, workspace: Workspace) -> Held:
+    """Put the original aside, and throw away what was made of it."""
+    workspace.cleaned.seek(start)
+    workspace.cleaned.truncate()
+    span = append(workspace.held, read_span(workspace.at_hand, Span(0, original.length)))
+    record = write_record(workspace, Record(original, findings))
+    digests = original.meta_sha256, original.dataset_sha256
+    return Held(original.sop_instance_uid, *digests, reason, span, record)
 
 
 def _fetch(original: Original, sink: BinaryIO) -> None:
