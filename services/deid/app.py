@@ -35,7 +35,10 @@ def build(settings: Settings | None = None) -> Service:
         register=parts.register,
         packs_at_once=settings.packs_at_once,
     )
-    quarantine = on.QuarantineHandlers(quarantine=parts.register)
+    deciding = on.Deciding(
+        parts.site_key, parts.quarantine, identities.projects, parts.work_area, settings.quarantine_days
+    )
+    quarantine = on.QuarantineHandlers(parts.quarantine, deciding, parts.pictures, now)
     people = on.IdentityHandlers(identities=identities.map, readers=frozenset(settings.identity_readers), clock=now)
     merges = on.MergeHandlers(merges=identities.merges, clock=now)
     recalls = on.RecallHandlers(recalls=parts.recalls, work_area=parts.work_area, clock=now)
@@ -59,6 +62,7 @@ def build(settings: Settings | None = None) -> Service:
             Task("outbox", parts.outbox.relay),
             Task("journal", identities.journal.run),
             Task("recalls", recalls.run),
+            Task("quarantine", lambda: deciding.run(now)),
         ),
         checks={"database": parts.database.check},
         starts=(

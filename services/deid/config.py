@@ -25,6 +25,9 @@ class Settings(ServiceSettings):
     keys_url: str = "file:///var/lib/causeway/keys"
     kek_dir: Path = Path(".causeway/keys/kek")
 
+    #: Days that a withheld original waits for somebody to decide; then it is rejected. Not set: for ever.
+    quarantine_days: int | None = Field(default=None, ge=1)
+
     #: Packs de-identified at a time; each takes up to 110 MB of memory beside the service's own.
     packs_at_once: int = Field(default=1, ge=1)
 

@@ -20,11 +20,12 @@ from typing import BinaryIO, cast
 from contracts.events import Blob
 from contracts.formats.archive import layout
 from services.deid.domain.facts import Outputs
-from services.deid.domain.packing import CleanPack, Held
+from services.deid.domain.packing import CleanPack, Held, Opener
 from services.deid.domain.part10 import Project
 from services.deid.domain.workspace import Document, Workspace
 from shared.messaging.threads import in_thread
-from shared.storage import BlobMissing, BlobStore, delete_parts, put_parts
+from shared.storage import BlobMissing, BlobStore, delete_parts, put_parts, read_parts
+from shared.storage.ahead import read_ahead
 from shared.storage.parts import part_count, part_key
 from shared.storage.port import digest
 
@@ -90,6 +91,13 @@ class StoredWorkArea:
         except BlobMissing:
             return False
         return True
+
+    def held(self, key: str, size: int) -> Opener:
+        loop = asyncio.get_running_loop()
+        return lambda: read_ahead(read_parts(self._store, key, size), loop)
+
+    async def forget(self, key: str, size: int) -> None:
+        await delete_parts(self._store, key, size)
 
     async def release(self, outputs: Outputs) -> None:
         for blob in (outputs.archive, outputs.headers):

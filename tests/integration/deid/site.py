@@ -89,6 +89,11 @@ class DeidSite(Site):
             other = json.loads(document) | {"manifest_sha256": "0" * 64}
             connection.execute(text("UPDATE result SET document = :other"), {"other": json.dumps(other)})
 
+    def age(self, days: int) -> None:
+        """Make it so that everything was withheld as many days earlier."""
+        with create_engine(f"sqlite:///{self.folder / 'deid.db'}").begin() as connection:
+            connection.execute(text("UPDATE withheld SET since = since - :seconds"), {"seconds": days * 86400})
+
     async def replay(self) -> None:
         """Let de-identification have every message again."""
         async with self.server.jetstream() as jetstream:
