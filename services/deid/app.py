@@ -70,5 +70,5 @@ def build(settings: Settings | None = None) -> Service:
             lambda: parts.database.migrate("services.deid.migrations"),
             identities.map.prepare,
         ),
-        stops=(parts.database.close,),
+        stops=(parts.examined.stop, parts.database.close),
     )

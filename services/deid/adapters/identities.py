@@ -8,8 +8,11 @@ from services.deid.adapters.journal import Journal
 from services.deid.adapters.map_keys import MapKeys
 from services.deid.adapters.merged import SqlMerges
 from services.deid.adapters.people import SqlPeople
+from services.deid.adapters.profiles import FileProfiles
 from services.deid.adapters.projects import FileProjects, ProjectSecrets
+from services.deid.adapters.recognizers import load_recognizer
 from services.deid.config import Settings
+from services.deid.domain.pictures.retouch import Pictures
 from shared.identity import SiteKey
 from shared.sql import Database
 from shared.storage import BlobStore
@@ -19,7 +22,13 @@ class Identities:
     """The map, its journal, the merges and the projects that use them; keys and journal stay on site."""
 
     def __init__(
-        self, settings: Settings, database: Database, journal: BlobStore, keks: KeyEncryptionKeys, site_key: SiteKey
+        self,
+        settings: Settings,
+        database: Database,
+        journal: BlobStore,
+        keks: KeyEncryptionKeys,
+        site_key: SiteKey,
+        pictures: Pictures | None = None,
     ) -> None:
         secrets = ProjectSecrets(settings.project_key_dir)
 
@@ -32,5 +41,9 @@ class Identities:
         self.map = SqlIdentityMap(database, self.keys, self.journal, secret)
         self.merges = SqlMerges(database, self.journal)
         self.projects = FileProjects(
-            settings.project_key_dir, lambda project: SqlPeople(database, project, self.journal)
+            settings.project_key_dir,
+            lambda project: SqlPeople(database, project, self.journal),
+            profiles=FileProfiles(settings.profile_dir),
+            pictures=pictures,
+            recognizer=load_recognizer(settings.recognizer),
         )

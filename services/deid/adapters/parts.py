@@ -3,6 +3,7 @@
 from contracts.formats.keys import FileKeyEncryptionKeys
 from services.deid.adapters.identities import Identities
 from services.deid.adapters.inputs import SealedCopies, StoredInputs
+from services.deid.adapters.pictures import ProcessPictures
 from services.deid.adapters.quarantine import SqlQuarantine
 from services.deid.adapters.recalls import SqlRecalls
 from services.deid.adapters.register import SqlRegister
@@ -26,7 +27,8 @@ class Parts:
         self.outbox = Outbox(outbox, self.database, bus)
         store, keks = open_store(settings.deid_url), FileKeyEncryptionKeys(settings.kek_dir)
         self.work_area = StoredWorkArea(store, settings.work_dir)
-        self.identities = Identities(settings, self.database, store, keks, self.site_key)
+        self.examined = ProcessPictures.of(settings.devices_file, settings.pictures_memory, settings.pictures_seconds)
+        self.identities = Identities(settings, self.database, store, keks, self.site_key, self.examined)
         self.register = SqlRegister(self.database, self.outbox, self.identities.map)
         self.quarantine = SqlQuarantine(self.database, self.outbox, self.identities.map)
         self.pictures = NativePictures()

@@ -5,9 +5,13 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from services.deid.adapters.profiles import FileProfiles
+from services.deid.domain.options import Option
 from services.deid.domain.part10 import Project
-from services.deid.domain.profile import BASIC_PROFILE, Profile
+from services.deid.domain.pictures.retouch import Pictures
+from services.deid.domain.profile import Profile
 from services.deid.domain.pseudonyms import MappedKey, People, ProjectKey
+from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.rules import standard_rules
 from services.deid.domain.withholding import standard_refusal
 from shared.errors import RetryLater, Unprocessable
@@ -39,14 +43,27 @@ class ProjectSecrets:
 class FileProjects:
     """Projects whose keys lie in ``directory``; ``people`` gives the map of each, None where there is none."""
 
-    def __init__(self, directory: Path, people: Callable[[str], People] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        people: Callable[[str], People] | None = None,
+        *,
+        profiles: FileProfiles | None = None,
+        pictures: Pictures | None = None,
+        recognizer: Recognizer | None = None,
+    ) -> None:
         self._secrets = ProjectSecrets(directory)
         self._people = people
+        self._pictures = pictures
+        self._recognizer = recognizer
+        self._profiles = profiles or FileProfiles(None)
 
     def open(self, name: str) -> Project:
-        secret, profile = self._secrets.of(name), BASIC_PROFILE
+        secret, profile = self._secrets.of(name), self._profiles.of(name)
         key = key_of(secret, profile, self._people(name) if self._people else None)
-        return Project(name, key, standard_rules(), standard_refusal(), profile)
+        cleans_pixels = self._pictures is not None and profile.has(Option.CLEAN_PIXEL_DATA)
+        refuse = standard_refusal(cleans_pixels=cleans_pixels)
+        return Project(name, key, standard_rules(), refuse, profile, self._pictures, self._recognizer)
 
 
 def key_of(secret: bytes, profile: Profile, people: People | None) -> ProjectKey:

@@ -63,8 +63,6 @@ def charsets_of(elements: Iterable[Element], inherited: tuple[str, ...]) -> tupl
     for element in elements:
         if element.tag == SPECIFIC_CHARACTER_SET:
             return tuple(each.strip(" \0") for each in element.value.decode("latin-1").split("\\"))
-        if element.tag > SPECIFIC_CHARACTER_SET:
-            break
     return inherited
 
 

@@ -5,11 +5,21 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from services.deid.domain.dataset import DEEPEST, NUMERIC, Element, Elements, as_sequence
+from services.deid.domain.charset import charsets_of
+from services.deid.domain.content.contents import Contents
+from services.deid.domain.dataset import (
+    DEEPEST,
+    EXPLICIT_LITTLE,
+    NUMERIC,
+    Element,
+    Elements,
+    Encoding,
+    as_sequence,
+)
 from services.deid.domain.dictionary import known_vr
 from services.deid.domain.examining import may_stay
 from services.deid.domain.identifiers import Identifiers
-from services.deid.domain.marks import CODING_SCHEME, PIXEL_OPTIONS, marks
+from services.deid.domain.marks import CODING_SCHEME, PIXEL_OPTIONS, PSEUDONYMS, marks
 from services.deid.domain.options import Option
 from services.deid.domain.private import (
     Declared,
@@ -27,9 +37,8 @@ from services.deid.domain.retaining import WORDS, Retaining
 from services.deid.domain.rules import BASIC, Action, Row, Rules, resolve
 from services.deid.domain.values import BINARY, TEMPORAL, dummy, is_harmless, is_uids, new_uids
 
-PATIENT_NAME, PATIENT_ID, ISSUER = 0x00100010, 0x00100020, 0x00100021
+PATIENT_ID, ISSUER = 0x00100020, 0x00100021
 SOP_CLASS, SOP_INSTANCE, STUDY_INSTANCE, SERIES_INSTANCE = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
-CHARACTER_SET = 0x00080005
 #: Rules beside those of the table and of options (record.Step).
 SUPPLEMENT, PRIVATE, UNLISTED = "supplement", "private", "unlisted"
 
@@ -37,13 +46,6 @@ SUPPLEMENT, PRIVATE, UNLISTED = "supplement", "private", "unlisted"
 def text_of(elements: Elements, tag: int) -> str:
     """The value of a top-level attribute without padding, "" when it is absent."""
     return next((each.value.decode("latin-1").strip(" \0") for each in elements if each.tag == tag), "")
-
-
-def charsets_of(elements: Elements, inherited: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The values of Specific Character Set; what is around an item counts where it has none of its own."""
-    if all(each.tag != CHARACTER_SET for each in elements):
-        return inherited
-    return tuple(part.strip() for part in text_of(elements, CHARACTER_SET).split("\\")) if elements else ()
 
 
 class Level(NamedTuple):
@@ -71,10 +73,15 @@ class Cleaner:
     patient: str
     profile: Profile
     record: Record = field(default_factory=Record)
+    encoding: Encoding = EXPLICIT_LITTLE
 
     @cached_property
     def _retaining(self) -> Retaining:
         return Retaining(self.profile, self.identifiers, self.key.days(self.patient))
+
+    @cached_property
+    def _contents(self) -> Contents:
+        return Contents(self.encoding, self.profile, self._retaining)
 
     def data_set(self, elements: Elements, carried_out: frozenset[Option] | None = None) -> Elements:
         """The whole data set, with the attributes that say what was done.
@@ -83,11 +90,11 @@ class Cleaner:
         """
         level = self._level_of(elements, text_of(elements, SOP_CLASS), declared_of(elements))
         kept = {each.tag: each for each in self._level(elements, level)}
-        for tag, vr in ((PATIENT_NAME, "PN"), (PATIENT_ID, "LO")):
+        for tag, vr in PSEUDONYMS.items():
             kept[tag] = Element(tag, vr, self.patient.encode())
         done = self.profile.options - PIXEL_OPTIONS if carried_out is None else carried_out
         kept.update((each.tag, each) for each in marks(self.rules.edition, self.profile, done))
-        return tuple(kept[tag] for tag in sorted(kept))
+        return self._contents.whole(tuple(kept[tag] for tag in sorted(kept)))
 
     def _level_of(
         self,
@@ -111,6 +118,9 @@ class Cleaner:
     def _level(self, elements: Elements, level: Level) -> Iterator[Element]:
         for element in elements:
             tag = element.tag
+            if self._contents.examines(tag) and not self.rules.is_sites(tag):
+                yield from self._content(element, level)
+                continue
             if self.rules.goes_always(tag):
                 if not is_private(tag):
                     self.record.note(level.path, tag, Action.REMOVE, SUPPLEMENT)
@@ -123,6 +133,15 @@ class Cleaner:
                 yield cleaned
         if level.private is not None:
             yield from self._private(elements, level.private, level)
+
+    def _content(self, element: Element, level: Level) -> Iterator[Element]:
+        """An attribute that is cleaned by what it is (content/contents.py)."""
+        self.record.note(level.path, element.tag, *self._contents.step(element.tag))
+        cleaned = self._contents.clean(
+            element, level.where, lambda item, sequence: self._item(item, sequence, level, False), level.charsets
+        )
+        if cleaned is not None:
+            yield cleaned
 
     def _listed(self, element: Element, row: Row, kind: str | None, level: Level) -> Element | None:
         """A listed attribute, by its rule; where an option can keep nothing of it, by that of the Basic Profile."""

@@ -5,18 +5,28 @@ What is this patient's, what identifies by its shape (shapes.py) and what is no 
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import NamedTuple
 
+from services.deid.domain.dataset import TooMuch
 from services.deid.domain.folding import fold
 from services.deid.domain.identifiers import Identifiers
-from services.deid.domain.known import LONGEST
-from services.deid.domain.numerals import Sort, sort_of
+from services.deid.domain.numerals import Sort, is_worded, sort_of
+from services.deid.domain.recognizer import recognized
 from services.deid.domain.shapes import Span, shapes
 from services.deid.domain.words import allowed_words
 
+#: A longer text is no description, and more of them no object's; characters.
+LONGEST, MOST = 64 * 1024, 1024 * 1024
+
+#: So often a text is cleaned until it stays as it is.
+_ROUNDS = 4
+
 #: Numbers, with decimals and in lists; runs of letters and digits.
-_TOKEN = re.compile(r"jpeg[ -]?2000(?![^\W_])|\d+(?:[.,]\d+)*(?![^\W_])|(?:[^\W_]|\ufffd)+", re.IGNORECASE)
+_TOKEN = re.compile(
+    r"(?:jpeg[ -]?2000|(?:white|gr[ae]y) matter|\d{1,5}:1)(?![^\W_])|\d+(?:[.,]\d+)*(?![^\W_])|(?:[^\W_]|\ufffd)+",
+    re.IGNORECASE,
+)
 _OPENING = re.compile(r"[\s(\[<>+~#*\"'-]*")
 _CLOSING = re.compile(r"[\s)\].%!?;:,\"'+*-]*")
 _ODD = re.compile(r"[^\w\s!-~°±×–—…•§·]")
@@ -25,14 +35,8 @@ _ANY_BRACKET = re.compile(r"[()\[\]]")
 _EMPTY = re.compile(r"[(\[]\s*[)\]]")
 #: What stands between the parts of one number.
 _TOUCHING = re.compile(r"[^\s,;()]?")
+_DIGIT = re.compile(r"\d")
 _SPACES = re.compile(r"  +")
-
-
-class Recognizer(Protocol):
-    """A plug-in that finds names in free text. Whatever it raises withholds the instance."""
-
-    def spans(self, text: str) -> Iterable[tuple[int, int, str]]:
-        """Where ``text`` names somebody or something: start, end, and what is found there."""
 
 
 class _Token(NamedTuple):
@@ -42,40 +46,39 @@ class _Token(NamedTuple):
 
 
 class FreeText:
-    """Cleans the descriptions of one study, whose identifiers are known."""
+    """Cleans the descriptions of one object, whose identifiers are known."""
 
-    def __init__(self, names: Identifiers, recognizer: Recognizer | None = None) -> None:
-        """The names; and a plug-in that finds more."""
+    def __init__(self, names: Identifiers) -> None:
+        """What is known of the object, with a plug-in that finds more where there is one."""
         self.names = names
-        self.recognizer = recognizer
+        self._left = MOST
 
     def clean(self, text: str) -> str:
-        """The harmless words of ``text``, "" when nothing of it is known to be harmless."""
+        """The harmless words of ``text``, "" when none are known; TooMuch when the texts of an object are too long."""
         if not text or text.isspace():
             return text
-        return self.names.known().remember((self.recognizer, text), self._clean_values)
+        return self.names.known().remember((self.names.recognizer, text), self._clean_values)
 
     def _clean_values(self, text: str) -> str:
         if len(text) > LONGEST:
             return ""
+        self._left -= len(text)
+        if self._left < 0:
+            raise TooMuch
         return "\\".join(map(self._clean, text.split("\\")))
 
     def _clean(self, text: str) -> str:
         text = text if text.isascii() else unicodedata.normalize("NFC", text)
-        removed = sorted((*self.names.spans(text), *shapes(text), *self._recognized(text)))
-        tokens = _without_strays(text, list(_tokens(text, removed)))
-        cleaned = _joined(text, tokens)
-        if cleaned != text and (self.names.in_text(cleaned) or next(shapes(cleaned), None)):
-            return ""  # what was apart may spell something when it is side by side
-        return cleaned
+        for _ in range(_ROUNDS):
+            cleaned = self._once(text)
+            if cleaned == text:
+                return cleaned
+            text = cleaned  # what was apart may spell something when it is side by side
+        return ""
 
-    def _recognized(self, text: str) -> Iterator[Span]:
-        if self.recognizer is None:
-            return
-        for start, end, _ in self.recognizer.spans(text):
-            if not 0 <= start <= end <= len(text):
-                raise ValueError("a span outside of the text")
-            yield start, end
+    def _once(self, text: str) -> str:
+        removed = sorted((*self.names.spans(text), *shapes(text), *recognized(self.names.recognizer, text)))
+        return _joined(text, _without_strays(text, list(_tokens(text, removed))))
 
 
 def _tokens(text: str, removed: list[Span]) -> Iterator[_Token]:
@@ -88,8 +91,13 @@ def _tokens(text: str, removed: list[Span]) -> Iterator[_Token]:
             reach = max(reach, removed[at][1])
             at += 1
         number = before is Sort.NUMBER and text[start - 1 : start] in " \u00a0-"
-        before = Sort.GONE if reach > start else sort_of(fold(found.group()), behind_number=number)
+        before = Sort.GONE if reach > start else _sort(found.group(), number)
         yield _Token(start, end, before)
+
+
+def _sort(token: str, behind_number: bool) -> Sort:
+    sort = sort_of(fold(token), behind_number)
+    return Sort.CONTENT if sort is Sort.GONE and is_worded(token) else sort
 
 
 def _without_strays(text: str, tokens: list[_Token]) -> list[_Token]:
@@ -103,14 +111,15 @@ def _without_strays(text: str, tokens: list[_Token]) -> list[_Token]:
 
 def _is_stray(text: str, tokens: list[_Token], index: int) -> bool:
     start, end, sort = tokens[index]
-    if sort not in (Sort.LETTER, Sort.NUMBER, Sort.FUNCTION):
+    if sort is Sort.GONE:
         return False
-    gone = [
-        near for near in (*tokens[max(0, index - 1) : index], *tokens[index + 1 : index + 2]) if near.sort is Sort.GONE
-    ]
-    if sort is Sort.NUMBER:
-        return any(_TOUCHING.fullmatch(text, min(end, near.end), max(start, near.start)) for near in gone)
-    return bool(gone) and (sort is Sort.LETTER or text[start:end].lower() in allowed_words().particles)
+    beside = (*tokens[max(0, index - 1) : index], *tokens[index + 1 : index + 2])
+    gone = [near for near in beside if near.sort is Sort.GONE]
+    if gone and _DIGIT.search(text, start, end):
+        touching = [near for near in gone if _TOUCHING.fullmatch(text, min(end, near.end), max(start, near.start))]
+        return any(text[start].isdigit() or _DIGIT.search(text, near.start, near.end) for near in touching)
+    stray = sort is Sort.LETTER or text[start:end].lower() in allowed_words().particles
+    return bool(gone) and stray and sort is not Sort.CONTENT
 
 
 def _joined(text: str, tokens: list[_Token]) -> str:

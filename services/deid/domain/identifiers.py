@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from services.deid.domain.charset import charsets_of, decode, encode
 from services.deid.domain.dataset import Element, TooMuch
-from services.deid.domain.dictionary import known_vr
+from services.deid.domain.dictionary import known_vr, tags_of
 from services.deid.domain.known import SHORTEST, Known, Noted, known
+from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.rules import Rules
 from services.deid.domain.shapes import Span
 from services.deid.domain.values import DUMMIES
@@ -34,10 +35,12 @@ class Identifiers:
     """Collects what names the patient while a data set is walked, then searches text and bytes for it.
 
     Texts are compared as they are decoded, whatever their case, accents and separators (known.py); encoded headers as
-    bytes, ignoring the case of ASCII and with the cases of other letters written out.
+    bytes, ignoring the case of ASCII and with the cases of other letters written out. A ``recognizer`` finds names in
+    free text that no header has.
     """
 
     rules: Rules
+    recognizer: Recognizer | None = None
     _noted: set[Noted] = field(default_factory=set)
     _found: set[bytes] = field(default_factory=set)
     _uids: list[bytes] = field(default_factory=list)
@@ -49,7 +52,7 @@ class Identifiers:
         """Remember the value of an element that names a person, a case or a place; TooMuch when it names too many."""
         if not element.value:
             return
-        if element.vr == "PN" or known_vr(element.tag) == "PN":
+        if element.vr == "PN" or element.tag in tags_of("PN"):
             self._add(_PARTS, Noted(0, "PN", element.value, charsets))
         elif element.tag in self.rules.identifying:
             vr = known_vr(element.tag) or element.vr
@@ -60,9 +63,12 @@ class Identifiers:
         (PS3.3 section C.12.1.1.2)."""
         elements = tuple(elements)
         charsets = charsets_of(elements, charsets)
+        people, identifying = tags_of("PN"), self.rules.identifying
         for element in elements:
-            self.note(element, charsets)
-            for item in element.items or ():
+            tag, vr, _, items = element
+            if tag in identifying or tag in people or vr == "PN":
+                self.note(element, charsets)
+            for item in items or ():
                 self.note_all(item, charsets)
 
     def note_uid(self, uid: str) -> None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from services.deid.domain.options import Option
+from services.deid.domain.pictures.policy import PicturePolicy
 
 #: Ages from here on are one category (45 CFR 164.514(b)(2)(i)(C)), in years.
 OLDEST_AGE = 90
@@ -61,6 +62,7 @@ class Profile:
     private: Mapping[tuple[int, str, int], str] = field(default_factory=dict)
     held_classes: frozenset[str] = frozenset()
     hold_faces: bool = False
+    pictures: PicturePolicy = field(default_factory=PicturePolicy)
 
     def has(self, option: Option) -> bool:
         """Whether the option is chosen."""

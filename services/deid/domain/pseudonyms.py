@@ -14,7 +14,7 @@ PLACEHOLDERS = frozenset(
 )
 
 #: Weeks by which dates move at most.
-_LONGEST_SHIFT = 520
+LONGEST_SHIFT = 520
 
 #: In front of what stands for a patient whose match token nobody told (files without a manifest).
 UNTOLD = "untold:"
@@ -41,7 +41,7 @@ class ProjectKey(SiteKey):
 
         Whole weeks, so that days of the week stay what they were.
         """
-        return -7 * (1 + int(self.token("date-shift", pseudonym), 16) % _LONGEST_SHIFT)
+        return -7 * (1 + int(self.token("date-shift", pseudonym), 16) % LONGEST_SHIFT)
 
 
 class People(Protocol):

@@ -41,7 +41,9 @@ class Retaining:
         if vr == "AS":
             return capped(value, self.profile.oldest_age)
         if vr in WORDS:
-            return self._fits(value if not self.names.in_value(value) else self.words(value, vr, charsets), vr)
+            return self._fits(
+                value if not self.names.in_value(value, charsets) else self.words(value, vr, charsets), vr
+            )
         return value if self._is_of(value, vr) else None
 
     def cleaned(self, value: bytes, vr: str, charsets: tuple[str, ...]) -> bytes | None:
@@ -59,7 +61,7 @@ class Retaining:
     def safe(self, value: bytes, vr: str, charsets: tuple[str, ...]) -> bytes | None:
         """A private value that is said to be safe: kept when it looks so, else what can be cleaned."""
         if vr in WORDS and value.strip(b" \0"):
-            harmless = is_harmless(value) and not self.names.in_value(value)
+            harmless = is_harmless(value) and not self.names.in_value(value, charsets)
             return self._fits(value if harmless else self.words(value, vr, charsets), vr)
         if vr in TEMPORAL:
             return self.date(value, vr)

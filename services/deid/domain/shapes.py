@@ -60,6 +60,13 @@ _NETWORK = r"""
     | (?<![^\W_])(?:[0-9a-f]{1,4}[:-]){5,7}[0-9a-f]{1,4}(?![^\W_])
     | (?<![^\W_])\d{1,40}(?:\.\d{1,40}){3,30}(?!\d)"""
 
+#: A word that is spelled out.
+_SPELLED = r"(?<![^\W_])(?:[^\W\d_][ .-]){3,40}[^\W\d_](?![^\W_])"
+#: Names before what follows them.
+_SUFFIX = (
+    r"(?<![^\W_])(?:[^\W\d_]{1,40}[ ,.]{1,2}){1,3}(?:M\.?D\.?|Ph\.?D\.?|RN|FRCR|FACR|FRANZCR|MBBS|RT\(R\)|Jr\.?|Sr\.)"
+    r"(?![^\W_])"
+)
 #: Two letters with stops, or with a stop and in capitals, are initials.
 _INITIALS = r"(?<![^\W_.])(?:[A-Z]\.\s?){2,4}(?![^\W_])|(?<![^\W_.])[A-Z]\.-[A-Z]\."
 
@@ -74,38 +81,73 @@ _OLD = 90
 _PHONE = re.compile(r"(?<![^\W_])[+(]?\d[\d\s().\u2013/-]{5,20}\d(?!\d)")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _WORDS_TOO = frozenset(("set", "out", "ago", "mag", "gen"))
+_DECIMAL = re.compile(r"\d{1,3}\.\d{3,6}")
+_DIGIT = re.compile(r"\d")
 _LONG_GROUP = re.compile(r"\d{3}")
 
 _TITLE = re.compile(
     r"(?<![^\W_])(?:(?:Dr|Mr|Mrs|Ms|Sr|Sra|Dra|St|Don|Do[ñn]a|Sig|Rev|Hr|Fr|M)\.|(?:Dr|Mr|Mrs|Ms|Sra|Dra|Don|Do[ñn]a"
-    r"|Sir|Lady)(?=\s)|(?:DR|MR|MRS|MS|SR|SRA|DRA|M|dr|mr|mrs)\.|(?:dr|mrs)(?=\s)|(?i:prof|professor|mister|miss|frau"
+    r"|Sir|Lady)(?=[\s_])|(?:DR|MR|MRS|MS|SR|SRA|DRA|M|dr|mr|mrs)\.|(?:dr|mrs)(?=\s)|(?i:prof|professor|mister|miss|frau"
     r"|herrn?|mme|mlle|monsieur|madame|mademoiselle|se[ñn]ora?|srta|dott|dottore|dottoressa|signora?|dhr|mevr|mevrouw"
     r"|nurse|sister|schwester|pfleger|docteur|doctor|doktor|physician|dictated by|signed by|n[ée]e|geb\.|geborene?"
     r"|nata|nacida)(?![^\W_]))"
 )
-_AFTER_TITLE = re.compile(r"[\s.,:]{0,3}([^\W\d_][^\W\d_'\u2019-]{0,40}(?:['\u2019-][^\W\d_]{1,40}){0,3})")
+#: What a name follows when it is capitalised.
+_CUE = re.compile(
+    r"(?<![^\W_])(?i:(?:signed|dictated|transcribed|verified|approved|read|reported|referred|requested|ordered"
+    r"|performed|interpreted|reviewed|seen|brought|called|phoned|accompanied) by|durch|refd?\.? ?:|ref\.? by"
+    r"|(?:tech|attending|radiologist|technologist|operator|physician|consultant|name|patient|pat|pt|initials|nurse"
+    r"|mother|father|wife|husband|son|daughter|sister|brother|contact|arzt|befunder|nom|nombre|cognome|naam) ?[:=])"
+)
+_AFTER_TITLE = re.compile(r"[\s.,:_]{0,3}([^\W\d_][^\W\d_'\u2019-]{0,40}(?:['\u2019-][^\W\d_]{1,40}){0,3})")
 _MOST_NAMES = 6
 
 
 class _Shape(NamedTuple):
-    """A pattern, and what must be in a folded text for it to be looked for at all."""
+    """A pattern, what makes a place where it is found count, and what a text must have for it to be looked for."""
 
     pattern: re.Pattern[str]
     counts: Callable[[re.Match[str]], bool]
+    needs: Callable[[str], bool]
+
+
+def _always(found: re.Match[str]) -> bool:
+    return True
+
+
+def _has_digits(text: str) -> bool:
+    return _DIGIT.search(text) is not None
+
+
+def _has_month(text: str) -> bool:
+    return _has_digits(text) and not _months().isdisjoint(_LETTERS.findall(fold(text)))
+
+
+def _has_address(text: str) -> bool:
+    return "@" in text or ":" in text or "." in text or _has_digits(text)
+
+
+def _has_stop(text: str) -> bool:
+    return "." in text or " " in text or "-" in text
+
+
+@cache
+def _months() -> frozenset[str]:
+    return frozenset(name for names in allowed_words().months for name in names)
 
 
 @cache
 def _shapes() -> tuple[_Shape, ...]:
     flags = re.IGNORECASE | re.VERBOSE
     return (
-        _Shape(re.compile(_NETWORK, flags), _always),
-        _Shape(re.compile(_NUMERIC, flags), _always),
-        _Shape(re.compile(_with_months(), flags), _is_month),
-        _Shape(re.compile(_KEYED, flags), _always),
-        _Shape(re.compile(_ADDRESS, flags), _always),
-        _Shape(_PHONE, _is_phone),
-        _Shape(re.compile(_AGE.pattern, re.IGNORECASE), _is_old),
-        _Shape(re.compile(_INITIALS), _always),
+        _Shape(re.compile(_NETWORK, flags), _always, _has_address),
+        _Shape(re.compile(_NUMERIC, flags), _always, _has_digits),
+        _Shape(re.compile(_with_months(), flags), _is_month, _has_month),
+        _Shape(re.compile(_KEYED, flags), _always, _has_digits),
+        _Shape(re.compile(_ADDRESS, flags), _always, _has_digits),
+        _Shape(_PHONE, _is_phone, _has_digits),
+        _Shape(re.compile(_AGE.pattern, re.IGNORECASE), _is_old, _has_digits),
+        _Shape(re.compile(f"{_INITIALS}|{_SPELLED}|{_SUFFIX}"), _always, _has_stop),
     )
 
 
@@ -131,19 +173,18 @@ def _with_months() -> str:
         )(?![^\W_]){_TIME}"""
 
 
-def _always(found: re.Match[str]) -> bool:
-    return True
-
-
 def _is_month(found: re.Match[str]) -> bool:
     """A month that is a common word, too, needs a year: data set 12 is no date."""
-    words = {fold(each) for each in _LETTERS.findall(found.group())}
-    return not words & _WORDS_TOO or _LONG_GROUP.search(found.group()) is not None
+    words = set(_LETTERS.findall(found.group()))
+    common = "may" in words or not _WORDS_TOO.isdisjoint(map(fold, words))
+    return not common or _LONG_GROUP.search(found.group()) is not None
 
 
 def _is_phone(found: re.Match[str]) -> bool:
     """Seven digits and a group of three at least: 0.5 - 1.5 - 2.5 is none."""
-    return sum(each.isdigit() for each in found.group()) >= 7 and _LONG_GROUP.search(found.group()) is not None
+    if _DECIMAL.fullmatch(found.group()):
+        return False
+    return sum(map(str.isdigit, found.group())) >= 7 and _LONG_GROUP.search(found.group()) is not None
 
 
 def _is_old(found: re.Match[str]) -> bool:
@@ -152,22 +193,26 @@ def _is_old(found: re.Match[str]) -> bool:
 
 def shapes(text: str) -> Iterator[Span]:
     """Where ``text`` has something that identifies by its shape."""
-    if any(each.isdigit() for each in text) or "@" in text or "." in text or ":" in text:
-        for shape in _shapes():
+    for shape in _shapes():
+        if shape.needs(text):
             yield from (found.span() for found in shape.pattern.finditer(text) if shape.counts(found))
-    yield from _titles(text)
-
-
-def _titles(text: str) -> Iterator[Span]:
-    """Titles with the names behind them: the next word, and more while they look like parts of a name."""
     for title in _TITLE.finditer(text):
-        end, before = title.end(), ""
-        for _ in range(_MOST_NAMES):
-            name = _AFTER_TITLE.match(text, end)
-            if name is None or (before and not _goes_on(before, text[end : name.start(1)], name.group(1))):
-                break
-            end, before = name.end(), name.group(1)
-        yield title.start(), end
+        yield title.start(), _end_of_name(text, title.end())
+    for cue in _CUE.finditer(text):
+        name = _AFTER_TITLE.match(text, cue.end())
+        if name and name.group(1)[0].isupper() and "." not in text[cue.end() : name.start(1)]:
+            yield cue.end(), _end_of_name(text, cue.end())
+
+
+def _end_of_name(text: str, end: int) -> int:
+    """Behind the name at ``end``: the next word, and more while they look like parts of a name."""
+    before = ""
+    for _ in range(_MOST_NAMES):
+        name = _AFTER_TITLE.match(text, end)
+        if name is None or (before and not _goes_on(before, text[end : name.start(1)], name.group(1))):
+            break
+        end, before = name.end(), name.group(1)
+    return end
 
 
 def _goes_on(before: str, separator: str, word: str) -> bool:

@@ -5,10 +5,11 @@
 ``python -m services.deid.domain.tables.generate dictionary > dictionary.json``
 ``python -m services.deid.domain.tables.generate keywords > keywords.json``
 ``python -m services.deid.domain.tables.generate safe_private <table E.3.10-1 as JSON> > safe_private.json``
+``python -m services.deid.domain.tables.generate concepts <table E.3.4-1 as JSON> > content_concepts.json``
 
-Sources: DICOM PS3.15 Table E.1-1, (c) NEMA, as JSON rows ``{name, tag, basic_profile, options}``, and Table E.3.10-1 as
-JSON rows of its five columns; the module tables of PS3.3 as the PyPI package highdicom (MIT licence) ships them in
-``highdicom/_standard``; the dictionary of PS3.6 and the UIDs of its annex A as pydicom has them.
+Sources: DICOM PS3.15 Table E.1-1, (c) NEMA, as JSON rows ``{name, tag, basic_profile, options}``, Tables E.3.10-1 and
+E.3.4-1 as JSON rows of their columns; the module tables of PS3.3 as the PyPI package highdicom (MIT licence) ships them
+in ``highdicom/_standard``; the dictionary of PS3.6 and the UIDs of its annex A as pydicom has them.
 """
 
 import json
@@ -113,6 +114,29 @@ def dictionary() -> dict[str, Any]:
     }
 
 
+#: The option columns of Table E.3.4-1, in their order.
+CONCEPT_OPTIONS = (
+    "retain_uids", "retain_device_identity", "retain_institution_identity", "retain_patient_characteristics",
+    "retain_longitudinal_full_dates", "retain_longitudinal_modified_dates", "clean_descriptors",
+)  # fmt: skip
+
+
+def concepts(source: Path) -> dict[str, Any]:
+    """Table E.3.4-1: what becomes of content items by their concept name and value type."""
+    table = json.loads(source.read_text())
+    return {
+        "edition": source.stem.rpartition("_")[2],
+        "notice": "DICOM PS3.15 Table E.3.4-1, (c) NEMA",
+        "rows": [_concept(row) for row in table["rows"]],
+    }
+
+
+def _concept(row: list[str]) -> dict[str, Any]:
+    name, code, scheme, kind, _retired, _template, basic, *codes = row
+    options = {option: each for option, each in zip(CONCEPT_OPTIONS, codes, strict=True) if each}
+    return {"scheme": scheme, "code": code, "type": kind, "name": name, "basic": basic, "options": options}
+
+
 def _lines(words: list[str], of: int = 12) -> list[str]:
     return [" ".join(words[start : start + of]) for start in range(0, len(words), of)]
 
@@ -142,6 +166,7 @@ TABLES: dict[str, Callable[..., dict[str, Any]]] = {
     "dictionary": dictionary,
     "keywords": keywords,
     "safe_private": safe_private,
+    "concepts": concepts,
 }
 
 if __name__ == "__main__":
