@@ -39,6 +39,7 @@ def build(settings: Settings | None = None) -> Service:
         parts.site_key, parts.quarantine, identities.projects, parts.work_area, settings.quarantine_days
     )
     quarantine = on.QuarantineHandlers(parts.quarantine, deciding, parts.pictures, now)
+    reports = on.ReportHandlers(parts.register, parts.work_area)
     people = on.IdentityHandlers(identities=identities.map, readers=frozenset(settings.identity_readers), clock=now)
     merges = on.MergeHandlers(merges=identities.merges, clock=now)
     recalls = on.RecallHandlers(recalls=parts.recalls, work_area=parts.work_area, clock=now)
@@ -55,7 +56,7 @@ def build(settings: Settings | None = None) -> Service:
             On(CopyAbsent, recalls.copy_absent),
             On(PatientMerged, merges.patient_merged),
         ),
-        routes=(*quarantine.routes(), *people.routes(), *merges.routes(), *recalls.routes()),
+        routes=(*quarantine.routes(), *reports.routes(), *people.routes(), *merges.routes(), *recalls.routes()),
         publishes=(PackDeidentified, PackRecalled, InstancesQuarantined),
         stores=("database", "deid"),
         tasks=(

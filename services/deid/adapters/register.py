@@ -66,6 +66,19 @@ class SqlRegister:
     async def archived(self, batch_id: str, when: datetime) -> Sequence[Kept]:
         return await self._database.run(lambda connection: _archived(connection, batch_id, when.timestamp()))
 
+    async def results(self, pack_id: str) -> Sequence[Result]:
+        def work(connection: Connection) -> Sequence[Result]:
+            found: list[Result] = []
+            for table in (tables.result, tables.part):
+                mine = (table.c.source_pack_id == pack_id) | (table.c.pack_id == pack_id)
+                rows = connection.execute(
+                    select(table.c.document, table.c.released).where(mine).order_by(table.c.asked)
+                )
+                found += [_result(row.document, row.released) for row in rows]
+            return found
+
+        return await self._database.read(work)
+
     async def parts(self, source_pack_id: str, project: str) -> Sequence[tuple[int, Result]]:
         return await self._database.read(lambda connection: released_parts.of(connection, source_pack_id, project))
 

@@ -4,6 +4,7 @@
 
     packs/<hmac>/manifest|headers|archive   what encryption seals; archive and headers until the batch is archived
     links/<hmac>                            which original became which entry
+    reports/<hmac>                          what was done to which attribute by which rule
     quarantine/<hmac>                       a withheld original, until somebody decides
 
 The names are HMACs under the project's key over the pack and what it holds, so that two runs never meet on one name
@@ -61,6 +62,8 @@ class StoredWorkArea:
             return None
         base = project.key.storage_key("packs", pack.pack_id, pack.manifest_sha256)
         links = project.key.storage_key("links", pack.pack_id, pack.manifest_sha256)
+        report = await in_thread(pack.report, project)
+        place = project.key.storage_key("reports", pack.pack_id, await in_thread(digest, report))
         total = await in_thread(lambda: layout(pack.entries).total)
         return Outputs(
             manifest=await self._document(f"{base}/manifest", pack.manifest),
@@ -68,6 +71,7 @@ class StoredWorkArea:
             archive=await self._put(f"{base}/archive", pack.archive(), total),
             links=await self._document(links, pack.links),
             instances=len(pack.released),
+            report=await self._put(place, iter([report]), len(report)),
         )
 
     async def _document(self, key: str, document: Document) -> Blob:
@@ -95,6 +99,10 @@ class StoredWorkArea:
     def held(self, key: str, size: int) -> Opener:
         loop = asyncio.get_running_loop()
         return lambda: read_ahead(read_parts(self._store, key, size), loop)
+
+    async def report(self, outputs: Outputs) -> bytes | None:
+        blob = outputs.report
+        return b"".join([chunk async for chunk in read_parts(self._store, blob.key, blob.size)]) if blob else None
 
     async def forget(self, key: str, size: int) -> None:
         await delete_parts(self._store, key, size)

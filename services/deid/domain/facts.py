@@ -17,6 +17,8 @@ class Outputs(Fact):
     archive: Blob
     links: Blob
     instances: int
+    #: What was done (domain/reporting.py); packs of earlier versions have none.
+    report: Blob | None = None
 
 
 class Result(Fact):
@@ -89,7 +91,7 @@ def pack_deidentified(
         copies=copies,
         run=event.run,
         release=result.release,
-        **dict(result.outputs),
+        **result.outputs.model_dump(exclude={"report"}),
     )
 
 
@@ -108,7 +110,7 @@ def part_deidentified(
         copies=copies,
         run=result.run,
         part=part,
-        **dict(result.outputs),
+        **result.outputs.model_dump(exclude={"report"}),
     )
 
 

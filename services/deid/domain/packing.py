@@ -1,7 +1,8 @@
 """A de-identified pack from the instances of a plan: what goes out, what is withheld, and what relates the two."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, NamedTuple
 
 from contracts.events import PackPlanned, PlannedCopy
@@ -23,6 +24,8 @@ from services.deid.domain.documents import (
 )
 from services.deid.domain.looking.scanner import Finding
 from services.deid.domain.part10 import Project, clean_file
+from services.deid.domain.record import Step
+from services.deid.domain.reporting import add_steps, write_report
 from services.deid.domain.withholding import Reason, Withheld
 from services.deid.domain.workspace import Document, Span, Workspace, append, part_of, read_span
 from shared.errors import RetryLater, Unprocessable
@@ -88,6 +91,12 @@ class CleanPack:
     released: tuple[Released, ...]
     held: tuple[Held, ...]
     workspace: Workspace
+    steps: Counter[Step] = field(default_factory=Counter)
+
+    def report(self, project: Project) -> bytes:
+        """What was done to which attribute by which rule, and how much was withheld for which reason."""
+        withheld = Counter(one.reason.value for one in self.held)
+        return write_report(self.pack_id, project, len(self.released), withheld, self.steps)
 
     @property
     def manifest(self) -> Document:
@@ -118,7 +127,7 @@ class CleanPack:
         """The same files as another pack: only the manifest tells the difference."""
         self.workspace.manifest.seek(0)
         self.workspace.manifest.truncate()
-        return _finished(pack_id, self.released, self.held, self.workspace)
+        return replace(_finished(pack_id, self.released, self.held, self.workspace), steps=self.steps)
 
     def held_file(self, held: Held) -> Iterator[bytes]:
         """The bytes of a withheld original."""
@@ -147,16 +156,17 @@ def clean_pack(pack_id: str, originals: Iterable[Original], project: Project, wo
     """De-identify every instance for ``project``; InputDamaged, or RetryLater, when one can't be read anywhere."""
     released: list[Released] = []
     held: list[Held] = []
+    steps: Counter[Step] = Counter()
     for original in originals:
         _fetch(original, workspace.at_hand)
-        one = _clean(original.instance, project, workspace)
+        one = _clean(original.instance, project, workspace, steps)
         (released if isinstance(one, Released) else held).append(one)  # type: ignore[arg-type]
     # By new UID: the order of the originals would be a trace of when they were made.
     released.sort()
     pack = _finished(pack_id, tuple(released), tuple(held), workspace)
     write_headers(workspace, [one.told for one in released])
     write_links(workspace, [one.told for one in released])
-    return pack
+    return replace(pack, steps=steps)
 
 
 def _finished(pack_id: str, released: tuple[Released, ...], held: tuple[Held, ...], workspace: Workspace) -> CleanPack:
@@ -170,7 +180,7 @@ def _written(file: BinaryIO) -> Document:
     return Document(file, file.seek(0, 2))
 
 
-def _clean(original: Instance, project: Project, workspace: Workspace) -> Released | Held:
+def _clean(original: Instance, project: Project, workspace: Workspace, steps: Counter[Step]) -> Released | Held:
     start = workspace.cleaned.tell()
     try:
         cleaned = clean_file(workspace.at_hand, original, project, workspace.cleaned)
@@ -183,6 +193,7 @@ def _clean(original: Instance, project: Project, workspace: Workspace) -> Releas
     if findings and not project.approved:
         return _hold(original, Reason.SECOND_LOOK, findings, start, workspace)
     workspace.cleaned.seek(0, 2)
+    add_steps(steps, cleaned.steps)
     return Released(new.sop_instance_uid, new.dataset_sha256, file, tell(workspace, cleaned, original))
 
 

@@ -6,5 +6,14 @@ from services.deid.handlers.merges import MergeHandlers
 from services.deid.handlers.packs import DeidHandlers
 from services.deid.handlers.quarantine import QuarantineHandlers
 from services.deid.handlers.recall import RecallHandlers
+from services.deid.handlers.reports import ReportHandlers
 
-__all__ = ["Deciding", "DeidHandlers", "IdentityHandlers", "MergeHandlers", "QuarantineHandlers", "RecallHandlers"]
+__all__ = [
+    "Deciding",
+    "DeidHandlers",
+    "IdentityHandlers",
+    "MergeHandlers",
+    "QuarantineHandlers",
+    "RecallHandlers",
+    "ReportHandlers",
+]

@@ -48,6 +48,10 @@ class WorkArea(Protocol):
         """The bytes of a withheld original, for a worker thread."""
         ...
 
+    async def report(self, outputs: Outputs) -> bytes | None:
+        """What was done to a pack, None where nobody wrote that down."""
+        ...
+
     async def forget(self, key: str, size: int) -> None:
         """Remove the bytes of a withheld original."""
         ...

@@ -61,6 +61,14 @@ class Quarantine(Protocol):
         ...
 
 
+class Results(Protocol):
+    """What went out."""
+
+    async def results(self, pack_id: str) -> Sequence[Result]:
+        """What was made of a planned pack, with its further parts; or the one de-identified pack of that id."""
+        ...
+
+
 class Pictures(Protocol):
     """Renders one frame of a Part 10 file for people to look at."""
 

@@ -213,3 +213,25 @@ async def test_what_nobody_decides_of_in_time_is_rejected(site: DeidSite) -> Non
             return not any(key.startswith("quarantine/") for key in await objects(site.deid))
 
         await eventually(gone)
+
+
+async def test_a_report_tells_what_was_done_and_nothing_of_the_original(site: DeidSite) -> None:
+    """Of the pack and of the part that joined it; by the planned pack's id, or by its own."""
+    slices = study()
+    async with desk(site, "deid") as at:
+        entry = await withheld(at, slices)
+        found = await at.shown(entry["id"])
+        await at.decide(entry["id"], "approve", candidate=found["candidate"])
+        first, part = await site.until(PackDeidentified, lambda found: len(found) == 2)
+        answer = await at.client.get("/api/deid/reports/pack")
+        whole, second = answer.json()["reports"]
+        only = (await at.client.get(f"/api/deid/reports/{part.pack_id}")).json()["reports"]
+        assert (await at.client.get("/api/deid/reports/another")).status_code == 404
+    assert [whole["pack_id"], second["pack_id"]] == [first.pack_id, part.pack_id]
+    assert only == [second]
+    assert (whole["instances"], whole["withheld"]) == (3, {"pixels-unproven": 1})
+    assert {"attribute": "(0008,0050)", "action": "emptied", "rule": "basic", "count": 3} in whole["steps"]
+    assert whole["profile"] == {"name": "basic", "version": "1", "legal_basis": "gdpr_pseudonymised", "options": []}
+    assert whole["statement"].strip()
+    hidden = [*CANARY.values, slices[0].StudyInstanceUID, slices[0].SOPInstanceUID, "research-none"]
+    assert [value for value in hidden if str(value) in answer.text] == []
