@@ -91,8 +91,12 @@ class DeidSite(Site):
 
     def age(self, days: int) -> None:
         """Make it so that everything was withheld as many days earlier."""
+        self.run(f"UPDATE withheld SET since = since - {days * 86400}")
+
+    def run(self, statement: str) -> None:
+        """Change what the service keeps."""
         with create_engine(f"sqlite:///{self.folder / 'deid.db'}").begin() as connection:
-            connection.execute(text("UPDATE withheld SET since = since - :seconds"), {"seconds": days * 86400})
+            connection.execute(text(statement))
 
     async def replay(self) -> None:
         """Let de-identification have every message again."""

@@ -10,6 +10,7 @@ from zipfile import ZipFile
 import httpx
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.uid import CTImageStorage
 
 from contracts.events import CopyVerified, InstancesQuarantined, PackDeidentified
 from tests.integration.copies.site import objects
@@ -235,3 +236,50 @@ async def test_a_report_tells_what_was_done_and_nothing_of_the_original(site: De
     assert whole["statement"].strip()
     hidden = [*CANARY.values, slices[0].StudyInstanceUID, slices[0].SOPInstanceUID, "research-none"]
     assert [value for value in hidden if str(value) in answer.text] == []
+
+
+PROFILE = """
+format: causeway.profile/1
+name: strict
+version: "{version}"
+legal_basis: gdpr_pseudonymised
+{more}
+"""
+
+
+async def test_a_retry_under_another_profile_lets_it_go(site: DeidSite) -> None:
+    """The profile held every CT; the next one does not. Nobody has to look at what comes out clean."""
+    folder = site.folder / "profiles"
+    folder.mkdir()
+    held = f'hold: {{sop_classes: ["{CTImageStorage}"]}}'
+    (folder / "research.yaml").write_text(PROFILE.format(version=1, more=held))
+    async with desk(site, "deid", profile_dir=folder) as at:
+        await site.say(planned([await site.batch_of(study(1, 0))], PLAN), "plan")
+        await site.until(InstancesQuarantined, lambda found: len(found) == 1)
+        (entry,) = await at.listed()
+        assert entry["reason"] == "held-by-profile"
+    (folder / "research.yaml").write_text(PROFILE.format(version=2, more=""))
+    async with desk(site, "deid", profile_dir=folder) as at:
+        answer = await at.decide(entry["id"], "retry")
+        assert (answer.json()["outcome"], answer.json()["state"]) == ("cleaned", "cleaned")
+        (told,) = await site.until(PackDeidentified, lambda found: len(found) == 1)
+        assert (told.part, told.instances) == (1, 1)
+        assert (await at.decide(entry["id"], "retry")).json()["outcome"] == "already-decided"
+        refused = await at.decide(entry["id"], "reject")
+        assert (refused.status_code, refused.json()) == (409, {"error": "already-cleaned"})
+        (made,) = (await at.client.get(f"/api/deid/reports/{told.pack_id}")).json()["reports"]
+        assert made["profile"]["version"] == "2"
+
+
+async def test_a_process_that_died_after_a_decision_leaves_nothing_untold(site: DeidSite) -> None:
+    """The decision is durable, the fact was not told yet: the next process tells it, once."""
+    async with desk(site, "deid") as at:
+        entry = await withheld(at)
+        found = await at.shown(entry["id"])
+        await at.decide(entry["id"], "approve", candidate=found["candidate"])
+        await site.until(PackDeidentified, lambda found: len(found) == 2)
+    site.run("UPDATE part SET told = 0")
+    site.run("DELETE FROM outbox")
+    async with desk(site, "deid"):
+        await eventually(lambda: site.rows("SELECT told FROM part") == [(True,)])
+    assert len({event_id for event_id, _ in await site.told()}) == len(await site.said(PackDeidentified)) + 2
