@@ -38,7 +38,7 @@ def build(settings: Settings | None = None) -> Service:
     deciding = on.Deciding(
         parts.site_key, parts.quarantine, identities.projects, parts.work_area, settings.quarantine_days
     )
-    quarantine = on.QuarantineHandlers(parts.quarantine, deciding, parts.pictures, now)
+    quarantine = on.QuarantineHandlers(parts.quarantine, deciding, parts.rendering, now)
     reports = on.ReportHandlers(parts.register, parts.work_area)
     people = on.IdentityHandlers(identities=identities.map, readers=frozenset(settings.identity_readers), clock=now)
     merges = on.MergeHandlers(merges=identities.merges, clock=now)
@@ -71,5 +71,5 @@ def build(settings: Settings | None = None) -> Service:
             lambda: parts.database.migrate("services.deid.migrations"),
             identities.map.prepare,
         ),
-        stops=(parts.examined.stop, parts.database.close),
+        stops=(parts.pictures.stop, parts.database.close),
     )

@@ -5,7 +5,7 @@ No original is in it: patients are named by an HMAC under the project's key.
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,3 +32,18 @@ def file_map(folder: Path, project: str) -> Iterator[SqlPeople]:
         yield SqlPeople(database, project)
     finally:
         asyncio.run(database.close())
+
+
+class FilePeople:
+    """The same, opened for each patient that was not met before."""
+
+    def __init__(self, folder: Path, project: str) -> None:
+        self._folder = folder
+        self._project = project
+        self._known: dict[str, str] = {}
+
+    def pseudonym(self, who: str, proposal: Callable[[int], str]) -> str:
+        if who not in self._known:
+            with file_map(self._folder, self._project) as people:
+                self._known[who] = people.pseudonym(who, proposal)
+        return self._known[who]

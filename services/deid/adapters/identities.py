@@ -42,8 +42,8 @@ class Identities:
         self.merges = SqlMerges(database, self.journal)
         self.projects = FileProjects(
             settings.project_key_dir,
-            lambda project: SqlPeople(database, project, self.journal),
             profiles=FileProfiles(settings.profile_dir),
-            pictures=pictures,
             recognizer=load_recognizer(settings.recognizer),
+            pictures=pictures,
+            people=lambda project: SqlPeople(database, project, self.journal),
         )

@@ -27,11 +27,12 @@ class Parts:
         self.outbox = Outbox(outbox, self.database, bus)
         store, keks = open_store(settings.deid_url), FileKeyEncryptionKeys(settings.kek_dir)
         self.work_area = StoredWorkArea(store, settings.work_dir)
-        self.examined = ProcessPictures.of(settings.devices_file, settings.pictures_memory, settings.pictures_seconds)
-        self.identities = Identities(settings, self.database, store, keks, self.site_key, self.examined)
+        memory, seconds = settings.pictures_memory, settings.pictures_seconds
+        self.pictures = ProcessPictures.of(settings.devices_file, memory, seconds)
+        self.identities = Identities(settings, self.database, store, keks, self.site_key, self.pictures)
         self.register = SqlRegister(self.database, self.outbox, self.identities.map)
         self.quarantine = SqlQuarantine(self.database, self.outbox, self.identities.map)
-        self.pictures = NativePictures()
+        self.rendering = NativePictures()
         self.recalls = SqlRecalls(
             self.database, self.outbox, self.identities.journal, self.identities.keys, self.site_key
         )

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from services.deid.adapters.file_map import FilePeople
 from services.deid.adapters.profiles import FileProfiles
 from services.deid.domain.options import Option
 from services.deid.domain.part10 import Project
@@ -41,29 +42,39 @@ class ProjectSecrets:
 
 
 class FileProjects:
-    """Projects whose keys lie in ``directory``; ``people`` gives the map of each, None where there is none."""
+    """Projects whose keys lie in ``directory``.
+
+    ``people`` gives the map of each. Without it pseudonyms are of the key alone, or of a map beside the key where the
+    profile wants random ones.
+    """
 
     def __init__(
         self,
         directory: Path,
-        people: Callable[[str], People] | None = None,
         *,
         profiles: FileProfiles | None = None,
         pictures: Pictures | None = None,
         recognizer: Recognizer | None = None,
+        people: Callable[[str], People] | None = None,
     ) -> None:
+        self._directory = directory
         self._secrets = ProjectSecrets(directory)
-        self._people = people
         self._pictures = pictures
         self._recognizer = recognizer
         self._profiles = profiles or FileProfiles(None)
+        self._people = people
 
     def open(self, name: str) -> Project:
         secret, profile = self._secrets.of(name), self._profiles.of(name)
-        key = key_of(secret, profile, self._people(name) if self._people else None)
+        key = key_of(secret, profile, self._people_of(name, profile))
         cleans_pixels = self._pictures is not None and profile.has(Option.CLEAN_PIXEL_DATA)
         refuse = standard_refusal(cleans_pixels=cleans_pixels)
         return Project(name, key, standard_rules(), refuse, profile, self._pictures, self._recognizer)
+
+    def _people_of(self, name: str, profile: Profile) -> People | None:
+        if self._people:
+            return self._people(name)
+        return FilePeople(self._directory, name) if profile.random_ids else None
 
 
 def key_of(secret: bytes, profile: Profile, people: People | None) -> ProjectKey:

@@ -1,7 +1,11 @@
 """The way back from a pseudonym, and merged patients, on a real bus and over HTTP."""
 
+import asyncio
 import json
 import os
+import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +15,7 @@ import pytest
 
 from contracts.events import PackDeidentified, PatientMerged
 from shared.identity import SiteKey
+from tests.integration.cli.conftest import folder_of
 from tests.integration.deid.site import PLAN, DeidSite, study
 from tests.support.instances import CANARY, make_instances
 from tests.support.packs import planned
@@ -145,3 +150,35 @@ async def test_the_journal_has_everybody_before_the_pack_is_told(site: DeidSite)
     async with site.running("deid"):
         assert site.rows("SELECT project, person, pseudonym FROM person") == before != []
         assert len(site.rows("SELECT * FROM identity")) == 5
+
+
+async def test_the_command_line_leads_back_exports_and_lists(site: DeidSite, tmp_path: Path) -> None:
+    """The export is a file that only its owner reads, and takes no other's place."""
+    batch = await site.batch_of(study(2, 0), "HOSP")
+    (port,) = free_ports(1)
+    folder = folder_of(tmp_path / "site", site.server.url, f"http://127.0.0.1:{port}")
+
+    async def causeway(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "cli.main", *words, "--data", str(folder.data)]
+        return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+
+    why = ("--project", "research", "--reason", "an audit")
+    output = tmp_path / "map.ndjson"
+    async with site.running("deid", http_port=port):
+        await site.say(planned([batch], PLAN), "plan")
+        await site.until(PackDeidentified, lambda found: len(found) == 1)
+        exported = await causeway("deid", "map", "export", *why, "-o", str(output))
+        again = await causeway("deid", "map", "export", *why, "-o", str(output))
+        lines = [json.loads(line) for line in output.read_text().splitlines()]
+        pseudonym = next(one["replacement"] for one in lines if one["kind"] == "patient")
+        found = await causeway("reidentify", *why, "--patient", pseudonym, "--json")
+        unknown = await causeway("reidentify", *why, "--uid", "2.25.1")
+        merged = await causeway("deid", "merged")
+        recall = await causeway("deid", "recall", "--profile-version", "0", "--reason", "too weak")
+        listed = await causeway("deid", "recall", "list", "--json")
+        silent = await causeway("deid", "recall", "--profile-version", "0")
+    assert (exported.returncode, again.returncode, unknown.returncode, silent.returncode) == (0, 1, 1, 2)
+    assert stat.S_IMODE(output.stat().st_mode) == 0o600
+    assert json.loads(found.stdout)["found"][0]["original"] == CANARY.patient_id
+    assert (merged.returncode, recall.returncode) == (0, 0)
+    assert json.loads(listed.stdout)["recalls"][0]["version"] == "0"

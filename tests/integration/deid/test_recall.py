@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from pydicom import Dataset
-from sqlalchemy import create_engine, text
 
 from contracts.events import (
     BatchArchived,
@@ -41,15 +41,18 @@ default:
     - {form: deidentified, target: onsite, tier: hot, key_domain: research, project: research}
     - {form: deidentified, target: remote, tier: hot, key_domain: research, project: research}
 """
-ALL = ("tier_routing", "deid", "encryption", "replication", "verification")
-WEAK = {"profile": "basic", "version": "0", "reason": "a private attribute was kept that names the ward"}
+OTHERS = ("tier_routing", "encryption", "replication", "verification")
+WEAK = {"profile": "research", "version": "1", "reason": "a private attribute was kept that names the ward"}
 
 
 class RecallSite(DeidSite):
     """The site with the ledger, so that plans are its own."""
 
-    def __init__(self, folder: Path, server: NatsServer) -> None:
+    def __init__(self, folder: Path, server: NatsServer, remote: dict[str, Any] | None = None) -> None:
         super().__init__(folder, server)
+        if remote:
+            self.targets["remote"] |= remote
+            (folder / "targets.yaml").write_text(yaml.safe_dump({"targets": self.targets}))
         (self.port,) = free_ports(1)
         (folder / "policy.yaml").write_text(POLICY)
 
@@ -72,10 +75,13 @@ class RecallSite(DeidSite):
         now = datetime.now(UTC)
         await self.say(BatchStored(batch=batch, study_uid=uid, study_ref=study_ref, opened=now, closed=now), uid)
 
-    def weaken(self) -> None:
-        """Make it so that all that is out was made under an earlier version of the profile."""
-        with create_engine(f"sqlite:///{self.folder / 'deid.db'}").begin() as connection:
-            connection.execute(text("UPDATE result SET profile_version = '0'"))
+    def profile(self, version: str) -> Path:
+        """The folder with a version of the project's profile."""
+        folder = self.folder / f"profiles-{version}"
+        folder.mkdir(exist_ok=True)
+        written = f'format: causeway.profile/1\nname: research\nversion: "{version}"\nlegal_basis: gdpr_pseudonymised\n'
+        (folder / "research.yaml").write_text(written)
+        return folder
 
     async def recalls(self) -> list[dict[str, Any]]:
         """How far every recall is."""
@@ -114,24 +120,25 @@ def recalling(tmp_path: Path, nats_server: NatsServer) -> RecallSite:
 async def test_a_pack_is_withdrawn_proven_gone_everywhere_and_released_again(recalling: RecallSite) -> None:
     """Its objects and its key are gone from both targets; what takes its place is another pack under another key."""
     site = recalling
-    async with site.running(*ALL):
-        await site.stored(make_instances(2))
-        await site.until(CopyVerified, lambda found: len(found) == 3)
-        await site.until(BatchArchived, lambda found: len(found) == 1)
-        await eventually(site.idle)
-        (first,) = await site.said(PackDeidentified)
-        before = {name: await objects(site.store(name)) for name in ("onsite", "remote")}
-        site.weaken()
-        assert (await site.recall()).status_code == 202
-        await site.in_state("released")
-        (back,) = await site.said(PackRecalled)
-        absent = await site.said(CopyAbsent)
-        second = (await site.said(PackDeidentified))[-1]
-        proven = [one for one in await site.said(CopyVerified) if one.copy_key.pack_id == second.pack_id]
-        await site.until(BatchArchived, lambda found: len(found) == 2)
-        keys = await site.said(KeyDestroyed)
-        (told,) = await site.recalls()
-    assert (back.pack_id, back.source_pack_id, back.profile_version) == (first.pack_id, first.source_pack_id, "0")
+    async with site.running(*OTHERS):
+        async with site.running("deid", profile_dir=site.profile("1")):
+            await site.stored(make_instances(2))
+            await site.until(CopyVerified, lambda found: len(found) == 3)
+            await site.until(BatchArchived, lambda found: len(found) == 1)
+            await eventually(site.idle)
+            (first,) = await site.said(PackDeidentified)
+            before = {name: await objects(site.store(name)) for name in ("onsite", "remote")}
+        async with site.running("deid", profile_dir=site.profile("2")):
+            assert (await site.recall()).status_code == 202
+            await site.in_state("released")
+            (back,) = await site.said(PackRecalled)
+            absent = await site.said(CopyAbsent)
+            second = (await site.said(PackDeidentified))[-1]
+            proven = [one for one in await site.said(CopyVerified) if one.copy_key.pack_id == second.pack_id]
+            await site.until(BatchArchived, lambda found: len(found) == 2)
+            keys = await site.said(KeyDestroyed)
+            (told,) = await site.recalls()
+    assert (back.pack_id, back.source_pack_id, back.profile_version) == (first.pack_id, first.source_pack_id, "1")
     assert {(one.copy_key.pack_id, one.copy_key.target, one.level) for one in absent} == {
         (first.pack_id, "onsite", "removed"), (first.pack_id, "remote", "removed"),
     }  # fmt: skip
@@ -145,3 +152,31 @@ async def test_a_pack_is_withdrawn_proven_gone_everywhere_and_released_again(rec
         assert not list((site.folder / folder / key).glob("*"))
     assert await site.dead_letters() == 0
     assert (told["packs"], told["copies"], told["absent"], told["released"]) == (1, 2, 2, 1)
+
+
+async def test_where_a_target_is_locked_the_key_is_the_proof_and_nothing_goes_out_before_a_better_profile(
+    tmp_path: Path, nats_server: NatsServer
+) -> None:
+    """The profile is still the one that was called back: its plans wait, and are no dead letters."""
+    site = RecallSite(tmp_path, nats_server, {"lock_days": 30})
+    async with site.running(*OTHERS), site.running("deid", profile_dir=site.profile("1")):
+        await site.stored(make_instances(2))
+        await site.until(CopyVerified, lambda found: len(found) == 3)
+        await eventually(site.idle)
+        assert (await site.recall()).status_code == 202
+        await site.in_state("withdrawn")
+        absent = await site.said(CopyAbsent)
+        (told,) = await site.recalls()
+        assert len(await site.said(PackDeidentified)) == 1
+    assert {one.copy_key.target: one.level for one in absent} == {"onsite": "removed", "remote": "shredded"}
+    assert (told["absent"], told["shredded"], told["released"]) == (2, 1, 0)
+    assert await site.dead_letters() == 0
+
+
+@pytest.mark.parametrize("body", [{}, {"reason": " "}, {"version": 3}, {"targets": "all"}, {"project": ""}])
+async def test_nothing_is_called_back_without_saying_what_and_why(recalling: RecallSite, body: dict[str, Any]) -> None:
+    """Nor with words that nobody knows."""
+    wanted = {} if body == {} else WEAK | body
+    async with recalling.running("deid"), recalling.http() as http:
+        assert (await http.post("/api/deid/recalls", json=wanted)).status_code == 422
+        assert await recalling.recalls() == []

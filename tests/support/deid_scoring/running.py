@@ -27,7 +27,8 @@ class Run:
 
 def write_profile(path: Path, options: Iterable[str], legal_basis: str = "gdpr_pseudonymised") -> Path:
     """A profile file with these options."""
-    document = {"name": path.stem, "legal_basis": legal_basis, "options": sorted(options)}
+    document = {"format": "causeway.profile/1", "name": path.stem, "version": "1", "legal_basis": legal_basis}
+    document |= {"options": sorted(options)}
     path.write_text(json.dumps(document))  # JSON is YAML
     return path
 
