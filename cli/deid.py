@@ -80,6 +80,34 @@ def merged(data: Data = None, undo: Undo = None, as_json: Json = False) -> None:
     table("Merged since they went out", ("project", "out as", "now", "packs", "patient"), rows)
 
 
+@app.command("report")
+def report(
+    pack: Annotated[str, typer.Argument(metavar="PACK", help="A planned pack, or a de-identified one.")],
+    data: Data = None,
+    statement: Annotated[
+        bool, typer.Option("--statement", help="Print the de-identification statement alone.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what was done to which attribute by which rule, and how often; no value of any original is in it."""
+    found = _get(data, f"/api/deid/reports/{pack}")
+    if as_json:
+        emit_json(found)
+        return
+    for one in found["reports"]:
+        if statement:
+            say(one["statement"])
+            continue
+        profile = one["profile"]
+        say(f"pack {one['pack_id']}: {one['instances']} instances, profile {profile['name']} {profile['version']}"
+            f" ({profile['legal_basis']}), PS3.15 {one['edition']}")  # fmt: skip
+        table(
+            "What was done", ("attribute", "action", "rule", "times"), [tuple(step.values()) for step in one["steps"]]
+        )
+        if one["withheld"]:
+            table("Withheld", ("reason", "instances"), list(one["withheld"].items()))
+
+
 @recalls.callback(invoke_without_command=True)
 def recall(
     context: typer.Context,

@@ -12,6 +12,7 @@ from cli import (
     hl7_messages,
     lifecycle,
     matches,
+    quarantine,
     routing,
     send,
     streams,
@@ -47,6 +48,7 @@ app.command()(routing.verify)
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(matches.app, name="matches")
+app.add_typer(quarantine.app, name="quarantine")
 app.command()(deid.reidentify)
 app.add_typer(deid.app, name="deid")
 app.command()(streams.provision)

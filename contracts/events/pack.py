@@ -50,8 +50,9 @@ class PackDeidentified(Event):
     """A de-identified pack is ready to be sealed.
 
     The event names its source, on site; the pack itself (manifest, headers, archive) does not. ``links`` is the
-    on-site document that relates original to new instances. ``release`` counts how often the study was called back in
-    the project: each release has a study key of its own.
+    on-site document that relates original to new instances. ``part`` is 0 for what went out at once; what a person
+    released from quarantine later on are parts from 1, each a pack of its own that joins the others, and replaces none.
+    ``release`` counts how often the study was called back in the project: each release has a study key of its own.
     """
 
     subject: ClassVar[str] = "imaging.pack.deidentified.v1"
@@ -68,6 +69,7 @@ class PackDeidentified(Event):
     size: Count
     copies: tuple[PlannedCopy, ...]
     run: Count = 0
+    part: Count = 0
     release: Count = 0
 
 

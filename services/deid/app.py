@@ -35,7 +35,11 @@ def build(settings: Settings | None = None) -> Service:
         register=parts.register,
         packs_at_once=settings.packs_at_once,
     )
-    quarantine = on.QuarantineHandlers(quarantine=parts.register)
+    deciding = on.Deciding(
+        parts.site_key, parts.quarantine, identities.projects, parts.work_area, settings.quarantine_days
+    )
+    quarantine = on.QuarantineHandlers(parts.quarantine, deciding, parts.rendering, now)
+    reports = on.ReportHandlers(parts.register, parts.work_area)
     people = on.IdentityHandlers(identities=identities.map, readers=frozenset(settings.identity_readers), clock=now)
     merges = on.MergeHandlers(merges=identities.merges, clock=now)
     recalls = on.RecallHandlers(recalls=parts.recalls, work_area=parts.work_area, clock=now)
@@ -52,13 +56,14 @@ def build(settings: Settings | None = None) -> Service:
             On(CopyAbsent, recalls.copy_absent),
             On(PatientMerged, merges.patient_merged),
         ),
-        routes=(*quarantine.routes(), *people.routes(), *merges.routes(), *recalls.routes()),
+        routes=(*quarantine.routes(), *reports.routes(), *people.routes(), *merges.routes(), *recalls.routes()),
         publishes=(PackDeidentified, PackRecalled, InstancesQuarantined),
         stores=("database", "deid"),
         tasks=(
             Task("outbox", parts.outbox.relay),
             Task("journal", identities.journal.run),
             Task("recalls", recalls.run),
+            Task("quarantine", lambda: deciding.run(now)),
         ),
         checks={"database": parts.database.check},
         starts=(

@@ -15,6 +15,7 @@ from services.deid.adapters.recalls import keep_recalls
 from services.deid.adapters.sql import insert_new
 from services.deid.domain.documents import Identity
 from services.deid.domain.journal import Disclosure, Entry
+from services.deid.domain.quarantine import Ruling
 from shared.identity import SiteKey
 from shared.observability import logger
 from shared.sql import Database
@@ -57,6 +58,19 @@ class SqlIdentityMap:
             if merged.undone is not None:
                 undo_merge(connection, merged.person, merged.undone)
         insert_new(connection, tables.disclosure, [_row(cipher, entry.project, one) for one in entry.disclosures])
+        insert_new(connection, tables.verdict, [_row(cipher, entry.project, one) for one in entry.rulings])
+
+    def rule(self, connection: Connection, project: str, ruling: Ruling) -> None:
+        """Keep what was decided of a withheld instance, and have it journalled."""
+        insert_new(connection, tables.verdict, [_row(self._keys.of(connection, project), project, ruling)])
+        self._journal.note(connection, Entry(project=project, rulings=(ruling,)))
+
+    def rulings(self, connection: Connection, project: str, entry: str) -> Sequence[Ruling]:
+        """What was decided of a withheld instance, the first first."""
+        table = tables.verdict
+        rows = connection.execute(select(table).where(table.c.entry == entry).order_by(table.c.told)).all()
+        cipher = self._keys.of(connection, project) if rows else None
+        return [_ruling(cipher, row) for row in rows if cipher]
 
     async def flush(self) -> None:
         """Make the journal durable as far as the database is. RetryLater."""
@@ -162,6 +176,11 @@ def _claimed(row: dict[str, str]) -> dict[str, str]:
     return {"project": row["project"], "pseudonym": row["pseudonym"], "owner": row["person"]}
 
 
-def _row(cipher: Cipher, project: str, one: Disclosure) -> dict[str, Any]:
+def _ruling(cipher: Cipher, row: Any) -> Ruling:
+    reason = cipher.open(row.id, bytes(row.sealed)).decode()
+    return Ruling(row.id, row.entry, row.action, row.state, row.who, row.told, row.outcome, reason)
+
+
+def _row(cipher: Cipher, project: str, one: Disclosure | Ruling) -> dict[str, Any]:
     sealed = cipher.seal(one.id, one.reason.encode())
     return {"project": project, "sealed": sealed, **{k: v for k, v in one._asdict().items() if k != "reason"}}

@@ -4,8 +4,10 @@ from contracts.formats.keys import FileKeyEncryptionKeys
 from services.deid.adapters.identities import Identities
 from services.deid.adapters.inputs import SealedCopies, StoredInputs
 from services.deid.adapters.pictures import ProcessPictures
+from services.deid.adapters.quarantine import SqlQuarantine
 from services.deid.adapters.recalls import SqlRecalls
 from services.deid.adapters.register import SqlRegister
+from services.deid.adapters.rendering import NativePictures
 from services.deid.adapters.tables import outbox
 from services.deid.adapters.work_area import StoredWorkArea
 from services.deid.config import Settings
@@ -14,7 +16,6 @@ from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
 from shared.sql import Database
 from shared.storage import open_store
-from shared.storage.targets import load_targets, open_target
 
 
 class Parts:
@@ -30,9 +31,10 @@ class Parts:
         self.pictures = ProcessPictures.of(settings.devices_file, memory, seconds)
         self.identities = Identities(settings, self.database, store, keks, self.site_key, self.pictures)
         self.register = SqlRegister(self.database, self.outbox, self.identities.map)
+        self.quarantine = SqlQuarantine(self.database, self.outbox, self.identities.map)
+        self.rendering = NativePictures()
         self.recalls = SqlRecalls(
             self.database, self.outbox, self.identities.journal, self.identities.keys, self.site_key
         )
-        targets = {name: open_target(target) for name, target in load_targets(settings.targets_file).items()}
-        sealed = SealedCopies(targets, open_store(settings.keys_url), keks)
+        sealed = SealedCopies.of(settings.targets_file, open_store(settings.keys_url), keks)
         self.inputs = StoredInputs(open_store(settings.landing_url), self.register, sealed)

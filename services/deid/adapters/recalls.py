@@ -11,7 +11,17 @@ from services.deid.adapters import copies
 from services.deid.adapters.journal import Journal
 from services.deid.adapters.map_keys import Cipher, MapKeys
 from services.deid.adapters.sql import insert_new, upsert
-from services.deid.adapters.tables import absence, known_copy, recall, recalled_pack, result, study_release, withheld
+from services.deid.adapters.tables import (
+    absence,
+    known_copy,
+    part,
+    recall,
+    recalled_pack,
+    result,
+    study_release,
+    verdict,
+    withheld,
+)
 from services.deid.domain.facts import Outputs, Result
 from services.deid.domain.journal import Entry, Recalled
 from services.deid.domain.part10 import Project
@@ -68,20 +78,41 @@ class SqlRecalls:
         mine = (result.c.project == project, result.c.study_ref == study_ref, result.c.instances > 0)
         rows = connection.execute(select(result).where(*mine).with_for_update()).all()
         for row in rows:
-            made = Result.model_validate_json(row.document)
-            pack = {"pack_id": made.pack_id, "source_pack_id": row.source_pack_id, "project": project}
-            kept = {**pack, "recall_id": one.id, "study_ref": study_ref, "document": row.document}
-            insert_new(connection, recalled_pack, [kept])
-            fact = pack_recalled(one, made, row.source_pack_id, project, study_ref)
-            self._outbox.add(connection, fact, id=self._site_key.event_id(fact.subject, one.id, made.pack_id))
+            self._call_back(connection, one, row, study_ref)
             # What is held back of it is looked at anew with the rest.
             here = (withheld.c.source_pack_id == row.source_pack_id, withheld.c.project == project)
             connection.execute(delete(withheld).where(*here))
         connection.execute(delete(result).where(*mine))
+        parts = self._withdraw_parts(connection, one, project, study_ref)
         entry = Entry(releases=((project, study_ref, release_of(connection, project, study_ref) + 1),))
         keep_recalls(connection, self._keys.of(connection, ""), entry)
         self._journal.note(connection, entry)
-        return len(rows), [outputs for row in rows if (outputs := _kept(row))]
+        return len(rows) + len(parts), [outputs for row in (*rows, *parts) if (outputs := _kept(row))]
+
+    def _withdraw_parts(self, connection: Connection, one: Recall, project: str, study_ref: str) -> Sequence[Row[Any]]:
+        """What people released from quarantine goes with the rest; they decide of it anew."""
+        mine = (part.c.project == project, part.c.study_ref == study_ref)
+        rows = connection.execute(select(part).where(*mine).with_for_update()).all()
+        for row in rows:
+            self._call_back(connection, one, row, study_ref)
+            again = (verdict.c.entry == row.entry, verdict.c.state.in_(("approved", "cleaned")))
+            connection.execute(update(verdict).where(*again).values(state="waiting"))
+            here = (withheld.c.source_pack_id == row.source_pack_id, withheld.c.project == project)
+            connection.execute(delete(withheld).where(*here))
+            # A pack of which nothing else was out is made anew as well, so that the entry is withheld again.
+            connection.execute(
+                delete(result).where(result.c.source_pack_id == row.source_pack_id, result.c.project == project)
+            )
+        connection.execute(delete(part).where(*mine))
+        return rows
+
+    def _call_back(self, connection: Connection, one: Recall, row: Row[Any], study_ref: str) -> None:
+        made = Result.model_validate_json(row.document)
+        pack = {"pack_id": made.pack_id, "source_pack_id": row.source_pack_id, "project": row.project}
+        kept = {**pack, "recall_id": one.id, "study_ref": study_ref, "document": row.document}
+        insert_new(connection, recalled_pack, [kept])
+        fact = pack_recalled(one, made, row.source_pack_id, row.project, study_ref)
+        self._outbox.add(connection, fact, id=self._site_key.event_id(fact.subject, one.id, made.pack_id))
 
     async def absent(self, event: CopyAbsent) -> None:
         key = event.copy_key
@@ -137,8 +168,12 @@ def refuse_recalled(connection: Connection, project: Project, study_ref: str, re
 def _affected(one: Recall) -> Any:
     """Studies of which something is out under the profile."""
     out = (result.c.profile == one.profile, result.c.profile_version == one.version, result.c.instances > 0)
-    query = select(result.c.project, result.c.study_ref).where(*out)
-    return query.where(result.c.project == one.project) if one.project else query
+    released = (part.c.profile == one.profile, part.c.profile_version == one.version)
+    packs = select(result.c.project, result.c.study_ref).where(*out)
+    parts = select(part.c.project, part.c.study_ref).where(*released)
+    if one.project:
+        packs, parts = packs.where(result.c.project == one.project), parts.where(part.c.project == one.project)
+    return packs.union(parts)
 
 
 def _kept(row: Row[Any]) -> Outputs | None:

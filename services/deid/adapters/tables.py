@@ -12,6 +12,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 from shared.messaging.outbox import outbox_table
@@ -150,6 +151,8 @@ result_batch = Table(
     Index("result_batch_by_batch", "batch_id"),
 )
 
+#: ``entry`` is what people call it by, ``instance`` its line of the manifest, NULL for what was withheld by earlier
+#: versions; ``since`` in seconds since 1970.
 withheld = Table(
     "withheld",
     metadata,
@@ -161,6 +164,52 @@ withheld = Table(
     Column("reason", String(64), nullable=False),
     Column("blob_key", Text, nullable=False),
     Column("size", BigInteger, nullable=False),
+    Column("entry", _ID, nullable=False, server_default=""),
+    Column("since", Float, nullable=False, server_default="0"),
+    Column("state", String(16), nullable=False, server_default="waiting"),
+    Column("instance", Text),
+    Column("findings", Text, nullable=False, server_default="[]"),
+    Column("bytes_gone", Boolean, nullable=False, server_default=false()),
+    Index("withheld_by_entry", "entry"),
+    Index("withheld_by_state", "state", "since"),
+    Index("withheld_by_blob", "blob_key"),
+)
+
+#: What people decided of withheld instances: the reason is sealed, since people write names into reasons.
+verdict = Table(
+    "verdict",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("entry", _ID, nullable=False),
+    Column("project", _PROJECT, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("who", String(64), nullable=False),
+    Column("told", Float, nullable=False),
+    Column("outcome", String(64), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("verdict_by_entry", "entry", "told"),
+)
+
+#: De-identified packs of what was released from quarantine, numbered from 1 within the pack that they are parts of.
+#: ``told`` is whether that is in the outbox.
+part = Table(
+    "part",
+    metadata,
+    Column("source_pack_id", _ID, primary_key=True),
+    Column("project", _PROJECT, primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("pack_id", _ID, nullable=False),
+    Column("entry", _ID, nullable=False),
+    Column("study_ref", _ID, nullable=False),
+    Column("profile", String(64), nullable=False),
+    Column("profile_version", String(64), nullable=False),
+    Column("asked", Float, nullable=False),
+    Column("released", Boolean, nullable=False),
+    Column("told", Boolean, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("part_by_pack", "pack_id"),
+    Index("part_by_profile", "profile", "profile_version"),
 )
 
 #: Copies of packs in either form: when they were last proven, and last found damaged or removed.

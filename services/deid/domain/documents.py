@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from contracts.formats.headers import renumber
 from contracts.formats.manifest import Instance, ManifestHead, open_manifest, parse_instance, place, write_lines
+from services.deid.domain.looking.scanner import Finding
 from services.deid.domain.part10 import Cleaned
 from services.deid.domain.workspace import Document, Span, Workspace, append, read_span
 
@@ -36,6 +37,25 @@ class Told(NamedTuple):
     header: bytes
     origin: dict[str, str]
     identities: tuple[Identity, ...]
+
+
+class Record(NamedTuple):
+    """What is noted of a withheld original: how its file is described, and what the second look found, if it did."""
+
+    instance: Instance
+    findings: tuple[Finding, ...] = ()
+
+
+def write_record(workspace: Workspace, record: Record) -> Span:
+    """Note a withheld original; where that lies."""
+    lines = (record.instance.model_dump_json(exclude_none=True).encode(), json.dumps(record.findings).encode())
+    return append(workspace.told, (b"\n".join(lines),))
+
+
+def read_record(workspace: Workspace, span: Span) -> Record:
+    """What was noted of a withheld original."""
+    instance, findings = b"".join(read_span(workspace.told, span)).split(b"\n")
+    return Record(parse_instance(instance), tuple(Finding(*each) for each in json.loads(findings)))
 
 
 def tell(workspace: Workspace, cleaned: Cleaned, original: Instance) -> Span:

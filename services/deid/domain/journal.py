@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from contracts.events import Fact
 from services.deid.domain.documents import Identity
+from services.deid.domain.quarantine import Ruling
 from shared.errors import Unprocessable
 
 FORMAT = "causeway.identity-journal/1"
@@ -59,6 +60,7 @@ class Entry(Fact):
     packs: tuple[tuple[str, str, str], ...] = ()
     merges: tuple[Merged, ...] = ()
     disclosures: tuple[Disclosure, ...] = ()
+    rulings: tuple[Ruling, ...] = ()
     recalls: tuple[Recalled, ...] = ()
     releases: tuple[tuple[str, str, int], ...] = ()
 

@@ -1,7 +1,7 @@
 """Packs and copies as the domain sees them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Row, func, select
 from contracts.events import CopyKey
 from services.tier_routing.adapters import desk, packs, tables
 from services.tier_routing.domain import overdue
-from services.tier_routing.domain.ledger import Observed, PackView, Quarantine, Wanted
+from services.tier_routing.domain.ledger import PackView, Quarantine, Wanted
+from services.tier_routing.domain.observed import Observed
 
 _FIELDS = (
     "written",
@@ -49,8 +50,9 @@ def view_of(connection: Connection, pack: Row[Any]) -> PackView:
     links = tables.deidentified
     mine = select(links).where(links.c.source_pack_id == pack.pack_id).order_by(links.c.told)
     back = recalls(connection, pack.pack_id)
-    clean = {row.project: row.pack_id for row in connection.execute(mine) if row.pack_id not in back}
-    pack_ids = [pack.pack_id, *clean.values()]
+    found = {(row.project, row.part): row.pack_id for row in connection.execute(mine) if row.pack_id not in back}
+    clean = {project: pack_id for (project, part), pack_id in found.items() if part == 0}
+    pack_ids = [pack.pack_id, *found.values()]
     held, seals, copies = tables.quarantines, tables.seals, tables.copies
     withheld = connection.execute(select(held).where(held.c.pack_id.in_(pack_ids)).order_by(held.c.told))
     sealed = connection.execute(select(seals).where(seals.c.pack_id.in_(pack_ids)))
@@ -63,9 +65,19 @@ def view_of(connection: Connection, pack: Row[Any]) -> PackView:
         observed=tuple(one for one in known if one.key.pack_id not in back),
         deidentified=clean,
         quarantines={row.project: Quarantine(row.withheld, row.released) for row in withheld},
+        parts=_parts(found),
         sealed={(row.pack_id, row.key_domain): row.sealed_id for row in sealed},
         recalled=tuple(one for one in known if one.key.pack_id in back),
     )
+
+
+def _parts(found: Mapping[tuple[str, int], str]) -> dict[str, tuple[str, ...]]:
+    """By project, the packs of its further parts in their order."""
+    parts: dict[str, tuple[str, ...]] = {}
+    for (project, part), pack_id in sorted(found.items()):
+        if part:
+            parts[project] = (*parts.get(project, ()), pack_id)
+    return parts
 
 
 def recalls(connection: Connection, pack_id: str) -> dict[str, str]:

@@ -89,6 +89,15 @@ class DeidSite(Site):
             other = json.loads(document) | {"manifest_sha256": "0" * 64}
             connection.execute(text("UPDATE result SET document = :other"), {"other": json.dumps(other)})
 
+    def age(self, days: int) -> None:
+        """Make it so that everything was withheld as many days earlier."""
+        self.run(f"UPDATE withheld SET since = since - {days * 86400}")
+
+    def run(self, statement: str) -> None:
+        """Change what the service keeps."""
+        with create_engine(f"sqlite:///{self.folder / 'deid.db'}").begin() as connection:
+            connection.execute(text(statement))
+
     async def replay(self) -> None:
         """Let de-identification have every message again."""
         async with self.server.jetstream() as jetstream:
