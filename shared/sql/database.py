@@ -48,6 +48,12 @@ class Database:
         """
         return await self._in_thread(self._writes, self._transaction, self._writer, work)
 
+    def run_blocking(self, work: Callable[[Connection], T]) -> T:
+        """As ``run``, for a caller that is itself on a worker thread: never on the event loop."""
+        context = contextvars.copy_context()
+        with _translated():
+            return self._writes.submit(lambda: context.run(self._transaction, self._writer, work)).result()
+
     async def read(self, work: Callable[[Connection], T]) -> T:
         """The result of ``work(connection)`` on one consistent view; writing is refused."""
         return await self._in_thread(self._reads, self._view, work)
