@@ -17,9 +17,10 @@ from services.deid.domain.dataset import (
     Encoding,
     encode,
 )
-from services.deid.domain.part10 import clean_file, file_meta
+from services.deid.domain.options import Option
+from services.deid.domain.part10 import Project, clean_file, file_meta
 from services.deid.domain.withholding import Reason, Withheld
-from tests.unit.deid.originals import describe, trusting
+from tests.unit.deid.originals import choosing, describe
 
 NAME, NUMBER = b"Kilmister", b"MRN8472655"
 CT = b"1.2.840.10008.5.1.4.1.1.2\0"
@@ -33,6 +34,7 @@ ENCODINGS = {
 TAGS = st.one_of(
     st.sampled_from(sorted(tag for tag in DicomDictionary if 0x00080005 < tag < 0x7FE00000)),
     st.sampled_from([0x00091010, 0x00290010, 0x60003000, 0x60020022, 0x50001001, 0x00081301, 0x0040B0FF, 0x00200001]),
+    st.sampled_from([0x20010010, 0x2001105F, 0x20011004, 0x20011013, 0x200110FD]),  # safe ones of PS3.15 E.3.10-1
 )
 TEXTS = st.sampled_from(
     [
@@ -42,6 +44,7 @@ TEXTS = st.sampled_from(
         NUMBER,
         b"MRN 847-2655",
         b"CHEST",
+        b"Philips Imaging DD 001",
         b"1.2.3.4\0",
         b"20200102",
         b"7",
@@ -62,6 +65,8 @@ def _unique(elements: list[Element]) -> Elements:
     return tuple(found[tag] for tag in sorted(found))
 
 
+#: No option; all together; full dates instead.
+PROJECTS = [choosing(), *(choosing(*set(Option) - {dates}) for dates in (Option.FULL_DATES, Option.MODIFIED_DATES))]
 ELEMENTS = st.recursive(
     SCALARS, lambda inner: st.builds(_sequence, TAGS, st.lists(st.lists(inner, max_size=3), max_size=2)), max_leaves=8
 )
@@ -80,17 +85,18 @@ def file_of(elements: list[Element], transfer_syntax: str) -> bytes:
     return file_meta(CT.decode().strip("\0"), "1.2.3.4", transfer_syntax) + dataset
 
 
-@given(st.lists(ELEMENTS, max_size=12), st.sampled_from(sorted(ENCODINGS)))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_the_patient_is_in_no_output(elements: list[Element], transfer_syntax: str) -> None:
-    """Neither name nor number, in any attribute, value representation, depth or encoding; and never a crash."""
+@given(st.lists(ELEMENTS, max_size=12), st.sampled_from(sorted(ENCODINGS)), st.sampled_from(PROJECTS))
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_patient_is_in_no_output(elements: list[Element], transfer_syntax: str, project: Project) -> None:
+    """Neither name nor number, in any attribute, value representation, depth or encoding, with no option and with all
+    of them; and never a crash."""
     file, sink = file_of(elements, transfer_syntax), BytesIO()
     try:
         told = describe(file)
     except Exception:
         return  # pydicom takes it for something else: ingest would not describe it either
     try:
-        clean_file(BytesIO(file), told, trusting(), sink)
+        clean_file(BytesIO(file), told, project, sink)
     except Withheld as refused:
         assert refused.code in (Reason.UNREADABLE_HEADER, Reason.IDENTIFIER_LEFT)
         return
