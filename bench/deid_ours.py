@@ -35,6 +35,7 @@ def main() -> None:
     started, spent = time.perf_counter(), time.process_time()
     results = deidentify_all(files, task).results
     seconds, cpu = time.perf_counter() - started, time.process_time() - spent
+    task.close()
     failed = [each.reason for each in results if each.outcome not in (Outcome.RELEASED, Outcome.WITHHELD)]
     if failed:
         raise SystemExit(failed[0])

@@ -11,15 +11,17 @@ import typer
 
 from cli.deidentify.ledger import Ledger, replacing
 from cli.deidentify.one import Recipe
-from cli.deidentify.profiles import BadProfile, load_profile
 from cli.deidentify.results import Outcome
 from cli.deidentify.work import BATCH, processors, run
 from cli.dicom_files import files_below
 from cli.options import Json, site_of
 from cli.output import fail, say, warn
 from services.deid.domain.profile import Profile
+from services.deid.domain.profile_file import read_profile
 from services.deid.domain.rules import standard_rules
+from services.deid.domain.statement import statement_of
 from shared.errors import CausewayError
+from shared.yaml_lines import DocumentRefused
 
 USAGE = 2
 
@@ -38,6 +40,9 @@ def command(
     keys: Annotated[
         Path | None, typer.Option("--keys", metavar="DIR", help="Keys of projects. Default: the site's.")
     ] = None,
+    devices: Annotated[
+        Path | None, typer.Option("--devices", metavar="FILE", help="Devices of the site and where they write text.")
+    ] = None,
     by_series: Annotated[bool, typer.Option("--by-series", help="One folder for each series.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", min=0, help="Processes; 0: as many as processors.")] = 0,
     json: Json = False,
@@ -45,9 +50,11 @@ def command(
     """De-identify DICOM files; status 0 when each is either out clean or held back with its UID on the list."""
     chosen = _profile(profile)
     _check(paths, out)
-    recipe = Recipe(keys or site_of(None).secrets / "projects", project, chosen, out, by_series)
+    recipe = Recipe(keys or site_of(None).secrets / "projects", project, chosen, out, by_series, devices)
     try:
         recipe.task()
+    except (OSError, DocumentRefused) as error:
+        fail(f"{devices} cannot be used: {error}", status=USAGE)
     except CausewayError as error:
         fail(f"{_KEY_TROUBLE.get(error.reason, error.reason)}: {project}", status=USAGE)
     out.mkdir(parents=True, exist_ok=True)
@@ -70,9 +77,11 @@ _KEY_TROUBLE = {
 
 def _profile(path: Path) -> Profile:
     try:
-        return load_profile(path)
-    except BadProfile as error:
+        return read_profile(path.read_text("utf-8"), str(path))
+    except DocumentRefused as error:
         fail(str(error), status=USAGE)
+    except (OSError, UnicodeDecodeError) as error:
+        fail(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'no text'}", status=USAGE)
 
 
 def _check(paths: list[Path], out: Path) -> None:
@@ -111,6 +120,7 @@ def _summary(ledger: Ledger, profile: Profile, project: str) -> dict[str, Any]:
             "legal_basis": profile.legal_basis,
         },
         "edition": standard_rules().edition,
+        "statement": statement_of(profile),
         "counts": {outcome.value: ledger.count(outcome) for outcome in Outcome},
         "reasons": ledger.reasons(),
         "rules": ledger.rules(),

@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO, cast
@@ -17,6 +17,8 @@ from pydicom import dcmread
 from cli.deidentify.originals import Found, find
 from cli.deidentify.results import Done, Outcome, Result
 from cli.dicom_files import Problem, Skipped
+from services.deid.adapters.pictures import Bounds, ProcessPictures
+from services.deid.adapters.profiles import FileProfiles
 from services.deid.adapters.projects import FileProjects
 from services.deid.domain.part10 import Project, clean_file
 from services.deid.domain.profile import Profile
@@ -44,11 +46,28 @@ class Recipe:
     profile: Profile = field(hash=False)
     folder: Path
     by_series: bool = False
+    devices: Path | None = None
 
     def task(self) -> "Task":
-        """Ready to work; Unprocessable for a name that is none, RetryLater when there is no usable key."""
-        project = FileProjects(self.keys).open(self.project)
-        return Task(replace(project, profile=self.profile), self.folder, self.by_series)
+        """Ready to work; Unprocessable for a name that is none, RetryLater when there is no usable key.
+
+        OSError or DocumentRefused when the catalogue of devices can't be read.
+        """
+        bounds = Bounds()
+        pictures = ProcessPictures.of(self.devices, bounds.memory, bounds.seconds)
+        project = FileProjects(self.keys, profiles=_GivenProfile(self.profile), pictures=pictures).open(self.project)
+        return Task(project, self.folder, self.by_series, pictures)
+
+
+class _GivenProfile(FileProfiles):
+    """One profile for whatever project."""
+
+    def __init__(self, profile: Profile) -> None:
+        super().__init__(None)
+        self._profile = profile
+
+    def of(self, project: str) -> Profile:
+        return self._profile
 
 
 @dataclass(frozen=True)
@@ -58,6 +77,12 @@ class Task:
     project: Project
     folder: Path
     by_series: bool = False
+    pictures: ProcessPictures | None = None
+
+    def close(self) -> None:
+        """Let the process that looks at pictures end."""
+        if self.pictures:
+            self.pictures.close()
 
 
 def deidentify_all(paths: Iterable[Path], task: Task) -> Done:

@@ -26,8 +26,10 @@ def run(paths: Iterable[Path], recipe: Recipe, jobs: int) -> Iterator[Done]:
     batches = _batches(paths)
     if jobs == 1:
         task = recipe.task()
-        for batch in batches:
-            yield deidentify_all(batch, task)
+        try:
+            yield from (deidentify_all(batch, task) for batch in batches)
+        finally:
+            task.close()
         return
     context = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
     with ProcessPoolExecutor(jobs, context) as pool:

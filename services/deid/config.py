@@ -19,6 +19,8 @@ class Settings(ServiceSettings):
     project_key_dir: Path = Path(".causeway/keys/projects")
     #: One file ``<project>.yaml`` for each project that has a profile of its own; the others get the Basic Profile.
     profile_dir: Path | None = None
+    #: A plug-in that finds names in free text, ``module:object`` of an installed package; none when not set.
+    recognizer: str | None = None
     #: Files at work; gone after a crash. The system's folder for temporary files when not set.
     work_dir: Path | None = None
 

@@ -54,6 +54,8 @@ def build(settings: Settings | None = None) -> Service:
             Task("mapping", mapping.run),
             Task("outbox", parts.outbox.relay),
             Task("retention", intake.archive.run),
+            Task("forgetting", intake.forgetting.run),
+            Task("refusals", intake.refusals.run),
             Task("couriers", couriers.run),
             Task("index", parts.index.build),
             Task("studies", studies.journal.catch_up),

@@ -137,6 +137,7 @@ METRICS: dict[str, Metric] = {
     "causeway_withheld_total": Metric("counter", "Instances withheld from a de-identified form.", ("reason",)),
     "causeway_overdue": Metric("gauge", "What the ledger waits for longer than it should.", ("state",)),
     "causeway_hl7_messages_total": Metric("counter", "HL7 messages by acknowledgement.", ("outcome",)),
+    "causeway_hl7_refused_forgotten_total": Metric("counter", "Refused HL7 messages let go since there were too many."),
     "causeway_worklist_queries_total": Metric("counter", "Queries of the worklist by DICOM status.", ("outcome",)),
     "causeway_hl7_outgoing_total": Metric(
         "counter", "HL7 messages sent on: delivered, again, aside, replaced.", ("target", "outcome")

@@ -2,12 +2,12 @@
 
 import json
 import socket
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import httpx
 from nats.js.errors import NotFoundError
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from contracts.streams import consumers
 from shared.identity import SiteKey
@@ -52,6 +52,7 @@ class Hl7Service:
             "summaries_url": f"file://{folder / 'summaries'}",
             **settings,
         }
+        self._database = create_engine(values["database_url"], poolclass=NullPool)
         self.server = ServiceProcess(
             "services.hl7_fhir.app:build",
             log=self.log,
@@ -87,8 +88,8 @@ class Hl7Service:
 
     async def is_through(self) -> bool:
         """Whether every message that was acknowledged has been mapped."""
-        with closing(sqlite3.connect(f"file:{self.folder / 'hl7_fhir.sqlite3'}?mode=ro", uri=True)) as database:
-            return not database.execute("SELECT count(*) FROM messages WHERE state = 'waiting'").fetchone()[0]
+        with self._database.connect() as connection:
+            return not connection.execute(text("SELECT count(*) FROM messages WHERE state = 'waiting'")).scalar_one()
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         """A FHIR request, once what was acknowledged has been mapped."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import gdcm
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
@@ -9,11 +10,17 @@ from pydicom.pixels import get_decoder, get_encoder
 from pydicom.uid import UID
 
 from services.deid.domain.pictures.picture import Picture
-from services.deid.domain.pictures.syntaxes import JPEG_LOSSLESS, is_encapsulated
+from services.deid.domain.pictures.syntaxes import JPEG_LOSSLESS_FIRST, is_encapsulated
 
-#: Which library decodes what, where there is a choice (docs/adr/0029).
-_HTJ2K = frozenset(f"1.2.840.10008.1.2.4.20{number}" for number in (1, 2, 3))
-_RLE = "1.2.840.10008.1.2.5"
+#: Which of pydicom's plug-ins decodes what (docs/adr/0028); GDCM where nothing else is said.
+_PLUGINS = {
+    "1.2.840.10008.1.2.5": "pydicom",
+    "1.2.840.10008.1.2.4.80": "pyjpegls",
+    "1.2.840.10008.1.2.4.81": "pyjpegls",
+    "1.2.840.10008.1.2.4.201": "pylibjpeg",
+    "1.2.840.10008.1.2.4.202": "pylibjpeg",
+    "1.2.840.10008.1.2.4.203": "pylibjpeg",
+}
 
 
 class Undecodable(Exception):
@@ -24,11 +31,10 @@ def decode(picture: Picture, frame: bytes) -> tuple[NDArray[Any], str]:
     """The frame as (rows, columns[, samples]) with all its bits, and its photometric interpretation."""
     if not is_encapsulated(picture.syntax):
         return _native(picture, frame), picture.photometric
-    plugin = "pylibjpeg" if picture.syntax in _HTJ2K else "pydicom" if picture.syntax == _RLE else "gdcm"
     array, facts = get_decoder(UID(picture.syntax)).as_array(
         encapsulate([frame], has_bot=False),
         raw=True,
-        decoding_plugin=plugin,
+        decoding_plugin=_PLUGINS.get(picture.syntax, "gdcm"),
         pixel_keyword="PixelData",  # type: ignore[arg-type]  # pydicom types each option as the dictionary of all
         **_options(picture, picture.photometric, picture.planar),
     )
@@ -91,13 +97,44 @@ def encode(picture: Picture, syntax: str, photometric: str, array: NDArray[Any],
     """The array as a frame in ``syntax``, without loss; ``original`` is the frame that it was."""
     if not is_encapsulated(syntax):
         return _to_native(picture, photometric, array, original)
-    if syntax == JPEG_LOSSLESS:
-        raise Undecodable
+    if syntax == JPEG_LOSSLESS_FIRST:
+        return _jpeg_lossless(picture, photometric, array)
     encoder = get_encoder(UID(syntax))
     encoded: bytes = encoder.encode(
         np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes(),
         **_options(picture, photometric, 0),
     )
+    return encoded
+
+
+def _jpeg_lossless(picture: Picture, photometric: str, array: NDArray[Any]) -> bytes:
+    """Process 14 with first-order prediction (PS3.5 section A.4.1), which pydicom has no encoder for, by GDCM."""
+    writer = gdcm.ImageWriter()  # the image belongs to it: one of our own would be freed twice
+    image = writer.GetImage()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((picture.columns, picture.rows, 1))
+    image.SetPixelFormat(
+        gdcm.PixelFormat(picture.samples, picture.allocated, picture.stored, picture.stored - 1, int(picture.signed))
+    )
+    kind = gdcm.PhotometricInterpretation.GetPIType(photometric)
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.ExplicitVRLittleEndian))
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetByteStringValue(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
+    image.SetDataElement(element)
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+    change.SetInput(image)
+    if not change.Change():
+        raise Undecodable
+    output = change.GetOutput()  # each of these holds what the next one points into
+    value = output.GetDataElement()
+    fragments = value.GetSequenceOfFragments()
+    if fragments.GetNumberOfFragments() != 1:
+        raise Undecodable
+    fragment = fragments.GetFragment(0)
+    stored = fragment.GetByteValue()
+    encoded: bytes = stored.GetBuffer().encode("utf-8", "surrogateescape")
     return encoded
 
 

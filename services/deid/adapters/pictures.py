@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -46,6 +47,14 @@ class ProcessPictures:
         self._lock = Lock()
         self._idle: list[_Process] = []
 
+    @classmethod
+    def of(cls, devices_file: Path | None, memory: int, seconds: int) -> "ProcessPictures":
+        """With a site's devices, and bounds of a process."""
+        devices = standard_devices()
+        if devices_file is not None:
+            devices = devices.with_those_of(devices_file.read_text("utf-8"))
+        return cls(Bounds(memory, seconds), devices)
+
     def examine(self, order: Order, frames: Iterable[bytes]) -> Found:
         """Where text is in each of the frames."""
         singly, by_frame, between = looked_at_singly(order.picture.frames), [], set[Box]()
@@ -76,6 +85,10 @@ class ProcessPictures:
                 if answer.get("left"):
                     raise Withheld(Reason.TEXT_LEFT)
                 yield None if answer.get("same") else content
+
+    async def stop(self) -> None:
+        """Let the processes end when the service stops."""
+        self.close()
 
     def close(self) -> None:
         """Let the processes end."""

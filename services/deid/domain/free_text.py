@@ -5,13 +5,14 @@ What is this patient's, what identifies by its shape (shapes.py) and what is no 
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from services.deid.domain.dataset import TooMuch
 from services.deid.domain.folding import fold
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.numerals import Sort, is_worded, sort_of
+from services.deid.domain.recognizer import recognized
 from services.deid.domain.shapes import Span, shapes
 from services.deid.domain.words import allowed_words
 
@@ -38,13 +39,6 @@ _DIGIT = re.compile(r"\d")
 _SPACES = re.compile(r"  +")
 
 
-class Recognizer(Protocol):
-    """A plug-in that finds names in free text. Whatever it raises withholds the instance."""
-
-    def spans(self, text: str) -> Iterable[tuple[int, int, str]]:
-        """Where ``text`` names somebody or something: start, end, and what is found there."""
-
-
 class _Token(NamedTuple):
     start: int
     end: int
@@ -54,17 +48,16 @@ class _Token(NamedTuple):
 class FreeText:
     """Cleans the descriptions of one object, whose identifiers are known."""
 
-    def __init__(self, names: Identifiers, recognizer: Recognizer | None = None) -> None:
-        """The names; and a plug-in that finds more."""
+    def __init__(self, names: Identifiers) -> None:
+        """What is known of the object, with a plug-in that finds more where there is one."""
         self.names = names
-        self.recognizer = recognizer
         self._left = MOST
 
     def clean(self, text: str) -> str:
         """The harmless words of ``text``, "" when none are known; TooMuch when the texts of an object are too long."""
         if not text or text.isspace():
             return text
-        return self.names.known().remember((self.recognizer, text), self._clean_values)
+        return self.names.known().remember((self.names.recognizer, text), self._clean_values)
 
     def _clean_values(self, text: str) -> str:
         if len(text) > LONGEST:
@@ -84,16 +77,8 @@ class FreeText:
         return ""
 
     def _once(self, text: str) -> str:
-        removed = sorted((*self.names.spans(text), *shapes(text), *self._recognized(text)))
+        removed = sorted((*self.names.spans(text), *shapes(text), *recognized(self.names.recognizer, text)))
         return _joined(text, _without_strays(text, list(_tokens(text, removed))))
-
-    def _recognized(self, text: str) -> Iterator[Span]:
-        if self.recognizer is None:
-            return
-        for start, end, _ in self.recognizer.spans(text):
-            if not 0 <= start <= end <= len(text):
-                raise ValueError("a span outside of the text")
-            yield start, end
 
 
 def _tokens(text: str, removed: list[Span]) -> Iterator[_Token]:

@@ -8,6 +8,7 @@ from services.deid.domain.charset import charsets_of, decode, encode
 from services.deid.domain.dataset import Element, TooMuch
 from services.deid.domain.dictionary import known_vr, tags_of
 from services.deid.domain.known import SHORTEST, Known, Noted, known
+from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.rules import Rules
 from services.deid.domain.shapes import Span
 from services.deid.domain.values import DUMMIES
@@ -34,10 +35,12 @@ class Identifiers:
     """Collects what names the patient while a data set is walked, then searches text and bytes for it.
 
     Texts are compared as they are decoded, whatever their case, accents and separators (known.py); encoded headers as
-    bytes, ignoring the case of ASCII and with the cases of other letters written out.
+    bytes, ignoring the case of ASCII and with the cases of other letters written out. A ``recognizer`` finds names in
+    free text that no header has.
     """
 
     rules: Rules
+    recognizer: Recognizer | None = None
     _noted: set[Noted] = field(default_factory=set)
     _found: set[bytes] = field(default_factory=set)
     _uids: list[bytes] = field(default_factory=list)

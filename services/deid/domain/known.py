@@ -66,7 +66,7 @@ class Known:
 
     def __init__(self, needles: Iterable[Needle], dates: str) -> None:
         """The needles, and a pattern of the dates, "" for none."""
-        self.needles = tuple(sorted(set(needles)))
+        self.needles = tuple(sorted(set(needles), key=lambda one: (one.text, one.kind.name)))
         self.dates = re.compile(dates, re.IGNORECASE) if dates else None
         self._answers: dict[tuple[object, str], object] = {}
 

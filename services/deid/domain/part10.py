@@ -44,6 +44,7 @@ from services.deid.domain.pictures.writing import native_frames, write
 from services.deid.domain.pixels import NATIVE, Output, Untold, splice, survey_pixels
 from services.deid.domain.profile import BASIC_PROFILE, Profile
 from services.deid.domain.pseudonyms import ProjectKey
+from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.record import Step
 from services.deid.domain.rules import Rules
 from services.deid.domain.withholding import Reason, Withheld
@@ -68,6 +69,7 @@ class Project:
     refuse: Callable[[Elements], Reason | None]
     profile: Profile = BASIC_PROFILE
     pictures: Pictures | None = None
+    recognizer: Recognizer | None = None
 
     @cached_property
     def ruling(self) -> Rules:
@@ -190,7 +192,7 @@ def _clean_header(elements: Elements, pixels: Element | None, original: Instance
     if reason := project.refuse((*elements, *shown)):
         raise Withheld(reason)
     person = person_of(elements, project.key)
-    names = Identifiers(project.ruling)
+    names = Identifiers(project.ruling, project.recognizer)
     names.note_all(elements)
     if not project.profile.has(Option.RETAIN_UIDS):
         for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):

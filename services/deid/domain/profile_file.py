@@ -11,12 +11,14 @@ from services.deid.domain.dataset import VRS
 from services.deid.domain.dictionary import known_vr
 from services.deid.domain.keywords import keywords, shown, tag_of
 from services.deid.domain.options import Option
+from services.deid.domain.pictures.policy import PicturePolicy
 from services.deid.domain.profile import OLDEST_AGE, Dates, LegalBasis, Profile, SiteRule, Wish
 from services.deid.domain.rules import Rules, standard_rules
 from shared.yaml_lines import DocumentRefused, LineReader, MappingNode, Node, ScalarNode, compose
 
 _KEYS = (
     "format", "name", "version", "legal_basis", "options", "dates", "oldest_age", "attributes", "safe_private", "hold",
+    "pictures",
 )  # fmt: skip
 _FORMAT = "causeway.profile/1"
 _ELEMENT = re.compile(r"\(?([0-9A-Fa-f]{4}),(?:xx|XX)?([0-9A-Fa-f]{2})\)?")
@@ -58,6 +60,7 @@ class _ProfileReader(LineReader):
             private=self._private(keys.get("safe_private")),
             held_classes=classes,
             hold_faces=faces,
+            pictures=self._pictures(keys.get("pictures")),
         )
         places: dict[object, Node] = {tag: node for tag, (_, node) in attributes.items()}
         places.update(keys)
@@ -164,7 +167,14 @@ class _ProfileReader(LineReader):
         for uid in classes:
             if not _UID.fullmatch(uid):
                 self.refuse(keys["sop_classes"], f"'{uid}' is no SOP Class UID")
-        faces = self.text(keys["faces"], "'faces'") if "faces" in keys else "false"
-        if faces not in ("true", "false"):
-            self.refuse(keys["faces"], "'faces' must be true or false")
-        return frozenset(classes), faces == "true"
+        return frozenset(classes), self._yes(keys.get("faces"), "'faces'")
+
+    def _pictures(self, node: Node | None) -> PicturePolicy:
+        keys = self.mapping(node, "'pictures'", tuple(PicturePolicy.__annotations__)) if node is not None else {}
+        return PicturePolicy(**{key: self._yes(value, f"'{key}'") for key, value in keys.items()})
+
+    def _yes(self, node: Node | None, what: str) -> bool:
+        text = self.text(node, what) if node is not None else "false"
+        if node is not None and text not in ("true", "false"):
+            self.refuse(node, f"{what} must be true or false")
+        return text == "true"

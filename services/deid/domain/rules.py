@@ -36,14 +36,19 @@ class Action(Enum):
 def resolve(code: str, kind: str | None) -> Action:
     """The action of a code of Table E.1-1 for an attribute of Type ``kind`` (1, 1C, 2, 2C; None for 3 or unknown).
 
-    Compound codes take the first that keeps the object conformant; Z on a Type 1 attribute is a dummy, because an
-    empty value is none (PS3.5 section 7.4.1).
+    Compound codes take the first that keeps the object conformant. Z on a Type 1 attribute is a dummy, because an empty
+    value is none (PS3.5 section 7.4.1), and so is X: some listed attributes must be there (Presentation Creation Date).
+    References stay with new UIDs (U*) wherever the code has the choice, because other attributes count on them
+    (Referenced Series Sequence of a segmentation).
     """
     choices = code.split("/")
     if code in ("K", "C"):
         return Action(code)
+    if "U*" in choices:
+        return Action.CLEAN_ITEMS
     if kind in ("1", "1C"):
-        return Action(next((each for each in ("D", "U*", "U") if each in choices), "X" if code == "X" else "D"))
+        absent = "X" if code == "X" and kind == "1C" else "D"
+        return Action(next((each for each in ("D", "U") if each in choices), absent))
     if kind in ("2", "2C") or choices[0] == "Z":
         return Action(next((each for each in ("Z", "D") if each in choices), choices[0]))
     return Action(choices[0])

@@ -18,17 +18,15 @@ class Reason(StrEnum):
 
     BURNED_IN = "burned-in"  # the object itself says that text is burned into the pixels
     PIXELS_UNPROVEN = "pixels-unproven"  # a kind of picture that often has text, not examined yet
-    OVERLAY_IN_PIXELS = "overlay-in-pixels"  # an overlay lies in unused bits of the pixels (PS3.5 section 8.1.2)
+    OVERLAY_IN_PIXELS = "overlay-in-pixels"  # an overlay lies in the pixels where it can't be cleared
     PIXELS_UNREADABLE = "pixels-unreadable"  # frames that can't be decoded, so nobody knows what they show
     TEXT_LEFT = "text-left"  # text was found again where it had been blanked, or next to it
     VIDEO = "video"
     SECONDARY_CAPTURE = "secondary-capture"  # the profile lets none out
     UNKNOWN_DEVICE = "unknown-device"  # the profile asks for devices of the catalogue
     FACE = "face"  # a head whose face could be reconstructed, and a profile that holds those
-    CODE_STREAM_TEXT = "code-stream-text"  # a comment or application segment inside compressed pixels
-    STRUCTURED_CONTENT = "structured-content"
-    ENCAPSULATED_DOCUMENT = "encapsulated-document"
-    WAVEFORM = "waveform-content"
+    CODE_STREAM_TEXT = "code-stream-text"  # compressed pixels that can't be followed to their end
+    WAVEFORM = "waveform-content"  # sound, or signals where an object of its class has none
     UNKNOWN_SOP_CLASS = "unknown-sop-class"
     HELD_BY_PROFILE = "held-by-profile"  # the project's profile lets no object of this class out
     UNREADABLE_HEADER = "unreadable-header"

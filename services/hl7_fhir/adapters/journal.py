@@ -20,6 +20,8 @@ from shared.sql import Database
 _MOST, _MOST_BYTES = 256, 4 * 1024 * 1024
 #: Seconds that a sender is held at most, and between two attempts.
 _HOLD, _LOOK_AGAIN = 25.0, 0.5
+#: An IPv6 address with its zone.
+_LONGEST_PEER = 64
 
 
 class PassesOn(Protocol):
@@ -43,6 +45,7 @@ class SqlJournal:
         self._sealer = sealer
         self._passes_on = passes_on
         self._kept: list[Callable[[int], object]] = []
+        self._refused: list[Callable[[int], object]] = []
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
         self._committing: asyncio.Task[None] | None = None
         self._in_commit = 0
@@ -50,6 +53,10 @@ class SqlJournal:
     def on_kept(self, tell: Callable[[int], object]) -> None:
         """Have ``tell`` called after each commit, with how many messages were kept."""
         self._kept.append(tell)
+
+    def on_refused(self, tell: Callable[[int], object]) -> None:
+        """Have ``tell`` called after a commit with how many bytes of it were refused messages."""
+        self._refused.append(tell)
 
     def pending(self) -> int:
         """How many messages wait to be made durable."""
@@ -104,6 +111,9 @@ class SqlJournal:
             return
         for tell in self._kept:
             tell(len(entries))
+        refused = sum(len(entry.arrival.content) for entry in entries if entry.code == "AE")
+        for tell in self._refused if refused else ():
+            tell(refused)
         for _, told in group:
             if not told.done():
                 told.set_result(None)
@@ -153,6 +163,7 @@ class SqlJournal:
             "state": entry.state,
             "origin": entry.origin,
             "corrects": entry.corrects,
+            "peer": entry.peer[:_LONGEST_PEER],
         }
 
 
@@ -179,7 +190,7 @@ def _taken(
 
 #: What a message that comes again says anew; when it came first stays, since that may be all that tells its age.
 _AGAIN = (
-    "code", "reason", "place", "state", "origin", "corrects", "flags", "content", "sealed", "size",
+    "code", "reason", "place", "state", "origin", "corrects", "flags", "content", "sealed", "size", "peer",
 )  # fmt: skip
 
 

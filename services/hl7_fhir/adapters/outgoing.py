@@ -70,7 +70,9 @@ class Outgoing:
 
     def is_new(self, connection: Connection, ref: str) -> bool:
         """Whether a message of our own with this ``ref`` was never queued; from now on it was."""
-        known = upsert_of(connection, told).values(ref=ref).on_conflict_do_nothing(index_elements=["ref"])
+        known = (
+            upsert_of(connection, told).values(ref=ref, at=time.time()).on_conflict_do_nothing(index_elements=["ref"])
+        )
         return connection.execute(known.returning(told.c.ref)).first() is not None
 
     def add(

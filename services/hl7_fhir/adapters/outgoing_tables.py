@@ -40,9 +40,11 @@ receivers = Table(
     Column("away_since", Float, nullable=True),
 )
 
-#: The control ids of our own messages that were queued once: what is told again is not told twice.
+#: The control ids of our own messages that were queued once, and when (seconds since 1970): what is told again is not
+#: told twice.
 told = Table(
     "outgoing_told",
     metadata,
     Column("ref", String(32), primary_key=True),
+    Column("at", Float, nullable=False, server_default="0", index=True),
 )

@@ -1,5 +1,6 @@
 """What modalities reported and which images arrived, kept beside the steps so that order does not matter."""
 
+import time
 from collections.abc import Collection
 from typing import Any
 
@@ -63,9 +64,10 @@ def add_report(
     connection: Connection, step_ref: str, number: int, state: str, studies: Collection[str], step_ids: Collection[str]
 ) -> set[str]:
     """Keep a report on a performed step, unless a later one is known; the studies that it is of."""
-    insert_new(connection, step_reports, {"step_ref": step_ref, "number": number, "state": state})
+    row = {"step_ref": step_ref, "number": number, "state": state, "at": time.time()}
+    insert_new(connection, step_reports, row)
     newer = (step_reports.c.step_ref == step_ref, step_reports.c.number < number)
-    connection.execute(update(step_reports).where(*newer).values(number=number, state=state))
+    connection.execute(update(step_reports).where(*newer).values(row))
     for study_uid in studies:
         insert_new(connection, step_report_studies, {"study_uid": study_uid, "step_ref": step_ref})
     for step_id in step_ids:
@@ -76,9 +78,10 @@ def add_report(
 
 def add_images(connection: Connection, study_uid: str, state: str) -> None:
     """Keep that images of the study are here; ``completed`` is never taken back."""
-    insert_new(connection, study_images, {"study_uid": study_uid, "state": state})
+    row = {"study_uid": study_uid, "state": state, "at": time.time()}
+    insert_new(connection, study_images, row)
     if state == "completed":
-        connection.execute(update(study_images).where(study_images.c.study_uid == study_uid).values(state=state))
+        connection.execute(update(study_images).where(study_images.c.study_uid == study_uid).values(row))
 
 
 def found(connection: Connection, studies: Collection[str], step_id: str) -> tuple[list[str], str | None]:

@@ -22,13 +22,15 @@ metadata = MetaData()
 
 #: The condition of the index of messages with which something is left to do.
 IS_OPEN = text("state <> 'done'")
-_HAS_CONTENT = text("content IS NOT NULL")
+_HAS_CONTENT, _HAS_NONE = text("content IS NOT NULL"), text("content IS NULL")
+#: The condition of the index of messages that were refused for their content.
+IS_AE = text("code = 'AE'")
 
 #: One row per message. ``sequence`` gives the order of receipt; ``ref`` is the token of name and bytes, ``name`` that
 #: of MSH-3, MSH-4 and MSH-10 (a token, since the fields have no bound that an index would need). ``content`` holds the
 #: exact bytes, encrypted unless ``sealed`` is false (older rows), and nothing once their time of keeping is over.
 #: ``state`` as in ``domain/keeping.py``; ``origin`` is the sender's name in the registry, ``corrects`` the ref of the
-#: message in whose place a person sent this one.
+#: message in whose place a person sent this one, ``peer`` the address that it came from.
 messages = Table(
     "messages",
     metadata,
@@ -54,9 +56,13 @@ messages = Table(
     Column("state", String(12), nullable=False),
     Column("origin", String(64), nullable=False),
     Column("corrects", String(32), nullable=True),
+    Column("peer", String(64), nullable=False, server_default=""),
     # What is not done is found at once among millions that are.
     Index("messages_open", "state", "sequence", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
     Index("messages_kept", "received", sqlite_where=_HAS_CONTENT, postgresql_where=_HAS_CONTENT),
+    Index("messages_gone", "received", sqlite_where=_HAS_NONE, postgresql_where=_HAS_NONE),
+    # With their sizes: SQLite would read through every content to find them in the rows.
+    Index("messages_refused", "origin", "peer", "sequence", "size", "code", sqlite_where=IS_AE, postgresql_where=IS_AE),
 )
 
 #: A patient or an order as now known. ``record`` is what was said field by field, ``body`` the FHIR resource without

@@ -1,6 +1,6 @@
 """Scheduled steps as a worklist searches them, and what is known of how they were performed."""
 
-from sqlalchemy import Boolean, Column, DateTime, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, DateTime, Float, Index, Integer, String, Table, Text
 
 from services.hl7_fhir.adapters.tables import metadata
 
@@ -69,13 +69,15 @@ step_names = Table(
     Index("step_names_name", "kind", "name", "step"),
 )
 
-#: Performed steps (MPPS) as last reported, the studies that each is of, and the ids of the steps that it fulfils.
+#: Performed steps (MPPS) as last reported, the studies that each is of, and the ids of the steps that it fulfils;
+#: ``at`` is when that was heard, in seconds since 1970, here and below.
 step_reports = Table(
     "step_reports",
     metadata,
     Column("step_ref", String(64), primary_key=True),
     Column("number", Integer, nullable=False),
     Column("state", String(16), nullable=False),
+    Column("at", Float, nullable=False, server_default="0"),
 )
 step_report_studies = Table(
     "step_report_studies",
@@ -96,4 +98,5 @@ study_images = Table(
     metadata,
     Column("study_uid", _text(64), primary_key=True),
     Column("state", String(16), nullable=False),
+    Column("at", Float, nullable=False, server_default="0"),
 )

@@ -14,7 +14,9 @@ State = Literal["waiting", "done", "refused", "failed", "corrected", "discarded"
 
 @dataclass(frozen=True)
 class Entry:
-    """A message as it goes into the journal. ``code`` is AA or AE; ``origin`` its sender's name in the registry."""
+    """A message as it goes into the journal. ``code`` is AA or AE; ``origin`` its sender's name in the registry,
+    ``peer`` the address that it came from.
+    """
 
     arrival: Arrival
     code: Literal["AA", "AE"] = "AA"
@@ -24,12 +26,13 @@ class Entry:
     place: str | None = None
     flags: tuple[str, ...] = ()
     corrects: str | None = None
+    peer: str = ""
 
     @classmethod
-    def refused(cls, arrival: Arrival, refusal: Refused, origin: str = "", corrects: str | None = None) -> "Entry":
+    def refused(cls, arrival: Arrival, refusal: Refused, origin: str = "", peer: str = "") -> "Entry":
         """A message whose content is at fault."""
         place = refusal.place.told()
-        return cls(arrival, "AE", "refused", origin, reason=refusal.reason, place=place, corrects=corrects)
+        return cls(arrival, "AE", "refused", origin, reason=refusal.reason, place=place, peer=peer)
 
 
 @dataclass(frozen=True)

@@ -83,16 +83,16 @@ class Messages:
     async def _taken(self, arrival: Arrival, envelope: Envelope, origin: Origin) -> tuple[bytes, ...]:
         sender = self._sender(arrival, origin)
         async with self.one_at_a_time if len(arrival.content) > _LONG else nullcontext():
-            return await self._kept(arrival, envelope, sender)
+            return await self._kept(arrival, envelope, sender, origin.address)
 
-    async def _kept(self, arrival: Arrival, envelope: Envelope, sender: Sender) -> tuple[bytes, ...]:
+    async def _kept(self, arrival: Arrival, envelope: Envelope, sender: Sender, peer: str) -> tuple[bytes, ...]:
         try:
             await self._checked(arrival, sender)
         except Refused as refusal:
-            await self._keep(Entry.refused(arrival, refusal, sender.name), sender)
+            await self._keep(Entry.refused(arrival, refusal, sender.name, peer), sender)
             trouble = Trouble(refusal.condition, refusal.reason, refusal.place)
             return self._answers(arrival, envelope, answer(refusal).hl7, trouble)
-        await self._keep(Entry(arrival, origin=sender.name), sender)
+        await self._keep(Entry(arrival, origin=sender.name, peer=peer), sender)
         return self._answers(arrival, envelope, "AA")
 
     def _sender(self, arrival: Arrival, origin: Origin) -> Sender:

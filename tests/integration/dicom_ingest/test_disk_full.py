@@ -20,9 +20,9 @@ from services.dicom_ingest.domain.records import Arrival
 from services.dicom_ingest.domain.study_scan import StudyKey
 from services.dicom_ingest.ports import SpoolRefused
 from tests.integration.dicom_ingest.site import RECEIVERS, IngestSite, write_files
-from tests.integration.dicom_ingest.small_disk import MIB, SmallDisk, small_disk
 from tests.integration.dicom_ingest.test_stow import multipart, post, reasons
 from tests.support.instances import as_file, make_instances, uid
+from tests.support.small_disk import MIB, SmallDisk, small_disk
 
 SUCCESS, OUT_OF_RESOURCES = 0x0000, 0xA700
 #: Side of an image of half a MiB.

@@ -27,7 +27,9 @@ def expected(row: Row | None, vr: str) -> dict[str, str]:
 def _by_option(codes: Mapping[str, str], kind: str) -> dict[str, str]:
     found = {}
     for option, code in codes.items():
-        if kind == "age" and code == "K" and option == "retain_patient_characteristics":
+        if kind == "binary":
+            found[option] = "neutral"
+        elif kind == "age" and code == "K" and option == "retain_patient_characteristics":
             found[option] = "age_capped"
         elif code == "K":
             found[option] = "kept"

@@ -22,12 +22,13 @@ class Run:
     withheld: dict[str, str]
     status: int
     names: tuple[str, ...]
-    errors: str
+    keys: Path
 
 
 def write_profile(path: Path, options: Iterable[str], legal_basis: str = "gdpr_pseudonymised") -> Path:
     """A profile file with these options."""
-    document = {"name": path.stem, "legal_basis": legal_basis, "options": sorted(options)}
+    document = {"format": "causeway.profile/1", "name": path.stem, "version": "1", "legal_basis": legal_basis}
+    document |= {"options": sorted(options)}
     path.write_text(json.dumps(document))  # JSON is YAML
     return path
 
@@ -37,19 +38,20 @@ def deidentify(
 ) -> Run:
     """Run the command over the corpus of ``key``; everything it writes is below ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
+    keys = keys or folder / "keys"
     profile = write_profile(folder / "profile.yaml", options, *([legal_basis] if legal_basis else []))
     out, mapped, listed = folder / "out", folder / "map.json", folder / "quarantine.txt"
     command = [sys.executable, "-m", "cli.main", "deidentify", str(key.folder), "-o", str(out), "--json"]
-    command += ["--profile", str(profile), "--project", "scoring", "--keys", str(keys or folder / "keys")]
+    command += ["--profile", str(profile), "--project", "scoring", "--keys", str(keys)]
     command += ["--map", str(mapped), "--quarantine", str(listed)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if not mapped.exists():
         raise RuntimeError(done.stderr)
-    return _collect(key, out, mapped, listed, json.loads(done.stdout), done.returncode, done.stderr)
+    return _collect(key, out, mapped, listed, json.loads(done.stdout), done.returncode, keys)
 
 
 def _collect(
-    key: AnswerKey, out: Path, mapped: Path, listed: Path, report: dict[str, object], status: int, errors: str
+    key: AnswerKey, out: Path, mapped: Path, listed: Path, report: dict[str, object], status: int, keys: Path
 ) -> Run:
     new = json.loads(mapped.read_text())
     files = {str(dcmread(path, stop_before_pixels=True).SOPInstanceUID): path for path in out.rglob("*.dcm")}
@@ -62,8 +64,8 @@ def _collect(
             outputs[name] = files[new[sop]].read_bytes()
         elif sop in held:
             withheld[name] = reasons.get(key.folder / name, "")
-    names = tuple(str(path.relative_to(out)) for path in out.rglob("*"))
-    return Run(outputs, withheld, status, names, errors)
+    names = tuple(sorted(str(path.relative_to(out)) for path in out.rglob("*")))
+    return Run(outputs, withheld, status, names, keys)
 
 
 def told_by(names: Iterable[str], key: AnswerKey, options: frozenset[str]) -> list[str]:

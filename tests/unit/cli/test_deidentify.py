@@ -16,6 +16,8 @@ from cli.deidentify.one import Taken, put
 from cli.main import app
 from tests.support.instances import CANARY, as_file, make_instances
 
+BASIC = "format: causeway.profile/1\nname: basic\nversion: '1'\nlegal_basis: gdpr_pseudonymised\n"
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -59,7 +61,7 @@ def desk(tmp_path: Path) -> Desk:
     """Three slices of a planted patient, a screenshot, and a file that is none."""
     found = Desk(tmp_path)
     found.originals.mkdir()
-    (tmp_path / "profile.yaml").write_text("name: basic\nlegal_basis: gdpr_pseudonymised\n")
+    (tmp_path / "profile.yaml").write_text(BASIC)
     for image in make_instances(3, canary=CANARY):
         (found.originals / f"{CANARY.patient_id}-{image.InstanceNumber}.dcm").write_bytes(as_file(image))
     (shot,) = make_instances(1, canary=CANARY, SOPClassUID=SecondaryCaptureImageStorage, Modality="OT")
@@ -183,11 +185,11 @@ def test_a_key_is_for_its_owner_alone(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("profile", "words", "told"),
     [
-        ("- no mapping", (), "has no name"),
-        ("name: x\noptions: [clean_everything]", (), "clean_everything"),
-        ("name: basic", ("--project", "Not A Name"), "a project is named by"),
-        ("name: basic", ("-o", "profile.yaml"), "not a folder"),
-        ("name: basic", ("-o", "in/out"), "lies in what is to be de-identified"),
+        ("- no mapping", (), "the profile"),
+        (BASIC + "options: [clean_everything]", (), "clean_everything"),
+        (BASIC, ("--project", "Not A Name"), "a project is named by"),
+        (BASIC, ("-o", "profile.yaml"), "not a folder"),
+        (BASIC, ("-o", "in/out"), "lies in what is to be de-identified"),
     ],
 )
 def test_wrong_usage_is_told_before_anything_is_done(

@@ -1,15 +1,23 @@
 """Descriptions and comments: the harmless words stay, everything else goes."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.deid.domain.dataset import Element, TooMuch
+from services.deid.adapters.recognizers import load_recognizer
+from services.deid.domain.dataset import EXPLICIT_LITTLE, Element, TooMuch, encode
 from services.deid.domain.free_text import LONGEST, MOST, FreeText
 from services.deid.domain.identifiers import Identifiers
+from services.deid.domain.options import Option
+from services.deid.domain.part10 import file_meta
+from services.deid.domain.profile import Profile
+from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.rules import standard_rules
+from services.deid.domain.withholding import Reason, Withheld
+from tests.unit.deid.originals import clean, trusting
 
 
 def cleaner(*elements: Element) -> FreeText:
@@ -161,16 +169,38 @@ class Finder:
             yield start, start + len(self.word), "PERSON"
 
 
+class Example(Finder):
+    """One that can be made without arguments."""
+
+    def __init__(self) -> None:
+        super().__init__("Long")
+
+
+def with_plug_in(plug_in: Recognizer) -> FreeText:
+    """A cleaner that has the plug-in."""
+    return FreeText(Identifiers(standard_rules(), plug_in))
+
+
 def test_a_plug_in_finds_what_is_a_word_and_a_name() -> None:
-    names = cleaner().names
-    assert FreeText(names, Finder("Long")).clean("Long bone of the arm") == "bone of the arm"
-    assert FreeText(names).clean("Long bone") == "Long bone"
+    assert with_plug_in(Finder("Long")).clean("Long bone of the arm") == "bone of the arm"
+    assert FreeText(Identifiers(standard_rules())).clean("Long bone") == "Long bone"
 
 
 def test_a_plug_in_that_is_wrong_lets_nothing_out() -> None:
     """Its error withholds the instance (part10.clean_file)."""
     with pytest.raises(ValueError, match="outside"):
-        FreeText(cleaner().names, Finder("arm", shift=5)).clean("Long arm")
+        with_plug_in(Finder("arm", shift=5)).clean("Long arm")
+    with pytest.raises(TypeError):
+        with_plug_in(Finder(None)).clean("Long arm")  # type: ignore[arg-type] # what a plug-in may do
+
+
+def test_a_plug_in_is_loaded_by_its_name() -> None:
+    assert load_recognizer(None) is None
+    assert isinstance(load_recognizer("tests.unit.deid.test_free_text:Example"), Example)
+    with pytest.raises(TypeError):
+        load_recognizer("tests.unit.deid.test_free_text:cleaner")
+    with pytest.raises(ImportError):
+        load_recognizer("no.such.module:object")
 
 
 HARMLESS = st.sampled_from(["CT chest", "no effusion", "T12 3 mm", "w/o contrast", "Schädel in 2 Ebenen", "", "(lung)"])
@@ -203,3 +233,28 @@ def test_any_text_is_cleaned_to_what_stays_clean(text: str) -> None:
     cleaned = cleaner().clean(text)
     assert cleaner().clean(cleaned) == cleaned
     assert len(cleaned) <= len(text)
+
+
+def described(text: str) -> bytes:
+    """A CT object with this Series Description."""
+    syntax, sop_class = "1.2.840.10008.1.2.1", "1.2.840.10008.5.1.4.1.1.2"
+    elements = [
+        Element(0x00080016, "UI", sop_class.encode()),
+        Element(0x00080018, "UI", b"1.2.3.4"),
+        Element(0x0008103E, "LO", text.encode()),
+        Element(0x00100010, "PN", b"Kilmister^Ian"),
+        Element(0x0020000D, "UI", b"1.2.3.5"),
+    ]
+    return file_meta(sop_class, "1.2.3.4", syntax) + encode(elements, EXPLICIT_LITTLE)
+
+
+def test_a_project_s_plug_in_is_asked_about_descriptions_alone() -> None:
+    """And its error withholds the instance."""
+    profile = Profile("descriptors", options=frozenset({Option.CLEAN_DESCRIPTORS}))
+    using = replace(trusting(), profile=profile, recognizer=Finder("Long"))
+    assert b"Long" not in clean(described("Long bone"), using)[1]
+    assert b"bone" in clean(described("Long bone"), using)[1]
+    assert b"Long bone" in clean(described("Long bone"), replace(using, recognizer=None))[1]
+    with pytest.raises(Withheld) as refused:
+        clean(described("Long arm"), replace(using, recognizer=Finder("arm", shift=5)))
+    assert refused.value.code == Reason.FAILED

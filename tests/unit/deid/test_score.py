@@ -52,6 +52,15 @@ def test_a_clean_run_reaches_everything_and_loses_no_file(key: AnswerKey, run: R
     assert sum(found.released.asked.values()) > 1000
 
 
+def test_another_process_with_the_same_key_writes_the_same_bytes(
+    key: AnswerKey, run: Run, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever order sets have in it (PYTHONHASHSEED)."""
+    monkeypatch.setenv("PYTHONHASHSEED", "4711")
+    again = deidentify(key, tmp_path_factory.mktemp("again"), NONE, keys=run.keys)
+    assert (again.outputs, again.withheld, again.names) == (run.outputs, run.withheld, run.names)
+
+
 def test_a_copy_of_everything_is_found_out(key: AnswerKey, run: Run) -> None:
     copies = {entry["file"]: (key.folder / entry["file"]).read_bytes() for entry in key.files}
     found = score(key, copies, {}, frozenset({"clean_pixel_data"}))

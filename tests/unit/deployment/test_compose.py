@@ -99,6 +99,15 @@ def test_settings_are_complete_and_valid(service: str, monkeypatch: pytest.Monke
     assert paths - given.keys() <= unused.get(service, set())
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_a_site_says_of_ids_and_of_fhir_clients_reaches_every_service_that_asks(service: str) -> None:
+    given = CONTAINERS[container(service)]["environment"]
+    asked = {"CAUSEWAY_PATIENT_ISSUER", "CAUSEWAY_ORDER_ISSUER"}
+    asked |= {f"CAUSEWAY_FHIR_{name}" for name in ("WRITES", "SUBSCRIPTIONS", "SUBSCRIPTION_ENDPOINTS")}
+    for name in asked & variables_of(service):
+        assert given[name].startswith(f"${{{name}:-"), name
+
+
 @pytest.mark.parametrize(("service", "way"), [("dicom_ingest", "dicom"), ("hl7_fhir", "mllp")])
 def test_tls_is_off_until_one_variable_turns_it_on(
     service: str, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -131,6 +131,12 @@ def test_settings_of_a_site_are_settings_of_some_service(place: str) -> None:
     assert {row["name"] for row in job["env"]} <= known
 
 
+@pytest.mark.parametrize("place", PLACES)
+def test_issuers_are_said_once_for_all_services(place: str) -> None:
+    shared = next(found for name, found in of(place, "ConfigMap").items() if name.startswith("causeway-settings"))
+    assert {"CAUSEWAY_PATIENT_ISSUER", "CAUSEWAY_ORDER_ISSUER"} <= shared["data"].keys()
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_settings_are_complete_and_lie_on_mounts(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     main = pod(of("base", "Deployment", "StatefulSet")[container(service)])["containers"][0]
@@ -149,7 +155,7 @@ def test_settings_are_complete_and_lie_on_mounts(service: str, monkeypatch: pyte
 def test_compose_and_kubernetes_configure_a_service_alike() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     site = {"CAUSEWAY_SITE", "CAUSEWAY_NATS_URL", "CAUSEWAY_LOG_LEVEL", "CAUSEWAY_OTLP_ENDPOINT"}
-    site |= {"CAUSEWAY_TIME_ZONE", "CAUSEWAY_STUDY_QUIET"}
+    site |= {"CAUSEWAY_TIME_ZONE", "CAUSEWAY_STUDY_QUIET", "CAUSEWAY_PATIENT_ISSUER", "CAUSEWAY_ORDER_ISSUER"}
     site |= {"CAUSEWAY_TRACE_FILE"}  # pods on many nodes send their spans to a collector
     everything = {name for found in compose.values() for name in found.get("environment", ())}
     site |= {name for name in everything if "_TLS_" in name and "_HTTP_" not in name}  # components/dicom-tls, mllp-tls

@@ -78,7 +78,7 @@ def retouch(order: Order, frames: Frames, pictures: Pictures) -> Retouched | Non
     found = pictures.examine(order, frames.all())
     if not found.all() and not order.regions and not order.cleared_bits:
         return None
-    syntax = blanked(order.picture.syntax)
+    syntax = blanked(order.picture)
     if syntax is None:
         raise Withheld(Reason.PIXELS_UNREADABLE)
     return Retouched(order, frames, pictures.clean(order, found, frames.all(), syntax), syntax)

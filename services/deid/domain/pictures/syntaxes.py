@@ -1,5 +1,6 @@
 """Which transfer syntax a picture has when some of its pixels were blanked (PS3.5 annex A): never one that loses."""
 
+from services.deid.domain.pictures.picture import Picture
 from services.deid.domain.pixels import NATIVE
 
 EXPLICIT_LITTLE, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
@@ -28,9 +29,15 @@ def is_encapsulated(syntax: str) -> bool:
     return syntax not in NATIVE and syntax != DEFLATED
 
 
-def blanked(syntax: str) -> str | None:
-    """The transfer syntax after blanking, None when there is no way to decode ``syntax``."""
-    return syntax if not is_encapsulated(syntax) else _BLANKED.get(syntax)
+def blanked(picture: Picture) -> str | None:
+    """The transfer syntax after blanking, None when there is no way to decode the picture's.
+
+    Samples of more than 16 bits or fewer than 8 are more than the encoders are known for.
+    """
+    target = picture.syntax if not is_encapsulated(picture.syntax) else _BLANKED.get(picture.syntax)
+    if target is not None and is_encapsulated(target) and (picture.allocated > 16 or picture.stored < 8):
+        return EXPLICIT_LITTLE
+    return target
 
 
 def photometric_after(syntax: str, target: str, photometric: str) -> str:
