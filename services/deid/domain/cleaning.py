@@ -84,16 +84,13 @@ class Cleaner:
     def _contents(self) -> Contents:
         return Contents(self.encoding, self.profile, self._retaining)
 
-    def data_set(self, elements: Elements, carried_out: frozenset[Option] | None = None) -> Elements:
-        """The whole data set, with the attributes that say what was done.
-
-        ``carried_out`` are the options of the profile that were; those of pixels are none unless it names them.
-        """
+    def data_set(self, elements: Elements) -> Elements:
+        """The whole data set, with the attributes that say what was done to it; of its pixels nothing is said yet."""
         level = self._level_of(elements, text_of(elements, SOP_CLASS), declared_of(elements))
         kept = {each.tag: each for each in self._level(elements, level)}
         for tag, vr in PSEUDONYMS.items():
             kept[tag] = Element(tag, vr, self.patient.encode())
-        done = self.profile.options - PIXEL_OPTIONS if carried_out is None else carried_out
+        done = self.profile.options - PIXEL_OPTIONS
         kept.update((each.tag, each) for each in marks(self.rules.edition, self.profile, done))
         return self._contents.whole(tuple(kept[tag] for tag in sorted(kept)))
 

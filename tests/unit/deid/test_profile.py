@@ -82,7 +82,7 @@ def test_everything_that_a_profile_can_say_is_read() -> None:
         ("attributes:\n- {attribute: OperatorsName, do: keep}", "expert", "6: (0008,1070) names the patient, a person"),
         ("attributes:\n- {attribute: AccessionNumber, do: clean}", "expert", "6: (0008,0050) names the patient, a pe"),
         ("attributes:\n- {attribute: SOPInstanceUID, do: remove}", "expert", "6: (0008,0018) must be there and be"),
-        ("attributes:\n- {attribute: IconImageSequence, do: keep}", "expert", "6: (0088,0200) is removed whatever"),
+        ("attributes:\n- {attribute: MACParametersSequence, do: keep}", "expert", "6: (4FFE,0001) is removed whatever"),
         ('attributes:\n- {attribute: "0029,1010", do: keep}', "expert", "6: (0029,1010) is private: it can stay with"),
         ("attributes:\n- {attribute: StudyDate, do: keep}", "safe_harbor", "6: (0008,0020) may not be kept with leg"),
         ("attributes:\n- {attribute: StationName, do: keep}", "safe_harbor", "6: (0008,1010) may not be kept with"),

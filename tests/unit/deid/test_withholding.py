@@ -23,6 +23,7 @@ from pydicom.uid import (
 )
 
 from services.deid.domain import part10
+from services.deid.domain.deflated import INFLATED_LIMIT
 from services.deid.domain.withholding import Withheld
 from tests.support.instances import as_file, make_instances
 from tests.unit.deid.originals import clean, describe, project
@@ -140,7 +141,7 @@ def test_a_deflated_object_that_grows_without_end() -> None:
     """Its size says nothing of what it inflates to."""
     (slice_,) = make_instances(1)
     slice_.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    slice_.PixelData = bytes(part10.INFLATED_LIMIT)
+    slice_.PixelData = bytes(INFLATED_LIMIT)
     with pytest.raises(Withheld) as refused:
         clean(as_file(slice_))
     assert refused.value.reason == "too-large-to-inflate"
