@@ -38,6 +38,7 @@ from services.deid.domain.dictionary import is_registered
 from services.deid.domain.fragments import with_tables
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.looking.scanner import Look, TextFinder
+from services.deid.domain.marks import with_pixels_cleaned
 from services.deid.domain.options import Option
 from services.deid.domain.pictures.looking import Looked, looked_at
 from services.deid.domain.pictures.retouch import Pictures
@@ -147,6 +148,9 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, output: 
     looked = _look(source, original, elements, pixels, project)
     mask = None if looked.without_overlays else _mask(elements, pixels, original)
     cleaned = looked.told(header.elements, encoding)
+    without = pixels is None and original.pixel_offset is None
+    if project.profile.has(Option.CLEAN_PIXEL_DATA) and (looked.passed or without):
+        cleaned = with_pixels_cleaned(cleaned, project.ruling.edition, project.profile)
     found = None if deflated or looked.retouched else survey_pixels(source, original)
     if found and found.changed:
         cleaned = with_tables(cleaned, found)
