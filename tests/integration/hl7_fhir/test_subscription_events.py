@@ -177,6 +177,18 @@ async def test_a_subscription_is_its_creators_alone_and_versions_guard_it(site: 
     assert await site.store.read(WHO, one.id) is None
 
 
+async def test_a_client_whose_token_was_withdrawn_is_told_nothing_more(site: Site) -> None:
+    one = await site.subscribe(endpoint=HOOK)
+    await site.change("p1")
+    await site.dispatch()
+    site.known.discard(WHO)
+    assert await site.deliveries.claim(10) == []
+    stopped = await site.present(one)
+    assert (stopped.status, stopped.error, stopped.version) == (Status.OFF, "token-withdrawn", one.version + 1)
+    site.known.add(WHO)
+    assert await site.deliveries.claim(10) == []
+
+
 async def test_there_are_no_more_subscriptions_than_the_operator_wants(site: Site) -> None:
     for _ in range(10):
         await site.subscribe(endpoint=HOOK)
