@@ -8,7 +8,18 @@ import traceback
 import bench
 
 #: Modules that serve the benchmarks and are none.
-_SUPPORT = {"fhir_data", "hl7_receivers", "processes", "receivers", "senders", "support", "worklist_asking"}
+_SUPPORT = {
+    "deid_inputs",
+    "deid_ours",
+    "deid_peers",
+    "fhir_data",
+    "hl7_receivers",
+    "processes",
+    "receivers",
+    "senders",
+    "support",
+    "worklist_asking",
+}
 
 
 def names() -> list[str]:

@@ -20,7 +20,7 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from cli.asyncapi import asyncapi
-from cli.conformance import hl7_maps
+from cli.conformance import deidentification, hl7_maps
 from cli.conformance.statement import PATH, statement
 from cli.embedded.ports import SERVICES, Ports
 from cli.embedded.prepare import prepare
@@ -58,6 +58,7 @@ def documents() -> dict[Path, str]:
             readme = ROOT / "services" / service.name / "README.md"
             made[readme] = _with_tables(readme, service)
     made[ROOT / hl7_maps.PATH] = hl7_maps.page()
+    made[ROOT / deidentification.PATH] = deidentification.page()
     return made | {ROOT / PATH: statement((ROOT / PATH).read_text())}
 
 

@@ -8,14 +8,15 @@ import os
 import struct
 import warnings
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pydicom
 
 from services.dicom_ingest.domain.bounds import Bounds
-from services.dicom_ingest.domain.elements import UNDEFINED, Encoding, Walk, is_deflated
+from services.dicom_ingest.domain.elements import UNDEFINED, Encoding, PixelData, Walk, is_deflated
 from services.dicom_ingest.domain.negotiation import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, is_identifier
 from services.dicom_ingest.domain.window import CutShort, Malformed, Window
 
@@ -23,6 +24,9 @@ _DIRECTORY = "1.2.840.10008.1.3.10"
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
 _META_SOP_CLASS, _META_SOP_INSTANCE, _META_SYNTAX = 0x00020002, 0x00020003, 0x00020010
 _FIRST_ELEMENT = struct.Struct("<HH2s")
+#: VR and length of an element of a short VR; a sequence delimitation item. Bytes.
+_SHORT_HEAD, _DELIMITER = 4, 8
+_SOP = frozenset({_SOP_CLASS, _SOP_INSTANCE})
 _META_LIMIT = 64 * 1024
 _INFLATE_LIMIT = 1024 * 1024
 
@@ -37,6 +41,9 @@ class Outgoing:
     sop_class: str
     sop_instance: str
     transfer_syntax: str
+    #: Within the data set: where the pixel element begins, where its value does, and its length; of encapsulated
+    #: pixels that of all their items. None without pixels, and where nobody can tell.
+    pixels: PixelData | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ def _examine(path: Path, file: Window) -> Outgoing | Skipped:
     syntax = meta.get(_META_SYNTAX) or _guess(file, offset)
     if meta.get(_META_SOP_CLASS) == _DIRECTORY:
         return Skipped(path, "a DICOMDIR lists files and is no instance")
-    found = _look_over(path, file, offset, syntax, has_meta=bool(meta))
+    found, pixels = _look_over(path, file, offset, syntax, has_meta=bool(meta))
     sop_class = found.get(_SOP_CLASS) or meta.get(_META_SOP_CLASS, "")
     sop_instance = found.get(_SOP_INSTANCE) or meta.get(_META_SOP_INSTANCE, "")
     if sop_class == _DIRECTORY:
@@ -99,7 +106,7 @@ def _examine(path: Path, file: Window) -> Outgoing | Skipped:
     for name, value in (("SOP Class UID", sop_class), ("SOP Instance UID", sop_instance)):
         if not is_identifier(value):
             raise Unsendable(f"no {name}: DICOM, but nothing that can be stored")
-    return Outgoing(path, offset, file.size - offset, sop_class, sop_instance, syntax)
+    return Outgoing(path, offset, file.size - offset, sop_class, sop_instance, syntax, pixels)
 
 
 def _meta(file: Window) -> tuple[dict[int, str], int]:
@@ -140,11 +147,14 @@ def _guess(file: Window, offset: int) -> str:
     return EXPLICIT_BIG if group >= 0x0400 else EXPLICIT_LITTLE
 
 
-def _look_over(path: Path, file: Window, offset: int, syntax: str, *, has_meta: bool) -> dict[int, str]:
-    """The SOP UIDs of the data set; Unsendable when it is cut short, or is none at all."""
+def _look_over(
+    path: Path, file: Window, offset: int, syntax: str, *, has_meta: bool
+) -> tuple[dict[int, str], PixelData | None]:
+    """The SOP UIDs of the data set and where its pixels lie; Unsendable when it is cut short, or is none at all."""
     found: dict[int, str] = {}
     try:
-        _walk(_dataset(file, offset, syntax), syntax, found)
+        pixels = _walk(_dataset(file, offset, syntax), syntax, found)
+        return found, None if is_deflated(syntax) else pixels
     except CutShort:
         if not has_meta and not found:
             raise Unsendable("not DICOM") from None
@@ -152,8 +162,7 @@ def _look_over(path: Path, file: Window, offset: int, syntax: str, *, has_meta: 
     except Malformed:
         if not has_meta:
             raise Unsendable("not DICOM") from None
-        found |= _leniently(path)
-    return found
+        return found | _leniently(path), None
 
 
 def _dataset(file: Window, offset: int, syntax: str) -> Window:
@@ -169,19 +178,27 @@ def _dataset(file: Window, offset: int, syntax: str) -> Window:
     return Window.over(plain)
 
 
-def _walk(dataset: Window, syntax: str, found: dict[int, str]) -> None:
+def _walk(dataset: Window, syntax: str, found: dict[int, str]) -> PixelData | None:
     walk = Walk(dataset, Encoding.of(syntax), Bounds())
-    for element in walk.header():
-        if element.tag in (_SOP_CLASS, _SOP_INSTANCE):
+    at = 0
+    while True:
+        short, at = walk.short(at)
+        found.update((tag, _uid(written[_SHORT_HEAD:])) for tag, written in short if tag in _SOP)
+        element = walk.next(at)
+        if element is None:
+            break
+        at = element.end
+        if element.tag in _SOP:
             found[element.tag] = _uid(dataset.read(element.offset, element.length))
     pixels = walk.pixel_data
     if pixels is None:
-        return
+        return None
     if pixels.length == UNDEFINED:
-        for _fragment in walk.fragments(pixels.offset):
-            pass
-    elif pixels.offset + pixels.length > dataset.size:
+        ((end, _nothing),) = deque(walk.fragments(pixels.offset), maxlen=1)
+        return pixels._replace(length=end - _DELIMITER - pixels.offset)
+    if pixels.offset + pixels.length > dataset.size:
         raise CutShort
+    return pixels
 
 
 def _leniently(path: Path) -> dict[int, str]:

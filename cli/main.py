@@ -4,6 +4,7 @@ import typer
 
 from cli import (
     deadletters,
+    deidentify,
     demo,
     destinations,
     fetch,
@@ -30,6 +31,7 @@ app.command()(lifecycle.down)
 app.command("stop")(lifecycle.stop)
 app.command("start")(lifecycle.start_one)
 app.command("send")(send.command)
+app.command("deidentify")(deidentify.command)
 app.add_typer(hl7_messages.app, name="hl7")
 app.command()(studies.status)
 app.command()(studies.wait)

@@ -12,7 +12,10 @@ from contracts.events import (
 from contracts.formats.keys import FileKeyEncryptionKeys
 from services.deid.adapters.allocator import return_large_blocks
 from services.deid.adapters.inputs import SealedCopies, StoredInputs
+from services.deid.adapters.pictures import ProcessPictures
+from services.deid.adapters.profiles import FileProfiles
 from services.deid.adapters.projects import FileProjects
+from services.deid.adapters.recognizers import load_recognizer
 from services.deid.adapters.register import SqlRegister
 from services.deid.adapters.tables import outbox as outbox_rows
 from services.deid.adapters.work_area import StoredWorkArea
@@ -39,10 +42,16 @@ def build(settings: Settings | None = None) -> Service:
         open_store(settings.keys_url),
         FileKeyEncryptionKeys(settings.kek_dir),
     )
+    pictures = ProcessPictures.of(settings.devices_file, settings.pictures_memory, settings.pictures_seconds)
     handlers = DeidHandlers(
         site_key=SiteKey.load(settings.site_key_file),
         inputs=StoredInputs(open_store(settings.landing_url), register, sealed),
-        projects=FileProjects(settings.project_key_dir),
+        projects=FileProjects(
+            settings.project_key_dir,
+            profiles=FileProfiles(settings.profile_dir),
+            recognizer=load_recognizer(settings.recognizer),
+            pictures=pictures,
+        ),
         work_area=StoredWorkArea(open_store(settings.deid_url), settings.work_dir),
         register=register,
         packs_at_once=settings.packs_at_once,
@@ -64,5 +73,5 @@ def build(settings: Settings | None = None) -> Service:
         tasks=(Task("outbox", outbox.relay),),
         checks={"database": database.check},
         starts=(return_large_blocks, lambda: database.migrate("services.deid.migrations")),
-        stops=(database.close,),
+        stops=(pictures.stop, database.close),
     )

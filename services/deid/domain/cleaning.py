@@ -1,31 +1,46 @@
 """The walk: every element at every depth, by rule (PS3.15 annex E.1 and E.2)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
-from services.deid.domain.dataset import NUMERIC, Element, Elements
-from services.deid.domain.dictionary import known_vr
-from services.deid.domain.identifiers import Identifiers
-from services.deid.domain.pseudonyms import ProjectKey
-from services.deid.domain.rules import PROFILE_CODE, PROFILE_NAME, Action, Rules
-from services.deid.domain.values import (
-    BINARY,
-    NUMBERS,
-    REMOVED,
-    TEMPORAL,
-    TEXT,
-    WIDTHS,
-    dummy,
-    is_coded,
-    is_harmless,
-    is_number,
-    is_uids,
-    new_uids,
+from services.deid.domain.charset import charsets_of
+from services.deid.domain.content.contents import Contents
+from services.deid.domain.dataset import (
+    DEEPEST,
+    EXPLICIT_LITTLE,
+    NUMERIC,
+    Element,
+    Elements,
+    Encoding,
+    as_sequence,
 )
+from services.deid.domain.dictionary import known_vr
+from services.deid.domain.examining import may_stay
+from services.deid.domain.identifiers import Identifiers
+from services.deid.domain.marks import CODING_SCHEME, PIXEL_OPTIONS, PSEUDONYMS, marks
+from services.deid.domain.options import Option
+from services.deid.domain.private import (
+    Declared,
+    PrivateBlocks,
+    blocks_of,
+    declared_of,
+    in_order,
+    is_creator,
+    is_private,
+)
+from services.deid.domain.profile import Profile
+from services.deid.domain.pseudonyms import ProjectKey
+from services.deid.domain.record import Record
+from services.deid.domain.retaining import WORDS, Retaining
+from services.deid.domain.rules import BASIC, Action, Row, Rules, resolve
+from services.deid.domain.values import BINARY, TEMPORAL, dummy, is_harmless, is_uids, new_uids
 
-PATIENT_NAME, PATIENT_ID, ISSUER = 0x00100010, 0x00100020, 0x00100021
+PATIENT_ID, ISSUER = 0x00100020, 0x00100021
 SOP_CLASS, SOP_INSTANCE, STUDY_INSTANCE, SERIES_INSTANCE = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
-CODE_MEANING, CODING_SCHEME = 0x00080104, 0x00080102
+#: Rules beside those of the table and of options (record.Step).
+SUPPLEMENT, PRIVATE, UNLISTED = "supplement", "private", "unlisted"
 
 
 def text_of(elements: Elements, tag: int) -> str:
@@ -33,49 +48,135 @@ def text_of(elements: Elements, tag: int) -> str:
     return next((each.value.decode("latin-1").strip(" \0") for each in elements if each.tag == tag), "")
 
 
+class Level(NamedTuple):
+    """Where the walk is: the top of a data set (``where`` = SOP class) or an item (``where`` = its sequence).
+
+    ``published``: its codes are of a published scheme. ``trusted``: an option retains the sequence around it.
+    """
+
+    where: str | int
+    path: tuple[int, ...]
+    charsets: tuple[str, ...]
+    published: bool
+    trusted: bool
+    declared: Declared
+    private: PrivateBlocks | None
+
+
 @dataclass(frozen=True)
 class Cleaner:
-    """Cleans one data set; ``where`` is its SOP class, whose IOD gives the Types."""
+    """Cleans one data set by ``rules``, which are those of ``profile`` already (Rules.under)."""
 
     rules: Rules
     key: ProjectKey
     identifiers: Identifiers
     patient: str
+    profile: Profile
+    record: Record = field(default_factory=Record)
+    encoding: Encoding = EXPLICIT_LITTLE
 
-    def data_set(self, elements: Elements) -> Elements:
-        """The whole data set, with the attributes that say what was done."""
-        kept = {each.tag: each for each in self._level(elements, text_of(elements, SOP_CLASS))}
-        for tag, vr in ((PATIENT_NAME, "PN"), (PATIENT_ID, "LO")):
+    @cached_property
+    def _retaining(self) -> Retaining:
+        return Retaining(self.profile, self.identifiers, self.key.days(self.patient))
+
+    @cached_property
+    def _contents(self) -> Contents:
+        return Contents(self.encoding, self.profile, self._retaining)
+
+    def data_set(self, elements: Elements, carried_out: frozenset[Option] | None = None) -> Elements:
+        """The whole data set, with the attributes that say what was done.
+
+        ``carried_out`` are the options of the profile that were; those of pixels are none unless it names them.
+        """
+        level = self._level_of(elements, text_of(elements, SOP_CLASS), declared_of(elements))
+        kept = {each.tag: each for each in self._level(elements, level)}
+        for tag, vr in PSEUDONYMS.items():
             kept[tag] = Element(tag, vr, self.patient.encode())
-        kept.update((each.tag, each) for each in statement(self.rules.edition))
-        return tuple(kept[tag] for tag in sorted(kept))
+        done = self.profile.options - PIXEL_OPTIONS if carried_out is None else carried_out
+        kept.update((each.tag, each) for each in marks(self.rules.edition, self.profile, done))
+        return self._contents.whole(tuple(kept[tag] for tag in sorted(kept)))
 
-    def _level(self, elements: Elements, where: str | int) -> Iterator[Element]:
-        """One level: the top of the data set (``where`` = SOP class) or an item (``where`` = its sequence)."""
-        published = text_of(elements, CODING_SCHEME) in self.rules.public_schemes
+    def _level_of(
+        self,
+        elements: Elements,
+        where: str | int,
+        declared: Declared,
+        above: Level | None = None,
+        trusted: bool = False,
+    ) -> Level:
+        safe = self.profile.has(Option.SAFE_PRIVATE) and any(is_private(each.tag) for each in elements)
+        return Level(
+            where,
+            (*above.path, where) if above and isinstance(where, int) else (),
+            charsets_of(elements, above.charsets if above else ()),
+            text_of(elements, CODING_SCHEME) in self.rules.public_schemes,
+            trusted,
+            declared,
+            blocks_of(elements, self.rules.safe_private, declared) if safe else None,
+        )
+
+    def _level(self, elements: Elements, level: Level) -> Iterator[Element]:
         for element in elements:
-            if self.rules.goes_always(element.tag):
+            tag = element.tag
+            if self._contents.examines(tag) and not self.rules.is_sites(tag):
+                yield from self._content(element, level)
                 continue
-            kind = self.rules.kind(where, element.tag)
-            action = self.rules.action(element.tag, kind)
-            cleaned = (
-                self._examine(element, kind, published) if action is Action.EXAMINE else self._act(action, element)
-            )
+            if self.rules.goes_always(tag):
+                if not is_private(tag):
+                    self.record.note(level.path, tag, Action.REMOVE, SUPPLEMENT)
+                elif level.private is None:
+                    self.record.note(level.path, tag, Action.REMOVE, PRIVATE)
+                continue
+            row, kind = self.rules.rows.get(tag), self.rules.kind(level.where, tag)
+            cleaned = self._listed(element, row, kind, level) if row else self._unlisted(element, kind, level)
             if cleaned is not None:
                 yield cleaned
+        if level.private is not None:
+            yield from self._private(elements, level.private, level)
 
-    def _act(self, action: Action, element: Element) -> Element | None:
-        """A listed attribute, by its rule."""
+    def _content(self, element: Element, level: Level) -> Iterator[Element]:
+        """An attribute that is cleaned by what it is (content/contents.py)."""
+        self.record.note(level.path, element.tag, *self._contents.step(element.tag))
+        cleaned = self._contents.clean(
+            element, level.where, lambda item, sequence: self._item(item, sequence, level, False), level.charsets
+        )
+        if cleaned is not None:
+            yield cleaned
+
+    def _listed(self, element: Element, row: Row, kind: str | None, level: Level) -> Element | None:
+        """A listed attribute, by its rule; where an option can keep nothing of it, by that of the Basic Profile."""
+        action, source = resolve(row.code, kind), row.source
+        if action in (Action.KEEP, Action.CLEAN):
+            retained = self._retained(element, row, action, level)
+            if retained is not None:
+                self.record.note(level.path, element.tag, action, source)
+                return retained
+            action, source = resolve(row.basic, kind), BASIC
+        self.record.note(level.path, element.tag, action, source)
+        return self._act(action, element, row, level)
+
+    def _retained(self, element: Element, row: Row, action: Action, level: Level) -> Element | None:
+        """Codes K and C: on a sequence both clean the items, which K trusts to be about what is retained."""
+        if row.vr == "SQ":
+            return self._items(element, level, trusted=action is Action.KEEP)
+        if element.items is not None:
+            return None
+        retain = self._retaining.kept if action is Action.KEEP else self._retaining.cleaned
+        value = retain(element.value, row.vr, level.charsets)
+        if value is None:
+            return None
+        return Element(element.tag, element.vr if {element.vr, row.vr} <= NUMERIC else row.vr, value)
+
+    def _act(self, action: Action, element: Element, row: Row, level: Level) -> Element | None:
         if action is Action.REMOVE:
             return None
-        vr = self.rules.rows[element.tag].vr
         if action is Action.EMPTY:
-            return Element(element.tag, vr, items=() if vr == "SQ" else None)
+            return Element(element.tag, row.vr, items=() if row.vr == "SQ" else None)
         if action is Action.NEW_UIDS:
             return new_uids(element, self.key)
         if action is Action.CLEAN_ITEMS:
-            return self._items(element)
-        return self._dummy(element, vr)
+            return self._items(element, level)
+        return Element(element.tag, row.vr, row.text.encode()) if row.text else self._dummy(element, row.vr)
 
     def _dummy(self, element: Element, vr: str) -> Element:
         if vr != "SQ":
@@ -96,29 +197,54 @@ class Cleaner:
             else:
                 yield self._dummy(element._replace(vr=vr), vr)
 
-    def _items(self, element: Element) -> Element | None:
+    def _items(self, element: Element, above: Level, trusted: bool = False) -> Element | None:
         if element.items is None:
             return None
-        items = tuple(tuple(self._level(item, element.tag)) for item in element.items)
-        return element._replace(items=items)
+        return element._replace(items=tuple(self._item(item, element.tag, above, trusted) for item in element.items))
 
-    def _examine(self, element: Element, kind: str | None, published: bool) -> Element | None:
-        """An attribute that the table does not list: kept when it is known and proves harmless, else by its Type."""
+    def _item(self, item: Elements, sequence: int, above: Level, trusted: bool) -> Elements:
+        level = self._level_of(item, sequence, above.declared, above, trusted or above.trusted)
+        cleaned = self._level(item, level)
+        return tuple(cleaned) if level.private is None else in_order(cleaned)
+
+    def _unlisted(self, element: Element, kind: str | None, level: Level) -> Element | None:
+        """An attribute that the table does not list, and what was done to it."""
         known = known_vr(element.tag)
         if known is None:
-            return None
-        if element.items is not None or "SQ" in (known, element.vr):
-            return self._items(element)
+            cleaned = None
+        elif element.items is not None or "SQ" in (known, element.vr):
+            cleaned = self._items(element, level)
+        else:
+            cleaned = self._examined(element, known, kind, level)
+        self.record.outcome(level.path, element, cleaned, UNLISTED)
+        return cleaned
+
+    def _examined(self, element: Element, known: str, kind: str | None, level: Level) -> Element | None:
+        """Kept when it proves harmless, cleaned where an option says so, else replaced as its Type asks."""
         if known == "UI" or element.vr == "UI":
             return self._uid(element)
-        if self._may_stay(element, known, published):
+        if may_stay(element, known, level.published, self.rules, self.identifiers):
             return element
+        value = self._rescued(element, known, level)
+        if value is not None:
+            return Element(element.tag, known, value)
         return self._replaced(element.tag, known, element.value, kind)
 
     def _uid(self, element: Element) -> Element:
-        if element.tag in self.rules.class_uids and is_uids(element.value):
-            return element
-        return new_uids(element, self.key)
+        retained = element.tag in self.rules.class_uids or self.profile.has(Option.RETAIN_UIDS)
+        return element._replace(vr="UI") if retained and is_uids(element.value) else new_uids(element, self.key)
+
+    def _rescued(self, element: Element, known: str, level: Level) -> bytes | None:
+        """What an option that speaks of values of this kind leaves of one that may not stay as it is."""
+        if element.vr not in (known, "UN"):
+            return None
+        if level.trusted and known in WORDS:
+            return self._retaining.kept(element.value, known, level.charsets)
+        if known in TEMPORAL:
+            return self._retaining.date(element.value, known)
+        if known in WORDS - {"AE", "UR"} and self.profile.has(Option.CLEAN_DESCRIPTORS):
+            return self._retaining.cleaned(element.value, known, level.charsets)
+        return None
 
     def _replaced(self, tag: int, vr: str, value: bytes, kind: str | None) -> Element | None:
         """What takes the place of a value that may not stay, for the object to remain conformant."""
@@ -126,42 +252,32 @@ class Cleaner:
             return dummy(tag, vr, value, self.key)
         return Element(tag, vr) if kind in ("2", "2C") else None
 
-    def _may_stay(self, element: Element, known: str, published: bool) -> bool:
-        """The riskier of the VR in the data set and the dictionary's decides: a CS written as LT is text."""
-        value, vrs = element.value, {known if element.vr == "UN" else element.vr, known}
-        if not value.strip(b" \0"):
-            return True
-        if vrs & BINARY:
-            return element.tag in self.rules.safe_binary and not self.identifiers.in_binary(value)
-        if vrs & TEMPORAL:
-            return element.tag in self.rules.safe_dates and not self.identifiers.in_value(value)
-        if vrs & TEXT or ("CS" in vrs and not is_coded(value)):
-            return self._safe_text(element, published)
-        if vrs & NUMBERS and not is_number(value):
-            return False
-        if element.vr in WIDTHS and len(value) % WIDTHS[element.vr]:
-            return False
-        if vrs & NUMERIC:
-            return not self.identifiers.in_binary(value)
-        return not (vrs & {"CS", "DS", "IS"}) or not self.identifiers.in_value(value)
+    def _private(self, elements: Elements, blocks: PrivateBlocks, level: Level) -> Iterator[Element]:
+        """Private attributes that are known to be safe, and the creators of their blocks (PS3.15 section E.3.10)."""
+        taken: dict[int, Element] = {}
+        for element in elements:
+            if not is_private(element.tag) or is_creator(element.tag):
+                continue
+            creator, cleaned = blocks.creator(element.tag), self._safe_private(element, blocks, level)
+            if creator is None or cleaned is None:
+                self.record.note(level.path, element.tag, Action.REMOVE, PRIVATE)
+                continue
+            self.record.note(level.path, element.tag, Action.KEEP, Option.SAFE_PRIVATE)
+            taken[creator.tag] = creator._replace(vr="LO")
+            yield cleaned
+        yield from taken.values()
 
-    def _safe_text(self, element: Element, published: bool) -> bool:
-        if element.tag not in self.rules.safe_text or (element.tag == CODE_MEANING and not published):
-            return False
-        return is_harmless(element.value) and not self.identifiers.in_value(element.value)
-
-
-def statement(edition: str) -> Elements:
-    """The attributes that a de-identified object must carry (PS3.15 annex E.1.1)."""
-    code = (
-        Element(0x00080100, "SH", PROFILE_CODE.encode()),
-        Element(CODING_SCHEME, "SH", b"DCM"),
-        Element(CODE_MEANING, "LO", PROFILE_NAME.encode()),
-    )
-    method = f"Causeway: PS3.15 {edition} Table E.1-1\\Basic Application Confidentiality Profile, header only"
-    return (
-        Element(0x00120062, "CS", b"YES"),
-        Element(0x00120063, "LO", method.encode()),
-        Element(0x00120064, "SQ", items=(code,)),
-        Element(0x00280303, "CS", REMOVED),
-    )
+    def _safe_private(self, element: Element, blocks: PrivateBlocks, level: Level) -> Element | None:
+        creator, vr = blocks.creator(element.tag), blocks.safe_vr(element)
+        if creator is None or vr is None or len(level.path) > DEEPEST:
+            return None
+        if not is_harmless(creator.value) or self.identifiers.in_value(creator.value):
+            return None
+        if vr == "SQ" or element.items is not None:
+            sequence = as_sequence(element)
+            return self._items(sequence, level) if sequence else None
+        if vr == "UI":
+            return self._uid(element)
+        value = self._retaining.safe(element.value, vr, level.charsets)
+        is_text = {each not in NUMERIC | BINARY for each in (vr, element.vr) if each != "UN"}
+        return Element(element.tag, vr, value) if value is not None and len(is_text) == 1 else None

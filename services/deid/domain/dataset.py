@@ -7,6 +7,7 @@ is kept is written as the very bytes that came.
 
 import struct
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import NamedTuple
 
 from services.deid.domain.dictionary import known_vr
@@ -18,17 +19,23 @@ NUMERIC = frozenset(["AT", "FD", "FL", "SL", "SS", "UL", "US"])
 SHORT = NUMERIC | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI"}
 #: By their two bytes: one object for each, however many elements have it.
 VRS = {vr.encode(): vr for vr in LONG | SHORT}
+SHORT_VRS = {code: vr for code, vr in VRS.items() if vr in SHORT}
+_CODES = {vr: code for code, vr in VRS.items()}
 #: VRs padded with a space; the others with a zero byte (PS3.5 section 6.2).
 SPACED = frozenset(["AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT"])
 
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+#: The group of items and delimiters; the bytes of the head of an element with a short VR.
+_DELIMITERS, _HEAD = 0xFFFE, 8
 UNDEFINED = 0xFFFFFFFF
 DEEPEST = 32
 #: A UID has at most so many characters (PS3.5 section 9.1).
 UID_LENGTH = 64
 #: More elements, items and UIDs than this are not taken apart: in memory each takes twenty times its least encoding.
 ELEMENT_LIMIT = 250_000
+#: A vendor's sequence in VR UN is taken apart up to this size, in bytes.
+VENDOR_SEQUENCE_LIMIT = 64 * 1024
 
 
 class Unreadable(Unprocessable):
@@ -76,6 +83,7 @@ class Element(NamedTuple):
 
 
 Elements = tuple[Element, ...]
+_TAG = itemgetter(0)
 
 
 def parse(data: bytes, encoding: Encoding) -> Elements:
@@ -83,22 +91,39 @@ def parse(data: bytes, encoding: Encoding) -> Elements:
     return _Reader(data, encoding, _Shared()).elements(0, len(data), 0)[0]
 
 
+def as_sequence(element: Element) -> Element | None:
+    """A sequence in VR UN and of known length, which holds implicit VR (PS3.5 section 6.2.2), with its items.
+
+    None when it is no sequence, or larger than one that is taken apart here.
+    """
+    if element.items is not None:
+        return element
+    if element.vr != "UN" or len(element.value) > VENDOR_SEQUENCE_LIMIT:
+        return None
+    reader = _Reader(element.value, IMPLICIT_LITTLE, _Shared())
+    try:
+        items, _ = reader.items(0, len(element.value), 1, delimited=False)
+    except Unreadable:
+        return None
+    return Element(element.tag, "UN", items=items)
+
+
 class _Shared:
     """What the readers of one data set have in common: how many elements may follow, and one object for each tag."""
 
     def __init__(self) -> None:
-        self._left = ELEMENT_LIMIT
-        self._tags: dict[int, int] = {}
+        self.left = ELEMENT_LIMIT
+        self.tags: dict[int, int] = {}
 
     def tag(self, tag: int) -> int:
         """The same number as the same object, each time it comes; and it counts."""
         self.count(1)
-        return self._tags.setdefault(tag, tag)
+        return self.tags.setdefault(tag, tag)
 
     def count(self, number: int) -> None:
         """Take in that many things more; TooMuch for one too many."""
-        self._left -= number
-        if self._left < 0:
+        self.left -= number
+        if self.left < 0:
             raise TooMuch
 
 
@@ -111,6 +136,8 @@ class _Reader:
         self._tag = struct.Struct(order + "HH").unpack_from
         self._short = struct.Struct(order + "H").unpack_from
         self._long = struct.Struct(order + "I").unpack_from
+        self._glance = struct.Struct(order + "HH2sH").unpack_from
+        self._short_vrs = {} if encoding.implicit else SHORT_VRS
 
     def elements(self, at: int, end: int, depth: int, *, delimited: bool = False) -> tuple[Elements, int]:
         """Elements from ``at`` to ``end`` or, when ``delimited``, to the item's delimiter; and where they stop."""
@@ -118,6 +145,9 @@ class _Reader:
             raise Unreadable
         found: dict[int, Element] = {}
         while at < end:
+            at = self._short_elements(at, end, found)
+            if at >= end:
+                break
             tag, vr, length, start = self._head(at, end)
             if delimited and tag == ITEM_END:
                 return tuple(found.values()), start
@@ -128,6 +158,28 @@ class _Reader:
         if delimited:
             raise Unreadable
         return tuple(found.values()), at
+
+    def _short_elements(self, at: int, end: int, found: dict[int, Element]) -> int:
+        """Take in the elements from ``at`` on that are read at a glance, as nearly all are; where they stop.
+
+        Those are short ones of explicit VR, whatever else needs care apart: ``elements`` goes on with what is not.
+        """
+        data, vrs, tags, glance, new = self._data, self._short_vrs, self._shared.tags, self._glance, tuple.__new__
+        first, last = len(found), end - _HEAD
+        most = first + self._shared.left
+        while at <= last and len(found) < most:
+            group, number, code, length = glance(data, at)
+            vr = vrs.get(code)
+            start = at + _HEAD
+            stop = start + length
+            tag = group << 16 | number
+            if vr is None or stop > end or group == _DELIMITERS or length > UID_LENGTH or tag in found:
+                break
+            tag = tags.setdefault(tag, tag)
+            found[tag] = new(Element, (tag, vr, data[start:stop], None))
+            at = stop
+        self._shared.left -= len(found) - first
+        return at
 
     def _head(self, at: int, end: int) -> tuple[int, str, int, int]:
         """Tag, VR, length and where the value starts."""
@@ -202,16 +254,30 @@ def encode(elements: Iterable[Element], encoding: Encoding) -> bytes:
 def _encode(elements: Iterable[Element], encoding: Encoding, encoded: bytearray) -> None:
     """Into one buffer, lengths last: a sequence's bytes are never there twice."""
     order = "<" if encoding.little else ">"
-    for element in sorted(elements, key=lambda element: element.tag):
-        long = encoding.implicit or element.vr in LONG
-        length = struct.Struct(order + ("I" if long else "H"))
-        encoded += struct.pack(order + "HH", element.tag >> 16, element.tag & 0xFFFF)
-        if not encoding.implicit:
-            encoded += element.vr.encode() + (b"\0\0" if long else b"")
-        encoded += bytes(length.size)
-        start = len(encoded)
-        _encode_value(element, encoding, encoded)
-        length.pack_into(encoded, start - length.size, len(encoded) - start)
+    glance = struct.Struct(order + "HH2sH").pack
+    for element in sorted(elements, key=_TAG):
+        tag, vr, value, items = element
+        if items is not None or encoding.implicit or vr in LONG:
+            _encode_long(element, encoding, encoded)
+            continue
+        padding = len(value) & 1
+        encoded += glance(tag >> 16, tag & 0xFFFF, _CODES[vr], len(value) + padding)
+        encoded += value
+        if padding:
+            encoded += b" " if vr in SPACED else b"\0"
+
+
+def _encode_long(element: Element, encoding: Encoding, encoded: bytearray) -> None:
+    """An element whose length has four bytes, or that has items."""
+    order = "<" if encoding.little else ">"
+    length = struct.Struct(order + ("I" if encoding.implicit or element.vr in LONG else "H"))
+    encoded += struct.pack(order + "HH", element.tag >> 16, element.tag & 0xFFFF)
+    if not encoding.implicit:
+        encoded += element.vr.encode() + (b"\0\0" if element.vr in LONG else b"")
+    encoded += bytes(length.size)
+    start = len(encoded)
+    _encode_value(element, encoding, encoded)
+    length.pack_into(encoded, start - length.size, len(encoded) - start)
 
 
 def _encode_value(element: Element, encoding: Encoding, encoded: bytearray) -> None:

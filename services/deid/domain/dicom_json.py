@@ -5,6 +5,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from services.deid.domain.charset import SPECIFIC_CHARACTER_SET, charsets_of, decode
 from services.deid.domain.dataset import Element, Elements, Encoding
 from services.deid.domain.values import BINARY, NUMBERS
 
@@ -15,11 +16,11 @@ _FORMATS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "FL": "f", "FD": "d", "S
 _WHOLE = frozenset(["LT", "ST", "UR", "UT"])
 
 
-def to_json(elements: Elements, encoding: Encoding) -> dict[str, Any]:
-    """The JSON object of a data set. Everything that stays is ASCII (values.is_harmless)."""
-    order = "<" if encoding.little else ">"
+def to_json(elements: Elements, encoding: Encoding, charsets: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The JSON object of a data set; texts are decoded as it says, or as ``charsets`` around it do."""
+    order, own = "<" if encoding.little else ">", charsets_of(elements, charsets)
     return {
-        f"{element.tag:08X}": _element(element, order)
+        f"{element.tag:08X}": _element(element, order, own)
         for element in elements
         if element.vr not in BINARY and element.vr != "UN"
     }
@@ -42,17 +43,19 @@ def _estimate(elements: Elements, limit: int) -> int:
     return size
 
 
-def _element(element: Element, order: str) -> dict[str, Any]:
+def _element(element: Element, order: str, charsets: tuple[str, ...]) -> dict[str, Any]:
     vr = element.vr
-    if element.items is not None:
-        values: list[Any] = [to_json(item, Encoding(False, order == "<")) for item in element.items]
+    if element.tag == SPECIFIC_CHARACTER_SET:
+        values: list[Any] = ["ISO_IR 192"]  # what JSON is in (PS3.18 section F.2)
+    elif element.items is not None:
+        values = [to_json(item, Encoding(False, order == "<"), charsets) for item in element.items]
     elif vr in _FORMATS:
         values = _unpack(order + "{}" + _FORMATS[vr], element.value)
     elif vr == "AT":
         pairs = _unpack(order + "{}H", element.value)
         values = [f"{group:04X}{number:04X}" for group, number in zip(pairs[::2], pairs[1::2], strict=False)]
     else:
-        values = _text(vr, element.value)
+        values = _text(vr, element.value, charsets)
     return {"vr": vr, "Value": values} if values else {"vr": vr}
 
 
@@ -63,8 +66,8 @@ def _unpack(form: str, value: bytes) -> list[Any]:
     return [number if math.isfinite(number) else None for number in numbers]
 
 
-def _text(vr: str, value: bytes) -> list[Any]:
-    text = value.decode("latin-1").rstrip(" \0")
+def _text(vr: str, value: bytes, charsets: tuple[str, ...]) -> list[Any]:
+    text = decode(value, charsets).rstrip(" \0")
     if not text:
         return []
     parts = [text] if vr in _WHOLE else [part.strip() for part in text.split("\\")]

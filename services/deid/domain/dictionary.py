@@ -39,6 +39,12 @@ def known_vr(tag: int) -> str | None:
     return vr
 
 
+@cache
+def tags_of(vr: str) -> frozenset[int]:
+    """Every attribute of a VR, but for repeating groups."""
+    return frozenset(tag for tag, known in _dictionary().vrs.items() if known == vr)
+
+
 def is_registered(uid: str) -> bool:
     """True for UIDs that the standard itself assigns, among them the well-known instances."""
     return uid in _dictionary().uids

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from services.deid.domain.charset import charsets_of, decode, encode
 from services.deid.domain.dataset import Element, TooMuch
-from services.deid.domain.dictionary import known_vr
+from services.deid.domain.dictionary import known_vr, tags_of
+from services.deid.domain.known import SHORTEST, Known, Noted, known
+from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.rules import Rules
+from services.deid.domain.shapes import Span
 from services.deid.domain.values import DUMMIES
-
-#: Shorter strings prove nothing: they occur in technical values by chance.
-SHORTEST = 4
 
 #: More bytes of identifiers than this name no patient: a pattern takes a hundred times its length in memory.
 MOST = 4096
@@ -31,61 +32,87 @@ _NEW_UID = re.compile(rb"2\.25\.\d{1,39}")
 
 @dataclass
 class Identifiers:
-    """Collects what names the patient while a data set is walked, then searches bytes for it, ignoring case.
+    """Collects what names the patient while a data set is walked, then searches text and bytes for it.
 
-    Values are compared as encoded: what stays is ASCII (values.is_harmless), and what is searched came in the same
-    data set, so in the same character set.
+    Texts are compared as they are decoded, whatever their case, accents and separators (known.py); encoded headers as
+    bytes, ignoring the case of ASCII and with the cases of other letters written out. A ``recognizer`` finds names in
+    free text that no header has.
     """
 
     rules: Rules
+    recognizer: Recognizer | None = None
+    _noted: set[Noted] = field(default_factory=set)
     _found: set[bytes] = field(default_factory=set)
     _uids: list[bytes] = field(default_factory=list)
     _size: int = 0
     _pattern: re.Pattern[bytes] | None = None
+    _known: Known | None = None
 
-    def note(self, element: Element) -> None:
+    def note(self, element: Element, charsets: tuple[str, ...] = ()) -> None:
         """Remember the value of an element that names a person, a case or a place; TooMuch when it names too many."""
-        if element.vr == "PN" or known_vr(element.tag) == "PN":
-            self._add(_PARTS, element.value)
+        if not element.value:
+            return
+        if element.vr == "PN" or element.tag in tags_of("PN"):
+            self._add(_PARTS, Noted(0, "PN", element.value, charsets))
         elif element.tag in self.rules.identifying:
-            self._add(_VALUES, element.value)
+            vr = known_vr(element.tag) or element.vr
+            self._add(_VALUES, Noted(element.tag, vr, element.value, charsets))
 
-    def note_all(self, elements: Iterable[Element]) -> None:
-        """Remember whatever identifies in these elements, at every depth."""
+    def note_all(self, elements: Iterable[Element], charsets: tuple[str, ...] = ()) -> None:
+        """Remember whatever identifies in these elements, at every depth; an item may have character sets of its own
+        (PS3.3 section C.12.1.1.2)."""
+        elements = tuple(elements)
+        charsets = charsets_of(elements, charsets)
+        people, identifying = tags_of("PN"), self.rules.identifying
         for element in elements:
-            self.note(element)
-            for item in element.items or ():
-                self.note_all(item)
+            tag, vr, _, items = element
+            if tag in identifying or tag in people or vr == "PN":
+                self.note(element, charsets)
+            for item in items or ():
+                self.note_all(item, charsets)
 
     def note_uid(self, uid: str) -> None:
         """Remember an original UID."""
         if uid:
             self._uids.append(uid.encode())
 
-    def _add(self, separator: re.Pattern[bytes], value: bytes) -> None:
-        if len(value) > MOST:
+    def _add(self, separator: re.Pattern[bytes], noted: Noted) -> None:
+        if noted in self._noted:
+            return
+        if len(noted.value) > MOST:
             raise TooMuch
-        parts = (each.strip(b" \0").lower() for each in separator.split(value))
-        fresh = {part for part in parts if self._tells(part)} - self._found
-        if fresh:
-            self._found |= fresh
-            self._size += sum(map(len, fresh))
-            self._pattern = None
+        parts = {part for each in _encodings(noted) for part in separator.split(each)}
+        fresh = {part for part in (each.strip(b" \0").lower() for each in parts) if self._tells(part)} - self._found
+        self._size += sum(map(len, fresh))
         if self._size > MOST:
             raise TooMuch
+        if noted.value.lower().strip(b" \0") not in _DUMMIES:
+            self._noted.add(noted)
+        self._found |= fresh
+        self._pattern = self._known = None
 
     def _tells(self, value: bytes) -> bool:
         """False for short strings, common words, dummies and runs of one character such as 0000."""
         short = len(value) < SHORTEST or len(set(value)) == 1
         return not (short or value in _DUMMIES or value.decode("latin-1") in self.rules.common_words)
 
-    def in_value(self, value: bytes) -> bool:
-        """True when ``value`` holds any of them, also with its separators left out."""
-        pattern = self._compiled()
-        if pattern is None:
-            return False
-        folded = value.lower()
-        return pattern.search(folded) is not None or pattern.search(_squeezed(folded)) is not None
+    def known(self) -> Known:
+        """What was noted, ready to be searched for in decoded texts."""
+        if self._known is None:
+            self._known = known(frozenset(self._noted), self.rules.common_words)
+        return self._known
+
+    def spans(self, text: str) -> Iterator[Span]:
+        """Where ``text`` has any of them, in whatever spelling."""
+        return self.known().spans(text)
+
+    def in_text(self, text: str) -> bool:
+        """True when ``text`` has any of them."""
+        return self.known().within(text)
+
+    def in_value(self, value: bytes, charsets: tuple[str, ...] = ()) -> bool:
+        """True when ``value``, encoded in these character sets, holds any of them."""
+        return self.in_text(decode(value, charsets)) or (not value.isascii() and self._in_bytes(value.lower()))
 
     def in_binary(self, value: bytes) -> bool:
         """True when ``value``, which should be no text, spells any of them."""
@@ -95,8 +122,11 @@ class Identifiers:
         """True when an encoded header holds any of them; within UIDs, which are new, only whole ones count."""
         if any(_stands_alone(uid, header) for uid in self._uids):
             return True
+        return any(self._in_bytes(piece) for piece in _pieces(header))
+
+    def _in_bytes(self, folded: bytes) -> bool:
         pattern = self._compiled()
-        return pattern is not None and any(pattern.search(piece) for piece in _pieces(header))
+        return pattern is not None and pattern.search(folded) is not None
 
     def _compiled(self) -> re.Pattern[bytes] | None:
         if self._pattern is None and self._found:
@@ -109,6 +139,15 @@ class Identifiers:
             squeezed = _squeezed(value)
             if squeezed != value and self._tells(squeezed):
                 yield squeezed
+
+
+def _encodings(noted: Noted) -> Iterator[bytes]:
+    """A value as it stands and, where case is not ASCII's alone, in capitals, in small letters and in UTF-8."""
+    yield noted.value
+    if not noted.value.isascii():
+        text = decode(noted.value, noted.charsets)
+        for spelled in {text, text.upper(), text.lower()}:
+            yield from (encode(spelled, noted.charsets), spelled.encode())
 
 
 def _pieces(header: bytes) -> Iterator[bytes]:

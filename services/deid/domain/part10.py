@@ -1,9 +1,10 @@
 """One Part 10 file in, one out: header cleaned, pixel bytes passed through unchanged (PS3.10 section 7)."""
 
 import struct
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, BinaryIO, NamedTuple
 
 from contracts.formats.headers import TOO_LARGE, header_line, opaque_line
@@ -19,10 +20,9 @@ from services.deid.domain.cleaning import (
     Cleaner,
     text_of,
 )
+from services.deid.domain.content.overlay_bits import Mask, image_bits
 from services.deid.domain.dataset import (
     EXPLICIT_LITTLE,
-    LONG,
-    PIXEL_DATA,
     Element,
     Elements,
     Encoding,
@@ -32,11 +32,20 @@ from services.deid.domain.dataset import (
     encoding_of,
     parse,
 )
+from services.deid.domain.deflated import DEFLATED, deflate, header_so_far, inflated
 from services.deid.domain.dicom_json import is_longer, to_json
+from services.deid.domain.dictionary import is_registered
+from services.deid.domain.fragments import with_tables
 from services.deid.domain.identifiers import Identifiers
-from services.deid.domain.pixels import CHUNK, Output, splice
+from services.deid.domain.options import Option
+from services.deid.domain.pictures.looking import Looked, looked_at
+from services.deid.domain.pictures.retouch import Pictures
+from services.deid.domain.pictures.writing import native_frames, write
+from services.deid.domain.pixels import NATIVE, Output, Untold, splice, survey_pixels
 from services.deid.domain.profile import BASIC_PROFILE, Profile
 from services.deid.domain.pseudonyms import ProjectKey
+from services.deid.domain.recognizer import Recognizer
+from services.deid.domain.record import Step
 from services.deid.domain.rules import Rules
 from services.deid.domain.withholding import Reason, Withheld
 from shared.errors import RetryLater
@@ -44,12 +53,8 @@ from shared.errors import RetryLater
 #: A fixed UID of this software (PS3.7 annex D.3.3.2), and its name.
 IMPLEMENTATION_UID, IMPLEMENTATION_NAME = "2.25.270695996825855179949881587723571202391", "CAUSEWAY_1"
 
-DEFLATED = frozenset({"1.2.840.10008.1.2.1.99"})
 #: A longer header is not taken apart: in memory it is there up to three times; bytes.
 HEADER_LIMIT = 16 * 1024 * 1024
-#: The same for a deflated object, which is inflated whole.
-INFLATED_LIMIT = 32 * 1024 * 1024
-
 #: A line of the headers before its entry has a number; every entry's name is as long.
 UNNUMBERED = "000000.dcm"
 
@@ -63,6 +68,13 @@ class Project:
     rules: Rules
     refuse: Callable[[Elements], Reason | None]
     profile: Profile = BASIC_PROFILE
+    pictures: Pictures | None = None
+    recognizer: Recognizer | None = None
+
+    @cached_property
+    def ruling(self) -> Rules:
+        """The rules under the profile."""
+        return self.rules.under(self.profile)
 
 
 @dataclass(frozen=True)
@@ -76,29 +88,32 @@ class Person:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """An instance that goes out: its line of the manifest (not placed yet), that of the headers, and who it was."""
+    """An instance that goes out: its line of the manifest (not placed yet), that of the headers, who it was, and what
+    was done to its header."""
 
     instance: Instance
     line: bytes
     person: Person
+    steps: Counter[Step] = field(default_factory=Counter)
 
 
 class _Header(NamedTuple):
-    """A cleaned header, the pixels that were inflated with it, whose it was, and what must not be in it."""
+    """A cleaned header, whose it was, and what must not be in it."""
 
     elements: Elements
-    pixels: Element | None
     person: Person
     names: Identifiers
+    steps: Counter[Step]
 
 
-def clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO) -> Cleaned:
+def clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO, *, told: bool = True) -> Cleaned:
     """Read the Part 10 file ``source`` as ``original`` describes it and write the cleaned one to ``sink``.
 
+    Without ``told`` nothing is told of it beside the file: no digests, no checksum, no line of headers.
     Raises Withheld when it may not go out (what ``sink`` then holds is to be thrown away), RetryLater when files fail.
     """
     try:
-        return _clean_file(source, original, project, sink)
+        return _clean_file(source, original, project, Output(sink) if told else Untold(sink))
     except Withheld:
         raise
     except TooMuch:
@@ -112,22 +127,42 @@ def clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bin
         raise Withheld(Reason.FAILED) from None
 
 
-def _clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO) -> Cleaned:
+def _clean_file(source: BinaryIO, original: Instance, project: Project, output: Output) -> Cleaned:
     deflated = original.transfer_syntax in DEFLATED
-    header = _clean_header(*(_inflated if deflated else _stored)(source, original), original, project)
+    elements, pixels = (inflated if deflated else _stored)(source, original)
+    header = _clean_header(elements, pixels, original, project)
     encoding = encoding_of(original.transfer_syntax)
-    data = encode(header.elements, encoding)
+    looked = _look(source, original, elements, pixels, project)
+    mask = None if looked.without_overlays else _mask(elements, pixels, original)
+    cleaned = looked.told(header.elements, encoding)
+    found = None if deflated or looked.retouched else survey_pixels(source, original)
+    if found and found.changed:
+        cleaned = with_tables(cleaned, found)
+    data = encode(cleaned, encoding)
     if header.names.in_header(data):
         raise Withheld(Reason.IDENTIFIER_LEFT)
-    output = Output(sink)
-    output.meta(file_meta(original.sop_class_uid, text_of(header.elements, SOP_INSTANCE), original.transfer_syntax))
+    syntax = looked.syntax or original.transfer_syntax
+    output.meta(file_meta(original.sop_class_uid, text_of(cleaned, SOP_INSTANCE), syntax))
     if deflated:
-        facts = _deflate(data, header.pixels, output)
+        facts = deflate(data, _repainted(pixels, looked), mask, output)
     else:
         output.data(data)
-        facts = _header_so_far(output) | splice(source, original, output)
-    instance = _instance(original, header.elements, facts | output.facts())
-    return Cleaned(instance, _line(header.elements, encoding), header.person)
+        facts = header_so_far(output)
+        facts |= write(looked.retouched, output) if looked.retouched else splice(source, original, output, found, mask)
+    instance = _instance(original, cleaned, facts | output.facts() | {"transfer_syntax": syntax})
+    line = b"" if isinstance(output, Untold) else _line(cleaned, encoding)
+    return Cleaned(instance, line, header.person, header.steps)
+
+
+def _look(source: BinaryIO, original: Instance, elements: Elements, pixels: Element | None, project: Project) -> Looked:
+    """What was found in the pixels, where the profile has them cleaned."""
+    if not project.profile.has(Option.CLEAN_PIXEL_DATA) or project.pictures is None:
+        return Looked()
+    return looked_at(source, original, elements, pixels, project.profile, project.pictures)
+
+
+def _repainted(pixels: Element | None, looked: Looked) -> Element | None:
+    return pixels._replace(value=native_frames(looked.retouched)) if pixels and looked.retouched else pixels
 
 
 def _line(elements: Elements, encoding: Encoding) -> bytes:
@@ -147,70 +182,33 @@ def _stored(source: BinaryIO, original: Instance) -> tuple[Elements, None]:
     return parse(data, encoding_of(original.transfer_syntax)), None
 
 
-def _inflated(source: BinaryIO, original: Instance) -> tuple[Elements, Element | None]:
-    """Header and pixels of a deflated data set (PS3.5 section A.5), which is inflated whole."""
-    elements = parse(_inflate(source, original), EXPLICIT_LITTLE)
-    pixels = next((element for element in elements if element.tag in PIXEL_DATA), None)
-    return tuple(element for element in elements if element.tag not in PIXEL_DATA), pixels
-
-
-def _inflate(source: BinaryIO, original: Instance) -> bytes:
-    if original.length - original.dataset_offset > INFLATED_LIMIT:
-        raise Withheld(Reason.TOO_LARGE)
-    source.seek(original.dataset_offset)
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        data = inflater.decompress(source.read(original.length - original.dataset_offset), INFLATED_LIMIT)
-    except zlib.error:
-        raise Unreadable from None
-    if inflater.unconsumed_tail:
-        raise Withheld(Reason.TOO_LARGE)
-    return data
-
-
-def _deflate(data: bytes, pixels: Element | None, output: Output) -> dict[str, Any]:
-    """Write the data set deflated, a piece at a time; all of it is its header then (docs/formats.md section 2)."""
-    deflater = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-    for piece in (data, *_pieces(pixels)):
-        output.data(deflater.compress(piece))
-    output.data(deflater.flush())
-    if (output.length - output.dataset_offset) % 2:
-        output.data(b"\0")
-    return _header_so_far(output)
-
-
-def _header_so_far(output: Output) -> dict[str, Any]:
-    """The facts of a header that is the data set as far as it is written."""
-    digest = output.facts()["dataset_sha256"]
-    return {"header_length": output.length - output.dataset_offset, "header_sha256": digest}
-
-
-def _pieces(pixels: Element | None) -> Iterator[bytes]:
-    """The pixel element as encoded, without another copy of its value."""
-    if pixels is None:
-        return
-    padding = len(pixels.value) % 2
-    form = "<I" if pixels.vr in LONG else "<H"
-    empty = encode([pixels._replace(value=b"")], EXPLICIT_LITTLE)
-    yield empty[: -struct.calcsize(form)] + struct.pack(form, len(pixels.value) + padding)
-    for start in range(0, len(pixels.value), CHUNK):
-        yield pixels.value[start : start + CHUNK]
-    yield b"\0" * padding
-
-
 def _clean_header(elements: Elements, pixels: Element | None, original: Instance, project: Project) -> _Header:
     if text_of(elements, SOP_CLASS) != original.sop_class_uid:
         raise Unreadable
-    if reason := project.refuse(elements):
+    if original.sop_class_uid in project.profile.held_classes:
+        raise Withheld(Reason.HELD_BY_PROFILE)
+    # That there are pixels, where there are: their element is no part of a header.
+    shown = (Element(0x7FE00010, "OW"),) if pixels or original.pixel_offset is not None else ()
+    if reason := project.refuse((*elements, *shown)):
         raise Withheld(reason)
     person = person_of(elements, project.key)
-    names = Identifiers(project.rules)
+    names = Identifiers(project.ruling, project.recognizer)
     names.note_all(elements)
-    for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):
-        names.note_uid(text_of(elements, tag))
-    return _Header(
-        Cleaner(project.rules, project.key, names, person.pseudonym).data_set(elements), pixels, person, names
-    )
+    if not project.profile.has(Option.RETAIN_UIDS):
+        for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):
+            uid = text_of(elements, tag)
+            names.note_uid("" if is_registered(uid) else uid)
+    encoding = encoding_of(original.transfer_syntax)
+    cleaner = Cleaner(project.ruling, project.key, names, person.pseudonym, project.profile, encoding=encoding)
+    return _Header(cleaner.data_set(elements), person, names, cleaner.record.steps)
+
+
+def _mask(elements: Elements, pixels: Element | None, original: Instance) -> Mask | None:
+    """What to leave of each pixel where an overlay lies in them."""
+    if pixels is None and original.pixel_offset is None:
+        return None
+    native = original.transfer_syntax in NATIVE | DEFLATED
+    return image_bits(elements, encoding_of(original.transfer_syntax), native=native)
 
 
 def person_of(elements: Elements, key: ProjectKey) -> Person:
@@ -244,7 +242,6 @@ def _instance(original: Instance, cleaned: Elements, facts: dict[str, Any]) -> I
         sop_instance_uid=text_of(cleaned, SOP_INSTANCE),
         study_uid=text_of(cleaned, STUDY_INSTANCE) or None,
         series_uid=text_of(cleaned, SERIES_INSTANCE) or None,
-        transfer_syntax=original.transfer_syntax,
         routing=Routing(
             modality=text_of(cleaned, 0x00080060) or None,
             body_part=text_of(cleaned, 0x00180015) or None,

@@ -1,4 +1,4 @@
-"""Pixel bytes on their way through: never decoded, never changed, their frames' main headers looked into."""
+"""Pixel bytes on their way through: never decoded, never changed; what else is in frames stays behind."""
 
 import hashlib
 import struct
@@ -6,9 +6,9 @@ import zlib
 from typing import Any, BinaryIO
 
 from contracts.formats.manifest import Fragments, Frames, Instance, NativeFrames
-from services.deid.domain.codestream import EXAMINED, HEAD_LIMIT, RLE, carries_text, starts_frame
-from services.deid.domain.dataset import ITEM, LONG, PIXEL_DATA, SEQUENCE_END, UNDEFINED, Unreadable, encoding_of
-from services.deid.domain.withholding import Reason, Withheld
+from services.deid.domain import fragments
+from services.deid.domain.content.overlay_bits import Mask
+from services.deid.domain.dataset import LONG, PIXEL_DATA, SEQUENCE_END, UNDEFINED, Unreadable, encoding_of
 
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"})
 CHUNK = 1024 * 1024
@@ -46,26 +46,61 @@ class Output:
         }
 
 
-def splice(source: BinaryIO, original: Instance, output: Output) -> dict[str, Any]:
-    """Pass the pixel element through; what follows it (signatures, padding, private groups) stays behind."""
+class Untold(Output):
+    """Writes a file whose digests nobody asks for."""
+
+    def _write(self, data: bytes) -> None:
+        self._sink.write(data)
+        self.length += len(data)
+
+    def meta(self, data: bytes) -> None:
+        self._write(data)
+        self.dataset_offset = self.length
+
+    def data(self, data: bytes) -> None:
+        self._write(data)
+
+
+def survey_pixels(source: BinaryIO, original: Instance) -> fragments.Fragments | None:
+    """What is in the frames of an encapsulated pixel element, None for native pixels and for none."""
+    if original.pixel_offset is None or original.transfer_syntax in NATIVE:
+        return None
+    return fragments.survey(source, original.dataset_offset + original.pixel_offset, original.transfer_syntax)
+
+
+def splice(
+    source: BinaryIO,
+    original: Instance,
+    output: Output,
+    found: fragments.Fragments | None = None,
+    mask: Mask | None = None,
+) -> dict[str, Any]:
+    """Pass the pixel element through; what follows it (signatures, padding, private groups) stays behind.
+
+    ``found`` is what ``survey_pixels`` says of it, ``mask`` what to leave of each native pixel.
+    """
     if original.pixel_offset is None or original.pixel_length is None:
         return {}
     source.seek(original.dataset_offset + original.header_length)
-    head = _pixel_head(source.read(original.pixel_offset - original.header_length), original)
-    output.data(head)
+    output.data(pixel_head(source.read(original.pixel_offset - original.header_length), original))
     start = output.length - output.dataset_offset
-    if original.transfer_syntax in NATIVE:
-        _copy(source, original.pixel_length, output)
+    pixels = _moved(original.pixels, start - original.pixel_offset)
+    if found is None:
+        _copy(source, original.pixel_length, output, mask)
+    elif found.changed:
+        for piece in fragments.pieces(source, found):
+            output.data(piece)
+        pixels = _indexed(original.pixels, found, start)
     else:
-        _copy_fragments(source, original.transfer_syntax, output)
+        _copy_fragments(source, output)
     return {
         "pixel_offset": start,
-        "pixel_length": original.pixel_length,
-        "pixels": _moved(original.pixels, start - original.pixel_offset),
+        "pixel_length": output.length - output.dataset_offset - start,
+        "pixels": pixels,
     }
 
 
-def _pixel_head(head: bytes, original: Instance) -> bytes:
+def pixel_head(head: bytes, original: Instance) -> bytes:
     """Tag, VR and length of the pixel element written anew; Unreadable when ``head`` is something else."""
     encoding = encoding_of(original.transfer_syntax)
     order = "<" if encoding.little else ">"
@@ -81,37 +116,33 @@ def _pixel_head(head: bytes, original: Instance) -> bytes:
     return struct.pack(order + "HH2sHI", group, number, vr.encode(), 0, length)
 
 
-def _copy(source: BinaryIO, length: int, output: Output) -> None:
+def _copy(source: BinaryIO, length: int, output: Output, mask: Mask | None = None) -> None:
     while length:
         chunk = source.read(min(CHUNK, length))
         if not chunk:
             raise Unreadable
-        output.data(chunk)
+        output.data(mask.clear(chunk) if mask else chunk)
         length -= len(chunk)
 
 
-def _copy_fragments(source: BinaryIO, transfer_syntax: str, output: Output) -> None:
-    """Items up to the delimiter (PS3.5 section A.4), looking into each frame's main header on the way."""
-    if transfer_syntax not in EXAMINED and transfer_syntax != RLE:
-        raise Withheld(Reason.CODE_STREAM_TEXT)
-    is_table = True
+def _copy_fragments(source: BinaryIO, output: Output) -> None:
+    """Items up to the delimiter (PS3.5 section A.4), which ``survey_pixels`` has looked into."""
     while True:
         head = source.read(8)
         if len(head) != 8:
             raise Unreadable
         group, number, length = struct.unpack("<HHI", head)
-        tag = group << 16 | number
-        if tag not in (ITEM, SEQUENCE_END) or (tag == SEQUENCE_END and length):
-            raise Unreadable
         output.data(head)
-        if tag == SEQUENCE_END:
+        if group << 16 | number == SEQUENCE_END:
             return
-        first = source.read(min(length, HEAD_LIMIT))
-        if not is_table and transfer_syntax in EXAMINED and starts_frame(first) and carries_text(first):
-            raise Withheld(Reason.CODE_STREAM_TEXT)
-        is_table = False
-        output.data(first)
-        _copy(source, length - len(first), output)
+        _copy(source, length, output)
+
+
+def _indexed(told: Frames | None, found: fragments.Fragments, start: int) -> Frames | None:
+    """Where the fragments are now, where the manifest of the original said it."""
+    if not isinstance(told, Fragments):
+        return None
+    return Fragments(fragments=tuple(fragments.fragment_places(found, start)))
 
 
 def _moved(frames: Frames | None, by: int) -> Frames | None:

@@ -6,7 +6,7 @@ from shared.identity import SiteKey
 PLACEHOLDERS = frozenset({"", "0", "UNKNOWN", "NONE", "N/A", "NA", "ANONYMOUS", "ANON", "PATIENT", "TEST"})
 
 #: Weeks by which dates move at most.
-_LONGEST_SHIFT = 520
+LONGEST_SHIFT = 520
 
 
 class ProjectKey(SiteKey):
@@ -27,4 +27,4 @@ class ProjectKey(SiteKey):
 
         Whole weeks, so that days of the week stay what they were.
         """
-        return -7 * (1 + int(self.token("date-shift", pseudonym), 16) % _LONGEST_SHIFT)
+        return -7 * (1 + int(self.token("date-shift", pseudonym), 16) % LONGEST_SHIFT)

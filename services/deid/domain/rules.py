@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
 from importlib.resources import files
@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 
 from services.deid.domain.dataset import PIXEL_DATA
-
-PROFILE_CODE, PROFILE_NAME = "113100", "Basic Application Confidentiality Profile"
+from services.deid.domain.dictionary import known_vr
+from services.deid.domain.options import Option
+from services.deid.domain.profile import Dates, Profile, SiteRule, Wish
 
 
 class Action(Enum):
@@ -23,32 +24,74 @@ class Action(Enum):
     DUMMY = "D"
     NEW_UIDS = "U"
     CLEAN_ITEMS = "U*"
+    KEEP = "K"
+    CLEAN = "C"
     EXAMINE = ""
 
 
 def resolve(code: str, kind: str | None) -> Action:
     """The action of a code of Table E.1-1 for an attribute of Type ``kind`` (1, 1C, 2, 2C; None for 3 or unknown).
 
-    Compound codes take the first that keeps the object conformant; Z on a Type 1 attribute is a dummy, because an
-    empty value is none (PS3.5 section 7.4.1).
+    Compound codes take the first that keeps the object conformant. Z on a Type 1 attribute is a dummy, because an empty
+    value is none (PS3.5 section 7.4.1), and so is X: some listed attributes must be there (Presentation Creation Date).
+    References stay with new UIDs (U*) wherever the code has the choice, because other attributes count on them
+    (Referenced Series Sequence of a segmentation).
     """
     choices = code.split("/")
+    if code in ("K", "C"):
+        return Action(code)
+    if "U*" in choices:
+        return Action.CLEAN_ITEMS
     if kind in ("1", "1C"):
-        return Action(next((each for each in ("D", "U*", "U") if each in choices), "X" if code == "X" else "D"))
+        absent = "X" if code == "X" and kind == "1C" else "D"
+        return Action(next((each for each in ("D", "U") if each in choices), absent))
     if kind in ("2", "2C") or choices[0] == "Z":
         return Action(next((each for each in ("Z", "D") if each in choices), choices[0]))
     return Action(choices[0])
 
 
+#: Where a rule comes from: the column of the Basic Profile, the name of an option, the site's profile.
+BASIC, SITE = "basic", "profile"
+_TEMPORAL = frozenset(["DA", "DT", "TM"])
+_WISHES = {Wish.KEEP: "K", Wish.CLEAN: "C", Wish.REMOVE: "X", Wish.EMPTY: "Z", Wish.REPLACE: "D"}
+
+
 @dataclass(frozen=True)
 class Row:
-    """One row of Table E.1-1; ``options`` are the columns of the option profiles, for later."""
+    """One row of Table E.1-1; ``options`` are the columns of the option profiles.
+
+    ``code`` is what the row says under a profile and ``source`` why; ``text`` is a dummy of the site's.
+    """
 
     tag: str
     name: str
     vr: str
     basic: str
     options: Mapping[str, str] = field(default_factory=dict)
+    chosen: str | None = None
+    source: str = BASIC
+    text: str = ""
+
+    @property
+    def code(self) -> str:
+        """The code that counts."""
+        return self.chosen or self.basic
+
+    def under(self, profile: Profile) -> "Row":
+        """The row with the options of ``profile``.
+
+        Of several options that speak of a value, modified dates win over a K, since one date that stays gives the
+        shift away; then K over C, as the one who retains an identity wants it as it is.
+        """
+        codes = {option: self.options[option] for option in sorted(profile.options) if option in self.options}
+        if self.vr in _TEMPORAL and Option.MODIFIED_DATES in codes:
+            return replace(self, chosen="C", source=Option.MODIFIED_DATES)
+        if codes:
+            source = next((option for option, code in codes.items() if code == "K"), next(iter(codes)))
+            return replace(self, chosen=codes[source], source=source)
+        if profile.dates is Dates.YEARS and self.vr in _TEMPORAL and Option.MODIFIED_DATES in self.options:
+            return replace(self, chosen="C", source=f"dates: {Dates.YEARS}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -68,6 +111,24 @@ class Rules:
     common_words: frozenset[str]
     iods: Mapping[str, str]
     types: Mapping[tuple[str | int, int], str]
+    safe_private: Mapping[tuple[int, str, int], str] = field(default_factory=dict)
+
+    def under(self, profile: Profile) -> "Rules":
+        """The rules as the options and the site's own rules in ``profile`` make them.
+
+        What is retained is no longer searched for: it stands in the object by intention.
+        """
+        rows = {tag: row.under(profile) for tag, row in self.rows.items()}
+        for tag, rule in profile.attributes.items():
+            rows[tag] = _site_row(tag, rule, rows.get(tag))
+        kept = {tag for tag, row in rows.items() if row.code == "K"}
+        safe = {**self.safe_private, **profile.private} if profile.has(Option.SAFE_PRIVATE) else {}
+        return replace(self, rows=rows, identifying=self.identifying - kept, safe_private=safe)
+
+    def is_sites(self, tag: int) -> bool:
+        """True for an attribute of which the site's own profile speaks."""
+        row = self.rows.get(tag)
+        return row is not None and row.source == SITE
 
     def goes_always(self, tag: int) -> bool:
         """True for private attributes, group lengths and what the supplement removes."""
@@ -77,7 +138,7 @@ class Rules:
     def action(self, tag: int, kind: str | None) -> Action:
         """What is done to the attribute when its Type is ``kind``."""
         row = self.rows.get(tag)
-        return resolve(row.basic, kind) if row else Action.EXAMINE
+        return resolve(row.code, kind) if row else Action.EXAMINE
 
     def kind(self, where: str | int, tag: int) -> str | None:
         """The Type of ``tag`` in an IOD (by SOP class UID) or below a sequence (by its tag); None for 3 or unknown."""
@@ -90,11 +151,15 @@ def standard_rules() -> Rules:
     folder = files("services.deid.domain") / "tables"
     profile = json.loads((folder / "basic_profile.json").read_text("utf-8"))
     types = json.loads((folder / "attribute_types.json").read_text("utf-8"))
-    return make_rules(profile, types, yaml.safe_load((folder / "supplement.yaml").read_text("utf-8")))
+    private = json.loads((folder / "safe_private.json").read_text("utf-8"))
+    supplement = yaml.safe_load((folder / "supplement.yaml").read_text("utf-8"))
+    return make_rules(profile, types, supplement, private)
 
 
-def make_rules(profile: dict[str, Any], types: dict[str, Any], supplement: dict[str, Any]) -> Rules:
-    """Rules from the three documents in ``tables``. Raises KeyError or ValueError where one is malformed."""
+def make_rules(
+    profile: dict[str, Any], types: dict[str, Any], supplement: dict[str, Any], private: dict[str, Any]
+) -> Rules:
+    """Rules from the four documents in ``tables``. Raises KeyError or ValueError where one is malformed."""
     rows = [Row(**row) for row in profile["rows"]]
     return Rules(
         edition=profile["edition"],
@@ -110,7 +175,25 @@ def make_rules(profile: dict[str, Any], types: dict[str, Any], supplement: dict[
         common_words=frozenset(supplement["common_words"]),
         iods=types["sop_classes"],
         types=_types(types),
+        safe_private=_safe_private(private, supplement["unsafe_private"]),
     )
+
+
+def _site_row(tag: int, rule: SiteRule, row: Row | None) -> Row:
+    """A site's rule in place of a row's; where the value may not be kept, the row's own rule counts."""
+    own = row or Row(f"{tag:08X}", "", known_vr(tag) or "UN", "X")
+    return replace(own, chosen=_WISHES[rule.wish], source=SITE, text=rule.text)
+
+
+def _safe_private(table: dict[str, Any], unsafe: dict[str, Any]) -> dict[tuple[int, str, int], str]:
+    """VRs of private elements by group, creator and element; without those that the supplement takes out."""
+    found: dict[tuple[int, str, int], str] = {}
+    for creator, elements in table["elements"].items():
+        for element, vr in elements.items():
+            group, number = element.split(",")
+            if element not in unsafe.get(creator, {}):
+                found[int(group, 16), creator, int(number, 16)] = vr
+    return found
 
 
 def _tags(listed: Iterable[str]) -> frozenset[int]:

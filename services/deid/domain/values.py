@@ -12,6 +12,7 @@ TEMPORAL = frozenset(["AS", "DA", "DT", "TM"])
 BINARY = frozenset(["OB", "OD", "OF", "OL", "OV", "OW"])
 NUMBERS = frozenset(["DS", "IS"])
 
+#: The dummy of texts.
 REMOVED = b"REMOVED"
 #: Dummies by VR, valid for it, and of no meaning that could be taken for a fact of this examination.
 DUMMIES: dict[str, bytes] = {

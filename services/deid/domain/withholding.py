@@ -9,7 +9,7 @@ from importlib.resources import files
 import yaml
 
 from services.deid.domain.cleaning import SOP_CLASS, text_of
-from services.deid.domain.dataset import Elements
+from services.deid.domain.dataset import PIXEL_DATA, Elements
 from shared.errors import Unprocessable
 
 
@@ -18,12 +18,17 @@ class Reason(StrEnum):
 
     BURNED_IN = "burned-in"  # the object itself says that text is burned into the pixels
     PIXELS_UNPROVEN = "pixels-unproven"  # a kind of picture that often has text, not examined yet
-    OVERLAY_IN_PIXELS = "overlay-in-pixels"  # an overlay lies in unused bits of the pixels (PS3.5 section 8.1.2)
-    CODE_STREAM_TEXT = "code-stream-text"  # a comment or application segment inside compressed pixels
-    STRUCTURED_CONTENT = "structured-content"
-    ENCAPSULATED_DOCUMENT = "encapsulated-document"
-    WAVEFORM = "waveform-content"
+    OVERLAY_IN_PIXELS = "overlay-in-pixels"  # an overlay lies in the pixels where it can't be cleared
+    PIXELS_UNREADABLE = "pixels-unreadable"  # frames that can't be decoded, so nobody knows what they show
+    TEXT_LEFT = "text-left"  # text was found again where it had been blanked, or next to it
+    VIDEO = "video"
+    SECONDARY_CAPTURE = "secondary-capture"  # the profile lets none out
+    UNKNOWN_DEVICE = "unknown-device"  # the profile asks for devices of the catalogue
+    FACE = "face"  # a head whose face could be reconstructed, and a profile that holds those
+    CODE_STREAM_TEXT = "code-stream-text"  # compressed pixels that can't be followed to their end
+    WAVEFORM = "waveform-content"  # sound, or signals where an object of its class has none
     UNKNOWN_SOP_CLASS = "unknown-sop-class"
+    HELD_BY_PROFILE = "held-by-profile"  # the project's profile lets no object of this class out
     UNREADABLE_HEADER = "unreadable-header"
     TOO_LARGE = "too-large-to-inflate"
     IDENTIFIER_LEFT = "identifier-left"  # the second look found an identifier of the source in the result
@@ -52,46 +57,44 @@ def standard_classes() -> SopClasses:
     return SopClasses({uid: group for group, listed in document.items() for uid in listed})
 
 
-def standard_refusal() -> Callable[[Elements], Reason | None]:
-    """``reason_to_withhold`` by the classes that ship with the service."""
-    return partial(reason_to_withhold, classes=standard_classes())
+def standard_refusal(*, cleans_pixels: bool = False) -> Callable[[Elements], Reason | None]:
+    """``reason_to_withhold`` by the classes that ship with the service; with pixels cleaned, or as they are."""
+    return partial(reason_to_withhold, classes=standard_classes(), cleans_pixels=cleans_pixels)
 
 
 _REASONS = {
     "pixels": Reason.PIXELS_UNPROVEN,
-    "structured": Reason.STRUCTURED_CONTENT,
-    "documents": Reason.ENCAPSULATED_DOCUMENT,
-    "waveforms": Reason.WAVEFORM,
+    "voice": Reason.WAVEFORM,
 }
 _GOES = ("volumes", "derived", "detector")
+#: Objects without pixels: their contents are cleaned by what they are (content/contents.py).
+_CLEANED = ("structured", "documents", "waveforms")
 
 IMAGE_TYPE, CONVERSION_TYPE, BURNED_IN = 0x00080008, 0x00080064, 0x00280301
 PHOTOMETRIC = 0x00280004
-ENCAPSULATED_DOCUMENT, CONTENT, GRAPHICS, WAVEFORM = 0x00420011, 0x0040A730, 0x00700001, 0x54000100
-_CONTENT = {
-    ENCAPSULATED_DOCUMENT: Reason.ENCAPSULATED_DOCUMENT,
-    CONTENT: Reason.STRUCTURED_CONTENT,
-    GRAPHICS: Reason.STRUCTURED_CONTENT,
-    WAVEFORM: Reason.WAVEFORM,
-}
+WAVEFORM = 0x54000100
 
 
-def reason_to_withhold(elements: Elements, classes: SopClasses) -> Reason | None:
+def reason_to_withhold(elements: Elements, classes: SopClasses, *, cleans_pixels: bool = False) -> Reason | None:
     """Why an object with this header may not go out, None when it may; the flag is believed only when it warns."""
     group = classes.group.get(text_of(elements, SOP_CLASS))
-    if group not in _GOES:
-        return _REASONS.get(group or "", Reason.UNKNOWN_SOP_CLASS)
     present = {element.tag for element in elements}
-    content = next((reason for tag, reason in _CONTENT.items() if tag in present), None)
-    if content or _overlay_in_pixels(elements):
-        return content or Reason.OVERLAY_IN_PIXELS
+    if group in _CLEANED:
+        signals = WAVEFORM in present and group != "waveforms"
+        return Reason.WAVEFORM if signals else Reason.PIXELS_UNPROVEN if present & PIXEL_DATA else None
+    if group not in _GOES and not (cleans_pixels and group == "pixels"):
+        return _REASONS.get(group or "", Reason.UNKNOWN_SOP_CLASS)
+    if WAVEFORM in present:
+        return Reason.WAVEFORM
+    if cleans_pixels:
+        return None
     flag = text_of(elements, BURNED_IN).upper()
     if flag == "YES":
         return Reason.BURNED_IN
-    return Reason.PIXELS_UNPROVEN if group == "volumes" and _is_picture(elements, flag) else None
+    return Reason.PIXELS_UNPROVEN if group == "volumes" and is_picture(elements, flag) else None
 
 
-def _overlay_in_pixels(elements: Elements) -> bool:
+def overlay_in_pixels(elements: Elements) -> bool:
     """True when an overlay plane has a bit position other than 0, or has no data of its own (PS3.3 section C.9.2)."""
     planes = {element.tag >> 16 for element in elements if element.tag >> 24 == 0x60}
     data = {element.tag >> 16 for element in elements if element.tag & 0xFF00FFFF == 0x60003000}
@@ -99,7 +102,7 @@ def _overlay_in_pixels(elements: Elements) -> bool:
     return bool(planes - data) or any(value.strip(b"\0") for value in positions)
 
 
-def _is_picture(elements: Elements, flag: str) -> bool:
+def is_picture(elements: Elements, flag: str) -> bool:
     """True for a screenshot in the clothes of a cross-section: converted, coloured, or secondary without a NO."""
     photometric = text_of(elements, PHOTOMETRIC) or "MONOCHROME"
     if text_of(elements, CONVERSION_TYPE) or not photometric.startswith("MONOCHROME"):

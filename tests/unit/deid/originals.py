@@ -12,7 +12,9 @@ from pydicom.uid import UID
 
 from contracts.formats.manifest import Instance, NativeFrames
 from services.deid.domain.dataset import PIXEL_DATA
+from services.deid.domain.options import Option
 from services.deid.domain.part10 import Cleaned, Project, clean_file
+from services.deid.domain.profile import BASIC_PROFILE, Profile
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.rules import standard_rules
 from services.deid.domain.withholding import standard_refusal
@@ -25,9 +27,14 @@ def project(secret: bytes = b"p" * 32) -> Project:
     return Project("research", ProjectKey(secret), standard_rules(), standard_refusal())
 
 
-def trusting(secret: bytes = b"p" * 32) -> Project:
+def trusting(secret: bytes = b"p" * 32, profile: Profile = BASIC_PROFILE) -> Project:
     """A project that withholds no kind of object: for tests of the header alone."""
-    return Project("research", ProjectKey(secret), standard_rules(), lambda elements: None)
+    return Project("research", ProjectKey(secret), standard_rules(), lambda elements: None, profile)
+
+
+def choosing(*options: Option) -> Project:
+    """The same with these options."""
+    return trusting(profile=Profile("chosen", options=frozenset(options)))
 
 
 def describe(file: bytes) -> Instance:

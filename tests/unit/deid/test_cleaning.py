@@ -166,6 +166,11 @@ def test_one_patient_has_one_pseudonym_and_no_id_matches_nobody() -> None:
     assert key.patient("", "UNKNOWN", "s1") != key.patient("", "UNKNOWN", "s2")
 
 
+def test_a_patient_whose_name_is_the_number_is_cleaned_like_any_other() -> None:
+    """The same letters are both then, and are searched as both."""
+    assert "SequenceName" not in cleaned(PatientName="MRN8472655", PatientID="MRN8472655", SequenceName="MRN8472655")
+
+
 def test_another_project_gives_nothing_that_can_be_joined() -> None:
     """No UID, no pseudonym in common."""
     (slice_,) = make_instances(1)

@@ -26,7 +26,8 @@ def test_the_table_is_the_newest_edition_with_every_row() -> None:
     ("code", "kind", "action"),
     [
         ("X", None, Action.REMOVE),
-        ("X", "1", Action.REMOVE),
+        ("X", "1", Action.DUMMY),
+        ("X", "1C", Action.REMOVE),
         ("Z", None, Action.EMPTY),
         ("Z", "2", Action.EMPTY),
         ("Z", "1", Action.DUMMY),
@@ -41,8 +42,9 @@ def test_the_table_is_the_newest_edition_with_every_row() -> None:
         ("X/D", "2", Action.DUMMY),
         ("X/Z/D", "2", Action.EMPTY),
         ("X/Z/D", "1", Action.DUMMY),
-        ("X/Z/U*", None, Action.REMOVE),
+        ("X/Z/U*", None, Action.CLEAN_ITEMS),
         ("X/Z/U*", "1", Action.CLEAN_ITEMS),
+        ("X/Z/U*", "2", Action.CLEAN_ITEMS),
     ],
 )
 def test_a_compound_code_is_decided_by_the_type(code: str, kind: str | None, action: Action) -> None:

@@ -3,10 +3,13 @@
 ``python -m services.deid.domain.tables.generate profile <table E.1-1 as JSON> > basic_profile.json``
 ``python -m services.deid.domain.tables.generate types <highdicom/_standard> > attribute_types.json``
 ``python -m services.deid.domain.tables.generate dictionary > dictionary.json``
+``python -m services.deid.domain.tables.generate keywords > keywords.json``
+``python -m services.deid.domain.tables.generate safe_private <table E.3.10-1 as JSON> > safe_private.json``
+``python -m services.deid.domain.tables.generate concepts <table E.3.4-1 as JSON> > content_concepts.json``
 
-Sources: DICOM PS3.15 Table E.1-1, (c) NEMA, as JSON rows ``{name, tag, basic_profile, options}``; the module tables of
-PS3.3 as the PyPI package highdicom (MIT licence) ships them in ``highdicom/_standard``; the dictionary of PS3.6 and the
-UIDs of its annex A as pydicom has them.
+Sources: DICOM PS3.15 Table E.1-1, (c) NEMA, as JSON rows ``{name, tag, basic_profile, options}``, Tables E.3.10-1 and
+E.3.4-1 as JSON rows of their columns; the module tables of PS3.3 as the PyPI package highdicom (MIT licence) ships them
+in ``highdicom/_standard``; the dictionary of PS3.6 and the UIDs of its annex A as pydicom has them.
 """
 
 import json
@@ -99,9 +102,10 @@ def _strictest(found: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
 
 def dictionary() -> dict[str, Any]:
     """Tags by VR, patterns of repeating groups with theirs, and every registered UID."""
+    known = {f"{tag:08X}": entry[0] for tag, entry in DicomDictionary.items()}
     tags: dict[str, list[str]] = {}
-    for tag, entry in sorted(DicomDictionary.items()):
-        tags.setdefault(entry[0], []).append(f"{tag:08X}")
+    for tag, vr in sorted({**known, **{tag: vr for tag, vr in NEW_VRS.items() if "x" not in tag}}.items()):
+        tags.setdefault(vr, []).append(tag)
     return {
         "notice": "DICOM PS3.6, (c) NEMA, through pydicom 3.0.2 (MIT)",
         "vrs": {vr: _lines(listed) for vr, listed in sorted(tags.items())},
@@ -110,11 +114,60 @@ def dictionary() -> dict[str, Any]:
     }
 
 
+#: The option columns of Table E.3.4-1, in their order.
+CONCEPT_OPTIONS = (
+    "retain_uids", "retain_device_identity", "retain_institution_identity", "retain_patient_characteristics",
+    "retain_longitudinal_full_dates", "retain_longitudinal_modified_dates", "clean_descriptors",
+)  # fmt: skip
+
+
+def concepts(source: Path) -> dict[str, Any]:
+    """Table E.3.4-1: what becomes of content items by their concept name and value type."""
+    table = json.loads(source.read_text())
+    return {
+        "edition": source.stem.rpartition("_")[2],
+        "notice": "DICOM PS3.15 Table E.3.4-1, (c) NEMA",
+        "rows": [_concept(row) for row in table["rows"]],
+    }
+
+
+def _concept(row: list[str]) -> dict[str, Any]:
+    name, code, scheme, kind, _retired, _template, basic, *codes = row
+    options = {option: each for option, each in zip(CONCEPT_OPTIONS, codes, strict=True) if each}
+    return {"scheme": scheme, "code": code, "type": kind, "name": name, "basic": basic, "options": options}
+
+
 def _lines(words: list[str], of: int = 12) -> list[str]:
     return [" ".join(words[start : start + of]) for start in range(0, len(words), of)]
 
 
-TABLES: dict[str, Callable[..., dict[str, Any]]] = {"profile": profile, "types": types, "dictionary": dictionary}
+def keywords() -> dict[str, Any]:
+    """Tags by keyword: how a profile may name an attribute."""
+    return {
+        "notice": "DICOM PS3.6, (c) NEMA, through pydicom 3.0.2 (MIT)",
+        "keywords": {entry[4]: f"{tag:08X}" for tag, entry in sorted(DicomDictionary.items()) if entry[4]},
+    }
+
+
+def safe_private(source: Path) -> dict[str, Any]:
+    """Table E.3.10-1 as VRs by creator and element: ``gggg,ee``, without the block that a file chooses."""
+    found: dict[str, dict[str, str]] = {}
+    for tag, creator, vr, _, _ in json.loads(source.read_text())["rows"]:
+        found.setdefault(creator, {})[f"{tag[1:5]},{tag[8:10]}".upper()] = vr.split("/")[0]
+    return {
+        "notice": "DICOM PS3.15 2025e Table E.3.10-1, (c) NEMA",
+        "elements": {creator: dict(sorted(elements.items())) for creator, elements in sorted(found.items())},
+    }
+
+
+TABLES: dict[str, Callable[..., dict[str, Any]]] = {
+    "profile": profile,
+    "types": types,
+    "dictionary": dictionary,
+    "keywords": keywords,
+    "safe_private": safe_private,
+    "concepts": concepts,
+}
 
 if __name__ == "__main__":
     sys.stdout.write(json.dumps(TABLES[sys.argv[1]](*map(Path, sys.argv[2:])), indent=1) + "\n")

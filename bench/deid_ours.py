@@ -1,0 +1,47 @@
+"""``python -m bench.deid_ours IN OUT [OPTION…]``: our engine on files, one process, as ``causeway deidentify`` runs it.
+
+``headers`` as an option leaves out the question whether an object of its kind may go out: headers alone are measured.
+"""
+
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from cli.deidentify.one import Recipe, Task, deidentify_all
+from cli.deidentify.results import Outcome
+from services.deid.domain.options import Option
+from services.deid.domain.profile import Profile
+
+HEADERS = "headers"
+
+
+def task_of(out: Path, words: list[str]) -> Task:
+    """What is done with each file."""
+    options = frozenset(Option(word) for word in words if word != HEADERS)
+    task = Recipe(out / ".keys", "bench", Profile("bench", options=options), out).task()
+    if HEADERS in words:
+        return replace(task, project=replace(task.project, refuse=lambda elements: None))
+    return task
+
+
+def main() -> None:
+    """The first file warms up and is not counted."""
+    source, out = Path(sys.argv[1]), Path(sys.argv[2])
+    task = task_of(out, sys.argv[3:])
+    first, *files = sorted(source.glob("*.dcm"))
+    deidentify_all([first], task)
+    started, spent = time.perf_counter(), time.process_time()
+    results = deidentify_all(files, task).results
+    seconds, cpu = time.perf_counter() - started, time.process_time() - spent
+    task.close()
+    failed = [each.reason for each in results if each.outcome not in (Outcome.RELEASED, Outcome.WITHHELD)]
+    if failed:
+        raise SystemExit(failed[0])
+    released = sum(each.outcome is Outcome.RELEASED for each in results)
+    sys.stdout.write(json.dumps({"files": len(files), "seconds": seconds, "cpu": cpu, "released": released}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

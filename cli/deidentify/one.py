@@ -1,0 +1,187 @@
+"""One file through the engine, and onto disk under its new name."""
+
+import os
+import re
+import secrets
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO, BinaryIO, cast
+
+from pydicom import dcmread
+
+from cli.deidentify.originals import Found, find
+from cli.deidentify.results import Done, Outcome, Result
+from cli.dicom_files import Problem, Skipped
+from services.deid.adapters.pictures import Bounds, ProcessPictures
+from services.deid.adapters.profiles import FileProfiles
+from services.deid.adapters.projects import FileProjects
+from services.deid.domain.part10 import Project, clean_file
+from services.deid.domain.profile import Profile
+from services.deid.domain.record import Step
+from services.deid.domain.withholding import Reason, Withheld
+from shared.errors import RetryLater
+
+#: Results up to this size stay in memory until they are finished, bytes.
+IN_MEMORY = 8 * 1024 * 1024
+_CHUNK = 1024 * 1024
+#: What a new UID that names a file may look like, whatever a profile retains.
+_SAFE = re.compile(r"[0-9][0-9.]{0,63}")
+
+
+class Taken(Exception):
+    """Another file has the name already."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done with each file, as another process can be told it; results go into ``folder``."""
+
+    keys: Path
+    project: str
+    profile: Profile = field(hash=False)
+    folder: Path
+    by_series: bool = False
+    devices: Path | None = None
+
+    def task(self) -> "Task":
+        """Ready to work; Unprocessable for a name that is none, RetryLater when there is no usable key.
+
+        OSError or DocumentRefused when the catalogue of devices can't be read.
+        """
+        bounds = Bounds()
+        pictures = ProcessPictures.of(self.devices, bounds.memory, bounds.seconds)
+        project = FileProjects(self.keys, profiles=_GivenProfile(self.profile), pictures=pictures).open(self.project)
+        return Task(project, self.folder, self.by_series, pictures)
+
+
+class _GivenProfile(FileProfiles):
+    """One profile for whatever project."""
+
+    def __init__(self, profile: Profile) -> None:
+        super().__init__(None)
+        self._profile = profile
+
+    def of(self, project: str) -> Profile:
+        return self._profile
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is done with each file: results go into ``folder``, into one folder for each series if ``by_series``."""
+
+    project: Project
+    folder: Path
+    by_series: bool = False
+    pictures: ProcessPictures | None = None
+
+    def close(self) -> None:
+        """Let the process that looks at pictures end."""
+        if self.pictures:
+            self.pictures.close()
+
+
+def deidentify_all(paths: Iterable[Path], task: Task) -> Done:
+    """What becomes of ``paths``; never raises for what is in one."""
+    steps: Counter[Step] = Counter()
+    return Done([deidentify(path, task, steps) for path in paths], steps)
+
+
+def deidentify(path: Path, task: Task, steps: Counter[Step]) -> Result:
+    """What becomes of ``path``; ``steps`` counts what was done in it when it is out."""
+    match find(path):
+        case Skipped(why=why):
+            return Result(path, Outcome.SKIPPED, why)
+        case Problem(why=why) as problem:
+            return _broken(problem.path, why)
+        case Found() as found:
+            return _clean(found, task, steps)
+
+
+def _broken(path: Path, why: str) -> Result:
+    """DICOM that cannot be read to its end is withheld where its UID can be, so that it is told on the list."""
+    original = uid_of(path)
+    if not original:
+        return Result(path, Outcome.FAILED, why)
+    return Result(path, Outcome.WITHHELD, Reason.UNREADABLE_HEADER.value, original=original)
+
+
+def _clean(found: Found, task: Task, steps: Counter[Step]) -> Result:
+    path, original = found.path, found.instance.sop_instance_uid
+    # Nothing has a name in the folder before it is known to be clean.
+    with path.open("rb") as source, SpooledTemporaryFile(IN_MEMORY) as sink:
+        try:
+            cleaned = clean_file(source, found.instance, task.project, cast(BinaryIO, sink), told=False)
+        except Withheld as refused:
+            return Result(path, Outcome.WITHHELD, refused.code.value, original=original)
+        except RetryLater as trouble:
+            return Result(path, Outcome.FAILED, f"cannot be worked on: {trouble.reason}")
+        new = cleaned.instance.sop_instance_uid
+        name = _name(new, (cleaned.instance.series_uid or "") if task.by_series else "", task)
+        try:
+            put(sink, task.folder / name)
+        except Taken:
+            return Result(path, Outcome.FAILED, f"another file has its name already: {name}")
+        except OSError as error:
+            return Result(path, Outcome.FAILED, f"cannot be written: {error.strerror or error}")
+        steps.update(cleaned.steps)
+        return Result(path, Outcome.RELEASED, output=name, original=original, new=new)
+
+
+def _name(sop_instance: str, series: str, task: Task) -> str:
+    folder = series if _SAFE.fullmatch(series) else ""
+    name = sop_instance if _SAFE.fullmatch(sop_instance) else task.project.key.token("file", sop_instance)
+    return str(Path(folder, f"{name}.dcm"))
+
+
+def put(content: IO[bytes], path: Path) -> None:
+    """Give ``content`` the name ``path``, whole or not at all; Taken when something else has it."""
+    if path.exists():
+        _compare(content, path)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with part.open("xb") as file:
+            content.seek(0)
+            while chunk := content.read(_CHUNK):
+                file.write(chunk)
+        _link(part, path)
+    except FileExistsError:
+        _compare(content, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _link(part: Path, path: Path) -> None:
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if path.exists():
+            raise FileExistsError from None
+        part.rename(path)
+
+
+def _compare(content: IO[bytes], path: Path) -> None:
+    content.seek(0)
+    with path.open("rb") as other:
+        while True:
+            mine, theirs = content.read(_CHUNK), other.read(_CHUNK)
+            if mine != theirs:
+                raise Taken
+            if not mine:
+                return
+
+
+def uid_of(path: Path) -> str:
+    """The SOP Instance UID of a file that breaks the standard, "" when even a lenient reader finds none."""
+    with suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return str(dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]).get("SOPInstanceUID", ""))
+    return ""

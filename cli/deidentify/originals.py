@@ -1,0 +1,63 @@
+"""Files as originals of a de-identification: described as ingest's manifest describes what it took in."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from cli.dicom_files import Outgoing, Problem, Skipped, examine
+from contracts.formats.manifest import Instance
+
+#: Digests prove what lay in a store; a file that is read once where it lies has none.
+_NO_DIGEST = "0" * 64
+
+#: What lies beside images and is none, by the ends of names; DICOM files are taken whatever their names are.
+_BESIDE = re.compile(
+    r".*\.(txt|md|rst|json|csv|tsv|xml|html?|css|js|ya?ml|log|pdf|png|jpe?g|gif|bmp|ico|tiff?|docx?|xlsx?|zip|gz|7z|tar"
+    r"|md5|sha1|sha256|exe|dll|jar|inf|ini|lnk|db)",
+    re.IGNORECASE,
+)
+_NAMES = frozenset({"readme", "license", "licence", "version", "changelog", "notice", "makefile", "lockfile"})
+
+
+class Found(NamedTuple):
+    """A DICOM file, and what the engine must know of it."""
+
+    path: Path
+    instance: Instance
+
+
+def find(path: Path) -> Found | Problem | Skipped:
+    """What ``path`` is; never raises for what is in it."""
+    match examine(path):
+        case Outgoing() as outgoing:
+            return Found(path, describe(outgoing))
+        case Problem(why=why) as problem:
+            is_other = why.startswith("not DICOM")
+            return Skipped(path, why) if is_other and lies_beside(path) else problem
+        case Skipped() as skipped:
+            return skipped
+
+
+def lies_beside(path: Path) -> bool:
+    """Whether the name of a file that is no DICOM says that it never was meant to be one."""
+    other = _BESIDE.fullmatch(path.name) is not None or path.name.lower() in _NAMES
+    return other or path.name.startswith(".")
+
+
+def describe(outgoing: Outgoing) -> Instance:
+    """The line of a manifest for a file, without digests; where its pixels can't be told, all of it is header."""
+    pixels = outgoing.pixels
+    return Instance(
+        length=outgoing.offset + outgoing.length,
+        crc32=0,
+        sop_class_uid=outgoing.sop_class,
+        sop_instance_uid=outgoing.sop_instance,
+        transfer_syntax=outgoing.transfer_syntax,
+        dataset_offset=outgoing.offset,
+        meta_sha256=_NO_DIGEST,
+        dataset_sha256=_NO_DIGEST,
+        header_sha256=_NO_DIGEST,
+        header_length=pixels.at if pixels else outgoing.length,
+        pixel_offset=pixels.offset if pixels else None,
+        pixel_length=pixels.length if pixels else None,
+    )

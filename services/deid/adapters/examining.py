@@ -1,0 +1,125 @@
+"""What the process does with each frame (pictures_process.py): look at it, or blank it and look again."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.deid.adapters.codecs import Undecodable, decode, encode
+from services.deid.adapters.text_detection import FIRST, SECOND, NetworkDetector
+from services.deid.domain.pictures.blanking import blank, is_blank, with_margin
+from services.deid.domain.pictures.boxes import Box, Boxes, without_repeats
+from services.deid.domain.pictures.detection import TextDetector
+from services.deid.domain.pictures.letters import shows_letters
+from services.deid.domain.pictures.picture import Picture
+from services.deid.domain.pictures.rendering import Grey, filled, greys, projectable, stretched
+from services.deid.domain.pictures.series import Projection
+from services.deid.domain.pictures.syntaxes import photometric_after
+
+Answer = tuple[Mapping[str, Any], bytes]
+#: Looks of the second network after blanking; what the first one finds then stays for a human to see.
+_ROUNDS = 2
+#: What is looked at around a box to see whether a frame has text there.
+_AROUND = 24
+
+
+class Examiner:
+    """Looks at one object's frames after the other."""
+
+    def __init__(self) -> None:
+        self._between = Projection()
+
+    @cached_property
+    def _first(self) -> TextDetector:
+        return NetworkDetector(*FIRST)
+
+    @cached_property
+    def _second(self) -> TextDetector:
+        return NetworkDetector(*SECOND)
+
+    def answer(self, request: Mapping[str, Any], frame: bytes) -> Answer:
+        """Do what ``request`` says with ``frame``."""
+        picture = Picture(**request["picture"])
+        array, photometric = decode(picture, frame)
+        if request["cleared_bits"]:
+            array = _cleared(array, request["cleared_bits"])
+        if request["do"] == "examine":
+            return self._examined(request, array, photometric), b""
+        return self._cleaned(request, picture, array, photometric, frame)
+
+    def _examined(self, request: Mapping[str, Any], array: NDArray[Any], photometric: str) -> Mapping[str, Any]:
+        """``boxes`` of this frame, and ``between`` of those before it that were not looked at singly."""
+        if request["first"]:
+            self._between = Projection()
+        if request["singly"]:
+            looks = _looks(request["care"], array)
+            found = _found(self._first, greys(array, photometric)) if looks else ()
+            return {"boxes": found, "between": _found(self._first, map(stretched, self._between.taken()))}
+        if _looks(request["care"], array):
+            self._between.add(projectable(array, photometric))
+        return {"boxes": (), "between": ()}
+
+    def _cleaned(
+        self, request: Mapping[str, Any], picture: Picture, array: NDArray[Any], photometric: str, frame: bytes
+    ) -> Answer:
+        """The frame without text; nothing of it when it may stay as it is, or (``left``) when text stays."""
+        boxes = tuple(Box(*box) for box in request["boxes"])
+        boxes += tuple(box for box in (Box(*each) for each in request["maybe"]) if self._shows(array, photometric, box))
+        syntax = request["syntax"]
+        if not boxes and not request["cleared_bits"] and syntax == picture.syntax:
+            return {"same": True}, b""
+        if boxes and request["singly"]:
+            boxes, left = self._looked_again(greys(array, photometric), boxes)
+            if left:
+                return {"left": len(left)}, b""
+        changed = blank(array, photometric, boxes)
+        after = photometric_after(picture.syntax, syntax, picture.photometric)
+        encoded = encode(picture, syntax, after, changed, frame)
+        _check(picture, syntax, after, changed, encoded)
+        return {}, encoded
+
+    def _looked_again(self, images: tuple[Grey, ...], boxes: Boxes) -> tuple[Boxes, Boxes]:
+        """Also where another network finds more with ``boxes`` blanked; and where text is still found in the end."""
+        for detector in (*(self._second,) * _ROUNDS, self._first):
+            left = tuple(
+                box for box in _found(detector, (filled(image, boxes) for image in images)) if not is_blank(box, boxes)
+            )
+            if not left:
+                return boxes, ()
+            boxes += left
+        return boxes, left
+
+    def _shows(self, array: NDArray[Any], photometric: str, box: Box) -> bool:
+        """True when this frame may have text in a box where another one has."""
+        around = box.widened(_AROUND, array.shape[0], array.shape[1])
+        piece = array[around.top : around.bottom, around.left : around.right]
+        return bool(_found(self._first, greys(piece, photometric)))
+
+
+def _looks(care: str, array: NDArray[Any]) -> bool:
+    """Whether text is looked for in this frame."""
+    return care == "always" or (care == "signs" and shows_letters(array))
+
+
+def _cleared(array: NDArray[Any], bits: int) -> NDArray[Any]:
+    """The samples without these bits."""
+    unsigned = array.view(f"u{array.dtype.itemsize}")
+    cleared: NDArray[Any] = (unsigned & ~np.array(bits, unsigned.dtype)).view(array.dtype)
+    return cleared
+
+
+def _found(detector: TextDetector, images: Iterable[Grey]) -> Boxes:
+    """Boxes with a margin, of all renderings of one picture."""
+    return without_repeats(
+        with_margin(box, image.shape[0], image.shape[1]) for image in images for box in detector.text_boxes(image)
+    )
+
+
+def _check(picture: Picture, syntax: str, photometric: str, array: NDArray[Any], encoded: bytes) -> None:
+    """That an encoder gave back what it got: nothing is lost."""
+    changes = {"syntax": syntax, "photometric": photometric}
+    again, _ = decode(Picture(**{**picture.facts(), **changes}), encoded)
+    if not np.array_equal(again, array):
+        raise Undecodable

@@ -1,0 +1,1 @@
+"""What is in an object beside plain attributes: code streams, reports, graphics, documents, signals, profiles."""

@@ -1,0 +1,97 @@
+"""How closely an object's pixels are looked at: a matter of its class, its kind and what it says of itself."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+import yaml
+
+from services.deid.domain.cleaning import SOP_CLASS, text_of
+from services.deid.domain.dataset import Elements, Encoding
+from services.deid.domain.pictures.devices import Devices
+from services.deid.domain.pictures.picture import picture_of, unused_bits
+from services.deid.domain.pictures.retouch import Care, Order
+from services.deid.domain.pictures.ultrasound import outside
+from services.deid.domain.profile import Profile
+from services.deid.domain.withholding import (
+    BURNED_IN,
+    IMAGE_TYPE,
+    Reason,
+    Withheld,
+    is_picture,
+    overlay_in_pixels,
+    standard_classes,
+)
+
+_BODY_PART = 0x00180015
+#: Study, Series and Protocol names: where a body part is told when its attribute is empty.
+_DESCRIPTIONS = (0x00081030, 0x0008103E, 0x00181030)
+
+
+class Header(NamedTuple):
+    """An object's header, its transfer syntax and how its data set is written."""
+
+    elements: Elements
+    syntax: str
+    encoding: Encoding
+
+    @property
+    def sop_class(self) -> str:
+        """Its SOP class."""
+        return text_of(self.elements, SOP_CLASS)
+
+
+@dataclass(frozen=True)
+class Risks:
+    """The table ``pictures.yaml``, and the group of each SOP class."""
+
+    table: Any
+    group: Any
+
+    def order(self, header: Header, profile: Profile, devices: Devices) -> Order | None:
+        """What is to be done with the picture of this header, None when its pixels go as they are.
+
+        Raises Withheld when the profile lets no such picture out.
+        """
+        if header.syntax in self.table["video"]:
+            raise Withheld(Reason.VIDEO)
+        if profile.hold_faces and self._may_show_a_face(header):
+            raise Withheld(Reason.FACE)
+        care, overlay = self._care(header), overlay_in_pixels(header.elements)
+        if care is Care.NEVER and not overlay:
+            return None
+        if header.sop_class in self.table["secondary_capture"] and not profile.pictures.secondary_capture:
+            raise Withheld(Reason.SECONDARY_CAPTURE)
+        picture = picture_of(*header)
+        known = devices.regions(header.elements, picture)
+        if care is Care.ALWAYS and known is None and profile.pictures.known_devices_only:
+            raise Withheld(Reason.UNKNOWN_DEVICE)
+        regions = known or ()
+        if profile.pictures.only_ultrasound_regions and header.sop_class in self.table["ultrasound"]:
+            regions += outside(header.elements, picture, header.encoding)
+        return Order(picture, care, regions, unused_bits(picture) if overlay else 0)
+
+    def _care(self, header: Header) -> Care:
+        care = Care(self.table["care"].get(self.group.get(header.sop_class, ""), Care.NEVER))
+        flag = text_of(header.elements, BURNED_IN).upper()
+        types = {value.strip().upper() for value in text_of(header.elements, IMAGE_TYPE).split("\\")}
+        kinds = types & set(self.table["pictures"])
+        if care is Care.SIGNS and (flag == "YES" or kinds or is_picture(header.elements, flag)):
+            return Care.ALWAYS
+        return care
+
+    def _may_show_a_face(self, header: Header) -> bool:
+        faces = self.table["faces"]
+        if header.sop_class not in faces["classes"]:
+            return False
+        part = text_of(header.elements, _BODY_PART).upper()
+        described = " ".join(text_of(header.elements, tag) for tag in _DESCRIPTIONS).casefold()
+        return not part or part in faces["body_parts"] or any(word in described for word in faces["words"])
+
+
+@cache
+def standard_risks() -> Risks:
+    """The table that ships with the service, read once."""
+    document = yaml.safe_load((files("services.deid.domain") / "tables" / "pictures.yaml").read_text("utf-8"))
+    return Risks(document, standard_classes().group)

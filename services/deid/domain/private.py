@@ -1,0 +1,100 @@
+"""Private attributes that are known to be safe (PS3.15 section E.3.10): found by creator, wherever their block lies."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from services.deid.domain.dataset import Element, Elements
+
+CHARACTERISTICS = 0x00080300
+GROUP, CREATOR, STATUS, NON_IDENTIFYING = 0x00080301, 0x00080302, 0x00080303, 0x00080304
+
+#: By group, creator and the last two digits of the element.
+Safe = Mapping[tuple[int, str, int], str]
+
+
+class Declared(NamedTuple):
+    """What the object itself says of its private blocks (PS3.3 section C.12.1.1.7): safe blocks, and safe elements."""
+
+    blocks: frozenset[tuple[int, str]] = frozenset()
+    elements: frozenset[tuple[int, str, int]] = frozenset()
+
+
+class PrivateBlocks(NamedTuple):
+    """The private blocks of one level: their creators by the upper 24 bits of the tags in them."""
+
+    creators: Mapping[int, Element]
+    safe: Safe
+    declared: Declared
+
+    def creator(self, tag: int) -> Element | None:
+        """The Private Creator of the block that ``tag`` is in; None for orphans."""
+        return self.creators.get(tag >> 8)
+
+    def safe_vr(self, element: Element) -> str | None:
+        """The VR of an element that is known to be safe, None for any other.
+
+        The list decides alone where it knows the block's creator: what an object says of itself only counts for
+        blocks that it does not know.
+        """
+        creator = self.creator(element.tag)
+        if creator is None:
+            return None
+        group, name, number = element.tag >> 16, name_of(creator), element.tag & 0xFF
+        listed = self.safe.get((group, name, number))
+        if listed is not None:
+            return listed or element.vr
+        declared = (group, name) in self.declared.blocks or (group, name, number) in self.declared.elements
+        return element.vr if declared else None
+
+
+def is_private(tag: int) -> bool:
+    """Whether the group is odd (PS3.5 section 7.8)."""
+    return bool(tag >> 16 & 1)
+
+
+def is_creator(tag: int) -> bool:
+    """Whether the attribute is a Private Creator: (gggg,0010-00FF)."""
+    return is_private(tag) and 0x10 <= tag & 0xFFFF <= 0xFF
+
+
+def name_of(creator: Element) -> str:
+    """The creator's name without padding."""
+    return creator.value.decode("latin-1").strip(" \0")
+
+
+def blocks_of(elements: Elements, safe: Safe, declared: Declared) -> PrivateBlocks:
+    """The blocks of a level; a block is reserved where its elements are (PS3.5 section 7.8.1)."""
+    creators = {
+        (each.tag >> 16) << 8 | each.tag & 0xFF: each
+        for each in elements
+        if is_creator(each.tag) and each.vr in ("LO", "UN") and each.items is None
+    }
+    return PrivateBlocks(creators, safe, declared)
+
+
+def declared_of(elements: Elements) -> Declared:
+    """What Private Data Element Characteristics Sequence (0008,0300) says; nothing where it is malformed."""
+    items = next((each.items for each in elements if each.tag == CHARACTERISTICS), None)
+    blocks: set[tuple[int, str]] = set()
+    numbers: set[tuple[int, str, int]] = set()
+    for item in items or ():
+        values = {each.tag: each.value for each in item}
+        group, creator = _numbers(values.get(GROUP, b"")), values.get(CREATOR, b"").decode("latin-1").strip(" \0")
+        status = values.get(STATUS, b"").strip(b" \0")
+        if len(group) != 1 or not creator:
+            continue
+        if status == b"SAFE":
+            blocks.add((group[0], creator))
+        elif status == b"MIXED":
+            numbers.update((group[0], creator, number) for number in _numbers(values.get(NON_IDENTIFYING, b"")))
+    return Declared(frozenset(blocks), frozenset(numbers))
+
+
+def _numbers(value: bytes) -> tuple[int, ...]:
+    """US values, little endian: a big-endian object's declaration names groups that it does not have."""
+    return tuple(int.from_bytes(value[at : at + 2], "little") for at in range(0, len(value) - 1, 2))
+
+
+def in_order(elements: Iterable[Element]) -> Elements:
+    """The elements by tag: a creator is taken in with the first element of its block."""
+    return tuple(sorted(elements, key=lambda each: each.tag))

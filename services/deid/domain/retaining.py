@@ -1,0 +1,103 @@
+"""What of a value may stay when an option retains it (code K) or has it cleaned (code C), by its VR."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from services.deid.domain.charset import decode, encode
+from services.deid.domain.dataset import LONG, NUMERIC
+from services.deid.domain.dates import capped, is_offset, is_temporal, shift, to_years
+from services.deid.domain.free_text import FreeText
+from services.deid.domain.identifiers import Identifiers
+from services.deid.domain.options import Option
+from services.deid.domain.profile import Dates, Profile
+from services.deid.domain.values import BINARY, NUMBERS, TEMPORAL, WIDTHS, is_coded, is_harmless, is_number, is_uids
+
+#: VRs with free text, several values of which are parted by backslashes, and one alone (PS3.5 section 6.2).
+SEVERAL, SINGLE = frozenset(["AE", "LO", "SH", "UC"]), frozenset(["LT", "ST", "UR", "UT"])
+WORDS = SEVERAL | SINGLE
+#: A value with a 16-bit length field holds so many bytes.
+_SHORT = 0xFFFE
+
+
+@dataclass(frozen=True)
+class Retaining:
+    """Decides on values of one data set; ``days`` is by how much its patient's dates move.
+
+    Every method gives the value that stays, or None when nothing of it may: then the Basic Profile's rule counts.
+    """
+
+    profile: Profile
+    names: Identifiers
+    days: int
+
+    @cached_property
+    def _words(self) -> FreeText:
+        return FreeText(self.names)
+
+    def kept(self, value: bytes, vr: str, charsets: tuple[str, ...]) -> bytes | None:
+        """A value that is retained as it is, unless it is none of its VR or names the patient."""
+        if not value.strip(b" \0"):
+            return value
+        if vr == "AS":
+            return capped(value, self.profile.oldest_age)
+        if vr in WORDS:
+            return self._fits(
+                value if not self.names.in_value(value, charsets) else self.words(value, vr, charsets), vr
+            )
+        return value if self._is_of(value, vr) else None
+
+    def cleaned(self, value: bytes, vr: str, charsets: tuple[str, ...]) -> bytes | None:
+        """A value of similar meaning that identifies nobody."""
+        if not value.strip(b" \0"):
+            return value
+        if vr in TEMPORAL:
+            return self.date(value, vr)
+        if vr == "SH" and is_offset(value):
+            return value
+        if vr in WORDS:
+            return self._fits(self.words(value, vr, charsets), vr)
+        return value if vr == "CS" and self.words(value, vr, charsets) == value.strip(b" \0") else None
+
+    def safe(self, value: bytes, vr: str, charsets: tuple[str, ...]) -> bytes | None:
+        """A private value that is said to be safe: kept when it looks so, else what can be cleaned."""
+        if vr in WORDS and value.strip(b" \0"):
+            harmless = is_harmless(value) and not self.names.in_value(value, charsets)
+            return self._fits(value if harmless else self.words(value, vr, charsets), vr)
+        if vr in TEMPORAL:
+            return self.date(value, vr)
+        return self.kept(value, vr, charsets) if vr not in ("PN", "UN") else None
+
+    def date(self, value: bytes, vr: str) -> bytes | None:
+        """A date, time or age as the profile wants it; None where it wants none."""
+        if vr == "AS":
+            return capped(value, self.profile.oldest_age) if self._has(Option.PATIENT_CHARACTERISTICS) else None
+        if self._has(Option.MODIFIED_DATES):
+            return shift(value, vr, self.days)
+        if self._has(Option.FULL_DATES):
+            return value if is_temporal(value, vr) else None
+        return to_years(value, vr) if self.profile.dates is Dates.YEARS else None
+
+    def words(self, value: bytes, vr: str, charsets: tuple[str, ...]) -> bytes | None:
+        """The harmless words of a text; None when there are none."""
+        text = decode(value, charsets).strip(" \0")
+        parts = text.split("\\") if vr in SEVERAL else [text]
+        cleaned = "\\".join(self._words.clean(part) for part in parts)
+        return encode(cleaned, charsets) if cleaned.strip("\\ ") else None
+
+    def _is_of(self, value: bytes, vr: str) -> bool:
+        """Whether ``value`` is what its VR may hold, and spells nothing of the patient."""
+        if vr in NUMERIC | BINARY:
+            return not len(value) % WIDTHS.get(vr, 1) and not self.names.in_binary(value)
+        if vr in TEMPORAL:
+            return is_temporal(value, vr)
+        if vr == "UI":
+            return is_uids(value)
+        if vr in NUMBERS:
+            return is_number(value) and not self.names.in_value(value)
+        return vr == "CS" and is_coded(value) and not self.names.in_value(value)
+
+    def _has(self, option: Option) -> bool:
+        return self.profile.has(option)
+
+    def _fits(self, value: bytes | None, vr: str) -> bytes | None:
+        return value if value is not None and (vr in LONG or len(value) <= _SHORT) else None

@@ -1,0 +1,37 @@
+"""The words that may stay in free text, as tables/allowed_words.json has them."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+
+@dataclass(frozen=True)
+class Words:
+    """``content`` says something alone, ``functions`` do not; ``units`` stand behind a number, ``pieces`` beside a
+    digit; ``particles`` and ``titles`` are parts of names; ``months`` are the names of the twelve. All are
+    folded (folding.py)."""
+
+    content: frozenset[str]
+    functions: frozenset[str]
+    units: frozenset[str]
+    pieces: frozenset[str]
+    particles: frozenset[str]
+    titles: frozenset[str]
+    months: tuple[tuple[str, ...], ...]
+
+
+@cache
+def allowed_words() -> Words:
+    """The words that ship with the service, read once."""
+    table = json.loads((files("services.deid.domain") / "tables" / "allowed_words.json").read_text("utf-8"))
+    sets = {key: frozenset(" ".join(lines).split()) for key, lines in table.items() if key not in ("notice", "months")}
+    return Words(
+        sets["words"] | sets["standard_words"],
+        sets["function_words"],
+        sets["units"],
+        sets["pieces"],
+        sets["particles"],
+        sets["titles"],
+        tuple(tuple(names.split()) for names in table["months"]),
+    )

@@ -1,0 +1,35 @@
+"""The de-identification statement is that of the shipped profiles, and leaves no attribute out."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.conformance.deidentification import PATH, PROFILES, page
+from cli.describe import ROOT
+from services.deid.domain.options import Option
+from services.deid.domain.profile import Profile
+from services.deid.domain.profile_file import read_profile
+from services.deid.domain.rules import standard_rules
+from services.deid.domain.statement import statement_of
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert (ROOT / PATH).read_text() == page(), "run `make flow`"
+
+
+@pytest.mark.parametrize("path", sorted(PROFILES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_attribute_of_the_table_and_every_option_is_in_the_statement(path: Path) -> None:
+    profile = read_profile(path.read_text())
+    text = statement_of(profile)
+    for row in standard_rules().rows.values():
+        assert f"({row.tag[:4]},{row.tag[4:]})" in text
+    for option in Option:
+        assert (option.code.value in text) is profile.has(option)
+    assert "nonymous" not in text
+
+
+def test_it_says_what_a_profile_makes_of_dates_and_of_pseudonyms() -> None:
+    modified = statement_of(Profile("x", options=frozenset({Option.MODIFIED_DATES})))
+    assert "move back by the same number of whole weeks" in modified
+    harbor = statement_of(read_profile((PROFILES / "safe_harbor.yaml").read_text()))
+    assert "1 January of their year" in harbor and "random and derived from nothing" in harbor

@@ -1,0 +1,207 @@
+"""``causeway deidentify``: what comes out, what is held back, and what is told of both."""
+
+import json
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from pydicom import dcmread
+from pydicom.uid import SecondaryCaptureImageStorage
+from typer.testing import CliRunner
+
+from cli.deidentify.one import Taken, put
+from cli.main import app
+from tests.support.instances import CANARY, as_file, make_instances
+
+BASIC = "format: causeway.profile/1\nname: basic\nversion: '1'\nlegal_basis: gdpr_pseudonymised\n"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A folder with originals, and the command on it."""
+
+    folder: Path
+
+    @property
+    def originals(self) -> Path:
+        return self.folder / "in"
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted(path for path in self.out.rglob("*") if path.is_file())
+
+    @property
+    def map(self) -> dict[str, str]:
+        return dict(json.loads((self.folder / "map.json").read_text()))
+
+    @property
+    def held(self) -> list[str]:
+        return (self.folder / "held.txt").read_text().splitlines()
+
+    def run(self, *words: str, project: str = "research", out: str = "out") -> Result:
+        command = ["deidentify", str(self.originals), "-o", str(self.folder / out), "--project", project]
+        command += ["--profile", str(self.folder / "profile.yaml"), "--keys", str(self.folder / "keys")]
+        command += ["--map", str(self.folder / "map.json"), "--quarantine", str(self.folder / "held.txt")]
+        return CliRunner().invoke(app, [*command, *words])
+
+    def report(self, *words: str) -> tuple[int, dict[str, Any]]:
+        told = self.run("--json", *words)
+        return told.exit_code, json.loads(told.stdout)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """Three slices of a planted patient, a screenshot, and a file that is none."""
+    found = Desk(tmp_path)
+    found.originals.mkdir()
+    (tmp_path / "profile.yaml").write_text(BASIC)
+    for image in make_instances(3, canary=CANARY):
+        (found.originals / f"{CANARY.patient_id}-{image.InstanceNumber}.dcm").write_bytes(as_file(image))
+    (shot,) = make_instances(1, canary=CANARY, SOPClassUID=SecondaryCaptureImageStorage, Modality="OT")
+    (found.originals / "shot.dcm").write_bytes(as_file(shot))
+    (found.originals / "README.txt").write_text("about the study")
+    return found
+
+
+def uids(desk: Desk, pattern: str) -> set[str]:
+    """SOP Instance UIDs of originals."""
+    return {str(dcmread(path).SOPInstanceUID) for path in desk.originals.glob(pattern)}
+
+
+def test_what_is_clean_comes_out_and_the_rest_is_on_the_list(desk: Desk) -> None:
+    status, report = desk.report()
+    assert status == 0
+    assert report["counts"] == {"out": 3, "withheld": 1, "skipped": 1, "failed": 0}
+    assert set(desk.map) == uids(desk, "CANARY*")
+    assert set(desk.held) == uids(desk, "shot*")
+    assert {str(dcmread(path).SOPInstanceUID) for path in desk.files} == set(desk.map.values())
+
+
+def test_nothing_of_an_original_is_in_a_result_its_name_or_the_report(desk: Desk) -> None:
+    answer = desk.run("--json", "--by-series")
+    told = json.loads(answer.stdout)
+    for each in told["inputs"]:
+        del each["path"]  # the operator's own
+    shown = json.dumps(told) + "".join(str(path.relative_to(desk.out)) for path in desk.files)
+    content = shown.encode() + b"".join(path.read_bytes() for path in desk.files)
+    assert [value for value in (*CANARY.values, *uids(desk, "*.dcm")) if value.encode() in content] == []
+
+
+def test_results_lie_in_folders_of_their_series_if_asked(desk: Desk) -> None:
+    desk.run("--by-series")
+    folders = {path.parent.name for path in desk.files}
+    assert folders == {str(dcmread(path).SeriesInstanceUID) for path in desk.files}
+
+
+def test_a_repeat_changes_nothing_and_another_project_has_nothing_in_common(desk: Desk) -> None:
+    assert desk.run().exit_code == 0
+    before, mapped = [path.read_bytes() for path in desk.files], desk.map
+    assert desk.run("--jobs", "2").exit_code == 0
+    assert ([path.read_bytes() for path in desk.files], desk.map) == (before, mapped)
+    assert desk.run(project="other", out="elsewhere").exit_code == 0
+    assert not set(desk.map.values()) & set(mapped.values())
+
+
+def test_several_processes_come_to_the_same(desk: Desk) -> None:
+    for number, image in enumerate(make_instances(40)):
+        (desk.originals / f"more{number}.dcm").write_bytes(as_file(image))
+    assert desk.run("--jobs", "2").exit_code == 0
+    together = {path.name: path.read_bytes() for path in desk.files}
+    assert desk.run("--jobs", "1", out="alone").exit_code == 0
+    assert {path.name: path.read_bytes() for path in (desk.folder / "alone").iterdir()} == together
+    assert len(together) == 43
+
+
+def test_another_file_of_the_same_name_is_left_alone(desk: Desk) -> None:
+    desk.run()
+    taken = desk.files[0]
+    taken.write_bytes(b"somebody's")
+    status, report = desk.report()
+    (failed,) = [each for each in report["inputs"] if each["outcome"] == "failed"]
+    assert (status, taken.read_bytes()) == (1, b"somebody's")
+    assert failed["reason"] == f"another file has its name already: {taken.name}"
+
+
+def test_only_whole_files_have_names(tmp_path: Path) -> None:
+    """A file that cannot be written whole leaves nothing."""
+
+    class Broken(BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        put(Broken(b"x"), tmp_path / "a.dcm")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_came_in_between_is_compared(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").write_bytes(b"same")
+    put(BytesIO(b"same"), tmp_path / "a.dcm")
+    with pytest.raises(Taken):
+        put(BytesIO(b"same and more"), tmp_path / "a.dcm")
+
+
+def test_a_file_without_preamble_and_meta_is_taken(desk: Desk) -> None:
+    (image,) = make_instances(1, canary=CANARY)
+    whole = as_file(image)
+    (desk.originals / "bare").write_bytes(whole[144 + int.from_bytes(whole[140:144], "little") :])
+    status, report = desk.report()
+    assert (status, report["counts"]["out"]) == (0, 4)
+    assert desk.map[str(image.SOPInstanceUID)]
+
+
+def test_what_is_no_dicom_is_an_error_unless_its_name_says_so(desk: Desk) -> None:
+    (desk.originals / "000001").write_text("no image at all")
+    status, report = desk.report()
+    (failed,) = [each for each in report["inputs"] if each["outcome"] == "failed"]
+    assert (status, failed["reason"]) == (1, "not DICOM")
+
+
+def test_a_file_that_is_cut_short_is_held_back(desk: Desk) -> None:
+    (image,) = make_instances(1)
+    (desk.originals / "cut.dcm").write_bytes(as_file(image)[:-100])
+    status, report = desk.report()
+    assert (status, report["reasons"]["unreadable-header"]) == (0, 1)
+    assert str(image.SOPInstanceUID) in desk.held
+
+
+def test_a_key_is_for_its_owner_alone(desk: Desk) -> None:
+    desk.run()
+    (key,) = (desk.folder / "keys").iterdir()
+    assert (key.name, key.stat().st_mode & 0o777) == ("research.key", 0o600)
+    assert (desk.folder / "map.json").stat().st_mode & 0o777 == 0o600
+    key.chmod(0o644)
+    answer = desk.run()
+    assert (answer.exit_code, "chmod 600" in answer.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("profile", "words", "told"),
+    [
+        ("- no mapping", (), "the profile"),
+        (BASIC + "options: [clean_everything]", (), "clean_everything"),
+        (BASIC, ("--project", "Not A Name"), "a project is named by"),
+        (BASIC, ("-o", "profile.yaml"), "not a folder"),
+        (BASIC, ("-o", "in/out"), "lies in what is to be de-identified"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_is_done(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, profile: str, words: tuple[str, ...], told: str
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    (desk.folder / "profile.yaml").write_text(profile)
+    answer = desk.run(*words)
+    assert (answer.exit_code, told in " ".join(answer.stderr.split())) == (2, True), answer.stderr
+    assert desk.files == []
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(desk: Desk) -> None:
+    answer = desk.run(str(desk.folder / "nowhere"))
+    assert (answer.exit_code, "no such file or folder" in answer.stderr) == (2, True)
