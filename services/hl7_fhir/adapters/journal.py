@@ -54,7 +54,7 @@ class SqlJournal:
         self._sealer = sealer
         self._passes_on = passes_on
         self._kept: list[Callable[[int], object]] = []
-        self._refused: list[Callable[[int], object]] = []
+        self._refused: list[Callable[[Sequence[int]], object]] = []
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
         self._committing: asyncio.Task[None] | None = None
         self._in_commit = 0
@@ -63,8 +63,8 @@ class SqlJournal:
         """Have ``tell`` called after each commit, with how many messages were kept."""
         self._kept.append(tell)
 
-    def on_refused(self, tell: Callable[[int], object]) -> None:
-        """Have ``tell`` called after a commit with how many bytes of it were refused messages."""
+    def on_refused(self, tell: Callable[[Sequence[int]], object]) -> None:
+        """Have ``tell`` called after a commit with the sizes of the messages in it that are refused, bytes."""
         self._refused.append(tell)
 
     def pending(self) -> int:
@@ -120,9 +120,9 @@ class SqlJournal:
             return
         for tell in self._kept:
             tell(len(entries))
-        refused = sum(len(entry.arrival.content) for entry in entries if entry.code == "AE")
-        for tell in self._refused if refused else ():
-            tell(refused)
+        refused = [len(entry.arrival.content) for entry in entries if entry.code == "AE"]
+        for tell_sizes in self._refused if refused else ():
+            tell_sizes(refused)
         for _, told in group:
             if not told.done():
                 told.set_result(None)

@@ -3,11 +3,11 @@
 import ssl
 
 from services.hl7_fhir.adapters.bell import Bell
-from services.hl7_fhir.adapters.couriers import Couriers
 from services.hl7_fhir.adapters.deliveries import Patience, SqlDeliveries
 from services.hl7_fhir.adapters.dispatch import Dispatcher
 from services.hl7_fhir.adapters.header_vault import HeaderVault
 from services.hl7_fhir.adapters.holders import anybody, holders
+from services.hl7_fhir.adapters.rest_hooks import RestHooks
 from services.hl7_fhir.adapters.socket_deliveries import SqlSocketDeliveries
 from services.hl7_fhir.adapters.subscriptions import SqlSubscriptions
 from services.hl7_fhir.adapters.trimming import Trimming
@@ -42,7 +42,7 @@ class Subscribing:
             raise ValueError("CAUSEWAY_FHIR_SUBSCRIPTION_ENDPOINTS lists what is no plain http(s) URL")
         ca_file = settings.fhir_subscription_ca_file
         trust = ssl.create_default_context(cafile=ca_file) if ca_file else None
-        self._couriers = Couriers(deliveries, self.bell, listed=listed, at_once=limit, trust=trust)
+        self._rest_hooks = RestHooks(deliveries, self.bell, listed=listed, at_once=limit, trust=trust)
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -50,5 +50,5 @@ class Subscribing:
         trimming = Task("changes", self._trimming.run)
         if not self._enabled:
             return (trimming,)
-        couriers = Task("subscription-couriers", self._couriers.run)
-        return (trimming, Task("subscription-events", self._dispatcher.run), couriers)
+        rest_hooks = Task("rest-hooks", self._rest_hooks.run)
+        return (trimming, Task("subscription-events", self._dispatcher.run), rest_hooks)
