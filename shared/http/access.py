@@ -73,6 +73,11 @@ class Tokens:
             raise BindRefused("each line of the token file needs a name of its own")
         return cls(holders)
 
+    @property
+    def holders(self) -> frozenset[str]:
+        """The names of all who hold one."""
+        return frozenset(self._digests)
+
     def holder(self, authorization: str | None) -> str | None:
         """Who sent the header ``Authorization: Bearer …`` (RFC 6750); every token is compared, in constant time."""
         scheme, _, token = (authorization or "").partition(" ")
