@@ -208,10 +208,16 @@ async def test_what_people_released_is_called_back_with_the_rest_and_decided_of_
             back = await site.said(PackRecalled)
             absent = {(one.copy_key.pack_id, one.copy_key.target) for one in await site.said(CopyAbsent)}
             (again,) = (await http.get("/api/quarantine")).json()["withheld"]
-            decisions = (await http.get(f"/api/quarantine/{again['id']}")).json()["decisions"]
+            found = (await http.get(f"/api/quarantine/{again['id']}")).json()
+            body = {"action": "approve", "reason": "seen again", "candidate": found["candidate"]}
+            assert (await http.post(f"/api/quarantine/{entry['id']}", json=body)).status_code == 200
+            await eventually(lambda: site.rows("SELECT released FROM part") == [(True,)], 60)
+            (_, part) = (await site.said(PackDeidentified))[-2:]
     assert len(packs) == 2
     assert {one.pack_id for one in back} == packs
     assert absent == {(pack, target) for pack in packs for target in ("onsite", "remote")}
     assert (again["id"], again["state"]) == (entry["id"], "waiting")
-    assert [one["outcome"] for one in decisions] == ["approved"]
+    assert [one["outcome"] for one in found["decisions"]] == ["approved"]
+    assert (part.part, part.release) == (1, 1)
+    assert part.pack_id not in packs
     assert await site.dead_letters() == 0
