@@ -10,6 +10,7 @@ from contracts.events import Event
 from contracts.formats.manifest import Instance
 from services.deid.adapters import released_parts, tables
 from services.deid.adapters.identity_map import SqlIdentityMap
+from services.deid.adapters.recalls import refuse_recalled
 from services.deid.domain.facts import Result
 from services.deid.domain.looking.scanner import Finding
 from services.deid.domain.packing import CleanPack
@@ -75,6 +76,7 @@ class SqlQuarantine:
             table = tables.result
             mine = (table.c.source_pack_id == entry.source_pack_id, table.c.project == entry.project)
             connection.execute(select(table.c.pack_id).where(*mine).with_for_update()).first()
+            refuse_recalled(connection, project, entry.study_ref, result.release)
             if not _claim(connection, entry, ruling, None):
                 return False
             self._identities.rule(connection, entry.project, ruling)

@@ -42,9 +42,11 @@ def candidate_of(
     return Candidate(pack, None, project.look.at(part_of(workspace.at_hand, Span(0, instance.length)), cleaned))
 
 
-def part_id_of(source_pack_id: str, held: Held | Instance, project: Project) -> str:
-    """What the pack is called in which a withheld instance goes out."""
-    return project.key.token("part", source_pack_id, held.sop_instance_uid, held.dataset_sha256)
+def part_id_of(source_pack_id: str, instance: Instance, project: Project, release: int) -> str:
+    """What the pack is called in which a withheld instance goes out; ``release`` as in ``pack_id_of``."""
+    later = [f"release {release}"] if release else []
+    digests = instance.meta_sha256, instance.dataset_sha256
+    return project.key.token("part", source_pack_id, *later, instance.sop_instance_uid, *digests)
 
 
 def entry_id_of(source_pack_id: str, held: Held, project: Project) -> str:

@@ -110,6 +110,7 @@ def part_deidentified(
         copies=copies,
         run=result.run,
         part=part,
+        release=result.release,
         **result.outputs.model_dump(exclude={"report"}),
     )
 

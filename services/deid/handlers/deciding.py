@@ -131,7 +131,8 @@ class Deciding:
             raise VerdictRefused("not-described")
         project = await in_thread(self._projects.open, entry.project)
         used = approving(project) if approved else project
-        pack_id = part_id_of(entry.source_pack_id, entry.instance, project)
+        plan = await self._quarantine.plan_of(entry)
+        pack_id = part_id_of(entry.source_pack_id, entry.instance, project, plan.release if plan else 0)
         sources = [self._work_area.held(entry.blob_key, entry.size)]
         yield project, await in_thread(candidate_of, pack_id, entry.instance, sources, used, workspace)
 

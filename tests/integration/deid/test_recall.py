@@ -10,6 +10,7 @@ import httpx
 import pytest
 import yaml
 from pydicom import Dataset
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from contracts.events import (
     BatchArchived,
@@ -180,3 +181,43 @@ async def test_nothing_is_called_back_without_saying_what_and_why(recalling: Rec
     async with recalling.running("deid"), recalling.http() as http:
         assert (await http.post("/api/deid/recalls", json=wanted)).status_code == 422
         assert await recalling.recalls() == []
+
+
+async def test_what_people_released_is_called_back_with_the_rest_and_decided_of_anew(recalling: RecallSite) -> None:
+    """A part is a pack like any other: it is withdrawn, and what was approved waits again."""
+    site = recalling
+    slices = make_instances(1)
+    kind = {"SOPClassUID": SecondaryCaptureImageStorage}
+    shot = make_instances(1, study_uid=slices[0].StudyInstanceUID, **kind)
+    async with site.running(*OTHERS), site.http() as http:
+        async with site.running("deid", profile_dir=site.profile("1")):
+            await site.stored([*slices, *shot])
+            await site.until(CopyVerified, lambda found: len(found) == 3)
+            await site.until(BatchArchived, lambda found: len(found) == 1)
+            (entry,) = (await http.get("/api/quarantine")).json()["withheld"]
+            found = (await http.get(f"/api/quarantine/{entry['id']}")).json()
+            body = {"action": "approve", "reason": "seen", "candidate": found["candidate"]}
+            assert (await http.post(f"/api/quarantine/{entry['id']}", json=body)).status_code == 200
+            await site.until(CopyVerified, lambda found: len(found) == 5)
+            await site.until(BatchArchived, lambda found: len(found) == 2)
+            await eventually(lambda: site.rows("SELECT released FROM part") == [(True,)])
+            packs = {one.pack_id for one in await site.said(PackDeidentified)}
+            assert (await site.recall()).status_code == 202
+        async with site.running("deid", profile_dir=site.profile("2")):
+            await site.in_state("released")
+            back = await site.said(PackRecalled)
+            absent = {(one.copy_key.pack_id, one.copy_key.target) for one in await site.said(CopyAbsent)}
+            (again,) = (await http.get("/api/quarantine")).json()["withheld"]
+            found = (await http.get(f"/api/quarantine/{again['id']}")).json()
+            body = {"action": "approve", "reason": "seen again", "candidate": found["candidate"]}
+            assert (await http.post(f"/api/quarantine/{entry['id']}", json=body)).status_code == 200
+            await eventually(lambda: site.rows("SELECT released FROM part") == [(True,)], 60)
+            (_, part) = (await site.said(PackDeidentified))[-2:]
+    assert len(packs) == 2
+    assert {one.pack_id for one in back} == packs
+    assert absent == {(pack, target) for pack in packs for target in ("onsite", "remote")}
+    assert (again["id"], again["state"]) == (entry["id"], "waiting")
+    assert [one["outcome"] for one in found["decisions"]] == ["approved"]
+    assert (part.part, part.release) == (1, 1)
+    assert part.pack_id not in packs
+    assert await site.dead_letters() == 0
