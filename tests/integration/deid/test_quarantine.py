@@ -1,24 +1,38 @@
 """What people decide of what was withheld, over HTTP, on a real bus, with the services that seal and prove."""
 
 import asyncio
+import json
+import re
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from io import BytesIO
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 from zipfile import ZipFile
 
 import httpx
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.uid import CTImageStorage
+from typer.testing import CliRunner
 
+from cli.main import app as cli
 from contracts.events import CopyVerified, InstancesQuarantined, PackDeidentified
+from tests.integration.cli.conftest import folder_of
 from tests.integration.copies.site import objects
 from tests.integration.deid.site import PLAN, SERVICES, DeidSite, archived, study
 from tests.support.instances import CANARY
 from tests.support.packs import planned
 from tests.support.ports import free_ports
 from tests.support.services import eventually
+
+
+class Answer(NamedTuple):
+    """What a command came to."""
+
+    exit_code: int | None
+    output: str
 
 
 class Desk:
@@ -283,3 +297,46 @@ async def test_a_process_that_died_after_a_decision_leaves_nothing_untold(site: 
     async with desk(site, "deid"):
         await eventually(lambda: site.rows("SELECT told FROM part") == [(True,)])
     assert len({event_id for event_id, _ in await site.told()}) == len(await site.said(PackDeidentified)) + 2
+
+
+async def test_the_command_lists_shows_and_decides(site: DeidSite, tmp_path: Path) -> None:
+    """``causeway quarantine`` from the list to the part that goes out, and ``causeway deid report`` of it."""
+    async with desk(site, "deid") as at:
+        entry = await withheld(at)
+        folder = folder_of(tmp_path / "site", "nats://127.0.0.1:9", http=str(at.client.base_url))
+
+        async def causeway(*words: str) -> Answer:
+            given = [*words, "--data", str(folder.data)]
+            result = await asyncio.to_thread(lambda: CliRunner().invoke(cli, given))
+            # The services of this process log to the same place, each line with its date.
+            lines = [line for line in result.output.splitlines() if not re.match(r"\d{4}-\d\d-\d\d", line)]
+            return Answer(result.exit_code, "\n".join(lines))
+
+        async def told(*words: str) -> Any:
+            answer = await causeway(*words, "--json")
+            assert answer.exit_code == 0, answer.output
+            return json.loads(answer.output)
+
+        assert [one["id"] for one in (await told("quarantine", "list"))["withheld"]] == [entry["id"]]
+        assert (await told("quarantine", "list", "--state", "rejected"))["total"] == 0
+        assert entry["id"] in (await causeway("quarantine", "list")).output
+        assert (await causeway("quarantine", "list", "--state", "lost")).exit_code == 2
+        seen = await told("quarantine", "show", entry["id"], "--pictures", str(tmp_path / "seen"))
+        assert [Path(one).name for one in seen["pictures"]] == ["before.png", "after.png"]
+        assert {stat.S_IMODE(Path(one).stat().st_mode) for one in seen["pictures"]} == {0o600}
+        assert (await causeway("quarantine", "approve", entry["id"])).exit_code == 2
+        assert (await causeway("quarantine", "approve", "nobody", "--reason", "x")).exit_code == 1
+        held = await told("quarantine", "retry", entry["id"], "--reason", "once more")
+        assert held["outcome"] == "withheld-pixels-unproven"
+        answer = await causeway("quarantine", "approve", entry["id"], "--reason", "seen")
+        assert (answer.exit_code, "approved" in answer.output) == (0, True)
+        refused = await causeway("quarantine", "reject", entry["id"], "--reason", "too late")
+        assert (refused.exit_code, "already-approved" in refused.output) == (1, True)
+        (decided,) = (await told("quarantine", "list", "--state", "all"))["withheld"]
+        assert decided["state"] == "approved"
+        decisions = (await told("quarantine", "show", entry["id"]))["decisions"]
+        assert [one["reason"] for one in decisions] == ["once more", "seen"]
+        assert len((await told("deid", "report", "pack"))["reports"]) == 2
+        shown = await causeway("deid", "report", "pack")
+        assert "(0008,0050)" in shown.output
+        assert "emptied" in shown.output
