@@ -93,10 +93,10 @@ def _from_422(pairs: NDArray[Any]) -> NDArray[Any]:
     return np.stack([one, other], axis=2).reshape(pairs.shape[0], -1, 3)
 
 
-def encode(picture: Picture, syntax: str, photometric: str, array: NDArray[Any], original: bytes) -> bytes:
-    """The array as a frame in ``syntax``, without loss; ``original`` is the frame that it was."""
+def encode(picture: Picture, syntax: str, photometric: str, array: NDArray[Any]) -> bytes:
+    """The array as a frame in ``syntax``, without loss."""
     if not is_encapsulated(syntax):
-        return _to_native(picture, photometric, array, original)
+        return _to_native(picture, photometric, array)
     if syntax == JPEG_LOSSLESS_FIRST:
         return _jpeg_lossless(picture, photometric, array)
     encoder = get_encoder(UID(syntax))
@@ -138,7 +138,7 @@ def _jpeg_lossless(picture: Picture, photometric: str, array: NDArray[Any]) -> b
     return encoded
 
 
-def _to_native(picture: Picture, photometric: str, array: NDArray[Any], original: bytes) -> bytes:
+def _to_native(picture: Picture, photometric: str, array: NDArray[Any]) -> bytes:
     array = array.astype(_dtype(picture))
     if photometric == "YBR_FULL_422":
         pairs = array.reshape(picture.rows, picture.columns // 2, 2, 3)

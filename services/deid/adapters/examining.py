@@ -47,7 +47,7 @@ class Examiner:
             array = _cleared(array, request["cleared_bits"])
         if request["do"] == "examine":
             return self._examined(request, array, photometric), b""
-        return self._cleaned(request, picture, array, photometric, frame)
+        return self._cleaned(request, picture, array, photometric)
 
     def _examined(self, request: Mapping[str, Any], array: NDArray[Any], photometric: str) -> Mapping[str, Any]:
         """``boxes`` of this frame, and ``between`` of those before it that were not looked at singly."""
@@ -61,9 +61,7 @@ class Examiner:
             self._between.add(projectable(array, photometric))
         return {"boxes": (), "between": ()}
 
-    def _cleaned(
-        self, request: Mapping[str, Any], picture: Picture, array: NDArray[Any], photometric: str, frame: bytes
-    ) -> Answer:
+    def _cleaned(self, request: Mapping[str, Any], picture: Picture, array: NDArray[Any], photometric: str) -> Answer:
         """The frame without text; nothing of it when it may stay as it is, or (``left``) when text stays."""
         boxes = tuple(Box(*box) for box in request["boxes"])
         boxes += tuple(box for box in (Box(*each) for each in request["maybe"]) if self._shows(array, photometric, box))
@@ -76,7 +74,7 @@ class Examiner:
                 return {"left": len(left)}, b""
         changed = blank(array, photometric, boxes)
         after = photometric_after(picture.syntax, syntax, picture.photometric)
-        encoded = encode(picture, syntax, after, changed, frame)
+        encoded = encode(picture, syntax, after, changed)
         _check(picture, syntax, after, changed, encoded)
         return {}, encoded
 

@@ -14,8 +14,6 @@ from typing import Any, BinaryIO
 
 from services.deid.adapters.examining import Examiner
 
-_NICE = 10
-
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer until there are no more requests or one fails: a codec that met an error is not asked again.
@@ -56,7 +54,6 @@ def _bound_time(seconds: int) -> None:
 
 def main() -> None:
     """Over standard input and output; whatever a library prints goes nowhere."""
-    os.nice(_NICE)
     warnings.simplefilter("ignore")
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -28,7 +28,6 @@ class NetworkDetector:
             raise FileNotFoundError(package)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # memory is given back between pictures of different sizes
         options.log_severity_level = 4
         path = Path(spec.origin).parent / model
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -21,8 +21,8 @@ from services.deid.domain.withholding import standard_refusal
 from tests.support.instances import make_instances
 
 TEXT = "KILMISTER, IAN 24/12/1945"
-#: Where it stands: rows and columns.
-PLACE = (slice(95, 130), slice(30, 330))
+#: Where it stands, with room around it: rows and columns.
+PLACE = (slice(85, 140), slice(0, 345))
 
 
 def cleaning(pictures: ProcessPictures, **profile: Any) -> Project:

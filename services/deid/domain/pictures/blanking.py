@@ -30,7 +30,7 @@ def blank(array: NDArray[Any], photometric: str, boxes: Boxes) -> NDArray[Any]:
 def with_margin(box: Box, rows: int, columns: int) -> Box:
     """A found box with room around its letters, more of it along the line, where a faint letter may go on."""
     wide = box.widened(MARGIN, rows, columns)
-    along = box.widened(MARGIN + min(box.width, box.height) // 2, rows, columns)
+    along = box.widened(MARGIN + min(box.width, box.height) // 4, rows, columns)
     if box.width >= box.height:
         return Box(along.left, wide.top, along.right, wide.bottom)
     return Box(wide.left, along.top, wide.right, along.bottom)

@@ -33,7 +33,7 @@ TILE, OVERLAP = 1024, 96
 ENLARGED = 1024 * 768
 _LEAST_SIDE = 3
 #: What is higher than this part of the picture's longer side is no line of text, nor what fills so little of its box.
-_HIGHEST, _FULLEST = 1 / 6, 0.25
+_HIGHEST, _FULLEST = 1 / 12, 0.25
 
 
 def text_boxes(image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> Boxes:
@@ -65,7 +65,7 @@ def _large(image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> Itera
 
 
 def _is_line(box: Box, rows: int, columns: int) -> bool:
-    return box.area > 0 and min(box.width, box.height) <= max(48, max(rows, columns) * _HIGHEST)
+    return box.area > 0 and min(box.width, box.height) <= max(72, max(rows, columns) * _HIGHEST)
 
 
 def _scaled(box: Box, up: int, down: int) -> Box:
