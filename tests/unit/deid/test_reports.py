@@ -184,11 +184,20 @@ def test_without_the_option_only_references_are_left() -> None:
     assert (only.ValueType, only.TextValue) == ("TEXT", "REMOVED")
 
 
-def test_a_person_called_like_a_word_of_the_tree_is_withheld() -> None:
-    """The tree would be none without its words, and the last look finds the name in them."""
+def test_a_form_that_was_not_filled_in_names_nobody() -> None:
+    """An observer called Text: the tree would be none without its words, and no person has that name."""
     items = [
-        content_item("PNAME", ("121008", "DCM", "Person Observer Name"), {"PersonName": "Contains"}, []),
+        content_item("PNAME", ("121008", "DCM", "Person Observer Name"), {"PersonName": "Enter text"}, []),
         content_item("TEXT", ("121071", "DCM", "Finding"), {"TextValue": "seen"}, []),
+    ]
+    assert [each.ValueType for each in cleaned(items, STRUCTURED).ContentSequence] == ["PNAME", "TEXT"]
+
+
+def test_a_person_called_like_another_word_of_the_tree_is_withheld() -> None:
+    """Date is a family name, so the last look does not pass the word over."""
+    items = [
+        content_item("PNAME", ("121008", "DCM", "Person Observer Name"), {"PersonName": "Date^Masamune"}, []),
+        content_item("DATE", ("126201", "DCM", "Acquisition"), {"Date": "20200102"}, []),
     ]
     with pytest.raises(Withheld, match="identifier-left"):
         cleaned(items, STRUCTURED)
