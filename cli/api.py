@@ -1,6 +1,7 @@
 """The site's HTTP API, as the commands use it."""
 
 import ssl
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -43,13 +44,37 @@ class Api:
         """The JSON answer to ``body``; ApiError for a refusal or silence."""
         return self._call("POST", path, json=body)
 
-    def _call(self, method: str, path: str, **more: Any) -> Any:
+    def content(self, path: str, **query: str | int) -> bytes | None:
+        """The bytes at ``path``, None when there are none; ApiError for a refusal or silence."""
+        try:
+            return self._answer("GET", path, params=query).content
+        except ApiError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return None
+            raise
+
+    def stream(self, path: str, body: dict[str, Any]) -> Iterator[bytes]:
+        """The answer to ``body`` as its bytes come; ApiError for a refusal, silence, or an answer that breaks off."""
+        try:
+            with self._client.stream("POST", path, json=body) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise ApiError(answer.status_code, _reason(answer))
+                yield from answer.iter_bytes()
+        except httpx.TransportError as error:
+            raise ApiError(503, f"the site does not answer ({type(error).__name__})") from None
+
+    def _answer(self, method: str, path: str, **more: Any) -> httpx.Response:
         try:
             answer = self._client.request(method, path, **more)
         except httpx.TransportError as error:
             raise ApiError(503, f"the site does not answer ({type(error).__name__})") from None
         if answer.is_error:
             raise ApiError(answer.status_code, _reason(answer))
+        return answer
+
+    def _call(self, method: str, path: str, **more: Any) -> Any:
+        answer = self._answer(method, path, **more)
         try:
             return answer.json() if answer.content else None
         except ValueError:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,8 @@ from cli.site import SiteDown
 START, END = b"\x0b", b"\x1c\r"
 _ACCEPTED = frozenset(("AA", "CA"))
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+#: A receiver that is to answer errors alone (MSH-15, MSH-16: ER) is given so many seconds to do so.
+_SILENCE = 2.0
 _BATCH = frozenset((b"FHS", b"BHS", b"BTS", b"FTS"))
 #: Where a bare message begins: MSH and its field separator at the start of a line, whatever ends that line.
 _BEGINNING = re.compile(rb"(?:\A|(?<=[\r\n]))(?=MSH[^\w\s])")
@@ -35,13 +38,29 @@ Timeout = Annotated[float, typer.Option("--timeout", metavar="S", min=0.1, help=
 
 @dataclass(frozen=True)
 class Acknowledged:
-    """What became of one message; ``code`` is MSA-1, empty when no answer came. Nothing of its content."""
+    """What became of one message; ``code`` is MSA-1, empty when no answer came. Nothing of its content.
+
+    ``silence`` says whether no answer is what the message asked for (MSH-15, MSH-16).
+    """
 
     file: str
     number: int
     type: str
     code: str
     reason: str
+    silence: bool = False
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the receiver took it, or was to say nothing and did."""
+        return self.code in _ACCEPTED or (self.silence and not self.code)
+
+    @property
+    def shown(self) -> dict[str, str | int]:
+        """What is told of it."""
+        told = asdict(self)
+        del told["silence"]
+        return told
 
 
 @app.command()
@@ -49,7 +68,8 @@ def send(files: Files, to: To = None, data: Data = None, json: Json = False, tim
     """Send every message in FILE… over MLLP, one after the other, and print the acknowledgement codes.
 
     A file holds messages bare or in MLLP frames; segments may end with CR, LF or CR LF, and each MSH begins a message.
-    The exit status is 0 only if every message was accepted (AA or CA). What was answered before an error is printed.
+    The exit status is 0 only if every message was accepted (AA or CA), or asked for no answer (NE in MSH-15 and MSH-16)
+    and got none. What was answered before an error is printed.
     """
     sent: list[Acknowledged] = []
     broken = None
@@ -61,15 +81,15 @@ def send(files: Files, to: To = None, data: Data = None, json: Json = False, tim
     _tell(sent, broken, json)
     if broken is not None:
         fail(broken)
-    if not sent or any(one.code not in _ACCEPTED for one in sent):
+    if not sent or not all(one.is_accepted for one in sent):
         raise typer.Exit(1)
 
 
 def _tell(sent: list[Acknowledged], broken: str | None, as_json: bool) -> None:
     if as_json:
-        emit_json({"messages": [asdict(one) for one in sent], "error": broken})
+        emit_json({"messages": [one.shown for one in sent], "error": broken})
     elif sent or broken is None:
-        table("Messages", ("file", "#", "type", "code", "reason"), (tuple(asdict(one).values()) for one in sent))
+        table("Messages", ("file", "#", "type", "code", "reason"), (tuple(one.shown.values()) for one in sent))
         say(_summary(sent))
 
 
@@ -86,8 +106,12 @@ def exchange(files: Iterable[Path], to: tuple[str, int], timeout: float) -> Iter
             if not found:
                 raise ValueError(f"{file}: no HL7 message in it")
             for number, message in enumerate(found, 1):
-                code, reason = outcome(connection.exchange(message))
-                yield Acknowledged(str(file), number, message_type(message), code, reason)
+                wanted = wanted_of(message)
+                code, reason = outcome(connection.exchange(message, wanted))
+                if not code and wanted is not Wanted.ALWAYS:
+                    reason = "none wanted" if wanted is Wanted.NEVER else "none, as wanted unless it fails"
+                silence = wanted is not Wanted.ALWAYS
+                yield Acknowledged(str(file), number, message_type(message), code, reason, silence)
 
 
 def messages(content: bytes) -> list[bytes]:
@@ -117,32 +141,89 @@ class Connection:
         self._to = to
         self._timeout = timeout
         self._socket: socket.socket | None = None
+        self._received = bytearray()
+        self._sent: set[bytes] = set()
 
-    def exchange(self, message: bytes) -> bytes:
-        """The answer to ``message``, empty when the receiver hung up or stayed silent; OSError when it is not there."""
+    def exchange(self, message: bytes, wanted: "Wanted") -> bytes:
+        """The answer to ``message``, empty when the receiver hung up or stayed silent; OSError when it is not there.
+
+        It is not waited for where none is ``wanted``, and not for long where only an error is.
+        """
         if self._socket is None:
             self._socket = socket.create_connection(self._to, self._timeout)
         try:
+            self._socket.settimeout(self._timeout)
             self._socket.sendall(START + message + END)
-            return self._answer(self._socket)
+            if wanted is Wanted.NEVER:
+                return b""
+            self._socket.settimeout(min(_SILENCE, self._timeout) if wanted is Wanted.ON_ERROR else self._timeout)
+            return self._answer(self._socket, control_id(message))
+        except TimeoutError:
+            if wanted is Wanted.ALWAYS:
+                self.close()
+            return b""
         except OSError:
             self.close()
             return b""
+        finally:
+            self._sent.add(control_id(message))
 
-    def _answer(self, connection: socket.socket) -> bytes:
-        received = bytearray()
-        while not received.endswith(END):
+    def _answer(self, connection: socket.socket, named: bytes) -> bytes:
+        """The next answer that is not a late one to an earlier message."""
+        while True:
+            answer = self._frame(connection)
+            told = _field(answer, b"MSA", 2)
+            if told == named or told not in self._sent:
+                return answer
+
+    def _frame(self, connection: socket.socket) -> bytes:
+        while END not in self._received:
             chunk = connection.recv(65_536)
             if not chunk:
                 raise ConnectionResetError
-            received += chunk
-        return bytes(received).strip(START + END)
+            self._received += chunk
+        frame, _, rest = bytes(self._received).partition(END)
+        self._received[:] = rest
+        return frame.lstrip(b"\r\n").removeprefix(START)
 
     def close(self) -> None:
         """Hang up."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        self._received.clear()
+
+
+class Wanted(Enum):
+    """When a message asks to be answered (HL7 v2 chapter 2, section 2.9.3)."""
+
+    ALWAYS = "always"
+    ON_ERROR = "on error"
+    NEVER = "never"
+
+
+def wanted_of(message: bytes) -> Wanted:
+    """When MSH-15 and MSH-16 ask for any answer; always where neither says anything (original mode).
+
+    SU asks for one if it was accepted: silence is no success then, so that it counts as always.
+    """
+    asked = {_field(message, b"MSH", number) for number in (15, 16)} - {b""}
+    if not asked or asked & {b"AL", b"SU"}:
+        return Wanted.ALWAYS
+    return Wanted.ON_ERROR if b"ER" in asked else Wanted.NEVER
+
+
+def control_id(message: bytes) -> bytes:
+    """MSH-10."""
+    return _field(message, b"MSH", 10)
+
+
+def _field(message: bytes, segment: bytes, number: int) -> bytes:
+    """A field of the first such segment, empty when there is none; MSH-1 is the separator itself."""
+    separator = message[3:4] or b"|"
+    fields = next((line.split(separator) for line in message.split(b"\r") if line.startswith(segment)), [])
+    at = number - 1 if segment == b"MSH" else number
+    return fields[at].strip() if len(fields) > at else b""
 
 
 def outcome(answer: bytes) -> tuple[str, str]:
@@ -179,4 +260,5 @@ def _mllp_of_site(data: Path | None) -> str:
 
 def _summary(sent: list[Acknowledged]) -> str:
     accepted = sum(one.code in _ACCEPTED for one in sent)
-    return f"{accepted} of {len(sent)} accepted"
+    silent = sum(one.is_accepted for one in sent) - accepted
+    return f"{accepted} of {len(sent)} accepted" + (f", {silent} that wanted no answer" if silent else "")

@@ -4,6 +4,7 @@ import typer
 
 from cli import (
     deadletters,
+    deid,
     deidentify,
     demo,
     destinations,
@@ -11,6 +12,7 @@ from cli import (
     hl7_messages,
     lifecycle,
     matches,
+    quarantine,
     routing,
     send,
     streams,
@@ -46,6 +48,9 @@ app.command()(routing.verify)
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(matches.app, name="matches")
+app.add_typer(quarantine.app, name="quarantine")
+app.command()(deid.reidentify)
+app.add_typer(deid.app, name="deid")
 app.command()(streams.provision)
 app.command("demo")(demo.command)
 

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 unset PYTHONDONTWRITEBYTECODE
 missing=""
 command -v storescu >/dev/null 2>&1 || missing="$missing dcmtk"
+command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v dciodvfy >/dev/null 2>&1 || missing="$missing dicom3tools"
 command -v haproxy >/dev/null 2>&1 || missing="$missing haproxy"
 command -v Orthanc >/dev/null 2>&1 || missing="$missing orthanc"

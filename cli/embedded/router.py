@@ -29,6 +29,8 @@ ROUTES = {
     "/api/studies": "catalog",
     "/api/spool": "dicom_ingest",
     "/api/quarantine": "deid",
+    "/quarantine": "deid",
+    "/api/deid": "deid",
     "/api/commitments": "tier_routing",
     "/api/overdue": "tier_routing",
     "/api/replan": "tier_routing",

@@ -24,9 +24,25 @@ from contracts.events.common import (
     Sealed,
     Sections,
 )
-from contracts.events.copy import CopyDamaged, CopyExpired, CopyFailed, CopyRemoved, CopyVerified, CopyWritten
+from contracts.events.copy import (
+    CopyAbsent,
+    CopyDamaged,
+    CopyExpired,
+    CopyFailed,
+    CopyRemoved,
+    CopyVerified,
+    CopyWritten,
+    KeyDestroyed,
+)
 from contracts.events.forward import ForwardDelivered, ForwardFailed, Undelivered
-from contracts.events.pack import InstancesQuarantined, PackDeidentified, PackPlanned, PackSealed, Withheld
+from contracts.events.pack import (
+    InstancesQuarantined,
+    PackDeidentified,
+    PackPlanned,
+    PackRecalled,
+    PackSealed,
+    Withheld,
+)
 from contracts.events.step import StepReported
 from contracts.events.study import (
     Evidence,
@@ -47,6 +63,8 @@ EVENTS: tuple[type[Event], ...] = (
     PackPlanned,
     PackDeidentified,
     PackSealed,
+    PackRecalled,
+    KeyDestroyed,
     InstancesQuarantined,
     CopyWritten,
     CopyFailed,
@@ -54,6 +72,7 @@ EVENTS: tuple[type[Event], ...] = (
     CopyDamaged,
     CopyExpired,
     CopyRemoved,
+    CopyAbsent,
     CommitmentRequested,
     CommitmentDecided,
     ForwardDelivered,
@@ -100,6 +119,7 @@ __all__ = [
     "Blob",
     "CommitmentDecided",
     "CommitmentRequested",
+    "CopyAbsent",
     "CopyDamaged",
     "CopyExpired",
     "CopyFailed",
@@ -115,12 +135,14 @@ __all__ = [
     "ForwardFailed",
     "InstanceConflicted",
     "InstancesQuarantined",
+    "KeyDestroyed",
     "OrderCancelled",
     "OrderChanged",
     "OrderPlaced",
     "Outcome",
     "PackDeidentified",
     "PackPlanned",
+    "PackRecalled",
     "PackSealed",
     "Part",
     "PatientMerged",

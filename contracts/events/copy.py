@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from contracts.events.base import Event
 from contracts.events.common import CopyKey, Sealed
-from contracts.phi import Count, Moment, Technical, phi
+from contracts.phi import Count, Moment, Opaque, Technical, phi
 
 
 class CopyWritten(Event):
@@ -62,12 +62,13 @@ class CopyDamaged(Event):
 
 
 class CopyExpired(Event):
-    """The ledger no longer wants this generation of a copy."""
+    """The ledger no longer wants this generation of a copy; with ``recall_id`` because its pack was called back."""
 
     subject: ClassVar[str] = "imaging.copy.expired.v1"
 
     copy_key: CopyKey
     reason: Annotated[Literal["superseded", "retention", "cancelled"], phi("none")]
+    recall_id: Opaque | None = None
 
 
 class CopyRemoved(Event):
@@ -77,3 +78,30 @@ class CopyRemoved(Event):
 
     copy_key: CopyKey
     removed: Moment
+    recall_id: Opaque | None = None
+
+
+class CopyAbsent(Event):
+    """Looked for in its target after its pack was called back, this generation of a copy is not there.
+
+    ``removed``: none of its objects is there. ``shredded``: its objects may be, for they are locked; the study key that
+    they need is neither beside them nor on site.
+    """
+
+    subject: ClassVar[str] = "imaging.copy.absent.v1"
+
+    copy_key: CopyKey
+    recall_id: Opaque
+    level: Annotated[Literal["removed", "shredded"], phi("none")]
+    found: Moment
+
+
+class KeyDestroyed(Event):
+    """The record of a study key is gone from the key store for good; it is to go from every target's key bucket."""
+
+    subject: ClassVar[str] = "imaging.key.destroyed.v1"
+
+    study_key: Opaque
+    key_domain: Technical
+    recall_id: Opaque
+    destroyed: Moment

@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from contracts.events.base import Event, Fact
 from contracts.events.common import Batch, Blob, PlannedCopy, Sealed
-from contracts.phi import Count, Digest, Opaque, Technical, Uid, phi
+from contracts.phi import Count, Digest, Moment, Opaque, Technical, Uid, phi
 
 #: Numbers of a batch's entries, ascending: ``1-30,45``.
 _RANGE = "[1-9][0-9]{0,5}(-[1-9][0-9]{0,5})?"
@@ -50,7 +50,9 @@ class PackDeidentified(Event):
     """A de-identified pack is ready to be sealed.
 
     The event names its source, on site; the pack itself (manifest, headers, archive) does not. ``links`` is the
-    on-site document that relates original to new instances.
+    on-site document that relates original to new instances. ``part`` is 0 for what went out at once; what a person
+    released from quarantine later on are parts from 1, each a pack of its own that joins the others, and replaces none.
+    ``release`` counts how often the study was called back in the project: each release has a study key of its own.
     """
 
     subject: ClassVar[str] = "imaging.pack.deidentified.v1"
@@ -67,6 +69,29 @@ class PackDeidentified(Event):
     size: Count
     copies: tuple[PlannedCopy, ...]
     run: Count = 0
+    part: Count = 0
+    release: Count = 0
+
+
+class PackRecalled(Event):
+    """A de-identified pack that went out is called back: the profile that it was made under proved too weak.
+
+    Whoever got the pack is to destroy what they have of it. ``release`` is that of the pack's study in the project, to
+    which a study key of its own belongs in each of ``key_domains``; what takes its place is of a later one.
+    """
+
+    subject: ClassVar[str] = "imaging.pack.recalled.v1"
+
+    recall_id: Opaque
+    pack_id: Opaque
+    source_pack_id: Opaque
+    project: Technical
+    study_ref: Opaque
+    profile: Technical
+    profile_version: Technical
+    release: Count
+    key_domains: tuple[Technical, ...]
+    recalled: Moment
 
 
 class PackSealed(Event):

@@ -2,76 +2,74 @@
 
 from contracts.events import (
     BatchArchived,
+    CopyAbsent,
     CopyDamaged,
     CopyRemoved,
     CopyVerified,
     InstancesQuarantined,
     PackDeidentified,
     PackPlanned,
+    PackRecalled,
+    PatientMerged,
 )
-from contracts.formats.keys import FileKeyEncryptionKeys
+from services.deid import handlers as on
 from services.deid.adapters.allocator import return_large_blocks
-from services.deid.adapters.inputs import SealedCopies, StoredInputs
-from services.deid.adapters.pictures import ProcessPictures
-from services.deid.adapters.profiles import FileProfiles
-from services.deid.adapters.projects import FileProjects
-from services.deid.adapters.recognizers import load_recognizer
-from services.deid.adapters.register import SqlRegister
-from services.deid.adapters.tables import outbox as outbox_rows
-from services.deid.adapters.work_area import StoredWorkArea
+from services.deid.adapters.clock import now
+from services.deid.adapters.parts import Parts
 from services.deid.config import Settings
-from services.deid.handlers import DeidHandlers, QuarantineHandlers
-from shared.identity import SiteKey
 from shared.messaging.bus import Bus
-from shared.messaging.outbox import Outbox
 from shared.service import On, Service, Task
-from shared.sql import Database
-from shared.storage import open_store
-from shared.storage.targets import load_targets, open_target
 
 
 def build(settings: Settings | None = None) -> Service:
     """The service, ready to run."""
     settings = settings or Settings()
     bus = Bus(settings, "deid")
-    database = Database(settings.database_url)
-    outbox = Outbox(outbox_rows, database, bus)
-    register = SqlRegister(database, outbox)
-    sealed = SealedCopies(
-        {name: open_target(target) for name, target in load_targets(settings.targets_file).items()},
-        open_store(settings.keys_url),
-        FileKeyEncryptionKeys(settings.kek_dir),
-    )
-    pictures = ProcessPictures.of(settings.devices_file, settings.pictures_memory, settings.pictures_seconds)
-    handlers = DeidHandlers(
-        site_key=SiteKey.load(settings.site_key_file),
-        inputs=StoredInputs(open_store(settings.landing_url), register, sealed),
-        projects=FileProjects(
-            settings.project_key_dir,
-            profiles=FileProfiles(settings.profile_dir),
-            recognizer=load_recognizer(settings.recognizer),
-            pictures=pictures,
-        ),
-        work_area=StoredWorkArea(open_store(settings.deid_url), settings.work_dir),
-        register=register,
+    parts = Parts(settings, bus)
+    identities = parts.identities
+    packs = on.DeidHandlers(
+        site_key=parts.site_key,
+        inputs=parts.inputs,
+        projects=identities.projects,
+        work_area=parts.work_area,
+        register=parts.register,
         packs_at_once=settings.packs_at_once,
     )
+    deciding = on.Deciding(
+        parts.site_key, parts.quarantine, identities.projects, parts.work_area, settings.quarantine_days
+    )
+    quarantine = on.QuarantineHandlers(parts.quarantine, deciding, parts.rendering, now)
+    reports = on.ReportHandlers(parts.register, parts.work_area)
+    people = on.IdentityHandlers(identities=identities.map, readers=frozenset(settings.identity_readers), clock=now)
+    merges = on.MergeHandlers(merges=identities.merges, clock=now)
+    recalls = on.RecallHandlers(recalls=parts.recalls, work_area=parts.work_area, clock=now)
     return Service(
         name="deid",
         settings=settings,
         bus=bus,
         consumes=(
-            On(PackPlanned, handlers.pack_planned),
-            On(BatchArchived, handlers.batch_archived),
-            On(CopyVerified, handlers.copy_verified),
-            On(CopyDamaged, handlers.copy_damaged),
-            On(CopyRemoved, handlers.copy_removed),
+            On(PackPlanned, packs.pack_planned),
+            On(BatchArchived, packs.batch_archived),
+            On(CopyVerified, packs.copy_verified),
+            On(CopyDamaged, packs.copy_damaged),
+            On(CopyRemoved, packs.copy_removed),
+            On(CopyAbsent, recalls.copy_absent),
+            On(PatientMerged, merges.patient_merged),
         ),
-        routes=QuarantineHandlers(quarantine=register).routes(),
-        publishes=(PackDeidentified, InstancesQuarantined),
+        routes=(*quarantine.routes(), *reports.routes(), *people.routes(), *merges.routes(), *recalls.routes()),
+        publishes=(PackDeidentified, PackRecalled, InstancesQuarantined),
         stores=("database", "deid"),
-        tasks=(Task("outbox", outbox.relay),),
-        checks={"database": database.check},
-        starts=(return_large_blocks, lambda: database.migrate("services.deid.migrations")),
-        stops=(pictures.stop, database.close),
+        tasks=(
+            Task("outbox", parts.outbox.relay),
+            Task("journal", identities.journal.run),
+            Task("recalls", recalls.run),
+            Task("quarantine", lambda: deciding.run(now)),
+        ),
+        checks={"database": parts.database.check},
+        starts=(
+            return_large_blocks,
+            lambda: parts.database.migrate("services.deid.migrations"),
+            identities.map.prepare,
+        ),
+        stops=(parts.pictures.stop, parts.database.close),
     )

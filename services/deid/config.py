@@ -29,6 +29,9 @@ class Settings(ServiceSettings):
     keys_url: str = "file:///var/lib/causeway/keys"
     kek_dir: Path = Path(".causeway/keys/kek")
 
+    #: Days that a withheld original waits for somebody to decide; then it is rejected. Not set: for ever.
+    quarantine_days: int | None = Field(default=None, ge=1)
+
     #: A site's own devices that burn text into their pictures, in the form of domain/tables/devices.yaml.
     devices_file: Path | None = None
     #: Bytes that a process which decodes and examines pictures may map, and seconds of CPU for one frame.
@@ -37,3 +40,6 @@ class Settings(ServiceSettings):
 
     #: Packs de-identified at a time; each takes up to 110 MB of memory beside the service's own.
     packs_at_once: int = Field(default=1, ge=1)
+
+    #: Names of token holders (docs/operations/identity.md) who may ask for identities; every holder where it is empty.
+    identity_readers: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """encryption: the flow."""
 
-from contracts.events import BatchArchived, PackDeidentified, PackPlanned, PackSealed
+from contracts.events import BatchArchived, KeyDestroyed, PackDeidentified, PackPlanned, PackRecalled, PackSealed
 from contracts.formats.keys import FileKeyEncryptionKeys
 from services.encryption.adapters.buffer import SealingBuffer
 from services.encryption.adapters.copies import CopiedInputs, ResolvedInputs, target_places
@@ -30,11 +30,13 @@ def build(settings: Settings | None = None) -> Service:
         keys=keys,
     )
     stored = StoredInputs({"landing": open_store(settings.landing_url), "deid": open_store(settings.deid_url)})
+    study_keys = StoredStudyKeys(key_records, keys)
     handlers = SealHandlers(
         site_key=site_key,
         inputs=ResolvedInputs(stored=stored, copied=copied),
         buffer=buffer,
-        sealing=Sealer(buffer=buffer, study_keys=StoredStudyKeys(key_records, keys)),
+        sealing=Sealer(buffer=buffer, study_keys=study_keys),
+        study_keys=study_keys,
         bus=bus,
         packs_at_once=settings.packs_at_once,
     )
@@ -46,7 +48,8 @@ def build(settings: Settings | None = None) -> Service:
             On(PackPlanned, handlers.pack_planned),
             On(PackDeidentified, handlers.pack_deidentified),
             On(BatchArchived, handlers.batch_archived),
+            On(PackRecalled, handlers.pack_recalled),
         ),
-        publishes=(PackSealed,),
+        publishes=(PackSealed, KeyDestroyed),
         stores=("sealed", "keys"),
     )

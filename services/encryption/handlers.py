@@ -2,7 +2,7 @@
 
 import asyncio
 
-from contracts.events import BatchArchived, PackDeidentified, PackPlanned
+from contracts.events import BatchArchived, KeyDestroyed, PackDeidentified, PackPlanned, PackRecalled
 from services.encryption.domain.orders import (
     Receipt,
     SealOrder,
@@ -10,9 +10,10 @@ from services.encryption.domain.orders import (
     event_id,
     pack_sealed,
     planned_orders,
+    recalled_keys,
     releasable,
 )
-from services.encryption.ports import Buffer, Inputs, Publisher, Sealing
+from services.encryption.ports import Buffer, Inputs, Publisher, Sealing, StudyKeys
 from shared.identity import SiteKey
 from shared.messaging.cloudevent import Received
 from shared.observability import logger, metrics
@@ -30,6 +31,7 @@ class SealHandlers:
         inputs: Inputs,
         buffer: Buffer,
         sealing: Sealing,
+        study_keys: StudyKeys,
         bus: Publisher,
         packs_at_once: int = 2,
     ) -> None:
@@ -37,6 +39,7 @@ class SealHandlers:
         self._inputs = inputs
         self._buffer = buffer
         self._sealing = sealing
+        self._study_keys = study_keys
         self._bus = bus
         self._turns = asyncio.Semaphore(packs_at_once)
 
@@ -54,6 +57,18 @@ class SealHandlers:
         """Release the buffer: every planned copy is proven."""
         for sealed_id in releasable(received.data):
             await self._buffer.release(sealed_id)
+
+    async def pack_recalled(self, received: Received[PackRecalled]) -> None:
+        """Destroy the study keys of the release: what cannot be deleted of it nobody reads any more."""
+        event = received.data
+        for receipt in await self._buffer.sealings(event.pack_id):
+            await self._buffer.release(receipt.sealed.sealed_id)
+        for domain, study_key_id in recalled_keys(self._site_key, event):
+            record = await self._study_keys.destroy(study_key_id)
+            log.warning("study-key-destroyed", study_key_id=study_key_id, key_domain=domain, ref=event.recall_id)
+            told = KeyDestroyed(study_key=record, key_domain=domain, recall_id=event.recall_id, destroyed=received.time)
+            event_id = self._site_key.event_id(told.subject, event.recall_id, event.pack_id, study_key_id)
+            await self._bus.publish(told, id=event_id)
 
     async def _deliver(self, order: SealOrder) -> None:
         receipt = await self._buffer.receipt(order)

@@ -25,7 +25,10 @@ class StudyKeys(Protocol):
     """The study keys of this site."""
 
     async def obtain(self, study_key_id: str, domain: str) -> tuple[Blob, bytes]:
-        """The key's record, durable in the key store, and the key; made when there is none."""
+        """The key's record, durable in the key store, and the key; made when there is none, but not once destroyed."""
+
+    async def destroy(self, study_key_id: str) -> str:
+        """Delete the record for good; where it was."""
 
 
 class Buffer(Protocol):
@@ -43,15 +46,15 @@ class Buffer(Protocol):
     async def release(self, sealed_id: str) -> None:
         """Remove the parts; the receipt stays."""
 
+    async def sealings(self, pack_id: str) -> list[Receipt]:
+        """The newest receipt of a pack under each domain."""
+
 
 class Sealing(Protocol):
     """The work itself."""
 
     async def seal(self, order: SealOrder, pack: Pack) -> Receipt:
-        """Seal into the buffer; the receipt that is there in the end, another process's if that one was faster.
-
-        InputDamaged; InputReleased when the input went meanwhile.
-        """
+        """Seal into the buffer; the receipt that is there in the end. InputDamaged; InputReleased when it went."""
 
     async def repair(self, order: SealOrder, pack: Pack, receipt: Receipt, broken: frozenset[int]) -> Receipt:
         """Make the broken parts again, the same bytes under new keys; as ``seal``, SealingDiffers if that can't be."""

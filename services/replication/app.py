@@ -2,7 +2,7 @@
 
 import asyncio
 
-from contracts.events import CopyDamaged, CopyExpired, CopyFailed, CopyRemoved, CopyWritten, PackSealed
+from contracts.events import CopyDamaged, CopyExpired, CopyFailed, CopyRemoved, CopyWritten, KeyDestroyed, PackSealed
 from services.replication.adapters.budget import Budget, SharedBudget
 from services.replication.adapters.copies import Limits, TargetCopies
 from services.replication.adapters.sources import Place, Sources
@@ -55,6 +55,7 @@ def build(settings: Settings | None = None) -> Service:
             On(PackSealed, on.pack_sealed, target=name, at_once=settings.packs_at_once),
             On(CopyDamaged, on.copy_damaged, target=name, at_once=1),
             On(CopyExpired, on.copy_expired, target=name, at_once=1),
+            On(KeyDestroyed, on.key_destroyed, target=name, at_once=1),
         )
 
     copies = {name: copies_in(name) for name in names}

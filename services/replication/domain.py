@@ -138,9 +138,9 @@ def event_id(site_key: SiteKey, fact: CopyWritten | CopyFailed | CopyRemoved) ->
         case CopyFailed():
             return site_key.event_id(fact.subject, *step, fact.run, fact.reason)
         case CopyRemoved():
-            return site_key.event_id(fact.subject, *step)
+            return site_key.event_id(fact.subject, *step, *([fact.recall_id] if fact.recall_id else []))
 
 
-def removed(copy_key: CopyKey, moment: datetime) -> CopyRemoved:
-    """The fact that a generation is no longer in its target."""
-    return CopyRemoved(copy_key=copy_key, removed=moment)
+def removed(copy_key: CopyKey, moment: datetime, recall_id: str | None = None) -> CopyRemoved:
+    """The fact that a generation is no longer in its target; with the recall that it went with, if that was why."""
+    return CopyRemoved(copy_key=copy_key, removed=moment, recall_id=recall_id)

@@ -5,7 +5,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from contracts.events import CopyDamaged, CopyExpired, CopyFailed, CopyKey, CopyRemoved, CopyWritten, PackSealed
+from contracts.events import (
+    CopyDamaged,
+    CopyExpired,
+    CopyFailed,
+    CopyKey,
+    CopyRemoved,
+    CopyWritten,
+    KeyDestroyed,
+    PackSealed,
+)
 from services.replication.domain import (
     FIRST_GENERATION,
     FORM_EXCLUDED,
@@ -107,8 +116,17 @@ class CopyHandlers:
         event = received.data
         if event.copy_key.target != self._target:
             return
-        await self._circuit.call(lambda: self._copies.remove(event.copy_key))
-        await self._say(removed(event.copy_key, self._now()))
+        try:
+            await self._circuit.call(lambda: self._copies.remove(event.copy_key))
+        except StoreRefused:
+            # What is locked stays until its lock ends. Called back, it goes with its key: verification looks.
+            if event.recall_id is None:
+                raise
+        await self._say(removed(event.copy_key, self._now(), event.recall_id))
+
+    async def key_destroyed(self, received: Received[KeyDestroyed]) -> None:
+        """Destroy the record of the key that lies beside the copies."""
+        await self._circuit.call(lambda: self._copies.forget_key(received.data.study_key))
 
     async def _write(self, write: Write, received: Wanted) -> None:
         try:

@@ -30,3 +30,6 @@ class Copies(Protocol):
 
     async def remove(self, copy_key: CopyKey) -> None:
         """Remove the generation, for ever."""
+
+    async def forget_key(self, record: str) -> None:
+        """Delete the record of a study key that was destroyed on site."""

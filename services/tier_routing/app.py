@@ -4,7 +4,7 @@ from contracts.events.batch import AssociationEnded, BatchArchived, BatchOverdue
 from contracts.events.clinical import OrderCancelled, OrderChanged, OrderPlaced
 from contracts.events.commitment import CommitmentDecided, CommitmentRequested
 from contracts.events.copy import CopyDamaged, CopyExpired, CopyFailed, CopyRemoved, CopyVerified, CopyWritten
-from contracts.events.pack import InstancesQuarantined, PackDeidentified, PackPlanned, PackSealed
+from contracts.events.pack import InstancesQuarantined, PackDeidentified, PackPlanned, PackRecalled, PackSealed
 from contracts.events.study import InstanceConflicted
 from services.tier_routing.adapters.clock import now
 from services.tier_routing.adapters.desk import Desk
@@ -46,7 +46,7 @@ def build(settings: Settings | None = None) -> Service:
         consumes=(
             On(BatchStored, on.batch_stored),
             On(CommitmentRequested, on.commitment_requested),
-            *(On(event, on.heard) for event in (*facts, CopyRemoved, AssociationEnded, *orders)),
+            *(On(event, on.heard) for event in (*facts, CopyRemoved, PackRecalled, AssociationEnded, *orders)),
             OnDeadLetter(on.dead_letter),
         ),
         publishes=(

@@ -1,6 +1,6 @@
 """verification: the flow, once for each target."""
 
-from contracts.events import CopyDamaged, CopyExpired, CopyVerified, CopyWritten
+from contracts.events import CopyAbsent, CopyDamaged, CopyExpired, CopyRemoved, CopyVerified, CopyWritten
 from contracts.formats.keys import FileKeyEncryptionKeys
 from services.verification.adapters.ledger import CopyLedger
 from services.verification.adapters.reading import StudyKeys, TargetReading
@@ -38,7 +38,8 @@ def build(settings: Settings | None = None) -> Service:
             key_records=key_records,
             keys=FileKeyEncryptionKeys(settings.kek_dir),
         )
-        return TargetReading(target=open_target(targets[name]), study_keys=study_keys)
+        is_locked = targets[name].lock_days is not None
+        return TargetReading(target=open_target(targets[name]), study_keys=study_keys, is_locked=is_locked)
 
     def circuit(name: str) -> Breaker:
         pauses = {"first": settings.breaker_first, "longest": settings.breaker_longest}
@@ -64,9 +65,10 @@ def build(settings: Settings | None = None) -> Service:
         bus=bus,
         consumes=(
             *(On(CopyWritten, of.copy_written, target=name, at_once=at_once) for name, of in each.items()),
+            *(On(CopyRemoved, of.copy_removed, target=name, at_once=1) for name, of in each.items()),
             On(CopyExpired, Expiry(ledger).copy_expired),
         ),
-        publishes=(CopyVerified, CopyDamaged),
+        publishes=(CopyVerified, CopyDamaged, CopyAbsent),
         stores=("database",),
         tasks=(Task("outbox", outgoing.relay), *(Task(f"proofs-{name}", of.schedule) for name, of in each.items())),
         routes=(VerifyRoute(ledger, each).route(),),

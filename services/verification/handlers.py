@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from contracts.events import CopyExpired, CopyKey, CopyWritten
-from services.verification.domain.copies import Cause, KnownCopy, Outcome, known, recent, scheduled
+from contracts.events import CopyExpired, CopyKey, CopyRemoved, CopyWritten
+from services.verification.domain.copies import Cause, KnownCopy, Outcome, absent, known, recent, scheduled
 from services.verification.domain.proving import Proof
 from services.verification.ports import Ledger, Reading
 from shared.breaker import Breaker
-from shared.errors import AlreadyDone, CausewayError
+from shared.errors import AlreadyDone, CausewayError, RetryLater
 from shared.messaging.cloudevent import Received
 from shared.observability import logger, metrics
 
@@ -67,6 +67,18 @@ class TargetProofs:
             await self._ledger.repeat(copy, cause)
             return
         await self._prove(known(event), cause)
+
+    async def copy_removed(self, received: Received[CopyRemoved]) -> None:
+        """Look whether a copy that was called back is gone, and say so; wait until it is."""
+        event = received.data
+        if event.copy_key.target != self._target or event.recall_id is None:
+            return
+        known_as = await self._ledger.find(event.copy_key)
+        record = known_as.sealed.study_key.key if known_as else None
+        level = await self._circuit.call(lambda: self._reading.absence(event.copy_key, record))
+        if level is None:
+            raise RetryLater("copy-still-there")
+        await self._ledger.tell_absent(absent(event, level, self._now()))
 
     async def schedule(self) -> None:
         """Prove again what is due, for as long as the service lives."""

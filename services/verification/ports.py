@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from contracts.events import CopyKey
-from services.verification.domain.copies import Cause, KnownCopy, Outcome
+from contracts.events import CopyAbsent, CopyKey
+from services.verification.domain.copies import Absence, Cause, KnownCopy, Outcome
 
 
 class Reading(Protocol):
@@ -12,6 +12,9 @@ class Reading(Protocol):
 
     async def prove(self, copy: KnownCopy) -> Outcome:
         """Read every byte of the copy back: the proof, or what is wrong. The target's errors when it can't be read."""
+
+    async def absence(self, copy_key: CopyKey, study_key: str | None) -> Absence | None:
+        """How a copy is gone: its objects, or the key (named by its record) that they need. None when it is not."""
 
 
 class Ledger(Protocol):
@@ -34,6 +37,9 @@ class Ledger(Protocol):
 
     async def due(self, target: str, limit: int) -> Sequence[KnownCopy]:
         """Copies whose proof is to be made anew, the longest due first; they are not due for others meanwhile."""
+
+    async def tell_absent(self, fact: CopyAbsent) -> None:
+        """Tell that a copy that was called back is gone."""
 
     async def make_due(self, *, sealed_id: str | None = None, study_ref: str | None = None) -> int:
         """Let the copies of a sealed pack, of a study, or all, be read again now; their number."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.observability import logger, metrics
@@ -73,6 +73,11 @@ class Tokens:
             raise BindRefused("each line of the token file needs a name of its own")
         return cls(holders)
 
+    @property
+    def holders(self) -> frozenset[str]:
+        """The names of all who hold one."""
+        return frozenset(self._digests)
+
     def holder(self, authorization: str | None) -> str | None:
         """Who sent the header ``Authorization: Bearer …`` (RFC 6750); every token is compared, in constant time."""
         scheme, _, token = (authorization or "").partition(" ")
@@ -92,16 +97,23 @@ class TokenSocket(WebSocketRoute):
     """A websocket whose handler itself lets nobody go on without a token: a browser cannot send one in a header."""
 
 
+class OpenPage(Route):
+    """A file without data, such as a page's script: a browser cannot send a token before it has the page to ask for
+    it. It is served as it is, for GET at exactly its path; all that the page shows is asked for with a token."""
+
+
 class Guarded:
     """An application behind bearer tokens, if there are any; each request and each denial is logged.
 
-    Of the websockets in ``routes`` only a TokenSocket is served.
+    Of the websockets in ``routes`` only a TokenSocket is served; an OpenPage is served to everybody.
     """
 
     def __init__(self, application: ASGIApp, tokens: Tokens | None, routes: Iterable[BaseRoute] = ()) -> None:
         self._application = application
         self._tokens = tokens
+        routes = tuple(routes)
         self._sockets = frozenset(route.path for route in routes if isinstance(route, TokenSocket))
+        self._open = OPEN_PATHS | {route.path for route in routes if isinstance(route, OpenPage)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through as its holder, or answer 401."""
@@ -111,7 +123,7 @@ class Guarded:
             return
         if scope["type"] != "http":  # no other route speaks anything else, and none shall by chance without a token
             return
-        if scope["path"] in OPEN_PATHS:
+        if scope["path"] in self._open:
             await self._application(scope, receive, send)
             return
         who = self._tokens.holder(Request(scope).headers.get("authorization")) if self._tokens else "loopback"

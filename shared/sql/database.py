@@ -12,13 +12,13 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.sql.engine import is_sqlite, postgres_engine, sqlite_engine
-from shared.sql.errors import DatabaseFull, DatabaseUnavailable, StatementRefused
+from shared.sql.errors import DatabaseFull, DatabaseUnavailable, StatementRefused, TransactionLost
 from shared.sql.migration import migrate
 
 T = TypeVar("T")
 
 # PostgreSQL error codes, appendix A of its manual: the transaction lost and may be tried again.
-_LOST = {"40001", "40P01", "55P03"}
+_LOST, _LOCKED = {"40001", "40P01"}, {"55P03"}
 _FULL = {"53100"}
 
 
@@ -47,6 +47,12 @@ class Database:
         A cancelled caller leaves the transaction to finish by itself.
         """
         return await self._in_thread(self._writes, self._transaction, self._writer, work)
+
+    def run_blocking(self, work: Callable[[Connection], T]) -> T:
+        """As ``run``, for a caller that is itself on a worker thread: never on the event loop."""
+        context = contextvars.copy_context()
+        with _translated():
+            return self._writes.submit(lambda: context.run(self._transaction, self._writer, work)).result()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """The result of ``work(connection)`` on one consistent view; writing is refused."""
@@ -102,8 +108,10 @@ def _fate(error: SQLAlchemyError) -> Exception:
     name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
     if state in _FULL or name == "SQLITE_FULL":
         return DatabaseFull()
+    if state in _LOST:
+        return TransactionLost()
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    if lost or state in _LOST or isinstance(error, PoolTimeout | InterfaceError):
+    if lost or state in _LOCKED or isinstance(error, PoolTimeout | InterfaceError):
         return DatabaseUnavailable()
     if isinstance(error, OperationalError) and name != "SQLITE_ERROR":  # that one is a fault in the statement
         return DatabaseUnavailable()

@@ -10,6 +10,10 @@ class DatabaseUnavailable(RetryLater):
         super().__init__("database-unavailable")
 
 
+class TransactionLost(DatabaseUnavailable):
+    """It lost against another one (deadlock, serialization): the same may succeed at once."""
+
+
 class DatabaseFull(RetryLater):
     """The disk or the quota under the database is full."""
 

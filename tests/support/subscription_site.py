@@ -32,13 +32,20 @@ class Site:
     database: Database
     patience: Patience = field(default_factory=lambda: Patience(first=0.05, longest=0.1, give_up=60))
 
+    #: Clients that hold a token.
+    known: set[str] = field(default_factory=lambda: {WHO})
+
+    def is_known(self, who: str) -> bool:
+        """Whether a client holds one."""
+        return who in self.known
+
     def __post_init__(self) -> None:
         self.vault = HeaderVault(KEY)
         self.bell = Bell()
         self.store = SqlSubscriptions(self.database, self.vault, 10)
         self.dispatcher = Dispatcher(self.database, self.vault, self.bell, poll=0.05, keep=3600)
-        self.deliveries = SqlDeliveries(self.database, self.vault, self.patience)
-        self.sockets = SqlSocketDeliveries(self.database, self.vault)
+        self.deliveries = SqlDeliveries(self.database, self.vault, self.patience, self.is_known)
+        self.sockets = SqlSocketDeliveries(self.database, self.vault, self.is_known)
 
     async def change(self, resource_id: str, kind: str = "Patient", **body: Any) -> None:
         """Write a version of a resource, as a message would."""

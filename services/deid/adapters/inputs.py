@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import tee
+from pathlib import Path
 from typing import Protocol
 
 from contracts.events import Batch, CopyKey, PackPlanned
@@ -19,6 +20,7 @@ from shared.messaging.threads import in_thread
 from shared.storage import BlobMissing, BlobStore, read_parts
 from shared.storage.ahead import read_ahead
 from shared.storage.parts import part_key
+from shared.storage.targets import load_targets, open_target
 
 
 class ProvenCopies(Protocol):
@@ -35,6 +37,12 @@ class SealedCopies:
         self._targets = targets
         self._key_records = key_records
         self._keys = keys
+
+    @classmethod
+    def of(cls, targets_file: Path, key_records: BlobStore, keys: KeyEncryptionKeys) -> "SealedCopies":
+        """The same for the targets of a site."""
+        targets = {name: open_target(target) for name, target in load_targets(targets_file).items()}
+        return cls(targets, key_records, keys)
 
     async def open(self, copy: CopyKey) -> PackReader:
         """A reader of ``copy``; BlobMissing without a part, KeyError for a target that is not configured."""

@@ -1,18 +1,19 @@
 """Results, identities and quarantine, in SQL."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, delete, select, update
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import ColumnElement, Connection, Select, delete, select, update
 
 from contracts.events import CopyKey, Event, PackPlanned
-from services.deid.adapters import copies, tables
+from services.deid.adapters import copies, quarantine, released_parts, tables
+from services.deid.adapters.identity_map import SqlIdentityMap
+from services.deid.adapters.recalls import next_release, refuse_recalled
+from services.deid.adapters.sql import insert_new
 from services.deid.adapters.work_area import quarantine_key
-from services.deid.domain.documents import Identity
+from services.deid.domain.candidate import entry_id_of
 from services.deid.domain.facts import Result
 from services.deid.domain.packing import CleanPack
 from services.deid.domain.part10 import Project
@@ -20,16 +21,14 @@ from services.deid.ports.register import Kept
 from shared.messaging.outbox import Outbox
 from shared.sql import Database
 
-#: Rows in one statement.
-_AT_ONCE = 1500
-
 
 class SqlRegister:
     """The register in ``database``; what is told goes through ``outbox``."""
 
-    def __init__(self, database: Database, outbox: Outbox) -> None:
+    def __init__(self, database: Database, outbox: Outbox, identities: SqlIdentityMap) -> None:
         self._database = database
         self._outbox = outbox
+        self._identities = identities
 
     async def find(self, source_pack_id: str, project: str) -> Result | None:
         table = tables.result.c
@@ -39,18 +38,20 @@ class SqlRegister:
         row = await self._database.read(lambda connection: connection.execute(query).first())
         return _result(row.document, row.released) if row else None
 
+    async def release(self, project: Project, study_ref: str) -> int:
+        return await self._database.read(lambda connection: next_release(connection, project, study_ref))
+
     async def record(
         self, event: PackPlanned, when: datetime, project: Project, pack: CleanPack, result: Result
     ) -> Sequence[Kept]:
         return await self._database.run(
-            lambda connection: _record(connection, event, when.timestamp(), project, pack, result)
+            lambda connection: _record(connection, event, when.timestamp(), project, pack, result, self._identities)
         )
 
-    async def asked(self, source_pack_id: str, project: str, result: Result, run: int, when: datetime) -> None:
+    async def asked(self, source_pack_id: str, project: str, result: Result, when: datetime) -> None:
         table = tables.result
         mine = (table.c.source_pack_id == source_pack_id) & (table.c.project == project)
-        document = result.model_copy(update={"run": run}).model_dump_json()
-        noted = update(table).where(mine).values(document=document, asked=when.timestamp())
+        noted = update(table).where(mine).values(document=result.model_dump_json(), asked=when.timestamp())
         await self._database.run(lambda connection: connection.execute(noted))
 
     async def tell(self, facts: Sequence[tuple[str, Event]]) -> None:
@@ -58,20 +59,41 @@ class SqlRegister:
             for event_id, fact in facts:
                 self._outbox.add(connection, fact, id=event_id)
 
+        # Nothing is told of before it is in the journal who is in it.
+        await self._identities.flush()
         await self._database.run(add)
 
     async def archived(self, batch_id: str, when: datetime) -> Sequence[Kept]:
         return await self._database.run(lambda connection: _archived(connection, batch_id, when.timestamp()))
 
-    async def released(self, source_pack_id: str, project: str) -> None:
-        table = tables.result
-        mine = (table.c.source_pack_id == source_pack_id) & (table.c.project == project)
-        await self._database.run(lambda connection: connection.execute(update(table).where(mine).values(released=True)))
+    async def results(self, pack_id: str) -> Sequence[Result]:
+        def work(connection: Connection) -> Sequence[Result]:
+            found: list[Result] = []
+            for table in (tables.result, tables.part):
+                mine = (table.c.source_pack_id == pack_id) | (table.c.pack_id == pack_id)
+                rows = connection.execute(
+                    select(table.c.document, table.c.released).where(mine).order_by(table.c.asked)
+                )
+                found += [_result(row.document, row.released) for row in rows]
+            return found
+
+        return await self._database.read(work)
+
+    async def parts(self, source_pack_id: str, project: str) -> Sequence[tuple[int, Result]]:
+        return await self._database.read(lambda connection: released_parts.of(connection, source_pack_id, project))
+
+    async def released(self, pack_id: str) -> None:
+        def note(connection: Connection) -> None:
+            for table in (tables.result, tables.part):
+                connection.execute(update(table).where(table.c.pack_id == pack_id).values(released=True))
+
+        await self._database.run(note)
 
     async def copy_proven(self, copy: CopyKey, when: datetime) -> Sequence[Kept]:
         def note(connection: Connection) -> Sequence[Kept]:
             copies.note(connection, copy, proven=when.timestamp())
-            return _releasable(connection, tables.result.c.pack_id == copy.pack_id)
+            mine = tables.result.c.pack_id == copy.pack_id
+            return [*_releasable(connection, mine), *released_parts.releasable(connection, pack_id=copy.pack_id)]
 
         return await self._database.run(note)
 
@@ -82,44 +104,55 @@ class SqlRegister:
     async def proven_copies(self, pack_id: str) -> Sequence[CopyKey]:
         return await self._database.read(lambda connection: copies.proven(connection, pack_id))
 
-    async def quarantine(self) -> Sequence[dict[str, Any]]:
-        """Every withheld instance: UIDs, digests and reasons, no value from a header."""
-        columns = [column for column in tables.withheld.c if column.name != "blob_key"]
-        query = select(*columns).order_by(tables.withheld.c.study_ref, tables.withheld.c.sop_instance_uid)
-        return await self._database.read(lambda connection: [dict(row) for row in connection.execute(query).mappings()])
-
 
 def _result(document: str, released: bool) -> Result:
     return Result.model_validate_json(document).model_copy(update={"released": released})
 
 
-def _insert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-    """Insert rows whose key is new; the first word counts."""
-    insert = sqlite_insert if connection.dialect.name == "sqlite" else postgres_insert
-    unique = list(rows)
-    if unique:
-        connection.execute(insert(table).on_conflict_do_nothing(), unique)
-
-
 def _record(
-    connection: Connection, event: PackPlanned, asked: float, project: Project, pack: CleanPack, result: Result
+    connection: Connection,
+    event: PackPlanned,
+    asked: float,
+    project: Project,
+    pack: CleanPack,
+    result: Result,
+    identities: SqlIdentityMap,
 ) -> Sequence[Kept]:
+    refuse_recalled(connection, project, event.study_ref, result.release)
     mine = {"source_pack_id": event.pack_id, "project": project.name}
     table = tables.result.c
     here = (table.source_pack_id == event.pack_id) & (table.project == project.name)
     connection.execute(delete(tables.result).where(here))
-    facts = {"pack_id": result.pack_id, "edition": project.rules.edition, "document": result.model_dump_json()}
-    _insert(connection, tables.result, [{**mine, **facts, "asked": asked, "released": False}])
-    _insert(connection, tables.result_batch, [mine | {"batch_id": batch.batch_id} for batch in event.batches])
-    _insert(connection, tables.withheld, [mine | row for row in _withheld(event, project, pack)])
-    for rows in _identities(project, pack.identities()):
-        _insert(connection, tables.identity, rows)
+    facts = {
+        "pack_id": result.pack_id,
+        "edition": project.rules.edition,
+        "profile": project.profile.name,
+        "profile_version": project.profile.version,
+        "study_ref": event.study_ref,
+        "instances": result.outputs.instances if result.outputs else 0,
+        "document": result.model_dump_json(),
+    }
+    insert_new(connection, tables.result, [{**mine, **facts, "asked": asked, "released": False}])
+    insert_new(connection, tables.result_batch, [mine | {"batch_id": batch.batch_id} for batch in event.batches])
+    insert_new(connection, tables.withheld, [mine | row for row in _withheld(event, asked, project, pack)])
+    quarantine.settle(connection, _mine_withheld(event, project))
+    identities.add(connection, project.name, event.pack_id, pack.identities())
     return _releasable(connection, here)
 
 
-def _withheld(event: PackPlanned, project: Project, pack: CleanPack) -> Iterable[dict[str, Any]]:
+def _mine_withheld(event: PackPlanned, project: Project) -> ColumnElement[bool]:
+    table = tables.withheld.c
+    return (table.source_pack_id == event.pack_id) & (table.project == project.name)
+
+
+def _withheld(event: PackPlanned, since: float, project: Project, pack: CleanPack) -> Iterable[dict[str, Any]]:
     for held in pack.held:
+        record = pack.held_record(held)
         yield {
+            "entry": entry_id_of(event.pack_id, held, project),
+            "since": since,
+            "instance": record.instance.model_dump_json(exclude_none=True),
+            "findings": json.dumps(record.findings),
             "sop_instance_uid": held.sop_instance_uid,
             "dataset_sha256": held.dataset_sha256,
             "study_ref": event.study_ref,
@@ -129,27 +162,12 @@ def _withheld(event: PackPlanned, project: Project, pack: CleanPack) -> Iterable
         }
 
 
-def _identities(project: Project, found: Iterator[Identity]) -> Iterator[list[dict[str, Any]]]:
-    """Who became whom: rows for each patient, study and series, so many at a time."""
-    while some := dict.fromkeys(islice(found, _AT_ONCE)):
-        yield [
-            {
-                "project": project.name,
-                "kind": one.kind,
-                "token": project.key.token(f"identity-{one.kind}", one.issuer, one.original, one.replacement),
-                "issuer": one.issuer,
-                "original": one.original,
-                "replacement": one.replacement,
-            }
-            for one in some
-        ]
-
-
 def _archived(connection: Connection, batch_id: str, when: float) -> Sequence[Kept]:
     batches, results = tables.result_batch, tables.result
     later = (batches.c.batch_id == batch_id) & (batches.c.archived.is_(None) | (batches.c.archived < when))
     connection.execute(update(batches).where(later).values(archived=when))
-    return _releasable(connection, _batches(batches.c.batch_id == batch_id).correlate(results).exists())
+    found = _releasable(connection, _batches(batches.c.batch_id == batch_id).correlate(results).exists())
+    return [*found, *released_parts.releasable(connection, batch_id=batch_id)]
 
 
 def _releasable(connection: Connection, wanted: ColumnElement[bool]) -> Sequence[Kept]:
@@ -163,7 +181,7 @@ def _releasable(connection: Connection, wanted: ColumnElement[bool]) -> Sequence
     before = _batches(archived <= results.c.asked).correlate(results).exists()
     settled = ~before | copies.has_proven(results.c.pack_id)
     rows = connection.execute(select(results).where(wanted, results.c.released.is_(False), ~waiting, settled)).all()
-    return [(row.source_pack_id, row.project, _result(row.document, row.released)) for row in rows]
+    return [_result(row.document, row.released) for row in rows]
 
 
 def _batches(condition: ColumnElement[bool]) -> Select[Any]:

@@ -4,6 +4,7 @@
 
     packs/<hmac>/manifest|headers|archive   what encryption seals; archive and headers until the batch is archived
     links/<hmac>                            which original became which entry
+    reports/<hmac>                          what was done to which attribute by which rule
     quarantine/<hmac>                       a withheld original, until somebody decides
 
 The names are HMACs under the project's key over the pack and what it holds, so that two runs never meet on one name
@@ -20,11 +21,12 @@ from typing import BinaryIO, cast
 from contracts.events import Blob
 from contracts.formats.archive import layout
 from services.deid.domain.facts import Outputs
-from services.deid.domain.packing import CleanPack, Held
+from services.deid.domain.packing import CleanPack, Held, Opener
 from services.deid.domain.part10 import Project
 from services.deid.domain.workspace import Document, Workspace
 from shared.messaging.threads import in_thread
-from shared.storage import BlobMissing, BlobStore, delete_parts, put_parts
+from shared.storage import BlobMissing, BlobStore, delete_parts, put_parts, read_parts
+from shared.storage.ahead import read_ahead
 from shared.storage.parts import part_count, part_key
 from shared.storage.port import digest
 
@@ -60,6 +62,8 @@ class StoredWorkArea:
             return None
         base = project.key.storage_key("packs", pack.pack_id, pack.manifest_sha256)
         links = project.key.storage_key("links", pack.pack_id, pack.manifest_sha256)
+        report = await in_thread(pack.report, project)
+        place = project.key.storage_key("reports", pack.pack_id, await in_thread(digest, report))
         total = await in_thread(lambda: layout(pack.entries).total)
         return Outputs(
             manifest=await self._document(f"{base}/manifest", pack.manifest),
@@ -67,6 +71,7 @@ class StoredWorkArea:
             archive=await self._put(f"{base}/archive", pack.archive(), total),
             links=await self._document(links, pack.links),
             instances=len(pack.released),
+            report=await self._put(place, iter([report]), len(report)),
         )
 
     async def _document(self, key: str, document: Document) -> Blob:
@@ -90,6 +95,17 @@ class StoredWorkArea:
         except BlobMissing:
             return False
         return True
+
+    def held(self, key: str, size: int) -> Opener:
+        loop = asyncio.get_running_loop()
+        return lambda: read_ahead(read_parts(self._store, key, size), loop)
+
+    async def report(self, outputs: Outputs) -> bytes | None:
+        blob = outputs.report
+        return b"".join([chunk async for chunk in read_parts(self._store, blob.key, blob.size)]) if blob else None
+
+    async def forget(self, key: str, size: int) -> None:
+        await delete_parts(self._store, key, size)
 
     async def release(self, outputs: Outputs) -> None:
         for blob in (outputs.archive, outputs.headers):

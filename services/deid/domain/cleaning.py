@@ -22,6 +22,7 @@ from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.marks import CODING_SCHEME, PIXEL_OPTIONS, PSEUDONYMS, marks
 from services.deid.domain.options import Option
 from services.deid.domain.private import (
+    Block,
     Declared,
     PrivateBlocks,
     blocks_of,
@@ -83,16 +84,13 @@ class Cleaner:
     def _contents(self) -> Contents:
         return Contents(self.encoding, self.profile, self._retaining)
 
-    def data_set(self, elements: Elements, carried_out: frozenset[Option] | None = None) -> Elements:
-        """The whole data set, with the attributes that say what was done.
-
-        ``carried_out`` are the options of the profile that were; those of pixels are none unless it names them.
-        """
+    def data_set(self, elements: Elements) -> Elements:
+        """The whole data set, with the attributes that say what was done to it; of its pixels nothing is said yet."""
         level = self._level_of(elements, text_of(elements, SOP_CLASS), declared_of(elements))
         kept = {each.tag: each for each in self._level(elements, level)}
         for tag, vr in PSEUDONYMS.items():
             kept[tag] = Element(tag, vr, self.patient.encode())
-        done = self.profile.options - PIXEL_OPTIONS if carried_out is None else carried_out
+        done = self.profile.options - PIXEL_OPTIONS
         kept.update((each.tag, each) for each in marks(self.rules.edition, self.profile, done))
         return self._contents.whole(tuple(kept[tag] for tag in sorted(kept)))
 
@@ -116,18 +114,20 @@ class Cleaner:
         )
 
     def _level(self, elements: Elements, level: Level) -> Iterator[Element]:
+        rows, contents, goes_always = self.rules.rows, self._contents.tags, self.rules.goes_always
         for element in elements:
             tag = element.tag
-            if self._contents.examines(tag) and not self.rules.is_sites(tag):
-                yield from self._content(element, level)
-                continue
-            if self.rules.goes_always(tag):
-                if not is_private(tag):
-                    self.record.note(level.path, tag, Action.REMOVE, SUPPLEMENT)
-                elif level.private is None:
+            if is_private(tag):
+                if level.private is None:
                     self.record.note(level.path, tag, Action.REMOVE, PRIVATE)
                 continue
-            row, kind = self.rules.rows.get(tag), self.rules.kind(level.where, tag)
+            if tag in contents and not self.rules.site_removes(tag):
+                yield from self._content(element, level)
+                continue
+            if goes_always(tag):
+                self.record.note(level.path, tag, Action.REMOVE, SUPPLEMENT)
+                continue
+            row, kind = rows.get(tag), self.rules.kind(level.where, tag)
             cleaned = self._listed(element, row, kind, level) if row else self._unlisted(element, kind, level)
             if cleaned is not None:
                 yield cleaned
@@ -252,26 +252,26 @@ class Cleaner:
             return dummy(tag, vr, value, self.key)
         return Element(tag, vr) if kind in ("2", "2C") else None
 
-    def _private(self, elements: Elements, blocks: PrivateBlocks, level: Level) -> Iterator[Element]:
+    def _private(self, elements: Elements, private: PrivateBlocks, level: Level) -> Iterator[Element]:
         """Private attributes that are known to be safe, and the creators of their blocks (PS3.15 section E.3.10)."""
         taken: dict[int, Element] = {}
         for element in elements:
             if not is_private(element.tag) or is_creator(element.tag):
                 continue
-            creator, cleaned = blocks.creator(element.tag), self._safe_private(element, blocks, level)
-            if creator is None or cleaned is None:
+            block = private.block(element.tag)
+            vr = private.safe_vr(element, block) if block else None
+            cleaned = self._safe_private(element, block, vr, level) if block and vr else None
+            if block is None or cleaned is None:
                 self.record.note(level.path, element.tag, Action.REMOVE, PRIVATE)
                 continue
             self.record.note(level.path, element.tag, Action.KEEP, Option.SAFE_PRIVATE)
-            taken[creator.tag] = creator._replace(vr="LO")
+            taken[block.creator.tag] = block.creator._replace(vr="LO")
             yield cleaned
         yield from taken.values()
 
-    def _safe_private(self, element: Element, blocks: PrivateBlocks, level: Level) -> Element | None:
-        creator, vr = blocks.creator(element.tag), blocks.safe_vr(element)
-        if creator is None or vr is None or len(level.path) > DEEPEST:
-            return None
-        if not is_harmless(creator.value) or self.identifiers.in_value(creator.value):
+    def _safe_private(self, element: Element, block: Block, vr: str, level: Level) -> Element | None:
+        creator = block.creator.value
+        if not is_harmless(creator) or self.identifiers.in_value(creator) or len(level.path) > DEEPEST:
             return None
         if vr == "SQ" or element.items is not None:
             sequence = as_sequence(element)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from services.deid.domain.content.contents import BY_CONTENT
 from services.deid.domain.dictionary import known_vr
 from services.deid.domain.keywords import shown
 from services.deid.domain.options import Option
@@ -80,6 +81,8 @@ def _of_attribute(tag: int, rule: SiteRule, profile: Profile, rules: Rules) -> I
         yield f"{name} is private: it can stay with 'safe_private' only"
     elif rules.goes_always(tag):
         yield f"{name} is removed whatever a profile says (tables/supplement.yaml)"
+    elif tag in BY_CONTENT and rule.wish in (Wish.KEEP, Wish.CLEAN):
+        yield f"{name} is cleaned by what it is: an option may say how (docs/adr/0034)"
     elif tag in OWN:
         yield f"{name} is set by de-identification itself"
     elif tag in OBLIGATORY:

@@ -11,17 +11,22 @@ from typing import Any, NamedTuple
 
 from contracts.formats.headers import renumber
 from contracts.formats.manifest import Instance, ManifestHead, open_manifest, parse_instance, place, write_lines
+from services.deid.domain.looking.scanner import Finding
 from services.deid.domain.part10 import Cleaned
 from services.deid.domain.workspace import Document, Span, Workspace, append, read_span
 
 
 class Identity(NamedTuple):
-    """Who or what became what: ``kind`` is patient, study or series; only patients have an issuer."""
+    """Who or what became what: ``kind`` is patient, study, series or instance; only patients have an issuer.
+
+    ``person`` is the match token of a patient, "" where none was told.
+    """
 
     kind: str
     issuer: str
     original: str
     replacement: str
+    person: str = ""
 
 
 class Told(NamedTuple):
@@ -32,6 +37,25 @@ class Told(NamedTuple):
     header: bytes
     origin: dict[str, str]
     identities: tuple[Identity, ...]
+
+
+class Record(NamedTuple):
+    """What is noted of a withheld original: how its file is described, and what the second look found, if it did."""
+
+    instance: Instance
+    findings: tuple[Finding, ...] = ()
+
+
+def write_record(workspace: Workspace, record: Record) -> Span:
+    """Note a withheld original; where that lies."""
+    lines = (record.instance.model_dump_json(exclude_none=True).encode(), json.dumps(record.findings).encode())
+    return append(workspace.told, (b"\n".join(lines),))
+
+
+def read_record(workspace: Workspace, span: Span) -> Record:
+    """What was noted of a withheld original."""
+    instance, findings = b"".join(read_span(workspace.told, span)).split(b"\n")
+    return Record(parse_instance(instance), tuple(Finding(*each) for each in json.loads(findings)))
 
 
 def tell(workspace: Workspace, cleaned: Cleaned, original: Instance) -> Span:
@@ -46,9 +70,10 @@ def tell(workspace: Workspace, cleaned: Cleaned, original: Instance) -> Span:
         "new_dataset_sha256": new.dataset_sha256,
     }
     identities = (
-        Identity("patient", person.issuer, person.patient_id, person.pseudonym),
+        Identity("patient", person.issuer, person.patient_id, person.pseudonym, original.routing.patient_token or ""),
         Identity("study", "", original.study_uid or "", new.study_uid or ""),
         Identity("series", "", original.series_uid or "", new.series_uid or ""),
+        Identity("instance", "", original.sop_instance_uid, new.sop_instance_uid),
     )
     lines = (new.model_dump_json(exclude_none=True).encode(), json.dumps([origin, identities]).encode())
     return append(workspace.told, (b"\n".join((*lines, cleaned.line)),))

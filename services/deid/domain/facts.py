@@ -1,9 +1,11 @@
 """What de-identification says, and under which ids; and what becomes of a result when its plan comes again."""
 
+from collections.abc import Iterable
 from enum import Enum
 
 from contracts.events import Blob, Fact, InstancesQuarantined, PackDeidentified, PackPlanned, PlannedCopy
 from contracts.events.pack import Withheld
+from services.deid.domain.quarantine import Entry
 from shared.identity import SiteKey
 
 
@@ -15,12 +17,17 @@ class Outputs(Fact):
     archive: Blob
     links: Blob
     instances: int
+    #: What was done (domain/reporting.py); packs of earlier versions have none.
+    report: Blob | None = None
 
 
 class Result(Fact):
     """A finished de-identification, as it is kept: the same words for every repeat of the question.
 
-    ``outputs`` is None when every instance was withheld: then there is no pack.
+    ``outputs`` is None when every instance was withheld: then there is no pack. ``copies`` are those that its plan has
+    for the project, for what is released from quarantine later; nobody knows them of what was done by earlier versions.
+    ``release`` counts how often the study was called back in the project before, ``key_domains`` are those that the
+    pack was asked for in.
     """
 
     pack_id: str
@@ -29,6 +36,24 @@ class Result(Fact):
     withheld: tuple[Withheld, ...]
     run: int = 0
     released: bool = False
+    plan_id: str = ""
+    copies: tuple[PlannedCopy, ...] = ()
+    profile: str = "basic"
+    profile_version: str = "1"
+    release: int = 0
+    key_domains: tuple[str, ...] = ()
+
+    def asked_again(self, event: PackPlanned, copies: tuple[PlannedCopy, ...]) -> "Result":
+        """The same for a later run, which may name only copies that are due: another plan's take their place."""
+        kept = {(one.target, one.key_domain): one for one in self.copies} if event.plan_id == self.plan_id else {}
+        kept |= {(one.target, one.key_domain): one for one in copies}
+        found = self.model_copy(update={"run": event.run, "plan_id": event.plan_id, "copies": tuple(kept.values())})
+        return found.asked_for(copies)
+
+    def asked_for(self, copies: Iterable[PlannedCopy]) -> "Result":
+        """The same with the key domains of these copies."""
+        domains = {*self.key_domains, *(copy.key_domain for copy in copies)}
+        return self.model_copy(update={"key_domains": tuple(sorted(domains))})
 
 
 class Again(Enum):
@@ -65,7 +90,28 @@ def pack_deidentified(
         size=result.outputs.archive.size,
         copies=copies,
         run=event.run,
-        **dict(result.outputs),
+        release=result.release,
+        **result.outputs.model_dump(exclude={"report"}),
+    )
+
+
+def part_deidentified(
+    source: PackPlanned | Entry, project: str, part: int, result: Result, copies: tuple[PlannedCopy, ...]
+) -> PackDeidentified:
+    """The fact that what was released from quarantine is ready, as a further part. ValueError without outputs."""
+    if result.outputs is None:
+        raise ValueError("nothing goes out")
+    return PackDeidentified(
+        pack_id=result.pack_id,
+        source_pack_id=source.pack_id if isinstance(source, PackPlanned) else source.source_pack_id,
+        project=project,
+        study_ref=source.study_ref,
+        size=result.outputs.archive.size,
+        copies=copies,
+        run=result.run,
+        part=part,
+        release=result.release,
+        **result.outputs.model_dump(exclude={"report"}),
     )
 
 

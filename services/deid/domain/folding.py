@@ -14,7 +14,7 @@ _DIGRAPHS = {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "
 _TWO = re.compile("ae|oe|ue|aa")
 
 
-@lru_cache(65536)
+@lru_cache(8192)
 def fold_letter(letter: str) -> str:
     """One character in lower case without marks, "" for a mark; apart from this it stays what it is."""
     small = letter.casefold()

@@ -114,19 +114,21 @@ def _read(source: BinaryIO, at: int, length: int) -> bytes:
 
 def pieces(source: BinaryIO, found: Fragments) -> Iterator[bytes]:
     """The encapsulated value anew, from the offset table to the delimiter; a frame that changes is one fragment."""
-    yield _item(_offset_table(found))
+    yield from _item(_offset_table(found))
     for frame, size in found.frames():
         if size:
-            yield _item(clean_frame(found.read(source, frame)))
+            yield from _item(clean_frame(found.read(source, frame)))
         else:
             for one in frame:
-                yield _item(_read(source, found.offsets[one], found.lengths[one]))
+                yield from _item(_read(source, found.offsets[one], found.lengths[one]))
     yield struct.pack("<HHI", SEQUENCE_END >> 16, SEQUENCE_END & 0xFFFF, 0)
 
 
-def _item(value: bytes) -> bytes:
-    padding = b"\0" * (len(value) % 2)
-    return struct.pack("<HHI", ITEM >> 16, ITEM & 0xFFFF, len(value) + len(padding)) + value + padding
+def _item(value: bytes) -> Iterator[bytes]:
+    padding = len(value) % 2
+    yield struct.pack("<HHI", ITEM >> 16, ITEM & 0xFFFF, len(value) + padding)
+    yield value
+    yield b"\0" * padding
 
 
 def _offset_table(found: Fragments) -> bytes:

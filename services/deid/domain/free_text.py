@@ -24,7 +24,8 @@ _ROUNDS = 4
 
 #: Numbers, with decimals and in lists; runs of letters and digits.
 _TOKEN = re.compile(
-    r"(?:jpeg[ -]?2000|(?:white|gr[ae]y) matter|\d{1,5}:1)(?![^\W_])|\d+(?:[.,]\d+)*(?![^\W_])|(?:[^\W_]|\ufffd)+",
+    r"(?:jpeg[ -]?2000|(?:gr[ae]y-)?(?:white|gr[ae]y) matter|\d{1,5}:1)(?![^\W_])"
+    r"|\d+(?:[.,]\d+)*(?![^\W_])|(?:[^\W_]|\ufffd)+",
     re.IGNORECASE,
 )
 _OPENING = re.compile(r"[\s(\[<>+~#*\"'-]*")
@@ -57,14 +58,14 @@ class FreeText:
         """The harmless words of ``text``, "" when none are known; TooMuch when the texts of an object are too long."""
         if not text or text.isspace():
             return text
+        self._left -= len(text)  # whether its answer is known already or not: every run comes to the same
+        if self._left < 0:
+            raise TooMuch
         return self.names.known().remember((self.names.recognizer, text), self._clean_values)
 
     def _clean_values(self, text: str) -> str:
         if len(text) > LONGEST:
             return ""
-        self._left -= len(text)
-        if self._left < 0:
-            raise TooMuch
         return "\\".join(map(self._clean, text.split("\\")))
 
     def _clean(self, text: str) -> str:
@@ -118,8 +119,18 @@ def _is_stray(text: str, tokens: list[_Token], index: int) -> bool:
     if gone and _DIGIT.search(text, start, end):
         touching = [near for near in gone if _TOUCHING.fullmatch(text, min(end, near.end), max(start, near.start))]
         return any(text[start].isdigit() or _DIGIT.search(text, near.start, near.end) for near in touching)
+    if any(_is_name_beside(text, tokens[index], near) for near in gone):
+        return True
     stray = sort is Sort.LETTER or text[start:end].lower() in allowed_words().particles
     return bool(gone) and stray and sort is not Sort.CONTENT
+
+
+def _is_name_beside(text: str, token: _Token, gone: _Token) -> bool:
+    """True for a word that is a name as well, written like one, beside what may be another: Xaver Long."""
+    word, other = text[token.start : token.end], text[gone.start : gone.end]
+    between = text[min(token.end, gone.end) : max(token.start, gone.start)]
+    beside = between in (" ", "^") or (between == ", " and token.start < gone.start)
+    return beside and word.istitle() and other.istitle() and fold(word) in allowed_words().doubtful
 
 
 def _joined(text: str, tokens: list[_Token]) -> str:

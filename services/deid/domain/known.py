@@ -26,8 +26,8 @@ _MOST_NEEDLES, _MOST_DATES = 4096, 32
 #: So many zeros before a number are looked past.
 _ZEROS = 40
 #: Answers are remembered for texts of so many letters, and so many of them.
-_REMEMBERED, _MOST_ANSWERS = 128, 2048
-_PHONES = frozenset((0x00102154, 0x00080094))
+_REMEMBERED, _MOST_ANSWERS = 128, 1024
+_PHONES = frozenset((0x00102154, 0x00080094, 0x00401103))
 _SEPARATORS = re.compile(r"[\W_]+")
 _DIGITS = re.compile(r"\d{6,}")
 _PARTS = re.compile(r"[\\^=,;/()\[\]<>\s\0.]+")
@@ -148,7 +148,7 @@ class _Places:
         return length >= 8 or not fraction
 
 
-@lru_cache(64)
+@lru_cache(16)
 def known(noted: frozenset[Noted], common_words: frozenset[str]) -> Known:
     """What these values give to search for, TooMuch when it is more than names a patient; made once for a study."""
     needles: set[Needle] = set()

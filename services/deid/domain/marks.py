@@ -34,6 +34,14 @@ def marks(edition: str, profile: Profile, carried_out: frozenset[Option]) -> Ele
     )
 
 
+def with_pixels_cleaned(elements: Elements, edition: str, profile: Profile) -> Elements:
+    """A cleaned data set that also says that its pixels are clean: they were looked at, or there are none."""
+    kept = {element.tag: element for element in elements}
+    carried_out = profile.options - PIXEL_OPTIONS | {Option.CLEAN_PIXEL_DATA}
+    kept.update((element.tag, element) for element in marks(edition, profile, carried_out))
+    return tuple(kept[tag] for tag in sorted(kept))
+
+
 def modified_dates(profile: Profile) -> str:
     """Longitudinal Temporal Information Modified (PS3.3 section C.7.6.1)."""
     if profile.has(Option.MODIFIED_DATES) or profile.dates is Dates.YEARS:

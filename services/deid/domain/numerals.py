@@ -35,7 +35,7 @@ _RUNS = re.compile(r"\d+|\D+")
 _WEIGHTING = re.compile(r"t[12]|[234]d")
 _NUMBERED = re.compile(r"([^\W\d_]{3,})\d{1,3}|\d{1,2}([^\W\d_]{3,})")
 #: Words that are names but for what they stand with.
-_PHRASES = frozenset(("white matter", "gray matter", "grey matter"))
+_PHRASES = frozenset(f"{color} matter" for color in ("white", "gray", "grey", "gray-white", "grey-white"))
 #: Bounds of stored values.
 _TECHNICAL = frozenset(("1000", "1023", "1024", "2047", "2048", "4095", "4096"))
 #: A digit is part of so long a compound at most.

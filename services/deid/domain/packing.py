@@ -1,7 +1,8 @@
 """A de-identified pack from the instances of a plan: what goes out, what is withheld, and what relates the two."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, NamedTuple
 
 from contracts.events import PackPlanned, PlannedCopy
@@ -12,15 +13,21 @@ from contracts.formats.manifest import Instance, ManifestHead, parse_instance
 from services.deid.domain.documents import (
     Entries,
     Identity,
+    Record,
+    read_record,
     tell,
     told,
     write_headers,
     write_links,
     write_manifest,
+    write_record,
 )
+from services.deid.domain.looking.scanner import Finding
 from services.deid.domain.part10 import Project, clean_file
+from services.deid.domain.record import Step
+from services.deid.domain.reporting import add_steps, write_report
 from services.deid.domain.withholding import Reason, Withheld
-from services.deid.domain.workspace import Document, Span, Workspace, append, read_span
+from services.deid.domain.workspace import Document, Span, Workspace, append, part_of, read_span
 from shared.errors import RetryLater, Unprocessable
 
 DEFAULT_PROJECT = "default"
@@ -53,13 +60,14 @@ class Released(NamedTuple):
 
 
 class Held(NamedTuple):
-    """An original that does not go out, by UID and digests, why, and where its bytes lie."""
+    """An original that does not go out, by UID and digests, why, and where its bytes and its ``Record`` lie."""
 
     sop_instance_uid: str
     meta_sha256: str
     dataset_sha256: str
     reason: Reason
     span: Span
+    record: Span = Span(0, 0)
 
 
 def projects_of(event: PackPlanned) -> dict[str, tuple[PlannedCopy, ...]]:
@@ -83,6 +91,12 @@ class CleanPack:
     released: tuple[Released, ...]
     held: tuple[Held, ...]
     workspace: Workspace
+    steps: Counter[Step] = field(default_factory=Counter)
+
+    def report(self, project: Project) -> bytes:
+        """What was done to which attribute by which rule, and how much was withheld for which reason."""
+        withheld = Counter(one.reason.value for one in self.held)
+        return write_report(self.pack_id, project, len(self.released), withheld, self.steps)
 
     @property
     def manifest(self) -> Document:
@@ -113,11 +127,15 @@ class CleanPack:
         """The same files as another pack: only the manifest tells the difference."""
         self.workspace.manifest.seek(0)
         self.workspace.manifest.truncate()
-        return _finished(pack_id, self.released, self.held, self.workspace)
+        return replace(_finished(pack_id, self.released, self.held, self.workspace), steps=self.steps)
 
     def held_file(self, held: Held) -> Iterator[bytes]:
         """The bytes of a withheld original."""
         return read_span(self.workspace.held, held.span)
+
+    def held_record(self, held: Held) -> Record:
+        """What is noted of a withheld original."""
+        return read_record(self.workspace, held.record)
 
     def identities(self) -> Iterator[Identity]:
         """Who became whom, as often as it is in a file."""
@@ -125,25 +143,30 @@ class CleanPack:
             yield from one.identities
 
 
-def pack_id_of(source_pack_id: str, project: Project, edition: str = "") -> str:
-    """What the de-identified pack of a pack is called; ``edition`` is the manifest's digest of one that came later."""
-    return project.key.token("pack", source_pack_id, *([edition] if edition else []))
+def pack_id_of(source_pack_id: str, project: Project, edition: str = "", release: int = 0) -> str:
+    """What the de-identified pack of a pack is called.
+
+    ``edition`` is the manifest's digest of one that came later, ``release`` how often its study was called back before.
+    """
+    later = [f"release {release}"] if release else []
+    return project.key.token("pack", source_pack_id, *later, *([edition] if edition else []))
 
 
 def clean_pack(pack_id: str, originals: Iterable[Original], project: Project, workspace: Workspace) -> CleanPack:
     """De-identify every instance for ``project``; InputDamaged, or RetryLater, when one can't be read anywhere."""
     released: list[Released] = []
     held: list[Held] = []
+    steps: Counter[Step] = Counter()
     for original in originals:
         _fetch(original, workspace.at_hand)
-        one = _clean(original.instance, project, workspace)
+        one = _clean(original.instance, project, workspace, steps)
         (released if isinstance(one, Released) else held).append(one)  # type: ignore[arg-type]
     # By new UID: the order of the originals would be a trace of when they were made.
     released.sort()
     pack = _finished(pack_id, tuple(released), tuple(held), workspace)
     write_headers(workspace, [one.told for one in released])
     write_links(workspace, [one.told for one in released])
-    return pack
+    return replace(pack, steps=steps)
 
 
 def _finished(pack_id: str, released: tuple[Released, ...], held: tuple[Held, ...], workspace: Workspace) -> CleanPack:
@@ -157,19 +180,31 @@ def _written(file: BinaryIO) -> Document:
     return Document(file, file.seek(0, 2))
 
 
-def _clean(original: Instance, project: Project, workspace: Workspace) -> Released | Held:
+def _clean(original: Instance, project: Project, workspace: Workspace, steps: Counter[Step]) -> Released | Held:
     start = workspace.cleaned.tell()
     try:
         cleaned = clean_file(workspace.at_hand, original, project, workspace.cleaned)
     except Withheld as refusal:
-        workspace.cleaned.seek(start)
-        workspace.cleaned.truncate()
-        span = append(workspace.held, read_span(workspace.at_hand, Span(0, original.length)))
-        digests = original.meta_sha256, original.dataset_sha256
-        return Held(original.sop_instance_uid, *digests, refusal.code, span)
+        return _hold(original, refusal.code, (), start, workspace)
     new = cleaned.instance
     file = Span(start, new.length)
+    told = (("manifest", new.model_dump_json().encode()), ("headers", cleaned.line))
+    findings = project.look.at(workspace.at_hand, part_of(workspace.cleaned, file), told)
+    if findings and not project.approved:
+        return _hold(original, Reason.SECOND_LOOK, findings, start, workspace)
+    workspace.cleaned.seek(0, 2)
+    add_steps(steps, cleaned.steps)
     return Released(new.sop_instance_uid, new.dataset_sha256, file, tell(workspace, cleaned, original))
+
+
+def _hold(original: Instance, reason: Reason, findings: tuple[Finding, ...], start: int, workspace: Workspace) -> Held:
+    """Put the original aside, and throw away what was made of it."""
+    workspace.cleaned.seek(start)
+    workspace.cleaned.truncate()
+    span = append(workspace.held, read_span(workspace.at_hand, Span(0, original.length)))
+    record = write_record(workspace, Record(original, findings))
+    digests = original.meta_sha256, original.dataset_sha256
+    return Held(original.sop_instance_uid, *digests, reason, span, record)
 
 
 def _fetch(original: Original, sink: BinaryIO) -> None:

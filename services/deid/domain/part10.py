@@ -37,6 +37,8 @@ from services.deid.domain.dicom_json import is_longer, to_json
 from services.deid.domain.dictionary import is_registered
 from services.deid.domain.fragments import with_tables
 from services.deid.domain.identifiers import Identifiers
+from services.deid.domain.looking.scanner import Look, TextFinder
+from services.deid.domain.marks import with_pixels_cleaned
 from services.deid.domain.options import Option
 from services.deid.domain.pictures.looking import Looked, looked_at
 from services.deid.domain.pictures.retouch import Pictures
@@ -61,7 +63,11 @@ UNNUMBERED = "000000.dcm"
 
 @dataclass(frozen=True)
 class Project:
-    """What de-identifies for one project; ``refuse`` says why a header's object may not go out, None when it may."""
+    """What de-identifies for one project; ``refuse`` says why a header's object may not go out, None when it may.
+
+    ``second_engine`` looks for text in pixels once more, in what was made of them. ``approved`` is for what a person
+    looks at and lets go: then nothing is held back that could be cleaned.
+    """
 
     name: str
     key: ProjectKey
@@ -70,6 +76,13 @@ class Project:
     profile: Profile = BASIC_PROFILE
     pictures: Pictures | None = None
     recognizer: Recognizer | None = None
+    second_engine: TextFinder | None = None
+    approved: bool = False
+
+    @property
+    def look(self) -> Look:
+        """The second look at what was cleaned for the project."""
+        return Look(self.ruling, self.profile, self.second_engine)
 
     @cached_property
     def ruling(self) -> Rules:
@@ -114,7 +127,7 @@ def clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bin
     """
     try:
         return _clean_file(source, original, project, Output(sink) if told else Untold(sink))
-    except Withheld:
+    except (Withheld, RetryLater):
         raise
     except TooMuch:
         raise Withheld(Reason.TOO_LARGE) from None
@@ -135,6 +148,9 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, output: 
     looked = _look(source, original, elements, pixels, project)
     mask = None if looked.without_overlays else _mask(elements, pixels, original)
     cleaned = looked.told(header.elements, encoding)
+    without = pixels is None and original.pixel_offset is None
+    if project.profile.has(Option.CLEAN_PIXEL_DATA) and (looked.passed or without):
+        cleaned = with_pixels_cleaned(cleaned, project.ruling.edition, project.profile)
     found = None if deflated or looked.retouched else survey_pixels(source, original)
     if found and found.changed:
         cleaned = with_tables(cleaned, found)
@@ -185,13 +201,14 @@ def _stored(source: BinaryIO, original: Instance) -> tuple[Elements, None]:
 def _clean_header(elements: Elements, pixels: Element | None, original: Instance, project: Project) -> _Header:
     if text_of(elements, SOP_CLASS) != original.sop_class_uid:
         raise Unreadable
-    if original.sop_class_uid in project.profile.held_classes:
-        raise Withheld(Reason.HELD_BY_PROFILE)
     # That there are pixels, where there are: their element is no part of a header.
     shown = (Element(0x7FE00010, "OW"),) if pixels or original.pixel_offset is not None else ()
-    if reason := project.refuse((*elements, *shown)):
-        raise Withheld(reason)
-    person = person_of(elements, project.key)
+    if not project.approved:
+        if original.sop_class_uid in project.profile.held_classes:
+            raise Withheld(Reason.HELD_BY_PROFILE)
+        if reason := project.refuse((*elements, *shown)):
+            raise Withheld(reason)
+    person = person_of(elements, project.key, original.routing.patient_token)
     names = Identifiers(project.ruling, project.recognizer)
     names.note_all(elements)
     if not project.profile.has(Option.RETAIN_UIDS):
@@ -211,10 +228,10 @@ def _mask(elements: Elements, pixels: Element | None, original: Instance) -> Mas
     return image_bits(elements, encoding_of(original.transfer_syntax), native=native)
 
 
-def person_of(elements: Elements, key: ProjectKey) -> Person:
-    """Whose object this is, and the pseudonym that stands for (issuer, ID) in the project."""
+def person_of(elements: Elements, key: ProjectKey, token: str | None = None) -> Person:
+    """Whose object this is, and the pseudonym that stands for (issuer, ID), or the match ``token``, in the project."""
     issuer, patient_id = text_of(elements, ISSUER), text_of(elements, PATIENT_ID)
-    return Person(issuer, patient_id, key.patient(issuer, patient_id, text_of(elements, STUDY_INSTANCE)))
+    return Person(issuer, patient_id, key.patient(issuer, patient_id, text_of(elements, STUDY_INSTANCE), token))
 
 
 def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:

@@ -19,31 +19,34 @@ class Declared(NamedTuple):
     elements: frozenset[tuple[int, str, int]] = frozenset()
 
 
-class PrivateBlocks(NamedTuple):
-    """The private blocks of one level: their creators by the upper 24 bits of the tags in them."""
+class Block(NamedTuple):
+    """A reserved block: its Private Creator element and the name in it."""
 
-    creators: Mapping[int, Element]
+    creator: Element
+    name: str
+
+
+class PrivateBlocks(NamedTuple):
+    """The private blocks of one level, by the upper 24 bits of the tags in them."""
+
+    blocks: Mapping[int, Block]
     safe: Safe
     declared: Declared
 
-    def creator(self, tag: int) -> Element | None:
-        """The Private Creator of the block that ``tag`` is in; None for orphans."""
-        return self.creators.get(tag >> 8)
+    def block(self, tag: int) -> Block | None:
+        """The block that ``tag`` is in; None for orphans."""
+        return self.blocks.get(tag >> 8)
 
-    def safe_vr(self, element: Element) -> str | None:
-        """The VR of an element that is known to be safe, None for any other.
+    def safe_vr(self, element: Element, block: Block) -> str | None:
+        """The VR of an element of ``block`` that is known to be safe, None for any other.
 
-        The list decides alone where it knows the block's creator: what an object says of itself only counts for
-        blocks that it does not know.
+        The list gives the VR of what it knows; what the object declares safe has the VR that it came with.
         """
-        creator = self.creator(element.tag)
-        if creator is None:
-            return None
-        group, name, number = element.tag >> 16, name_of(creator), element.tag & 0xFF
-        listed = self.safe.get((group, name, number))
+        group, number = element.tag >> 16, element.tag & 0xFF
+        listed = self.safe.get((group, block.name, number))
         if listed is not None:
             return listed or element.vr
-        declared = (group, name) in self.declared.blocks or (group, name, number) in self.declared.elements
+        declared = (group, block.name) in self.declared.blocks or (group, block.name, number) in self.declared.elements
         return element.vr if declared else None
 
 
@@ -57,19 +60,14 @@ def is_creator(tag: int) -> bool:
     return is_private(tag) and 0x10 <= tag & 0xFFFF <= 0xFF
 
 
-def name_of(creator: Element) -> str:
-    """The creator's name without padding."""
-    return creator.value.decode("latin-1").strip(" \0")
-
-
 def blocks_of(elements: Elements, safe: Safe, declared: Declared) -> PrivateBlocks:
     """The blocks of a level; a block is reserved where its elements are (PS3.5 section 7.8.1)."""
-    creators = {
-        (each.tag >> 16) << 8 | each.tag & 0xFF: each
+    blocks = {
+        (each.tag >> 16) << 8 | each.tag & 0xFF: Block(each, each.value.decode("latin-1").strip(" \0"))
         for each in elements
         if is_creator(each.tag) and each.vr in ("LO", "UN") and each.items is None
     }
-    return PrivateBlocks(creators, safe, declared)
+    return PrivateBlocks(blocks, safe, declared)
 
 
 def declared_of(elements: Elements) -> Declared:

@@ -9,6 +9,8 @@ from services.deid.domain.rules import Action
 
 #: More different steps than this are counted together: a data set may not make its record grow without bound.
 MOST = 4096
+#: Stands for the tags of those.
+OTHERS = -1
 
 
 class Step(NamedTuple):
@@ -43,17 +45,27 @@ class Record:
     """Counts steps; kept attributes that no rule speaks of are no step."""
 
     def __init__(self) -> None:
-        self.steps: Counter[Step] = Counter()
+        self._counts: dict[tuple[tuple[int, ...], int, Action, str], int] = {}
+
+    @property
+    def steps(self) -> Counter[Step]:
+        """How often each step was done."""
+        found: Counter[Step] = Counter()
+        for (path, tag, action, rule), count in self._counts.items():
+            found[Step((*path, tag) if tag != OTHERS else (), DONE[action], rule)] += count
+        return found
 
     def note(self, path: tuple[int, ...], tag: int, action: Action, rule: str) -> None:
         """Count one step."""
-        step = Step((*path, tag), DONE[action], rule)
-        if len(self.steps) >= MOST and step not in self.steps:
-            step = Step((), step.action, rule)
-        self.steps[step] += 1
+        step = (path, tag, action, rule)
+        if step not in self._counts and len(self._counts) >= MOST:
+            step = ((), OTHERS, action, rule)
+        self._counts[step] = self._counts.get(step, 0) + 1
 
     def outcome(self, path: tuple[int, ...], before: Element, after: Element | None, rule: str) -> None:
         """Count what became of an attribute that was examined, if anything did."""
+        if after is before:
+            return
         if after is None:
             self.note(path, before.tag, Action.REMOVE, rule)
         elif after.items is None and before.value and after.value != before.value:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -28,7 +28,11 @@ class Action(Enum):
     CLEAN = "C"
     EXAMINE = ""
 
+    #: Members are single objects; the hash of the base class is computed anew each time.
+    __hash__ = object.__hash__
 
+
+@lru_cache(maxsize=256)
 def resolve(code: str, kind: str | None) -> Action:
     """The action of a code of Table E.1-1 for an attribute of Type ``kind`` (1, 1C, 2, 2C; None for 3 or unknown).
 
@@ -125,10 +129,10 @@ class Rules:
         safe = {**self.safe_private, **profile.private} if profile.has(Option.SAFE_PRIVATE) else {}
         return replace(self, rows=rows, identifying=self.identifying - kept, safe_private=safe)
 
-    def is_sites(self, tag: int) -> bool:
-        """True for an attribute of which the site's own profile speaks."""
+    def site_removes(self, tag: int) -> bool:
+        """True for an attribute that the site's own profile has removed, emptied or replaced."""
         row = self.rows.get(tag)
-        return row is not None and row.source == SITE
+        return row is not None and row.source == SITE and row.code not in ("K", "C")
 
     def goes_always(self, tag: int) -> bool:
         """True for private attributes, group lengths and what the supplement removes."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from services.deid.domain.content.told import told
 from services.deid.domain.keywords import names, shown
 from services.deid.domain.marks import PIXEL_OPTIONS, PSEUDONYMS, modified_dates
 from services.deid.domain.options import BASIC, Option
@@ -95,6 +96,7 @@ def _restrictions(profile: Profile, rules: Rules) -> Iterator[str]:
     groups = ", ".join(sorted({_group(group) for group in rules.removed_groups}))
     yield f"Removed whatever an option says: {always}; groups {groups}."
     yield "File meta and preamble are made anew."
+    yield from told(profile)
     yield (
         "Text, dates and bytes that the table does not list stay only where `tables/supplement.yaml` vouches for the "
         "attribute and the value looks harmless; attributes that no dictionary knows are removed."

@@ -31,7 +31,8 @@ class Reason(StrEnum):
     HELD_BY_PROFILE = "held-by-profile"  # the project's profile lets no object of this class out
     UNREADABLE_HEADER = "unreadable-header"
     TOO_LARGE = "too-large-to-inflate"
-    IDENTIFIER_LEFT = "identifier-left"  # the second look found an identifier of the source in the result
+    IDENTIFIER_LEFT = "identifier-left"  # an identifier of the source stood in the header that was made
+    SECOND_LOOK = "second-look"  # the second look found something of the source in what was about to go out
     FAILED = "failed-to-clean"  # anything unforeseen
 
 

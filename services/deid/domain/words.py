@@ -9,8 +9,8 @@ from importlib.resources import files
 @dataclass(frozen=True)
 class Words:
     """``content`` says something alone, ``functions`` do not; ``units`` stand behind a number, ``pieces`` beside a
-    digit; ``particles`` and ``titles`` are parts of names; ``months`` are the names of the twelve. All are
-    folded (folding.py)."""
+    digit; ``particles`` and ``titles`` are parts of names, and ``doubtful`` words are names as well; ``months`` are the
+    names of the twelve. All are folded (folding.py)."""
 
     content: frozenset[str]
     functions: frozenset[str]
@@ -18,6 +18,7 @@ class Words:
     pieces: frozenset[str]
     particles: frozenset[str]
     titles: frozenset[str]
+    doubtful: frozenset[str]
     months: tuple[tuple[str, ...], ...]
 
 
@@ -27,11 +28,12 @@ def allowed_words() -> Words:
     table = json.loads((files("services.deid.domain") / "tables" / "allowed_words.json").read_text("utf-8"))
     sets = {key: frozenset(" ".join(lines).split()) for key, lines in table.items() if key not in ("notice", "months")}
     return Words(
-        sets["words"] | sets["standard_words"],
+        sets["words"] | sets["standard_words"] | sets["inflected_words"],
         sets["function_words"],
         sets["units"],
         sets["pieces"],
         sets["particles"],
         sets["titles"],
+        sets["doubtful_words"],
         tuple(tuple(names.split()) for names in table["months"]),
     )

@@ -1,8 +1,9 @@
 """Files to work in: what a pack is made of lies there, so that memory does not grow with it."""
 
+import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from services.deid.domain.pixels import CHUNK
 
@@ -47,6 +48,39 @@ class Document(NamedTuple):
     def chunks(self) -> Iterator[bytes]:
         """Its bytes."""
         return read_span(self.file, Span(0, self.size))
+
+
+def part_of(file: BinaryIO, span: Span) -> BinaryIO:
+    """A stretch of a file, to be read as a file of its own; moves the place where ``file`` stands."""
+    return io.BufferedReader(_Part(file, span))
+
+
+class _Part(io.RawIOBase):
+    def __init__(self, file: BinaryIO, span: Span) -> None:
+        self._file = file
+        self._span = span
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._span.length}[whence]
+        self._at = max(start + offset, 0)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        self._file.seek(self._span.offset + self._at)
+        data = self._file.read(max(min(len(buffer), self._span.length - self._at), 0))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 def append(file: BinaryIO, chunks: Iterable[bytes]) -> Span:

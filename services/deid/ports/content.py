@@ -5,7 +5,7 @@ from typing import Protocol
 
 from contracts.events import PackPlanned
 from services.deid.domain.facts import Outputs
-from services.deid.domain.packing import CleanPack, Original
+from services.deid.domain.packing import CleanPack, Opener, Original
 from services.deid.domain.part10 import Project
 from services.deid.domain.workspace import Workspace
 
@@ -42,6 +42,18 @@ class WorkArea(Protocol):
 
     async def complete(self, outputs: Outputs) -> bool:
         """Whether everything that was kept is still there."""
+        ...
+
+    def held(self, key: str, size: int) -> Opener:
+        """The bytes of a withheld original, for a worker thread."""
+        ...
+
+    async def report(self, outputs: Outputs) -> bytes | None:
+        """What was done to a pack, None where nobody wrote that down."""
+        ...
+
+    async def forget(self, key: str, size: int) -> None:
+        """Remove the bytes of a withheld original."""
         ...
 
     async def release(self, outputs: Outputs) -> None:

@@ -2,24 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from contracts.events import CopyKey, Event, PackPlanned
 from services.deid.domain.facts import Result
 from services.deid.domain.packing import CleanPack
 from services.deid.domain.part10 import Project
 
-
-class Quarantine(Protocol):
-    """What is withheld."""
-
-    async def quarantine(self) -> Sequence[dict[str, Any]]:
-        """Every withheld instance: pack, project, UIDs, digest, reason."""
-        ...
-
-
-#: A result whose bytes are kept, with the pack and the project that it is for.
-Kept = tuple[str, str, Result]
+#: A result whose bytes are kept.
+Kept = Result
 
 
 class Register(Protocol):
@@ -32,14 +23,21 @@ class Register(Protocol):
         """The result of a pack for a project."""
         ...
 
+    async def release(self, project: Project, study_ref: str) -> int:
+        """How often a study was called back in a project; RetryLater where the project's profile was."""
+        ...
+
     async def record(
         self, event: PackPlanned, when: datetime, project: Project, pack: CleanPack, result: Result
     ) -> Sequence[Kept]:
-        """Keep the result with the identities and withheld instances it came to; what may be released."""
+        """Keep the result with the identities and withheld instances it came to; what may be released.
+
+        RetryLater where the project's profile was called back, or the study was meanwhile.
+        """
         ...
 
-    async def asked(self, source_pack_id: str, project: str, result: Result, run: int, when: datetime) -> None:
-        """Note that a later run of its plan, told at ``when``, asked for a known result."""
+    async def asked(self, source_pack_id: str, project: str, result: Result, when: datetime) -> None:
+        """Note that a later run of its plan, told at ``when``, asked for a known result, which is this one then."""
         ...
 
     async def tell(self, facts: Sequence[tuple[str, Event]]) -> None:
@@ -50,8 +48,12 @@ class Register(Protocol):
         """Note that the ledger said at ``when`` that a batch is archived; what may be released."""
         ...
 
-    async def released(self, source_pack_id: str, project: str) -> None:
-        """Note that a result's bytes are gone."""
+    async def parts(self, source_pack_id: str, project: str) -> Sequence[tuple[int, Result]]:
+        """What was released from quarantine later: the number of each part, and its result."""
+        ...
+
+    async def released(self, pack_id: str) -> None:
+        """Note that the bytes of a de-identified pack are gone."""
         ...
 
     async def copy_proven(self, copy: CopyKey, when: datetime) -> Sequence[Kept]:

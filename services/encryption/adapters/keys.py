@@ -7,16 +7,24 @@ from typing import Protocol
 from contracts.events import Blob
 from contracts.formats.errors import KeyMissing, KeyProblem
 from contracts.formats.keys import KeyEncryptionKeys, StudyKeyRecord, new_study_key
-from shared.errors import RetryLater
+from shared.errors import AlreadyDone, RetryLater
 from shared.messaging.threads import in_thread
 from shared.storage import BlobExists, BlobMissing, BlobStore
 from shared.storage.parts import part_key
 
 _MARK = b'{"format":"causeway.key-domain/1"}'
+_DESTROYED = b'{"format":"causeway.destroyed-key/1"}'
 
 
 class KeysAway(RetryLater):
     """The key-encryption key cannot be used now; an operator has to put it back. ``reason`` is the format's."""
+
+
+class StudyKeyDestroyed(AlreadyDone):
+    """The study key was destroyed, for its packs were called back: nothing is sealed under it any more."""
+
+    def __init__(self) -> None:
+        super().__init__("study-key-destroyed")
 
 
 class OwnKeys(KeyEncryptionKeys, Protocol):
@@ -47,10 +55,31 @@ class StoredStudyKeys:
         except OSError:
             raise KeysAway("kek-unwritable") from None
 
+    async def destroy(self, study_key_id: str) -> str:
+        """Delete a study key's record for good, and let none take its place; where it was. A repeat finds it gone.
+
+        What is left of it lies in the key buckets of targets, which belong to replication.
+        """
+        key = f"study-keys/{study_key_id}"
+        with suppress(BlobExists):
+            await self._store.put(f"destroyed/{study_key_id}", _DESTROYED)
+        with suppress(BlobMissing):
+            await self._store.delete(part_key(key, 1))
+        return key
+
+    async def _is_destroyed(self, study_key_id: str) -> bool:
+        try:
+            await self._store.head(f"destroyed/{study_key_id}")
+        except BlobMissing:
+            return False
+        return True
+
     async def _record(self, key: str, study_key_id: str, domain: str) -> bytes:
         try:
             return await self._store.get(part_key(key, 1))
         except BlobMissing:
+            if await self._is_destroyed(study_key_id):
+                raise StudyKeyDestroyed from None
             record = await self._new(study_key_id, domain)
         try:
             await self._store.put(part_key(key, 1), record.to_bytes())

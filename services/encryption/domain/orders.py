@@ -11,6 +11,7 @@ from contracts.events import (
     Form,
     PackDeidentified,
     PackPlanned,
+    PackRecalled,
     PackSealed,
     PlannedCopy,
     Sealed,
@@ -69,6 +70,7 @@ def _order(
     sources: tuple[Source, ...],
     copies: tuple[PlannedCopy, ...],
     project: str,
+    release: int = 0,
 ) -> SealOrder:
     form, domain = copies[0].form, copies[0].key_domain
     return SealOrder(
@@ -78,12 +80,28 @@ def _order(
         form=form,
         key_domain=domain,
         study_ref=event.study_ref,
-        # Form and project are part of it: a key id stands readable in a copy and must not join what is de-identified
-        # to anything else.
-        study_key_id=site_key.token("study-key", domain, form, project, event.study_ref),
+        study_key_id=study_key_id(site_key, domain, form, project, event.study_ref, release),
         sources=sources,
         copies=copies,
         run=event.run,
+    )
+
+
+def study_key_id(site_key: SiteKey, domain: str, form: Form, project: str, study_ref: str, release: int) -> str:
+    """What the study key is called. A release that was called back shares its key with no other.
+
+    Form and project are part of it: a key id stands readable in a copy and must not join what is de-identified to
+    anything else.
+    """
+    later = [release] if release else []
+    return site_key.token("study-key", domain, form, project, study_ref, *later)
+
+
+def recalled_keys(site_key: SiteKey, event: PackRecalled) -> tuple[tuple[str, str], ...]:
+    """The study keys of a release that is called back, each as (key domain, id)."""
+    return tuple(
+        (domain, study_key_id(site_key, domain, "deidentified", event.project, event.study_ref, event.release))
+        for domain in event.key_domains
     )
 
 
@@ -109,7 +127,7 @@ def deidentified_orders(site_key: SiteKey, cause: str, event: PackDeidentified) 
     """One order for each key domain of a de-identified pack's copies."""
     sources = (Source(event.manifest, event.headers, event.archive, event.instances),)
     copies = _by_domain(event.copies, "deidentified")
-    return tuple(_order(site_key, cause, event, sources, group, event.project) for group in copies)
+    return tuple(_order(site_key, cause, event, sources, group, event.project, event.release) for group in copies)
 
 
 def pack_sealed(order: SealOrder, receipt: Receipt) -> PackSealed:

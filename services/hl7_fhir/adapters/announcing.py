@@ -100,6 +100,7 @@ class Telling:
         fields: Fields,
         body: Json,
         number: int,
+        patient_fields: Fields | None = None,
     ) -> None:
         """Tell followers of an order, the bus if there is a ``fact``; ``number`` is its place in the message."""
         accession = order.accession_of(fields, self._site)
@@ -129,6 +130,7 @@ class Telling:
             body=body,
             message_ref=self._arrival.ref,
             now=self._arrival.received,
+            patient_fields=patient_fields,
         )
         for follower in self._followers:
             follower.order_changed(self._connection, now)

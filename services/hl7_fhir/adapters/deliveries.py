@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, and_, or_, select, update
 
 from services.hl7_fhir.adapters.header_vault import HeaderVault
-from services.hl7_fhir.adapters.subscription_rows import events_of, row_of, subscription_of
+from services.hl7_fhir.adapters.holders import IsKnown, anybody
+from services.hl7_fhir.adapters.subscription_rows import events_of, row_of, stop_of_stranger, subscription_of
 from services.hl7_fhir.adapters.subscription_tables import subscriptions
 from services.hl7_fhir.domain.subscriptions.channel import REST_HOOK
 from services.hl7_fhir.domain.subscriptions.notification import Event, Kind
@@ -52,7 +53,8 @@ class Patience:
 class SqlDeliveries:
     """The queues of all rest-hooks; each holds up nothing but itself."""
 
-    def __init__(self, database: Database, vault: HeaderVault, patience: Patience) -> None:
+    def __init__(self, database: Database, vault: HeaderVault, patience: Patience, is_known: IsKnown = anybody) -> None:
+        self._is_known = is_known
         self._database = database
         self._vault = vault
         self._patience = patience
@@ -88,6 +90,9 @@ class SqlDeliveries:
         wanted = select(subscriptions).where(subscriptions.c.id == subscription, _due(now))
         row = connection.execute(wanted).one_or_none()
         if row is None:
+            return None
+        if not self._is_known(row.creator):
+            stop_of_stranger(connection, row.id)
             return None
         try:
             found = subscription_of(row, self._vault)

@@ -14,7 +14,7 @@ from sqlalchemy import delete as delete_from
 
 from services.hl7_fhir.adapters.bell import Bell
 from services.hl7_fhir.adapters.header_vault import HeaderVault
-from services.hl7_fhir.adapters.subscription_rows import newest_change, subscription_of
+from services.hl7_fhir.adapters.subscription_rows import newest_change, subscription_of, turn_off
 from services.hl7_fhir.adapters.subscription_tables import (
     subscription_events,
     subscription_feed,
@@ -197,9 +197,9 @@ def _tidy(connection: Connection, now: float, keep: float) -> None:
     """A subscription of which somebody would miss an event is turned off first: a gap is never silent."""
     oldest = datetime.fromtimestamp(now - keep, UTC)
     events, own = subscription_events, subscription_events.c.subscription == subscriptions.c.id
-    _turn_off(connection, and_(subscriptions.c.ends.is_not(None), subscriptions.c.ends <= now), "ended")
+    turn_off(connection, and_(subscriptions.c.ends.is_not(None), subscriptions.c.ends <= now), "ended")
     waiting = exists().where(own, events.c.number > subscriptions.c.delivered, events.c.at < oldest)
-    _turn_off(connection, waiting, "events-expired")
+    turn_off(connection, waiting, "events-expired")
     done = or_(subscriptions.c.delivered >= events.c.number, subscriptions.c.status == Status.OFF.value)
     connection.execute(delete_from(events).where(events.c.at < oldest, exists().where(own, done)))
     connection.execute(delete_from(subscription_tokens).where(subscription_tokens.c.expires < now))
@@ -207,14 +207,3 @@ def _tidy(connection: Connection, now: float, keep: float) -> None:
 
 def _free(connection: Connection) -> None:
     connection.execute(update(subscriptions).values(claimed_by=None, claimed_until=0.0))
-
-
-def _turn_off(connection: Connection, condition: Any, error: str) -> None:
-    still = subscriptions.c.status != Status.OFF.value
-    values = {
-        "status": Status.OFF.value,
-        "error": error,
-        "version": subscriptions.c.version + 1,
-        "updated": datetime.now(UTC),
-    }
-    connection.execute(update(subscriptions).where(still, condition).values(values))

@@ -128,7 +128,9 @@ class Effects:
             is_seen = change in (Change.CREATED, Change.CHANGED)
             fact = order.fact(before.body["status"] if before else None, made["status"]) if is_seen else None
             owner_is = patient.identity if owner == patient.id else None
-            self._telling.order(fact, order_id, owner, owner_is, fields, made, number)
+            owner_now = self._shelf.present("Patient", owner)
+            of_owner = record.values(owner_now.record) if owner_now else None
+            self._telling.order(fact, order_id, owner, owner_is, fields, made, number, of_owner)
         moved = before is not None and before.patient != patient.id
         return ("order-of-another-patient",) if moved else ()
 

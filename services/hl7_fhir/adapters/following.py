@@ -41,6 +41,8 @@ class OrderNow:
     body: Mapping[str, Any] = field(repr=False)
     message_ref: str
     now: datetime
+    #: The present values of its Patient, where who tells has them.
+    patient_fields: Fields | None = field(default=None, repr=False)
 
 
 class Follower(Protocol):

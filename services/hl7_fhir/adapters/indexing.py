@@ -39,17 +39,21 @@ def definitions() -> str:
     return hashlib.sha256(f"{_EDITION} {known!r}".encode()).hexdigest()
 
 
-def write(connection: Connection, number: int, before: Rows, now: Rows) -> None:
-    """Let the index hold ``now`` of the resource instead of ``before``: only what differs is written."""
-    for table, old, new in (
-        (tokens, before.tokens, now.tokens),
-        (dates, before.dates, now.dates),
-        (strings, before.strings, now.strings),
-    ):
-        if gone := old - new:
-            connection.execute(_DELETES[table], _records(table, number, gone, prefix="old_"))
-        if added := new - old:
-            connection.execute(_insert(connection, table), _records(table, number, added))
+def write(connection: Connection, changed: Sequence[tuple[int, Rows, Rows]]) -> None:
+    """Let the index hold of each resource, by its number, the second rows instead of the first: what differs is
+    written.
+    """
+    for table in _FIELDS:
+        gone: list[dict[str, Any]] = []
+        added: list[dict[str, Any]] = []
+        for number, before, now in changed:
+            old, new = _part(before, table), _part(now, table)
+            gone += _records(table, number, old - new, prefix="old_")
+            added += _records(table, number, new - old)
+        if gone:
+            connection.execute(_DELETES[table], gone)
+        if added:
+            connection.execute(_insert(connection, table), added)
 
 
 def _records(table: Table, number: int, found: Any, prefix: str = "") -> list[dict[str, Any]]:

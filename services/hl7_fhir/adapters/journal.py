@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection, or_, select
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
@@ -14,12 +14,14 @@ from services.hl7_fhir.adapters.tables import messages
 from services.hl7_fhir.domain.keeping import Entry
 from services.hl7_fhir.domain.receivers import Taken
 from shared.errors import CausewayError, RetryLater
-from shared.sql import Database
+from shared.sql import Database, TransactionLost
 
 #: Messages, and bytes of them, that one transaction takes at most.
 _MOST, _MOST_BYTES = 256, 4 * 1024 * 1024
 #: Seconds that a sender is held at most, and between two attempts.
 _HOLD, _LOOK_AGAIN = 25.0, 0.5
+#: How often a group is written that loses against other transactions.
+_ATTEMPTS = 3
 #: An IPv6 address with its zone.
 _LONGEST_PEER = 64
 
@@ -37,6 +39,13 @@ class PassesOn(Protocol):
         ...
 
 
+class _Before(NamedTuple):
+    """What was answered to a message that is known, and what became of it."""
+
+    code: str
+    state: str
+
+
 class SqlJournal:
     """The journal in SQL."""
 
@@ -45,7 +54,7 @@ class SqlJournal:
         self._sealer = sealer
         self._passes_on = passes_on
         self._kept: list[Callable[[int], object]] = []
-        self._refused: list[Callable[[int], object]] = []
+        self._refused: list[Callable[[Sequence[int]], object]] = []
         self._waiting: list[tuple[Entry, asyncio.Future[None]]] = []
         self._committing: asyncio.Task[None] | None = None
         self._in_commit = 0
@@ -54,8 +63,8 @@ class SqlJournal:
         """Have ``tell`` called after each commit, with how many messages were kept."""
         self._kept.append(tell)
 
-    def on_refused(self, tell: Callable[[int], object]) -> None:
-        """Have ``tell`` called after a commit with how many bytes of it were refused messages."""
+    def on_refused(self, tell: Callable[[Sequence[int]], object]) -> None:
+        """Have ``tell`` called after a commit with the sizes of the messages in it that are refused, bytes."""
         self._refused.append(tell)
 
     def pending(self) -> int:
@@ -105,18 +114,28 @@ class SqlJournal:
     async def _commit_group(self, group: list[tuple[Entry, asyncio.Future[None]]]) -> None:
         entries = [entry for entry, _ in group]
         try:
-            await self._database.run(lambda connection: self._insert(connection, entries))
+            await self._insert_all(entries)
         except Exception as error:  # told to each sender
             await self._failed(group, error)
             return
         for tell in self._kept:
             tell(len(entries))
-        refused = sum(len(entry.arrival.content) for entry in entries if entry.code == "AE")
-        for tell in self._refused if refused else ():
-            tell(refused)
+        refused = [len(entry.arrival.content) for entry in entries if entry.code == "AE"]
+        for tell_sizes in self._refused if refused else ():
+            tell_sizes(refused)
         for _, told in group:
             if not told.done():
                 told.set_result(None)
+
+    async def _insert_all(self, entries: Sequence[Entry]) -> None:
+        """At once again when it lost against another transaction, which has ended then."""
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                await self._database.run(lambda connection: self._insert(connection, entries))
+                return
+            except TransactionLost:
+                if not left:
+                    raise
 
     async def _failed(self, group: list[tuple[Entry, asyncio.Future[None]]], error: Exception) -> None:
         """Trouble is everybody's; what a single message may be at fault for is tried with each alone."""
@@ -130,14 +149,17 @@ class SqlJournal:
 
     def _insert(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Write the rows; one that was refused before takes the place of its refusal, one that was taken stays."""
-        statement, rows = _STATEMENTS[connection.dialect.name], [self._row(entry) for entry in entries]
-        if self._passes_on is None or not self._passes_on.is_wanted:
-            connection.execute(statement, rows)
-            return
+        passes_on = self._passes_on if self._passes_on is not None and self._passes_on.is_wanted else None
         refs = [entry.arrival.ref for entry in entries]
-        before = _codes(connection, refs)
-        connection.execute(statement, rows)
-        self._passes_on.queue(connection, list(_taken(connection, refs, entries, before)))
+        # On PostgreSQL an insert locks the row that is there already, be it left as it is: whoever maps it meanwhile
+        # would be waited for, or, with two of them in another order, never be done. So those are not tried at all.
+        looks = passes_on is not None or connection.dialect.name == "postgresql"
+        before = _known(connection, refs) if looks else {}
+        rows = [self._row(entry) for entry in entries if _may_be_written(before.get(entry.arrival.ref))]
+        if rows:
+            connection.execute(_STATEMENTS[connection.dialect.name], rows)
+        if passes_on is not None:
+            passes_on.queue(connection, list(_taken(connection, refs, entries, before)))
 
     def _row(self, entry: Entry) -> dict[str, Any]:
         arrival, name = entry.arrival, entry.arrival.name
@@ -167,19 +189,23 @@ class SqlJournal:
         }
 
 
-def _codes(connection: Connection, refs: list[str]) -> dict[str, str]:
-    """What messages were answered that are known."""
-    found = connection.execute(select(messages.c.ref, messages.c.code).where(messages.c.ref.in_(refs)))
-    return {row.ref: row.code for row in found}
+def _known(connection: Connection, refs: list[str]) -> dict[str, _Before]:
+    """Those that are known."""
+    wanted = select(messages.c.ref, messages.c.code, messages.c.state).where(messages.c.ref.in_(refs))
+    return {row.ref: _Before(row.code, row.state) for row in connection.execute(wanted)}
+
+
+def _may_be_written(before: _Before | None) -> bool:
+    return before is None or before.state in _MAY_COME_AGAIN
 
 
 def _taken(
-    connection: Connection, refs: list[str], entries: Sequence[Entry], before: dict[str, str]
+    connection: Connection, refs: list[str], entries: Sequence[Entry], before: dict[str, _Before]
 ) -> Iterator[Taken]:
     """Those of ``entries`` that are new, or are taken now and were refused before, in their order."""
     numbers = select(messages.c.ref, messages.c.sequence).where(messages.c.ref.in_(refs))
     sequences = {row.ref: row.sequence for row in connection.execute(numbers)}
-    known = dict(before)
+    known = {ref: row.code for ref, row in before.items()}
     for entry in entries:
         ref, name = entry.arrival.ref, entry.arrival.name
         if ref not in known or (known[ref] != "AA" and entry.code == "AA"):
@@ -194,10 +220,14 @@ _AGAIN = (
 )  # fmt: skip
 
 
+#: A message in such a state is taken anew when it comes again.
+_MAY_COME_AGAIN = ("refused", "failed", "discarded")
+
+
 def _statement(insert: Callable[..., Any]) -> Any:
     wanted = insert(messages)
     again = {name: wanted.excluded[name] for name in _AGAIN}
-    may_come_again = or_(*(messages.c.state == state for state in ("refused", "failed", "discarded")))
+    may_come_again = or_(*(messages.c.state == state for state in _MAY_COME_AGAIN))
     return wanted.on_conflict_do_update(index_elements=["ref"], set_=again, where=may_come_again)
 
 

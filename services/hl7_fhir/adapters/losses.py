@@ -2,10 +2,11 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -16,21 +17,47 @@ from services.hl7_fhir.domain.arrival import Arrival
 _LONGEST = 227
 
 
-def remember_losses(connection: Connection, arrival: Arrival, lost: tuple[str, ...]) -> None:
-    """Write what a message lost, once for each message, in its transaction. Names of fields only."""
-    if not lost:
-        return
-    fields = " ".join(lost)
-    set_id = hashlib.sha256(fields.encode()).hexdigest()[:32]
-    statements = _STATEMENTS[connection.dialect.name]
-    new = connection.execute(statements["loss"], {"ref": arrival.ref, "set_id": set_id}).rowcount
+@dataclass(frozen=True)
+class Lost:
+    """A message with the names of the fields that were valued and went nowhere."""
+
+    arrival: Arrival
+    fields: tuple[str, ...]
+
+    @property
+    def told(self) -> str:
+        """The names between spaces."""
+        return " ".join(self.fields)
+
+    @property
+    def set_id(self) -> str:
+        """The digest of the names."""
+        return hashlib.sha256(self.told.encode()).hexdigest()[:32]
+
+
+def remember_losses(connection: Connection, lost: Sequence[Lost]) -> None:
+    """Write what messages lost, once for each, in the transaction in which they are mapped. Names of fields only."""
+    refs = [one.arrival.ref for one in lost]
+    known = set(connection.execute(select(losses.c.ref).where(losses.c.ref.in_(refs))).scalars()) if refs else set()
+    new = [one for one in lost if one.arrival.ref not in known]
     if not new:
         return
-    connection.execute(statements["set"], {"id": set_id, "fields": fields, "size": len(lost)})
-    sender = arrival.name.sender[:_LONGEST]
-    connection.execute(
-        statements["count"], {"sender": sender, "set_id": set_id, "messages": 1, "last": arrival.received}
-    )
+    statements = _STATEMENTS[connection.dialect.name]
+    connection.execute(insert(losses), [{"ref": one.arrival.ref, "set_id": one.set_id} for one in new])
+    sets = {one.set_id: one for one in new}
+    rows = [{"id": set_id, "fields": one.told, "size": len(one.fields)} for set_id, one in sorted(sets.items())]
+    connection.execute(statements["set"], rows)
+    connection.execute(statements["count"], _counts(new))
+
+
+def _counts(new: Sequence[Lost]) -> list[dict[str, Any]]:
+    """How many messages of each sender lost the same, and when the last did."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in new:
+        key = (one.arrival.name.sender[:_LONGEST], one.set_id)
+        row = found.setdefault(key, {"sender": key[0], "set_id": key[1], "messages": 0})
+        row |= {"messages": row["messages"] + 1, "last": one.arrival.received}
+    return [found[key] for key in sorted(found)]
 
 
 def losses_of(connection: Connection, ref: str) -> tuple[str, ...]:
@@ -54,14 +81,16 @@ def loss_report(connection: Connection, sender: str | None = None) -> list[tuple
     return sorted(((told, name, count) for (told, name), count in counted.items()), key=lambda row: (-row[2], row[:2]))
 
 
-def _statements(insert: Callable[..., Any]) -> dict[str, Any]:
-    count = insert(loss_counts)
+def _statements(upsert: Callable[..., Any]) -> dict[str, Any]:
+    count = upsert(loss_counts)
     return {
-        "loss": insert(losses).on_conflict_do_nothing(index_elements=["ref"]).execution_options(preserve_rowcount=True),
-        "set": insert(loss_sets).on_conflict_do_nothing(index_elements=["id"]),
+        "set": upsert(loss_sets).on_conflict_do_nothing(index_elements=["id"]),
         "count": count.on_conflict_do_update(
             index_elements=["sender", "set_id"],
-            set_={"messages": loss_counts.c.messages + 1, "last": count.excluded["last"]},
+            set_={
+                "messages": loss_counts.c.messages + count.excluded["messages"],
+                "last": count.excluded["last"],
+            },
         ),
     }
 

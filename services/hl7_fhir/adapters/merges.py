@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 from contracts.events import PatientRegistered, PatientUpdated
 from services.hl7_fhir.adapters.announcing import Telling
 from services.hl7_fhir.adapters.patients import Patients
+from services.hl7_fhir.adapters.resource_writes import settle
 from services.hl7_fhir.adapters.resources import Change, Present
 from services.hl7_fhir.adapters.shelf import Shelf
 from services.hl7_fhir.adapters.tables import resources
@@ -110,6 +111,7 @@ class Merges:
         self._patients.put(survivor_id, survivor, known)
 
     def _move(self, old_id: str, survivor_id: str, number: int) -> None:
+        settle(self._connection)
         wanted = select(resources.c.type, resources.c.id).where(
             resources.c.type.in_(MOVED), resources.c.patient == old_id
         )

@@ -53,9 +53,9 @@ class Refusals:
         self._new = 0
         self._woken = asyncio.Event()
 
-    def refused(self, size: int) -> None:
-        """Messages of together ``size`` bytes were kept that are refused."""
-        self._new += size
+    def refused(self, sizes: Sequence[int]) -> None:
+        """Messages of so many bytes each were kept that are refused."""
+        self._new += sum(size + _ROW for size in sizes)
         if self._new * _PART >= min(self._limits.each, self._limits.together):
             self._woken.set()
 

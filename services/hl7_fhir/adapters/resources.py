@@ -14,7 +14,6 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    insert,
     literal,
     select,
     tuple_,
@@ -22,10 +21,10 @@ from sqlalchemy import (
 )
 
 from services.hl7_fhir.adapters import indexing
-from services.hl7_fhir.adapters.feed_lock import lock_feed
+from services.hl7_fhir.adapters.resource_writes import Version, put, settle
 from services.hl7_fhir.adapters.rows import stored
 from services.hl7_fhir.adapters.searching import search
-from services.hl7_fhir.adapters.tables import changes, resources, versions
+from services.hl7_fhir.adapters.tables import resources, versions
 from services.hl7_fhir.domain import record as records
 from services.hl7_fhir.domain.conditions import Search
 from services.hl7_fhir.domain.fhir import Stored
@@ -59,12 +58,14 @@ class Present:
 
 def load(connection: Connection, kind: str, resource_id: str) -> Present | None:
     """The resource as now known, None when there is none."""
+    settle(connection, [(kind, resource_id)])
     found = connection.execute(_ONE, {"kind": kind, "named": resource_id}).one_or_none()
     return _present(found) if found is not None else None
 
 
 def load_many(connection: Connection, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], Present]:
     """Those of ``wanted``, (type, id) each, that there are, in one statement."""
+    settle(connection, wanted)
     kinds, ids = sorted({kind for kind, _ in wanted}), sorted({one for _, one in wanted})
     found = connection.execute(_MANY, {"kinds": kinds, "ids": ids})
     return {(row.type, row.id): _present(row) for row in found}
@@ -126,50 +127,33 @@ def write_version(
     now: datetime,
 ) -> Change:
     """Write the resource whatever the age of what says so; a new version when ``body`` differs."""
-    values: dict[str, Any] = {"record": records.dump(record), "patient": patient}
+    known = records.dump(record)
     if before and before.body == body:
-        connection.execute(_KNOWN, {"of_number": before.number, **_renamed(values)})
+        settle(connection, [(kind, resource_id)])
+        connection.execute(_KNOWN, {"of_number": before.number, "new_record": known, "new_patient": patient})
         return Change.NONE
-    found = rows(kind, body)
-    values |= {
-        "version": before.version + 1 if before else 1,
-        "updated": now,
-        "message_ref": message_ref,
-        "body": json.dumps(body),
-        "present": found.present,
-    }
-    name = {"type": kind, "id": resource_id}
-    if before:
-        number = before.number
-        connection.execute(_CHANGED, {"of_number": number, **_renamed(values)})
-    else:
-        (number,) = connection.execute(_NEW, values | name).inserted_primary_key or (0,)
-    seen = {column: values[column] for column in ("version", "updated", "message_ref", "body")}
-    connection.execute(_VERSION, seen | name)
-    indexing.write(connection, number, rows(kind, before.body) if before else indexing.NOTHING, found)
-    _announce(connection, {**name, "version": values["version"], "updated": now})
+    version = Version.of(
+        body,
+        kind=kind,
+        resource_id=resource_id,
+        number=before.number if before else None,
+        version=before.version + 1 if before else 1,
+        updated=now,
+        message_ref=message_ref,
+        record=known,
+        patient=patient,
+        before=rows(kind, before.body) if before else indexing.NOTHING,
+        now=rows(kind, body),
+    )
+    put(connection, version)
     return Change.CHANGED if before else Change.CREATED
 
 
-def _announce(connection: Connection, change: Mapping[str, Any]) -> None:
-    """Write to the feed. On PostgreSQL one transaction at a time, so that numbers become visible in their order."""
-    lock_feed(connection)
-    connection.execute(_CHANGE, change)
-
-
-def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of an update, whose parameters may not be called like its columns."""
-    return {f"new_{name}": value for name, value in values.items()}
-
-
-def _update(*names: str) -> Any:
-    changed = update(resources).where(resources.c.number == bindparam("of_number"))
-    return changed.values({name: bindparam(f"new_{name}") for name in names})
-
-
-_KNOWN = _update("record", "patient")
-_CHANGED = _update("record", "patient", "version", "updated", "message_ref", "body", "present")
-_NEW, _VERSION, _CHANGE = insert(resources), insert(versions), insert(changes)
+_KNOWN = (
+    update(resources)
+    .where(resources.c.number == bindparam("of_number"))
+    .values(record=bindparam("new_record"), patient=bindparam("new_patient"))
+)
 
 
 class SqlResources:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, update
 
+from services.hl7_fhir.adapters.resource_writes import settle
 from services.hl7_fhir.adapters.resources import Change, Present, load_many, save
 from services.hl7_fhir.adapters.tables import resources
 from services.hl7_fhir.domain import record as records
@@ -69,6 +70,7 @@ class Shelf:
         """Write what no reader can see: since when things are known."""
         rows = [{**row, "known": records.dump(row["known"])} for row in self._unseen.values()]
         if rows:
+            settle(self._connection, self._unseen)
             self._connection.execute(_UNSEEN, rows)
         self._unseen.clear()
 

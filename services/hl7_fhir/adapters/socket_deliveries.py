@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, select, update
 
 from services.hl7_fhir.adapters.header_vault import HeaderVault
-from services.hl7_fhir.adapters.subscription_rows import events_of, row_of, subscription_of
+from services.hl7_fhir.adapters.holders import IsKnown, anybody
+from services.hl7_fhir.adapters.subscription_rows import events_of, row_of, stop_of_stranger, subscription_of
 from services.hl7_fhir.adapters.subscription_tables import subscription_tokens, subscriptions
 from services.hl7_fhir.adapters.subscriptions import digest
 from services.hl7_fhir.domain.subscriptions.channel import WEBSOCKET
@@ -22,7 +23,8 @@ Waiting = tuple[Subscription, tuple[Event, ...]]
 class SqlSocketDeliveries:
     """Queues of websocket subscriptions. ``holder`` is the name of one socket, nobody else's."""
 
-    def __init__(self, database: Database, vault: HeaderVault) -> None:
+    def __init__(self, database: Database, vault: HeaderVault, is_known: IsKnown = anybody) -> None:
+        self._is_known = is_known
         self._database = database
         self._vault = vault
 
@@ -32,6 +34,8 @@ class SqlSocketDeliveries:
 
     async def waiting(self, subscription: str, holder: str, after: int) -> Waiting | None:
         """The subscription and its events with numbers over ``after``; None when it is no longer this holder's."""
+        if await self._database.read(lambda connection: self._is_strangers(connection, subscription)):
+            await self._database.run(lambda connection: stop_of_stranger(connection, subscription))
         return await self._database.read(lambda connection: self._waiting(connection, subscription, holder, after))
 
     async def arrived(self, subscription: str, holder: str, number: int) -> None:
@@ -44,6 +48,10 @@ class SqlSocketDeliveries:
         """The socket is gone."""
         freed = update(subscriptions).where(subscriptions.c.claimed_by == holder).values(claimed_by=None)
         await self._database.run(lambda connection: connection.execute(freed))
+
+    def _is_strangers(self, connection: Connection, subscription: str) -> bool:
+        row = _open(connection, subscription)
+        return row is not None and not self._is_known(row.creator)
 
     def _bind(self, connection: Connection, token: str, holder: str) -> tuple[Subscription, ...]:
         wanted = select(subscription_tokens).where(subscription_tokens.c.digest == digest(token))
@@ -59,7 +67,9 @@ class SqlSocketDeliveries:
         found = []
         for subscription in sorted(wanted):
             row = _open(connection, subscription, lock=True)
-            if row is not None:
+            if row is not None and not self._is_known(row.creator):
+                stop_of_stranger(connection, subscription)
+            elif row is not None:
                 taken = update(subscriptions).where(subscriptions.c.id == subscription).values(claimed_by=holder)
                 connection.execute(taken)
                 found.append(subscription_of(row, self._vault))

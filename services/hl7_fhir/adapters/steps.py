@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,6 +38,14 @@ class _Occasion:
     now: datetime
 
 
+@dataclass(frozen=True)
+class _Owner:
+    """Whose order it is, with the present values where they were told."""
+
+    id: str
+    fields: Fields | None = field(repr=False)
+
+
 class Steps:
     """The follower. ``keep`` is how long a step that is done stays on the list."""
 
@@ -59,13 +67,14 @@ class Steps:
     def order_changed(self, connection: Connection, now: OrderNow) -> None:
         """Make, change or end the steps of the order."""
         occasion = _Occasion(now.message_ref, now.now)
-        self._schedule(connection, now.id, now.patient, now.status, now.fields, occasion)
+        owner = _Owner(now.patient, now.patient_fields)
+        self._schedule(connection, now.id, owner, now.status, now.fields, occasion)
 
     def patient_changed(self, connection: Connection, patient: PatientNow) -> None:
         """Show the patient as now known in every step that is still to be done."""
         occasion = _Occasion(patient.message_ref, patient.now)
         for order_id in connection.execute(_TO_DO, {"patient": patient.id}).scalars().all():
-            self._schedule_again(connection, order_id, occasion)
+            self._schedule_again(connection, order_id, patient, occasion)
 
     def patients_merged(self, connection: Connection, survivor: PatientNow, merged: str) -> None:
         """Show the survivor in the steps of the merged patient; their orders are the survivor's by now."""
@@ -73,7 +82,7 @@ class Steps:
         occasion = _Occasion(survivor.message_ref, survivor.now)
         ids = select(steps.c.order_id).distinct().where(steps.c.patient == survivor.id)
         for order_id in connection.execute(ids).scalars().all():
-            self._schedule_again(connection, order_id, occasion)
+            self._schedule_again(connection, order_id, survivor, occasion)
 
     def reported(
         self,
@@ -100,14 +109,14 @@ class Steps:
         evidence.add_images(connection, study_uid, said)
         self._look_again(connection, {study_uid}, _Occasion(event_ref, now))
 
-    def _schedule_again(self, connection: Connection, order_id: str, occasion: _Occasion) -> None:
+    def _schedule_again(self, connection: Connection, order_id: str, patient: PatientNow, occasion: _Occasion) -> None:
         known = load(connection, "ServiceRequest", order_id)
         if known is not None and known.patient is not None:
-            fields = values(known.record)
-            self._schedule(connection, order_id, known.patient, known.body["status"], fields, occasion)
+            owner = _Owner(known.patient, patient.fields if known.patient == patient.id else None)
+            self._schedule(connection, order_id, owner, known.body["status"], values(known.record), occasion)
 
     def _schedule(
-        self, connection: Connection, order_id: str, owner: str, status: str, fields: Fields, occasion: _Occasion
+        self, connection: Connection, order_id: str, owner: _Owner, status: str, fields: Fields, occasion: _Occasion
     ) -> None:
         known = {row.name: row for row in connection.execute(_OF_ORDER, {"order_id": order_id})}
         said = ordered(fields, status, self._rules.states)
@@ -119,7 +128,7 @@ class Steps:
         found = steps_of(asked, self._fields_of(connection, owner), self._site, self._rules)
         if made and found and not any(row.made_uid for row in known.values()):
             self._tells.announce(connection, order=order_id, study_uid=made, now=occasion.now)
-        common = {"order_id": order_id, "patient": owner, "said": said.value, "made_uid": made}
+        common = {"order_id": order_id, "patient": owner.id, "said": said.value, "made_uid": made}
         for step in found:
             self._write(connection, step, common, known.pop(step.name, None), occasion)
         for row in known.values():  # the order has it no more
@@ -212,8 +221,10 @@ class Steps:
             now=occasion.now,
         )
 
-    def _fields_of(self, connection: Connection, patient: str) -> Fields:
-        known = load(connection, "Patient", patient)
+    def _fields_of(self, connection: Connection, patient: _Owner) -> Fields:
+        if patient.fields is not None:
+            return patient.fields
+        known = load(connection, "Patient", patient.id)
         return values(known.record) if known else {}
 
 

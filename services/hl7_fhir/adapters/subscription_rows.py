@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, select
+from sqlalchemy import Connection, Row, Select, and_, func, select, update
 
 from services.hl7_fhir.adapters.header_vault import HeaderVault
 from services.hl7_fhir.adapters.subscription_tables import subscription_events, subscriptions
@@ -14,9 +14,14 @@ from services.hl7_fhir.adapters.tables import changes, versions
 from services.hl7_fhir.domain.fhir import Stored
 from services.hl7_fhir.domain.subscriptions.notification import Event
 from services.hl7_fhir.domain.subscriptions.subscription import Status, Subscription, Wanted, read
+from shared.observability import logger
 
+#: Why a subscription is off whose client holds no token any more.
+WITHDRAWN = "token-withdrawn"
 #: Characters of resources in one notification; one resource is sent whatever its size.
 _MOST = 512 * 1024
+
+log = logger("causeway.subscriptions")
 
 
 def subscription_of(row: Row[Any], vault: HeaderVault) -> Subscription:
@@ -48,6 +53,24 @@ def row_of(connection: Connection, subscription: str, *, lock: bool = False) -> 
     """The row, locked against others until the end of the transaction if ``lock``."""
     wanted = select(subscriptions).where(subscriptions.c.id == subscription)
     return connection.execute(wanted.with_for_update() if lock else wanted).one_or_none()
+
+
+def turn_off(connection: Connection, condition: Any, error: str) -> None:
+    """Turn off those that meet the condition and are not off yet."""
+    still = subscriptions.c.status != Status.OFF.value
+    values = {
+        "status": Status.OFF.value,
+        "error": error,
+        "version": subscriptions.c.version + 1,
+        "updated": datetime.now(UTC),
+    }
+    connection.execute(update(subscriptions).where(still, condition).values(values))
+
+
+def stop_of_stranger(connection: Connection, subscription: str) -> None:
+    """The token of the client that made the subscription was withdrawn: it hears nothing more."""
+    log.warning("subscription-of-stranger", subscription_ref=subscription, reason=WITHDRAWN)
+    turn_off(connection, subscriptions.c.id == subscription, WITHDRAWN)
 
 
 def newest_change(connection: Connection) -> int:

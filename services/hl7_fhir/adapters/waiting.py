@@ -11,7 +11,8 @@ from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.effects import Effects, Outbox
 from services.hl7_fhir.adapters.feed_lock import lock_feed
 from services.hl7_fhir.adapters.following import Follower
-from services.hl7_fhir.adapters.losses import remember_losses
+from services.hl7_fhir.adapters.losses import Lost, remember_losses
+from services.hl7_fhir.adapters.resource_writes import gathering
 from services.hl7_fhir.adapters.tables import IS_OPEN, messages
 from services.hl7_fhir.domain.arrival import Arrival, Name, now
 from services.hl7_fhir.domain.decision import Reader
@@ -82,7 +83,10 @@ class SqlWaiting:
         if rows:
             lock_feed(connection)
             reused = _reused(connection, rows)
-            settled = [self._map_one(connection, row, is_reused=row.sequence in reused) for row in rows]
+            lost: list[Lost] = []
+            with gathering(connection):
+                settled = [self._map_one(connection, row, lost, is_reused=row.sequence in reused) for row in rows]
+            remember_losses(connection, lost)
             connection.execute(_SETTLE, settled)
         return len(rows)
 
@@ -99,7 +103,7 @@ class SqlWaiting:
             last = row.sequence
         return connection.execute(_WAITING, {"most": limit, "last": last}).all() if last is not None else ()
 
-    def _map_one(self, connection: Connection, row: Row[Any], *, is_reused: bool) -> dict[str, Any]:
+    def _map_one(self, connection: Connection, row: Row[Any], lost: list[Lost], *, is_reused: bool) -> dict[str, Any]:
         self._at = row.sequence
         arrival = self._arrival(row)
         began = int(arrival.received.timestamp() * 1_000_000_000)
@@ -110,10 +114,12 @@ class SqlWaiting:
             attributes={"ref": arrival.ref},
             record_exception=False,
         ):
-            return self._do(connection, row, arrival, is_reused=is_reused)
+            return self._do(connection, row, arrival, lost, is_reused=is_reused)
 
-    def _do(self, connection: Connection, row: Row[Any], arrival: Arrival, *, is_reused: bool) -> dict[str, Any]:
-        """Do what a message says; what its row then says."""
+    def _do(
+        self, connection: Connection, row: Row[Any], arrival: Arrival, lost: list[Lost], *, is_reused: bool
+    ) -> dict[str, Any]:
+        """Do what a message says, and note what it ``lost``; what its row then says."""
         reader = self._readers.reader(row.origin)
         try:
             decision = reader.decide(arrival.content, arrival.ref, arrival.received)
@@ -134,7 +140,8 @@ class SqlWaiting:
             now=self._clock(),
         )
         flags += effects.apply()
-        remember_losses(connection, arrival, decision.losses)
+        if decision.losses:
+            lost.append(Lost(arrival, decision.losses))
         mapped = decision.occasion is not None
         return _settled(row, "done", mapped=mapped, flags=" ".join(dict.fromkeys(flags)))
 

@@ -12,7 +12,7 @@ from shared.errors import CausewayError, RetryLater
 from shared.observability import logger
 
 #: Messages in one transaction: more cost less each, fewer let those who wait for an answer go first.
-_AT_ONCE, _AT_ONCE_UNDER_PRESSURE = 8, 4
+_AT_ONCE, _AT_ONCE_UNDER_PRESSURE = 16, 4
 #: While messages arrive: behind by less than so many seconds, mapping rests for so many times as long as it worked.
 _RESTS = ((10.0, 9), (30.0, 3), (60.0, 1))
 #: Nobody sends when nothing was kept for so long; how often that is looked at, seconds.

@@ -120,6 +120,11 @@ class TargetCopies:
         for key in await self._present(_folder_of(copy_key)):
             await self._target.delete(key)
 
+    async def forget_key(self, record: str) -> None:
+        with contextlib.suppress(BlobMissing):
+            await self._key_bucket.delete(part_key(record, 1))
+        self._known_keys.discard(record)
+
     async def _buried(self, place: str) -> bool:
         try:
             await self._key_bucket.head(tombstone(place))

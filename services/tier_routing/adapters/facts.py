@@ -21,7 +21,7 @@ from contracts.events.clinical import Order
 from services.tier_routing.adapters import desk, settling, tables, views
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.domain.given_up import GivenUp
-from services.tier_routing.domain.ledger import CopyEvent, observe
+from services.tier_routing.domain.observed import CopyEvent, observe
 
 
 def hear_copy(connection: Connection, at: Desk, event: CopyEvent, event_id: str, told: datetime) -> None:
@@ -36,12 +36,16 @@ def hear_copy(connection: Connection, at: Desk, event: CopyEvent, event_id: str,
 
 
 def hear_deidentified(connection: Connection, at: Desk, event: PackDeidentified, told: datetime) -> None:
-    """Note which pack fulfils the de-identified part of a plan; of two for one project the later told one counts."""
+    """Note which pack fulfils the de-identified part of a plan; of two for one project the later told one counts.
+
+    A further part does not replace the first.
+    """
     values = {
         "pack_id": event.pack_id,
         "source_pack_id": event.source_pack_id,
         "project": event.project,
         "told": told,
+        "part": event.part,
     }
     desk.upsert(connection, tables.deidentified, values)
     _settle(connection, at, event.source_pack_id, told)

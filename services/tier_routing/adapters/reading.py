@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Row, case, func, or_, select
 
 from contracts.events import PlannedCopy, Waiting
 from services.tier_routing.adapters import packs, settling, sweeping, tables, views
-from services.tier_routing.domain.ledger import Observed, PackView, evaluate, is_settled, proof
+from services.tier_routing.domain.ledger import PackView, evaluate, is_settled, proof
+from services.tier_routing.domain.observed import Observed
 from services.tier_routing.domain.overdue import is_overdue
 from services.tier_routing.domain.policy import OverdueLimits, demand
 
@@ -230,7 +231,7 @@ def _by_place(connection: Connection) -> list[Document]:
         select(copies.c.target, form, *counted)
         .select_from(copies.outerjoin(cleaned, cleaned.c.pack_id == copies.c.pack_id))
         .join(packed, packed.c.pack_id == source)
-        .where(_is_proven())
+        .where(_is_proven(), func.coalesce(cleaned.c.part, 0) == 0)
         .group_by(copies.c.target, form)
     )
     done = {(target, form): counts for target, form, *counts in connection.execute(proven)}

@@ -19,6 +19,7 @@ def settle(connection: Connection, at: Desk, pack: Row[Any], now: datetime) -> V
     """Look at a closed pack (whose row is held), tell what follows, each thing once per plan."""
     verdict = evaluate(views.view_of(connection, pack))
     _expire(connection, at, pack, verdict)
+    _tell_parts(connection, at, pack, verdict, now)
     tell_batches(connection, at, waiting_batches(connection, pack.number), now, {pack.number: verdict})
     _keep_waiting(connection, pack, verdict, now)
     return verdict
@@ -50,6 +51,22 @@ def tell_batches(
             if number not in verdicts:
                 verdicts[number] = evaluate(views.view_of(connection, found[number]))
         _tell_batch(connection, at, batch, plan, {number: verdicts[number] for number in place.all}, place, now)
+
+
+def _tell_parts(connection: Connection, at: Desk, pack: Row[Any], verdict: Verdict, now: datetime) -> None:
+    """Tell once more of batches that were archived before a part was released that is proven by now, too.
+
+    Those that are not archived yet are told with everything when they are.
+    """
+    table = tables.deidentified
+    mine = (table.c.source_pack_id == pack.pack_id, table.c.part > 0, table.c.archived.is_(None))
+    parts = sorted(connection.execute(select(table.c.pack_id).where(*mine)).scalars()) if verdict.archived else []
+    if not parts:
+        return
+    connection.execute(table.update().where(*mine).values(archived=now))
+    for batch in packs.members(connection, pack.number):
+        if batch.archived_plan is not None:
+            _tell_archived(connection, at, batch, batch.archived_plan, [verdict], parts)
 
 
 def duplicates_of(connection: Connection, number: int, *, archived: bool = False) -> Sequence[Row[Any]]:
@@ -103,7 +120,14 @@ def _tell_secured(connection: Connection, at: Desk, batch: Row[Any], plan: str, 
     at.tell(connection, event, batch.batch_id, plan, links=[batch.traceparent])
 
 
-def _tell_archived(connection: Connection, at: Desk, batch: Row[Any], plan: str, verdicts: Sequence[Verdict]) -> None:
+def _tell_archived(
+    connection: Connection,
+    at: Desk,
+    batch: Row[Any],
+    plan: str,
+    verdicts: Sequence[Verdict],
+    parts: Sequence[str] = (),
+) -> None:
     event = BatchArchived(
         batch_id=batch.batch_id,
         study_uid=batch.study_uid,
@@ -113,7 +137,7 @@ def _tell_archived(connection: Connection, at: Desk, batch: Row[Any], plan: str,
         copies=tuple(_proven(verdicts)),
         withheld=sum(verdict.withheld for verdict in verdicts),
     )
-    at.tell(connection, event, batch.batch_id, plan, links=[batch.traceparent])
+    at.tell(connection, event, batch.batch_id, plan, *parts, links=[batch.traceparent])
 
 
 def _proven(verdicts: Iterable[Verdict]) -> list[ProvenCopy]:
@@ -121,12 +145,12 @@ def _proven(verdicts: Iterable[Verdict]) -> list[ProvenCopy]:
 
 
 def _expire(connection: Connection, at: Desk, pack: Row[Any], verdict: Verdict) -> None:
-    table = tables.copies
+    table, back = tables.copies, views.recalls(connection, pack.pack_id) if verdict.expire else {}
     for one, reason in verdict.expire:
         key = one.key
         mine = (table.c.sealed_id == key.sealed_id, table.c.target == key.target, table.c.generation == key.generation)
         connection.execute(table.update().where(*mine).values(expired=reason))
-        event = CopyExpired(copy_key=key, reason=reason)
+        event = CopyExpired(copy_key=key, reason=reason, recall_id=back.get(key.pack_id))
         at.tell(connection, event, key.sealed_id, key.target, key.generation, reason, pack.plan_id)
 
 

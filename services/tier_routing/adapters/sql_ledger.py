@@ -22,9 +22,20 @@ from contracts.events import (
     OrderChanged,
     OrderPlaced,
     PackDeidentified,
+    PackRecalled,
     PackSealed,
 )
-from services.tier_routing.adapters import commitment, facts, intake, packs, reading, replanning, settling, sweeping
+from services.tier_routing.adapters import (
+    commitment,
+    facts,
+    intake,
+    packs,
+    reading,
+    recalling,
+    replanning,
+    settling,
+    sweeping,
+)
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.domain.given_up import GivenUp
 from services.tier_routing.domain.identity import Arrived
@@ -38,6 +49,7 @@ _COPIES = (CopyWritten, CopyVerified, CopyDamaged, CopyFailed, CopyRemoved)
 _HEARD: dict[type[Event], Callable[..., None]] = {
     PackDeidentified: facts.hear_deidentified,
     PackSealed: facts.hear_sealed,
+    PackRecalled: recalling.hear_recalled,
     InstancesQuarantined: facts.hear_quarantined,
     OrderPlaced: facts.hear_order,
     OrderChanged: facts.hear_order,

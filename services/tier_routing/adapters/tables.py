@@ -170,6 +170,19 @@ deidentified = Table(
     Column("source_pack_id", _ID, index=True),
     Column("project", _NAME),
     Column("told", Moment),
+    # 0 for what went out at once, from 1 what people released later; and when that was told to be archived.
+    Column("part", Integer, nullable=False, server_default="0"),
+    Column("archived", Moment),
+)
+
+#: De-identified packs that were called back: no copy of them counts, and every one is to go.
+recalled = Table(
+    "recalled",
+    metadata,
+    Column("pack_id", _ID, primary_key=True),
+    Column("source_pack_id", _ID, nullable=False, index=True),
+    Column("recall_id", _ID, nullable=False),
+    Column("told", Moment, nullable=False),
 )
 
 quarantines = Table(

@@ -1,7 +1,7 @@
 """Packs and copies as the domain sees them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Row, func, select
 from contracts.events import CopyKey
 from services.tier_routing.adapters import desk, packs, tables
 from services.tier_routing.domain import overdue
-from services.tier_routing.domain.ledger import Observed, PackView, Quarantine, Wanted
+from services.tier_routing.domain.ledger import PackView, Quarantine, Wanted
+from services.tier_routing.domain.observed import Observed
 
 _FIELDS = (
     "written",
@@ -48,21 +49,42 @@ def view_of(connection: Connection, pack: Row[Any]) -> PackView:
     """Everything that is known of a closed pack."""
     links = tables.deidentified
     mine = select(links).where(links.c.source_pack_id == pack.pack_id).order_by(links.c.told)
-    clean = {row.project: row.pack_id for row in connection.execute(mine)}
-    pack_ids = [pack.pack_id, *clean.values()]
+    back = recalls(connection, pack.pack_id)
+    found = {(row.project, row.part): row.pack_id for row in connection.execute(mine) if row.pack_id not in back}
+    clean = {project: pack_id for (project, part), pack_id in found.items() if part == 0}
+    pack_ids = [pack.pack_id, *found.values()]
     held, seals, copies = tables.quarantines, tables.seals, tables.copies
     withheld = connection.execute(select(held).where(held.c.pack_id.in_(pack_ids)).order_by(held.c.told))
     sealed = connection.execute(select(seals).where(seals.c.pack_id.in_(pack_ids)))
-    known = connection.execute(select(copies).where(copies.c.pack_id.in_(pack_ids)).order_by(copies.c.generation))
+    there = copies.c.pack_id.in_([*pack_ids, *back])
+    known = [_from_row(row) for row in connection.execute(select(copies).where(there).order_by(copies.c.generation))]
     return PackView(
         pack_id=pack.pack_id,
         wanted=wanted_of(connection, pack.number),
         commit_after=tuple(json.loads(pack.commit_after)),
-        observed=tuple(_from_row(row) for row in known),
+        observed=tuple(one for one in known if one.key.pack_id not in back),
         deidentified=clean,
         quarantines={row.project: Quarantine(row.withheld, row.released) for row in withheld},
+        parts=_parts(found),
         sealed={(row.pack_id, row.key_domain): row.sealed_id for row in sealed},
+        recalled=tuple(one for one in known if one.key.pack_id in back),
     )
+
+
+def _parts(found: Mapping[tuple[str, int], str]) -> dict[str, tuple[str, ...]]:
+    """By project, the packs of its further parts in their order."""
+    parts: dict[str, tuple[str, ...]] = {}
+    for (project, part), pack_id in sorted(found.items()):
+        if part:
+            parts[project] = (*parts.get(project, ()), pack_id)
+    return parts
+
+
+def recalls(connection: Connection, pack_id: str) -> dict[str, str]:
+    """The de-identified packs of a pack that were called back, each with the recall that did it."""
+    table = tables.recalled
+    rows = connection.execute(select(table).where(table.c.source_pack_id == pack_id))
+    return {row.pack_id: row.recall_id for row in rows}
 
 
 def wanted_of(connection: Connection, number: int) -> tuple[Wanted, ...]:

@@ -9,9 +9,18 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from contracts.events import CopyDamaged, CopyKey, CopyVerified, Sealed
+from contracts.events import CopyAbsent, CopyDamaged, CopyKey, CopyVerified, Sealed
 from services.verification.adapters.tables import copies, inbox
-from services.verification.domain.copies import Cause, KnownCopy, Outcome, damaged, event_id, unproven, verified
+from services.verification.domain.copies import (
+    Cause,
+    KnownCopy,
+    Outcome,
+    absence_id,
+    damaged,
+    event_id,
+    unproven,
+    verified,
+)
 from services.verification.domain.proving import Proof
 from shared.identity import SiteKey
 from shared.messaging.inbox import Inbox
@@ -82,6 +91,10 @@ class CopyLedger:
             "due": None,
         }
         await self._database.run(lambda connection: _upsert(connection, values, {"state": "expired", "due": None}))
+
+    async def tell_absent(self, fact: CopyAbsent) -> None:
+        event_id_ = absence_id(self._site_key, fact)
+        await self._database.run(lambda connection: self._outbox.add(connection, fact, id=event_id_))
 
     async def due(self, target: str, limit: int) -> Sequence[KnownCopy]:
         now = time.time()

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
-from contracts.events import Part, Sealed
+from contracts.events import CopyKey, Part, Sealed
 from contracts.formats.errors import KeyProblem
 from contracts.formats.keys import KeyEncryptionKeys, StudyKeyRecord
-from services.verification.domain.copies import KnownCopy, Outcome
+from services.verification.domain.copies import Absence, KnownCopy, Outcome
 from services.verification.domain.proving import Disproved, Proof, Proving
 from shared.errors import RetryLater, Unprocessable
 from shared.messaging.threads import in_thread
@@ -43,6 +43,12 @@ class StudyKeys:
             await self._opened_on_site(key)
             raise Disproved("missing" if isinstance(loss, BlobMissing) else "seal") from loss
 
+    async def is_destroyed(self, record: str) -> bool:
+        """Whether a study key's record is neither in the target nor on site."""
+        return await _is_missing(self._key_bucket, part_key(record, 1)) and await _is_missing(
+            self._key_records, part_key(record, 1)
+        )
+
     async def _opened_on_site(self, key: str) -> bytes:
         try:
             return await self._opened(self._key_records, key)
@@ -59,14 +65,25 @@ class StudyKeys:
 class TargetReading:
     """The copies of one target."""
 
-    def __init__(self, *, target: BlobStore, study_keys: StudyKeys) -> None:
+    def __init__(self, *, target: BlobStore, study_keys: StudyKeys, is_locked: bool = False) -> None:
         self._target = target
         self._study_keys = study_keys
+        self._is_locked = is_locked
 
     async def probe(self) -> None:
         """Returns when the target answers, whatever it says."""
         with suppress(BlobMissing, StoreRefused):
             await self._target.head("probe")
+
+    async def absence(self, copy_key: CopyKey, study_key: str | None) -> Absence | None:
+        # A lock keeps bytes behind a mark that says they are deleted: there only the key can prove anything.
+        gone = not self._is_locked and await self._has_none(copy_key)
+        if gone:
+            return "removed"
+        return "shredded" if study_key and await self._study_keys.is_destroyed(study_key) else None
+
+    async def _has_none(self, copy_key: CopyKey) -> bool:
+        return all([await _is_missing(self._target, key) for key in copy_key.keys])
 
     async def prove(self, copy: KnownCopy) -> Outcome:
         try:
@@ -86,6 +103,14 @@ class TargetReading:
         except BlobMissing:
             raise Disproved("missing") from None
         proving.end_part(part)
+
+
+async def _is_missing(store: BlobStore, key: str) -> bool:
+    try:
+        await store.head(key)
+    except BlobMissing:
+        return True
+    return False
 
 
 async def _pour(chunks: AsyncIterator[bytes], feed: Callable[[bytes], None]) -> None:

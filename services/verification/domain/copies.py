@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from contracts.events import CopyDamaged, CopyKey, CopyVerified, CopyWritten, Sealed
+from contracts.events import CopyAbsent, CopyDamaged, CopyKey, CopyRemoved, CopyVerified, CopyWritten, Sealed
 from services.verification.domain.proving import Damage, Proof
 from shared.identity import SiteKey
 
@@ -38,6 +38,9 @@ class Cause:
 
 
 Outcome = Proof | Damage
+
+#: How a copy is known to be gone: its objects are, or the key that they need is.
+Absence = Literal["removed", "shredded"]
 
 
 def known(event: CopyWritten) -> KnownCopy:
@@ -84,6 +87,13 @@ def damaged(
     )
 
 
+def absent(event: CopyRemoved, level: Absence, found: datetime) -> CopyAbsent:
+    """The fact that a copy that was called back is gone. ValueError for one that was not."""
+    if event.recall_id is None:
+        raise ValueError("the copy was not called back")
+    return CopyAbsent(copy_key=event.copy_key, recall_id=event.recall_id, level=level, found=found)
+
+
 def unproven(generation: int, known: Mapping[int, tuple[str, datetime | None]]) -> int:
     """How many generations in a row, up to this damaged one, never were proven (``known``: state and last proof)."""
     if known.get(generation, ("written", None))[1] is not None:
@@ -98,3 +108,9 @@ def event_id(site_key: SiteKey, fact: CopyVerified | CopyDamaged, cause: Cause) 
     """The ``ce-id`` of what a reading found: one per copy, generation, kind of reading and run."""
     key = fact.copy_key
     return site_key.event_id(fact.subject, key.sealed_id, key.target, key.generation, cause.step, fact.run)
+
+
+def absence_id(site_key: SiteKey, fact: CopyAbsent) -> str:
+    """The ``ce-id`` of a copy's absence: one per generation and recall."""
+    key = fact.copy_key
+    return site_key.event_id(fact.subject, key.sealed_id, key.target, key.generation, fact.recall_id)

@@ -11,15 +11,19 @@ from sqlalchemy import create_engine, text
 
 from cli.replay import replay
 from contracts.events import Batch, BatchArchived, Blob, CopyVerified, PackDeidentified, PackPlanned, ProvenCopy
-from contracts.formats.manifest import Manifest, read_manifest
+from contracts.formats.keys import FileKeyEncryptionKeys
+from contracts.formats.manifest import Manifest, Routing, read_manifest
 from contracts.streams import documents
 from services.deid import app
+from services.deid.adapters.identities import Identities
 from services.deid.adapters.projects import FileProjects
 from services.deid.config import Settings
 from services.deid.domain.packing import Original, clean_pack, pack_id_of
 from services.deid.domain.workspace import Workspace
+from shared.identity import SiteKey
 from shared.messaging.plan import read_plan
 from shared.service import Service
+from shared.sql import Database
 from shared.storage import FilesystemStore, read_parts
 from tests.integration.copies.site import Site
 from tests.support.instances import CANARY, as_file, make_instances
@@ -48,9 +52,15 @@ class DeidSite(Site):
         folders = {"project_key_dir": self.folder / "projects", "work_dir": self.folder / "work"}
         return super().values(name, **(folders if name == "deid" else {}), **others)
 
-    async def batch_of(self, slices: list[Dataset]) -> Batch:
-        files = [as_file(slice_) for slice_ in slices]
-        return await store_batch(self.landing, [(file, describe(file)) for file in files])
+    async def batch_of(self, slices: list[Dataset], issuer: str | None = None) -> Batch:
+        """A landing batch; with the match tokens of ``issuer``'s patients, where there is one."""
+        key = SiteKey.load(self.folder / "site.key")
+        found = []
+        for slice_ in slices:
+            file = as_file(slice_)
+            token = None if issuer is None else key.patient_token(issuer, slice_.PatientID)
+            found.append((file, describe(file).model_copy(update={"routing": Routing(patient_token=token)})))
+        return await store_batch(self.landing, found)
 
     async def content(self, blob: Blob) -> bytes:
         return b"".join([chunk async for chunk in read_parts(self.deid, blob.key, blob.size)])
@@ -79,14 +89,40 @@ class DeidSite(Site):
             other = json.loads(document) | {"manifest_sha256": "0" * 64}
             connection.execute(text("UPDATE result SET document = :other"), {"other": json.dumps(other)})
 
+    def age(self, days: int) -> None:
+        """Make it so that everything was withheld as many days earlier."""
+        self.run(f"UPDATE withheld SET since = since - {days * 86400}")
+
+    def run(self, statement: str) -> None:
+        """Change what the service keeps."""
+        with create_engine(f"sqlite:///{self.folder / 'deid.db'}").begin() as connection:
+            connection.execute(text(statement))
+
     async def replay(self) -> None:
         """Let de-identification have every message again."""
         async with self.server.jetstream() as jetstream:
             await replay(jetstream, read_plan(*documents()), {"target": list(self.targets)}, "deid", 1)
 
+    def database(self) -> Database:
+        """The service's own, for a look into it."""
+        return Database(f"sqlite:///{self.folder / 'deid.db'}")
+
+    def identities(self, database: Database) -> Identities:
+        """What relates pseudonyms to people, with this site's keys."""
+        settings = Settings.model_validate(self.values("deid"))
+        keks = FileKeyEncryptionKeys(settings.kek_dir)
+        return Identities(settings, database, self.deid, keks, SiteKey.load(settings.site_key_file))
+
     def rows(self, query: str) -> list[Any]:
         with create_engine(f"sqlite:///{self.folder / 'deid.db'}").connect() as connection:
             return [tuple(row) for row in connection.execute(text(query))]
+
+
+def identities_on(database: Database, folder: Path, site_key: SiteKey | None = None) -> Identities:
+    """What relates pseudonyms to people on any database, with keys and journal in ``folder``."""
+    settings = Settings(project_key_dir=folder / "projects")
+    keks = FileKeyEncryptionKeys(folder / "kek")
+    return Identities(settings, database, FilesystemStore(folder / "deid"), keks, site_key or SiteKey(bytes(32)))
 
 
 def study(count: int = 3, screenshots: int = 1) -> list[Dataset]:

@@ -38,6 +38,7 @@ from shared.settings import ServiceSettings
 from shared.sql import Database
 from shared.storage import FilesystemStore
 from tests.integration.copies.site import objects
+from tests.integration.deid.site import identities_on
 from tests.support.instances import as_file, make_instances
 from tests.support.packs import copies, planned
 from tests.unit.deid.originals import describe, project, trusting
@@ -60,12 +61,13 @@ class Desk:
         self.files = [as_file(each) for each in (*slices, *make_instances(1, **kind))]
         self.worked = 0
         bus = Bus(ServiceSettings(), "deid")
+        self.identities = identities_on(database, folder)
         self.handlers = DeidHandlers(
             site_key=SiteKey(bytes(32)),
             inputs=self,
             projects=self,
             work_area=StoredWorkArea(self.store, folder / "work"),
-            register=SqlRegister(database, Outbox(outbox, database, bus)),
+            register=SqlRegister(database, Outbox(outbox, database, bus), self.identities.map),
         )
 
     async def originals(self, event: PackPlanned) -> Sequence[Original]:
@@ -237,7 +239,8 @@ async def test_a_copy_counts_by_when_it_was_proven_damaged_and_removed(
 ) -> None:
     """In whatever order that is heard; a removed one never comes back."""
     proof, damage, removal = times
-    register = SqlRegister(desk.database, Outbox(outbox, desk.database, Bus(ServiceSettings(), "deid")))
+    out = Outbox(outbox, desk.database, Bus(ServiceSettings(), "deid"))
+    register = SqlRegister(desk.database, out, desk.identities.map)
     events: list[Event] = [verified("p", proof), damaged("p", damage)]
     events += [CopyRemoved(copy_key=copy_key("p"), removed=moment(removal))] if removal else []
     hear = {

@@ -55,6 +55,7 @@ def test_nothing_is_wrong_with_a_corpus_of_ours_that_was_not(tmp_path: Path, opt
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("options", [(), RECOMMENDED], ids=["basic", "recommended"])
 def test_nothing_is_wrong_with_the_planted_corpus_that_was_not(tmp_path: Path, options: tuple[str, ...]) -> None:
     pairs = released([data_dir() / "deid" / "planted"], tmp_path / "run", options)
@@ -63,6 +64,7 @@ def test_nothing_is_wrong_with_the_planted_corpus_that_was_not(tmp_path: Path, o
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("options", [(), RECOMMENDED], ids=["basic", "recommended"])
 def test_nothing_is_wrong_with_real_objects_that_was_not(tmp_path: Path, options: tuple[str, ...]) -> None:
     """One object for each SOP class, set and transfer syntax."""

@@ -59,7 +59,10 @@ async def test_what_goes_out_names_nobody_and_what_stays_can_name_everybody(site
     hidden = [*CANARY.values, *(slice_.SOPInstanceUID for slice_ in slices), slices[0].StudyInstanceUID]
     assert [value for value in hidden if str(value).encode() in shown] == []
     assert {link["sop_instance_uid"] for link in links} == {slice_.SOPInstanceUID for slice_ in slices}
-    known = dict(site.rows("SELECT replacement, original FROM identity WHERE kind IN ('patient', 'study')"))
+    database = site.database()
+    found, _ = await site.identities(database).map.page("research", ("", ""))
+    await database.close()
+    known = {one.replacement: one.original for one in found}
     assert CANARY.patient_id in known.values()
     assert known[manifest.study_uid] == slices[0].StudyInstanceUID
     (key_file,) = (site.folder / "projects").iterdir()

@@ -199,10 +199,10 @@ async def test_what_was_acknowledged_or_is_awaited_never_goes_for_its_size(desk:
 
 
 async def test_a_flood_of_refused_messages_wakes_the_one_who_bounds_them() -> None:
-    woken = Refusals(None, Limits(16_000, 10**9))  # type: ignore[arg-type]  # nothing is asked of the database
-    woken.refused(900)
+    woken = Refusals(None, Limits(65_536, 10**9))  # type: ignore[arg-type]  # nothing is asked of the database
+    woken.refused([900])
     assert not woken._woken.is_set()
-    woken.refused(100)
+    woken.refused([900, 900])
     assert woken._woken.is_set()
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from services.hl7_fhir.adapters.couriers import Couriers
 from services.hl7_fhir.adapters.deliveries import Job, Patience
+from services.hl7_fhir.adapters.rest_hooks import RestHooks
 from services.hl7_fhir.adapters.subscription_tables import subscription_events, subscription_tokens, subscriptions
 from services.hl7_fhir.adapters.tables import changes
 from services.hl7_fhir.adapters.trimming import Trimming
@@ -175,6 +175,18 @@ async def test_a_subscription_is_its_creators_alone_and_versions_guard_it(site: 
     assert "secret" not in str(tuple(raw))
     assert await site.store.delete(WHO, one.id)
     assert await site.store.read(WHO, one.id) is None
+
+
+async def test_a_client_whose_token_was_withdrawn_is_told_nothing_more(site: Site) -> None:
+    one = await site.subscribe(endpoint=HOOK)
+    await site.change("p1")
+    await site.dispatch()
+    site.known.discard(WHO)
+    assert await site.deliveries.claim(10) == []
+    stopped = await site.present(one)
+    assert (stopped.status, stopped.error, stopped.version) == (Status.OFF, "token-withdrawn", one.version + 1)
+    site.known.add(WHO)
+    assert await site.deliveries.claim(10) == []
 
 
 async def test_there_are_no_more_subscriptions_than_the_operator_wants(site: Site) -> None:
@@ -417,7 +429,7 @@ async def hooks(site: Site) -> AsyncIterator[Hooks]:
     """Subscribers, with dispatcher and couriers as the service runs them."""
     found = Hooks()
     server = await found.start()
-    couriers = Couriers(site.deliveries, site.bell, listed=(found.base,), poll=0.05)
+    couriers = RestHooks(site.deliveries, site.bell, listed=(found.base,), poll=0.05)
     tasks = [asyncio.create_task(site.dispatcher.run()), asyncio.create_task(couriers.run())]
     yield found
     for task in tasks:
@@ -503,7 +515,7 @@ async def test_an_endpoint_is_proven_by_its_certificate(
     ears = found.make()
     one = await site.subscribe(endpoint=ears.url, active=False, content="full-resource")
     trust = ssl.create_default_context(cafile=authority.path) if is_trusted else None
-    sending = Couriers(site.deliveries, site.bell, listed=(found.base,), trust=trust)
+    sending = RestHooks(site.deliveries, site.bell, listed=(found.base,), trust=trust)
     couriers = asyncio.create_task(sending.run())
     await eventually(lambda: has_status(site, one, status))
     assert len(ears.heard) == is_trusted
@@ -519,7 +531,7 @@ async def test_a_service_that_ends_leaves_what_it_was_sending_to_the_next(site: 
     await site.subscribe(endpoint=ears.url, timeout=60)
     await site.change("p1")
     await site.dispatch()
-    couriers = asyncio.create_task(Couriers(site.deliveries, site.bell, listed=(found.base,)).run())
+    couriers = asyncio.create_task(RestHooks(site.deliveries, site.bell, listed=(found.base,)).run())
     await eventually(lambda: bool(ears.heard))
     assert await site.deliveries.claim(10) == []
     couriers.cancel()
@@ -535,7 +547,7 @@ async def test_an_endpoint_that_is_no_longer_listed_is_not_asked(site: Site) -> 
     server = await found.start()
     ears = found.make()
     one = await site.subscribe(endpoint=ears.url, active=False)
-    couriers = asyncio.create_task(Couriers(site.deliveries, site.bell, listed=()).run())
+    couriers = asyncio.create_task(RestHooks(site.deliveries, site.bell, listed=()).run())
     await eventually(lambda: has_status(site, one, Status.ERROR))
     couriers.cancel()
     server.close()

@@ -377,6 +377,27 @@ async def test_each_client_sees_its_own_and_nobody_else_gets_in(
     await asyncio.to_thread(service.server.stop)
 
 
+async def test_a_rest_hook_ends_when_its_clients_token_is_withdrawn_from_the_file(
+    tmp_path: Path, nats_server: NatsServer, subscriber: SubscriberProcess
+) -> None:
+    tokens = {"ehr": "a-token-of-the-ehr-that-is-long", "portal": "a-token-of-the-portal-as-long"}
+    file = tmp_path / "tokens"
+    file.write_text("".join(f"{name} {token}\n" for name, token in tokens.items()))
+    file.chmod(0o600)
+    service = made(tmp_path, nats_server, subscriber, http_token_file=str(file))
+    await service.provision()
+    await asyncio.to_thread(service.server.start)
+    ehr = Client(service, tokens["ehr"])
+    one = await ehr.subscribe(endpoint=subscriber.endpoint)
+    await eventually(lambda: ehr.is_active(one))
+    file.write_text(f"portal {tokens['portal']}\n")
+    async with mllp_peer(service.mllp) as peer:
+        await peer.send(adt())
+    await eventually(lambda: "subscription-of-stranger" in service.log.read_text())
+    assert "event-notification" not in service.log.read_text()
+    await asyncio.to_thread(service.server.stop)
+
+
 async def test_no_identifier_endpoint_or_secret_is_written_to_the_log(
     service: Hl7Service, subscriber: SubscriberProcess
 ) -> None:

@@ -193,6 +193,26 @@ async def test_a_subscription_that_is_turned_off_ends_its_socket(site: Site) -> 
         await eventually(lambda: peer.closed is not None)
 
 
+async def test_a_socket_ends_when_the_token_of_its_client_is_withdrawn(site: Site) -> None:
+    one = await site.subscribe()
+    async with bound(site, served(site), one) as peer:
+        site.known.discard(WHO)
+        await site.change("p1")
+        await eventually(lambda: peer.closed is not None)
+        assert peer.numbers() == []
+    assert (await site.present(one)).error == "token-withdrawn"
+
+
+async def test_who_holds_no_token_any_more_binds_no_socket(site: Site) -> None:
+    one = await site.subscribe()
+    peer = Peer(served(site))
+    peer.say(f"bind-with-token {await token(site, one)}")
+    site.known.discard(WHO)
+    await eventually(lambda: peer.closed is not None)
+    assert (await site.present(one)).error == "token-withdrawn"
+    await peer.leave()
+
+
 async def test_there_are_no_more_sockets_than_the_limit(site: Site) -> None:
     one, other = await site.subscribe(), await site.subscribe()
     application = served(site, limit=1)

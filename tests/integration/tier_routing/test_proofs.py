@@ -87,6 +87,34 @@ async def test_what_is_partly_withheld_is_archived_with_the_rest(site: Site):
     assert told.data["withheld"] == 1
 
 
+async def test_a_part_that_is_released_after_the_archive_is_archived_on_its_own_account(site: Site):
+    """The batches are told once more, with what is proven by now, so that its buffers can go."""
+    plan = await planned(site)
+    await site.prove(plan)
+    await site.hear(quarantined(plan, released=1), clean(plan), verified(DEIDENTIFIED))
+    assert len(await site.told("batch.archived")) == 1
+    await site.hear(clean(plan).model_copy(update={"pack_id": "released", "part": 1}))
+    assert await site.told("batch.archived") == []
+    proven = verified(key("cloud-b", pack="released", form="deidentified"))
+    await site.hear(proven)
+    (told,) = await site.told("batch.archived")
+    assert told.data["pack_ids"] == [plan.pack_id, "clean", "released"]
+    assert len(told.data["sealed_ids"]) == 3
+    assert {one["pack_id"] for one in told.data["copies"]} == {plan.pack_id, "clean", "released"}
+    await site.hear(proven, clean(plan).model_copy(update={"pack_id": "released", "part": 1}))
+    assert await site.told() == []
+
+
+async def test_a_part_that_is_released_before_the_archive_is_archived_with_it(site: Site):
+    plan = await planned(site)
+    await site.hear(quarantined(plan, released=0))
+    await site.hear(clean(plan).model_copy(update={"pack_id": "released", "part": 1}))
+    await site.prove(plan)
+    assert await site.told("batch.archived") == []
+    await site.hear(verified(key("cloud-b", pack="released", form="deidentified")))
+    assert len(await site.told("batch.archived")) == 1
+
+
 async def test_a_dead_cloud_and_a_quarantine_do_not_hold_up_secured(site: Site):
     plan = await planned(site)
     await site.hear(failed(site.key(plan, "cloud-a"), retrying=True), quarantined(plan, released=0))

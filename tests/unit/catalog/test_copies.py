@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from contracts.events import CopyKey
 from services.catalog.domain.copies import Told, state_of
-from services.tier_routing.domain.ledger import Observed
+from services.tier_routing.domain.observed import Observed
 
 MOMENTS = st.none() | st.integers(1, 4).map(float)
 

@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.encaps import encapsulate
+from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from contracts.formats.archive import layout
 from services.deid.domain.dataset import EXPLICIT_LITTLE, Element, encode
+from services.deid.domain.deflated import INFLATED_LIMIT
+from services.deid.domain.fragments import FRAME_LIMIT
 from services.deid.domain.packing import CleanPack, Original, clean_pack
-from services.deid.domain.part10 import HEADER_LIMIT, INFLATED_LIMIT, file_meta
+from services.deid.domain.part10 import HEADER_LIMIT, file_meta
 from services.deid.domain.pixels import CHUNK
 from services.deid.domain.workspace import Workspace
 from tests.support.instances import as_file, make_instances
@@ -67,10 +70,21 @@ def packed(originals: Iterator[Original], trust: bool = False) -> CleanPack:
     return pack
 
 
+def commented(size: int) -> bytes:
+    """An object whose one frame of ``size`` bytes begins with a comment."""
+    (slice_,) = make_instances(1)
+    slice_.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    frame = b"\xff\xd8\xff\xfe\0\x0aKilmiste\xff\xda\0\x08\1\1\0\0\x3f\0"
+    slice_.PixelData = encapsulate([frame + bytes(size - len(frame) - 2) + b"\xff\xd9"])
+    slice_["PixelData"].VR = "OB"
+    return as_file(slice_)
+
+
 CASES: dict[str, Callable[[int], bytes]] = {
     "frames": frames,
     "values": lambda _: of(Element(0x00282000, "OB", bytes(HEADER_LIMIT - 1000))),
     "text": lambda _: of(*(Element(0x00181030, "UT", b"KNEE " * (HEADER_LIMIT // 5 - 1000)),)),
+    "frame": lambda _: commented(FRAME_LIMIT),
     "deflated": lambda _: deflated(INFLATED_LIMIT - 10_000),
 }
 

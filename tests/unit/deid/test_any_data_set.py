@@ -36,6 +36,7 @@ ENCODINGS = {
 TAGS = st.one_of(
     st.sampled_from(sorted(tag for tag in DicomDictionary if 0x00080005 < tag < 0x7FE00000)),
     st.sampled_from([0x00091010, 0x00290010, 0x60003000, 0x60020022, 0x50001001, 0x00081301, 0x0040B0FF, 0x00200001]),
+    st.sampled_from([0x20010010, 0x2001105F, 0x20011004, 0x20011013, 0x200110FD]),  # safe ones of PS3.15 E.3.10-1
 )
 TEXTS = st.sampled_from(
     [
@@ -45,6 +46,7 @@ TEXTS = st.sampled_from(
         NUMBER,
         b"MRN 847-2655",
         b"CHEST",
+        b"Philips Imaging DD 001",
         b"1.2.3.4\0",
         b"20200102",
         b"7",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames, get_frame, parse_basic_offsets
@@ -81,6 +83,28 @@ def test_text_before_a_jpeg_scan(jpeg: bytes, jpeg_ls: bytes, hidden: bytes) -> 
         cleaned = clean_frame(frame[:2] + hidden + frame[2:])
         assert SECRET not in cleaned
         assert cleaned.replace(b"\xff\xff", b"\xff").endswith(frame[2:].replace(b"\xff\xff", b"\xff"))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0xFFFE, *range(0xFFE0, 0xFFF0)]), st.binary(max_size=40)), max_size=6),
+    st.integers(0, 5),
+)
+def test_segments_of_any_bytes_go_wherever_they_stand(planted: list[tuple[int, bytes]], where: int) -> None:
+    """Before any segment that is needed; the needed ones stay as they are."""
+    frame = clean_frame(frame_of("SC_rgb_jpeg_dcmtk.dcm"))
+    places = [at for at in range(2, frame.index(b"\xff\xda")) if at in _starts(frame)]
+    at = places[where % len(places)]
+    hidden = b"".join(segment(marker, value + SECRET) for marker, value in planted)
+    assert clean_frame(frame[:at] + hidden + frame[at:]) == frame
+
+
+def _starts(frame: bytes) -> set[int]:
+    """Where the segments before the scan begin."""
+    at, found = 2, set()
+    while frame[at + 1] != 0xDA:
+        found.add(at)
+        at += 2 + int.from_bytes(frame[at + 2 : at + 4])
+    return found
 
 
 def test_a_thumbnail_goes_and_the_colours_stay(jpeg: bytes) -> None:

@@ -107,6 +107,9 @@ def test_addresses_go(text: str) -> None:
         ("Signed by: Long", ""),
         ("Long, MD", ""),
         ("J.B. chest", "chest"),
+        ("Xaver Long, arm", "arm"),
+        ("Long, Xaver: arm", "arm"),
+        ("Long arm", "Long arm"),
         ("c h e s t", ""),
     ],
 )
@@ -155,6 +158,16 @@ def test_a_text_of_any_length_has_a_bound() -> None:
     with pytest.raises(TooMuch):
         for number in range(MOST // 60000 + 1):
             clean.clean(f"{number} " + "x" * 60000)
+    again = cleaner()
+    with pytest.raises(TooMuch):  # the same whether an answer is remembered or not
+        for _ in range(MOST // 100 + 1):
+            again.clean("x" * 100)
+
+
+@pytest.mark.parametrize("piece", ["1 ", "Dr ", "A.", "12 jan ", "5 rue a a ", "a@", "(123) ", "l i k i m "])
+def test_hostile_texts_are_cleaned_as_others_are(piece: str) -> None:
+    """No pattern goes back over what it has seen: these end, and within the limit of every test."""
+    assert len(cleaner().clean((piece * LONGEST)[:LONGEST])) <= LONGEST
 
 
 class Finder:

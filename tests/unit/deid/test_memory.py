@@ -21,7 +21,9 @@ def test_each_instance_takes_little_more_than_its_place() -> None:
     assert taken("slices", 1500) < 6 * MB
 
 
-@pytest.mark.parametrize(("case", "number"), [("frames", 27_000), ("values", 0), ("text", 0), ("deflated", 0)])
+@pytest.mark.parametrize(
+    ("case", "number"), [("frames", 27_000), ("values", 0), ("text", 0), ("frame", 0), ("deflated", 0)]
+)
 def test_no_instance_takes_more_than_the_service_has_room_for(case: str, number: int) -> None:
     """Each as large as it may be: more would be withheld."""
     assert taken(case, number) < 120 * MB

@@ -1,13 +1,15 @@
 """What the options of PS3.15 section E.3 and a site's own rules make of attributes."""
 
 import json
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import CTImageStorage
+from pydicom.uid import CTImageStorage, ParametricMapStorage, RTStructureSetStorage
 
+from services.deid.adapters.pictures import ProcessPictures
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Dates, LegalBasis, Profile, SiteRule, Wish
 from services.deid.domain.withholding import Reason, Withheld
@@ -37,6 +39,22 @@ def test_the_object_says_which_options_were_carried_out() -> None:
     assert codes == ["113100", "113105", "113107"]
     assert list(out.DeidentificationMethod)[2:] == ["Profile trial, version 7", "GDPR article 4(5) pseudonymised"]
     assert all(len(text) <= 64 for text in out.DeidentificationMethod)
+
+
+def test_clean_pixels_are_told_of_where_they_were_looked_at_or_are_none(pictures: ProcessPictures) -> None:
+    """And not of pixels that passed through, nor of those of a project that can't look at them."""
+    using = replace(trusting(profile=profile(Option.CLEAN_PIXEL_DATA)), pictures=pictures)
+
+    def codes(**attributes: Any) -> list[str]:
+        (slice_,) = make_instances(1, **attributes)
+        if attributes.get("SOPClassUID") == RTStructureSetStorage:
+            del slice_.PixelData
+        out = dcmread(BytesIO(clean(as_file(slice_), using)[1]))
+        assert ("header only" in str(out.DeidentificationMethod)) is (len(out.DeidentificationMethodCodeSequence) == 1)
+        return [code.CodeValue for code in out.DeidentificationMethodCodeSequence]
+
+    assert codes() == codes(SOPClassUID=RTStructureSetStorage) == ["113100", "113101"]
+    assert codes(SOPClassUID=ParametricMapStorage) == ["113100"]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +158,7 @@ def test_the_measurements_of_structured_content_stay() -> None:
     first, second = cleaned(profile(Option.CLEAN_STRUCTURED_CONTENT), plant).ContentSequence
     assert first.NumericValue == 7.5
     assert second.PersonName == "REMOVED"
-    assert cleaned(profile(), plant).ContentSequence[0].get("NumericValue") == 0
+    assert "NumericValue" not in cleaned(profile(), plant).ContentSequence[0]
 
 
 def test_of_modified_dates_and_device_identity_the_dates_move() -> None:

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
+from typing import BinaryIO
 from zipfile import ZipFile
 
 import pytest
@@ -13,6 +15,9 @@ from contracts.events import PackPlanned, PlannedCopy
 from contracts.formats.headers import read_headers
 from contracts.formats.manifest import read_manifest
 from services.deid.adapters.work_area import quarantine_key
+from services.deid.domain.documents import Record
+from services.deid.domain.looking.scanner import Finding
+from services.deid.domain.options import Option
 from services.deid.domain.packing import (
     CleanPack,
     InputDamaged,
@@ -21,6 +26,8 @@ from services.deid.domain.packing import (
     pack_id_of,
     projects_of,
 )
+from services.deid.domain.profile import Profile
+from services.deid.domain.withholding import Reason
 from services.deid.domain.workspace import Document, Workspace
 from shared.errors import RetryLater, Unprocessable
 from tests.support.instances import as_file, make_instances
@@ -174,3 +181,31 @@ def test_copies_are_grouped_by_project() -> None:
     wanted = (copy("b", "x"), copy("a", "x"), copy("a", "y"), copy(None, "z", "identified"), copy(None, "x"))
     event: PackPlanned = planned([], wanted)
     assert {name: len(copies) for name, copies in projects_of(event).items()} == {"a": 2, "b": 1, "default": 1}
+
+
+class Lettering:
+    """Finds text in the pixels of one file: the one that begins as ``mark`` does."""
+
+    def __init__(self, mark: bytes) -> None:
+        self.mark = mark
+
+    def text_boxes(self, file: BinaryIO) -> list[tuple[int, tuple[int, int, int, int]]]:
+        file.seek(0)
+        return [(0, (0, 0, 5, 5))] if self.mark in file.read() else []
+
+
+def test_what_the_second_look_finds_is_held_and_the_rest_goes(files: list[bytes]) -> None:
+    """It fails closed, for the one entry; what was found is noted beside it."""
+    engine = Lettering(project().key.uid(describe(files[1]).sop_instance_uid).encode())
+    profile = Profile("pixels", options=frozenset((Option.CLEAN_PIXEL_DATA,)))
+    using = replace(project(), profile=profile, second_engine=engine)
+    pack = clean_pack("pack", [original(file) for file in files], using, workspace())
+    assert [held.reason for held in pack.held] == [Reason.SECOND_LOOK, Reason.PIXELS_UNPROVEN]
+    record = pack.held_record(pack.held[0])
+    assert record == Record(describe(files[1]), (Finding("(7fe0,0010) frame 1", "text-in-pixels"),))
+    assert pack.held_record(pack.held[1]) == Record(describe(files[2]))
+    assert b"".join(pack.held_file(pack.held[0])) == files[1]
+    with ZipFile(BytesIO(b"".join(map(bytes, pack.archive())))) as archive:
+        assert archive.testzip() is None
+        assert len(archive.namelist()) == len(pack.released) == 3
+        assert not any(engine.mark in archive.read(name) for name in archive.namelist())

@@ -1,5 +1,6 @@
 """A Part 10 file in, one out."""
 
+import dataclasses
 import hashlib
 import json
 import zlib
@@ -14,6 +15,8 @@ from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, Explicit
 from contracts.formats.manifest import NativeFrames
 from services.deid.domain.dataset import EXPLICIT_LITTLE, Element, encode
 from services.deid.domain.part10 import file_meta
+from services.deid.domain.pseudonyms import MappedKey
+from shared.errors import RetryLater
 from tests.support.instances import CANARY, as_file, make_instances
 from tests.unit.deid.originals import clean, describe, project, trusting
 
@@ -127,3 +130,17 @@ def test_a_header_whose_json_would_be_too_long_has_none(frames: int, rendered: b
         assert json.loads(out.line)["header"]["00080016"]["Value"] == [CTImageStorage]
     else:
         assert out.line == b'{"entry":"000000.dcm","header":null,"reason":"header-too-large"}\n'
+
+
+class _Away:
+    """A map of people that cannot be asked now."""
+
+    def pseudonym(self, person: str, proposal: object) -> str:
+        raise RetryLater("database")
+
+
+def test_a_map_that_is_away_withholds_nothing() -> None:
+    """It is a reason to wait, not one of the instance's."""
+    using = dataclasses.replace(project(), key=MappedKey(b"p" * 32, _Away()))
+    with pytest.raises(RetryLater, match="database"):
+        clean(as_file(make_instances(1)[0]), using)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ from pydicom.uid import (
 )
 
 from services.deid.domain import part10
-from services.deid.domain.withholding import Withheld
+from services.deid.domain.deflated import INFLATED_LIMIT
+from services.deid.domain.withholding import Reason, Withheld
 from tests.support.instances import as_file, make_instances
 from tests.unit.deid.originals import clean, describe, project
 
@@ -55,6 +57,12 @@ def refusal(change: Callable[[Dataset], None] | None = None, **attributes: objec
 def test_kinds_of_objects_that_can_not_be_cleaned_yet(sop_class: str, reason: str) -> None:
     """The class decides, and an unknown one stays; so do pixels where an object of the class has none."""
     assert refusal(SOPClassUID=sop_class) == reason
+
+
+def test_every_reason_is_explained_to_those_who_get_it() -> None:
+    """docs/formats.md section 7."""
+    page = (Path(__file__).resolve().parents[3] / "docs" / "formats.md").read_text()
+    assert [reason for reason in Reason if f"| `{reason}` |" not in page] == []
 
 
 def test_the_flag_is_believed_when_it_warns_and_not_when_it_calms() -> None:
@@ -140,7 +148,7 @@ def test_a_deflated_object_that_grows_without_end() -> None:
     """Its size says nothing of what it inflates to."""
     (slice_,) = make_instances(1)
     slice_.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    slice_.PixelData = bytes(part10.INFLATED_LIMIT)
+    slice_.PixelData = bytes(INFLATED_LIMIT)
     with pytest.raises(Withheld) as refused:
         clean(as_file(slice_))
     assert refused.value.reason == "too-large-to-inflate"

@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
-from contracts.events import Blob, Event, PackSealed, Part, Sealed, Sections
+from contracts.events import Blob, Event, KeyDestroyed, PackRecalled, PackSealed, Part, Sealed, Sections
 from contracts.formats.keys import FileKeyEncryptionKeys
 from contracts.formats.manifest import Manifest
 from services.encryption.adapters.buffer import SealingBuffer
 from services.encryption.adapters.keys import StoredStudyKeys
 from services.encryption.adapters.sealer import Sealer
-from services.encryption.domain.orders import Receipt, SealOrder, planned_orders
+from services.encryption.domain.orders import Receipt, SealOrder, planned_orders, study_key_id
 from services.encryption.domain.plaintext import Pack, assemble
 from services.encryption.domain.sealing import repaired
 from services.encryption.handlers import SealHandlers
+from shared.errors import AlreadyDone
 from shared.identity import SiteKey
 from shared.messaging.cloudevent import Received
 from shared.storage import MemoryStore
@@ -34,6 +35,7 @@ class RememberedSealings:
         self.receipts: dict[str, Receipt] = {}
         self.damage: frozenset[int] = frozenset()
         self.released: set[str] = set()
+        self.destroyed: list[str] = []
 
     async def receipt(self, order: SealOrder) -> Receipt | None:
         return self.receipts.get(order.sealed_id)
@@ -54,6 +56,16 @@ class RememberedSealings:
         self.damage = frozenset()
         self.receipts[order.sealed_id] = repaired(receipt, dict.fromkeys(broken, "new"))
         return self.receipts[order.sealed_id]
+
+    async def sealings(self, pack_id: str) -> list[Receipt]:
+        return [receipt for receipt in self.receipts.values() if receipt.sealed.pack_id == pack_id]
+
+    async def obtain(self, study_key_id: str, domain: str) -> tuple[Blob, bytes]:
+        raise NotImplementedError
+
+    async def destroy(self, study_key_id: str) -> str:
+        self.destroyed.append(study_key_id)
+        return f"study-keys/{study_key_id}"
 
     async def lose(self) -> None:
         """What a test does to the first part."""
@@ -130,9 +142,15 @@ class Desk:
     def __init__(self) -> None:
         self.sealings, self.opened = RememberedSealings(), 0
         self.said: list[PackSealed] = []
+        self.told: list[KeyDestroyed] = []
         self.ids: list[str] = []
         self.handlers = SealHandlers(
-            site_key=SITE_KEY, inputs=self, buffer=self.sealings, sealing=self.sealings, bus=self
+            site_key=SITE_KEY,
+            inputs=self,
+            buffer=self.sealings,
+            sealing=self.sealings,
+            study_keys=self.sealings,
+            bus=self,
         )
 
     async def open(self, order: SealOrder) -> Pack:
@@ -140,6 +158,9 @@ class Desk:
         return Pack(Manifest(form="identified", id="pack", instances=()), b"", "", _receipt(order).sealed.sections, ())
 
     async def publish(self, event: Event, *, id: str) -> int:  # noqa: A002
+        if isinstance(event, KeyDestroyed):
+            self.told.append(event)
+            return 0
         assert isinstance(event, PackSealed)
         self.said.append(event)
         self.ids.append(id)
@@ -182,3 +203,40 @@ async def test_a_replay_after_a_repair_has_the_id_that_it_had() -> None:
     await desk.hear(run=1)
     await desk.hear()
     assert desk.ids[0] == desk.ids[2] != desk.ids[1]
+
+
+def recalled(release: int = 0, pack_id: str = "pack") -> PackRecalled:
+    """A de-identified pack is called back."""
+    return PackRecalled(
+        recall_id="recall", pack_id=pack_id, source_pack_id="source", project="research", study_ref="study",
+        profile="weak", profile_version="1", release=release, key_domains=("one", "two"), recalled=datetime.now(UTC),
+    )  # fmt: skip
+
+
+async def test_a_recall_destroys_the_key_of_the_release_in_every_domain_and_says_so() -> None:
+    """And lets what is left of the pack in the buffer go."""
+    desk = Desk()
+    await desk.hear()
+    await desk.handlers.pack_recalled(Received(id="r", data=recalled(), time=datetime.now(UTC)))
+    wanted = [study_key_id(SITE_KEY, domain, "deidentified", "research", "study", 0) for domain in ("one", "two")]
+    assert desk.sealings.destroyed == wanted
+    assert [told.study_key for told in desk.told] == [f"study-keys/{each}" for each in wanted]
+    assert desk.sealings.released == set(desk.sealings.receipts)
+
+
+def test_each_release_has_a_study_key_of_its_own_and_the_first_that_of_before() -> None:
+    """What was sealed by earlier versions of this code is destroyed under the name that it has."""
+    names = [study_key_id(SITE_KEY, "one", "deidentified", "research", "study", number) for number in range(3)]
+    assert len(set(names)) == 3
+    assert names[0] == SITE_KEY.token("study-key", "one", "deidentified", "research", "study")
+
+
+async def test_nothing_is_sealed_under_a_destroyed_key_any_more(tmp_path: Path) -> None:
+    """Nor is there ever another key of that name; to destroy it again changes nothing."""
+    keys = StoredStudyKeys(MemoryStore(), FileKeyEncryptionKeys(tmp_path / "kek"))
+    await keys.obtain("id", "one")
+    for _ in range(2):
+        assert await keys.destroy("id") == "study-keys/id"
+    with pytest.raises(AlreadyDone, match="study-key-destroyed"):
+        await keys.obtain("id", "one")
+    await keys.obtain("other", "one")

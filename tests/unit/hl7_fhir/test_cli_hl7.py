@@ -108,6 +108,48 @@ async def test_a_silent_receiver_is_no_success(tmp_path: Path) -> None:
     task.cancel()
 
 
+def asking(accept: str, application: str, control_id: str, broken: bool = False) -> bytes:
+    """An order with MSH-15 and MSH-16."""
+    content = orm(control_id=control_id)
+    header, _, rest = content.partition(b"\r")
+    fields = header.split(b"|")
+    fields += [b""] * (16 - len(fields))
+    fields[14:16] = accept.encode(), application.encode()
+    return (b"|".join(fields) + b"\r" + rest).replace(b"ORC|NW", b"ORC|" if broken else b"ORC|NW")
+
+
+async def test_an_answer_that_a_message_does_not_want_is_not_waited_for(
+    receiver: tuple[MllpServer, Kept], tmp_path: Path
+) -> None:
+    server, journal = receiver
+    content = asking("NE", "NE", "1") + asking("NE", "", "2") + adt(control_id="3") + asking("", "NE", "4")
+    result = await run(server, written(tmp_path, content), "--timeout", "3600", "--json")
+    assert result.exit_code == 0
+    told = json.loads(result.stdout)["messages"]
+    assert [one["code"] for one in told] == ["", "", "AA", ""]
+    assert {one["reason"] for one in told if not one["code"]} == {"none wanted"}
+    while len(journal.entries) < 4:
+        await asyncio.sleep(0.01)
+
+
+async def test_of_a_message_that_asks_for_errors_alone_silence_is_a_success_and_an_error_is_told(
+    receiver: tuple[MllpServer, Kept], tmp_path: Path
+) -> None:
+    fine, broken = asking("ER", "NE", "1"), asking("ER", "NE", "2", broken=True)
+    result = await run(receiver[0], written(tmp_path, fine + adt(control_id="3")), "--timeout", "3600", "--json")
+    assert (result.exit_code, [one["code"] for one in json.loads(result.stdout)["messages"]]) == (0, ["", "AA"])
+    result = await run(receiver[0], written(tmp_path, broken + adt(control_id="3")), "--timeout", "3600", "--json")
+    assert (result.exit_code, [one["code"] for one in json.loads(result.stdout)["messages"]]) == (1, ["CE", "AA"])
+
+
+async def test_the_second_answer_to_a_message_is_none_to_the_next(
+    receiver: tuple[MllpServer, Kept], tmp_path: Path
+) -> None:
+    content = asking("AL", "AL", "1") + adt(control_id="2") + asking("AL", "AL", "3") + asking("NE", "AL", "4")
+    result = await run(receiver[0], written(tmp_path, content), "--json")
+    assert [one["code"] for one in json.loads(result.stdout)["messages"]] == ["CA", "AA", "CA", "AA"]
+
+
 @pytest.mark.parametrize("content", [b"", b"no message", b"PID|1"])
 async def test_a_file_without_a_message_is_an_error(
     receiver: tuple[MllpServer, Kept], tmp_path: Path, content: bytes

@@ -78,6 +78,7 @@ class RememberedCopies:
         self.there: set[str] = set()
         self.doubted: list[bool] = []
         self.gone: set[str] = set()
+        self.forgotten: list[str] = []
 
     async def first_kept(self, sealed: Sealed, generation: int) -> int:
         self._fail()
@@ -104,6 +105,10 @@ class RememberedCopies:
         self._fail()
         self.gone.add(copy_key.keys[0].rsplit("/", 1)[0])
         self.there.discard(copy_key.keys[0].rsplit("/", 1)[0])
+
+    async def forget_key(self, record: str) -> None:
+        self._fail()
+        self.forgotten.append(record)
 
     def _folder(self, sealed: Sealed, number: int) -> str:
         return folder(SITE_KEY, sealed.form, sealed.sealed_id, number)

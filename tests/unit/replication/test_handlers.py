@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from contracts.events import CopyDamaged, CopyExpired, CopyFailed, CopyRemoved, CopyWritten, Event
+from contracts.events import CopyDamaged, CopyExpired, CopyFailed, CopyRemoved, CopyWritten, Event, KeyDestroyed
 from services.replication.domain import SourceLost, copy_key
 from services.replication.handlers import CopyHandlers
 from shared.breaker import Breaker
@@ -206,3 +206,30 @@ async def test_what_is_remembered_of_key_records_is_doubted_when_something_was_w
     await desk.handlers.copy_damaged(received(damaged()))
     await desk.handlers.pack_sealed(received(pack_sealed("a", run=1)))
     assert desk.copies.doubted == [False, True, True]
+
+
+async def test_what_is_called_back_is_told_to_be_removed_even_where_a_lock_forbids_it() -> None:
+    """Whether it is gone is for verification to say; another removal that is refused is tried again."""
+    desk = Desk(StoreRefused())
+    await desk.handlers.copy_expired(received(expired().model_copy(update={"recall_id": "recall"})))
+    (told,) = desk.bus.events
+    assert isinstance(told, CopyRemoved) and told.recall_id == "recall"
+    desk = Desk(StoreRefused())
+    with pytest.raises(StoreRefused):
+        await desk.handlers.copy_expired(received(expired()))
+    assert desk.bus.events == []
+
+
+async def test_a_removal_for_a_recall_has_an_id_of_its_own() -> None:
+    """A copy may have gone before, for another reason; the recall wants its proof all the same."""
+    desk = Desk()
+    await desk.handlers.copy_expired(received(expired()))
+    await desk.handlers.copy_expired(received(expired().model_copy(update={"recall_id": "recall"})))
+    assert len(set(desk.bus.ids)) == 2
+
+
+async def test_a_destroyed_key_goes_from_the_target_as_well() -> None:
+    desk = Desk(StoreUnavailable("away"))
+    event = KeyDestroyed(study_key="study-keys/k", key_domain="one", recall_id="recall", destroyed=datetime.now(UTC))
+    await desk.handlers.key_destroyed(received(event))
+    assert desk.copies.forgotten == ["study-keys/k"]

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from services.tier_routing.domain.ledger import Observed, PackView, Quarantine, Wanted, evaluate, observe
+from services.tier_routing.domain.ledger import PackView, Quarantine, Wanted, evaluate
+from services.tier_routing.domain.observed import Observed, observe
 from tests.unit.tier_routing.makers import at, copy, damaged, failed, key, verified, written
 
 TARGETS = ("onsite", "cloud-a", "cloud-b")

@@ -6,16 +6,15 @@ import pytest
 
 from contracts.events import Waiting
 from services.tier_routing.domain.ledger import (
-    Observed,
     PackView,
     Quarantine,
     Wanted,
     evaluate,
     next_generation,
-    observe,
     past_retention,
     proof,
 )
+from services.tier_routing.domain.observed import Observed, observe
 from tests.unit.tier_routing.makers import NOON, at, copy, damaged, due, failed, key, verified, written
 
 COMMIT = ("onsite", "cloud-a|cloud-b")
@@ -85,6 +84,44 @@ def test_a_deidentified_copy_of_which_something_went_out_must_still_be_proven():
     verdict = evaluate(view(*events, wanted=(*IDENTIFIED, DEIDENTIFIED), quarantines=partly))
     assert not verdict.archived
     assert verdict.waiting == (Waiting(step="pack.deidentified"),)
+
+
+PARTS = {"research": ("released",)}
+PART = key("cloud-b", pack="released", form="deidentified")
+
+
+def test_a_part_that_was_released_later_has_to_be_proven_beside_the_first():
+    first = [verified(key(target)) for target in ("onsite", "cloud-a", "cloud-b")]
+    first.append(verified(key("cloud-b", pack="clean", form="deidentified")))
+    more = {"wanted": (*IDENTIFIED, DEIDENTIFIED), "deidentified": {"research": "clean"}, "parts": PARTS}
+    verdict = evaluate(view(*first, **more))
+    assert not verdict.archived
+    assert verdict.due == (due("cloud-b", "deidentified"),)
+    assert verdict.waiting == (Waiting(step="pack.sealed"),)
+    verdict = evaluate(view(*first, written(PART), **more))
+    assert verdict.waiting == (Waiting(step="copy.verified", target="cloud-b"),)
+    verdict = evaluate(view(*first, verified(PART), **more))
+    assert verdict.archived
+    assert verdict.pack_ids == ("pack", "clean", "released")
+    assert [one.pack_id for one in verdict.proven] == ["pack", "pack", "pack", "clean", "released"]
+
+
+def test_a_part_may_be_all_that_ever_went_out():
+    """Everything was withheld at first."""
+    events = [verified(key(target)) for target in ("onsite", "cloud-a", "cloud-b")]
+    held = {"research": Quarantine(withheld=2, released=0)}
+    more = {"wanted": (*IDENTIFIED, DEIDENTIFIED), "quarantines": held, "parts": PARTS}
+    assert not evaluate(view(*events, **more)).archived
+    assert evaluate(view(*events, verified(PART), **more)).archived
+
+
+def test_a_part_replaces_no_generation_of_the_first_and_goes_with_it():
+    first = verified(key("cloud-b", pack="clean", form="deidentified"))
+    more = {"deidentified": {"research": "clean"}, "parts": PARTS}
+    assert evaluate(view(first, verified(PART), wanted=(DEIDENTIFIED,), **more)).expire == ()
+    cancelled = replace(DEIDENTIFIED, state="cancelled")
+    gone = evaluate(view(first, verified(PART), wanted=(cancelled,), **more)).expire
+    assert [(one.key.pack_id, reason) for one, reason in gone] == [("clean", "cancelled"), ("released", "cancelled")]
 
 
 def test_a_quarantine_of_another_project_settles_nothing():

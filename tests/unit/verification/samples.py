@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from contracts.events import Blob, CopyKey, CopyWritten, Part, Sealed, Sections
+from contracts.events import Blob, CopyAbsent, CopyKey, CopyWritten, Part, Sealed, Sections
 from contracts.formats import archive, sealed
 from contracts.formats.headers import header_line
 from contracts.formats.manifest import Instance, Manifest, place, write_manifest
-from services.verification.domain.copies import Cause, KnownCopy, Outcome
+from services.verification.domain.copies import Absence, Cause, KnownCopy, Outcome
 from services.verification.domain.proving import Proof
 from tests.support.packs import make_file, sha256
 
@@ -94,6 +94,12 @@ class Outcomes:
     def __init__(self, *outcomes: Outcome | Exception) -> None:
         self.outcomes = list(outcomes)
         self.read = 0
+        self.gone: Absence | None = None
+        self.asked: list[str | None] = []
+
+    async def absence(self, copy_key: CopyKey, study_key: str | None) -> Absence | None:
+        self.asked.append(study_key)
+        return self.gone
 
     async def prove(self, copy: KnownCopy) -> Outcome:
         self.read += 1
@@ -112,6 +118,10 @@ class RememberedLedger:
         self.expired: set[tuple[str, str, int]] = set()
         self.waiting: list[tuple[str, str, int]] = []
         self.said: list[tuple[str, int, object, str, int]] = []
+        self.absent: list[CopyAbsent] = []
+
+    async def tell_absent(self, fact: CopyAbsent) -> None:
+        self.absent.append(fact)
 
     async def find(self, copy_key: CopyKey) -> KnownCopy | None:
         return self.copies.get(_place(copy_key))

@@ -6,14 +6,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from contracts.events import CopyExpired, Event
+from contracts.events import CopyExpired, CopyRemoved, Event
+from services.verification.adapters.reading import StudyKeys, TargetReading
 from services.verification.domain.proving import Proof
 from services.verification.handlers import Expiry, TargetProofs
 from shared.breaker import Breaker
-from shared.errors import AlreadyDone
+from shared.errors import AlreadyDone, RetryLater
 from shared.messaging.cloudevent import Received
-from shared.storage import StoreRefused, StoreUnavailable
-from tests.unit.verification.samples import Outcomes, RememberedLedger, copy_key, copy_written
+from shared.storage import MemoryStore, StoreRefused, StoreUnavailable
+from tests.unit.verification.samples import Outcomes, RememberedLedger, copy_key, copy_written, known
 
 
 class Desk:
@@ -144,3 +145,55 @@ async def test_the_schedule_survives_a_copy_that_can_not_be_read() -> None:
     await desk.ledger.make_due()
     await desk.look(until=4)
     assert desk.ledger.said[2:] == [("a", 2, "seal", "scheduled", 1)]
+
+
+def removed(recall_id: str | None = "recall", target: str = "a") -> Received[CopyRemoved]:
+    """A copy was removed, because its pack was called back."""
+    event = CopyRemoved(copy_key=copy_key(target), removed=datetime.now(UTC), recall_id=recall_id)
+    return Received(id="removed", data=event, time=datetime.now(UTC))
+
+
+async def test_a_copy_that_was_called_back_is_looked_for_and_told_to_be_gone() -> None:
+    """Only then; until it is, the question stays open."""
+    desk = Desk()
+    with pytest.raises(RetryLater, match="copy-still-there"):
+        await desk.proofs.copy_removed(removed())
+    desk.reading.gone = "removed"
+    await desk.proofs.copy_removed(removed())
+    (told,) = desk.ledger.absent
+    assert (told.level, told.recall_id, told.copy_key) == ("removed", "recall", copy_key())
+
+
+async def test_other_removals_prove_nothing_and_are_not_looked_at() -> None:
+    desk = Desk()
+    await desk.proofs.copy_removed(removed(recall_id=None))
+    await desk.proofs.copy_removed(removed(target="b"))
+    assert desk.reading.asked == [] and desk.ledger.absent == []
+
+
+@pytest.mark.parametrize(
+    ("locked", "there", "keyed", "level"),
+    [
+        (False, False, True, "removed"),
+        (False, True, True, None),
+        (False, True, False, "shredded"),
+        (True, False, True, None),
+        (True, False, False, "shredded"),
+    ],
+)
+async def test_in_a_locked_target_only_the_missing_key_is_a_proof(
+    locked: bool, there: bool, keyed: bool, level: str | None
+) -> None:
+    """A deletion only hides what is locked. A key counts as gone when it is neither in the target nor on site."""
+    target, bucket, site = MemoryStore(), MemoryStore(), MemoryStore()
+    if there:
+        await target.put("f/0001", b"x")
+    record = known().sealed.study_key.key
+    for store in (bucket, site) if keyed else ():
+        await store.put(f"{record}/0001", b"x")
+    keys = StudyKeys(key_bucket=bucket, key_records=site, keys=None)  # type: ignore[arg-type]  # it opens none here
+    reading = TargetReading(target=target, study_keys=keys, is_locked=locked)
+    assert await reading.absence(copy_key(), record) == level
+    if keyed and level is None:
+        await bucket.delete(f"{record}/0001")
+        assert await reading.absence(copy_key(), record) is None

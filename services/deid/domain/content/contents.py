@@ -1,6 +1,7 @@
 """What is cleaned by what it is and not by its attribute's rule alone: one place that knows all of it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from services.deid.domain.content import cda, documents, graphics, icc
 from services.deid.domain.content.concepts import standard_concepts
@@ -16,7 +17,8 @@ WAVEFORM_ANNOTATION = 0x0040B020
 #: Where ICC Profile is Type 1C (PS3.3 section C.8.12.5); in a module of its own it goes with the module.
 OPTICAL_PATH = 0x00480105
 
-_ALWAYS = frozenset({CONTENT, graphics.ANNOTATION, documents.DOCUMENT, icc.ICC_PROFILE})
+#: Whatever an option says, what these hold is cleaned or replaced here.
+BY_CONTENT = frozenset({CONTENT, graphics.ANNOTATION, documents.DOCUMENT, icc.ICC_PROFILE})
 _STRUCTURED = frozenset({ACQUISITION_CONTEXT, PREPARATION_STEPS})
 
 
@@ -28,12 +30,11 @@ class Contents:
     profile: Profile
     texts: Texts
 
-    def examines(self, tag: int) -> bool:
-        """True for attributes that are cleaned here, whatever the table says of them."""
-        if tag in _ALWAYS:
-            return True
+    @cached_property
+    def tags(self) -> frozenset[int]:
+        """The attributes that are cleaned here, whatever the table says of them."""
         structured = self.profile.has(Option.CLEAN_STRUCTURED_CONTENT)
-        return tag in _STRUCTURED if structured else tag == WAVEFORM_ANNOTATION
+        return BY_CONTENT | (_STRUCTURED if structured else {WAVEFORM_ANNOTATION})
 
     def step(self, tag: int) -> tuple[Action, str]:
         """What is done to such an attribute, and by which rule (record.Step)."""

@@ -47,7 +47,7 @@ class NotDelivered(Exception):
         self.reason = reason
 
 
-class Couriers:
+class RestHooks:
     """One sender for each subscription that has something to hear, at most ``at_once``; only to what is ``listed``.
 
     ``poll`` seconds between two looks when nothing rings the bell; ``trust`` None: the public authorities.

@@ -3,17 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
-
 from contracts.events import (
     BatchArchived,
     CopyDamaged,
     CopyRemoved,
     CopyVerified,
     Event,
+    PackDeidentified,
     PackPlanned,
+    PlannedCopy,
 )
 from contracts.events.pack import Withheld
 from services.deid.domain.facts import (
@@ -24,35 +22,18 @@ from services.deid.domain.facts import (
     event_id,
     instances_quarantined,
     pack_deidentified,
+    part_deidentified,
 )
 from services.deid.domain.packing import CleanPack, clean_pack, pack_id_of, projects_of
 from services.deid.domain.part10 import Project
 from services.deid.ports.content import Inputs, Projects, WorkArea
-from services.deid.ports.register import Kept, Quarantine, Register
-from shared.http.access import log_access
+from services.deid.ports.register import Kept, Register
 from shared.identity import SiteKey
 from shared.messaging.cloudevent import Received
 from shared.messaging.threads import in_thread
 from shared.observability import logger
 
 log = logger("causeway.deid")
-
-
-class QuarantineHandlers:
-    """What is withheld, over HTTP: references and reasons, nothing from a header."""
-
-    def __init__(self, *, quarantine: Quarantine) -> None:
-        self._quarantine = quarantine
-
-    def routes(self) -> tuple[BaseRoute, ...]:
-        """``GET /api/quarantine``."""
-        return (Route("/api/quarantine", self.listed),)
-
-    async def listed(self, request: Request) -> Response:
-        """Every withheld instance with its reason."""
-        found = await self._quarantine.quarantine()
-        log_access(request, "quarantine", count=len(found))
-        return JSONResponse({"withheld": list(found)})
 
 
 class DeidHandlers:
@@ -85,7 +66,21 @@ class DeidHandlers:
                 pack_deidentified(event, name, copies, result),
             )
             told = [(event_id(self._site_key, fact.subject, received.id, name), fact) for fact in facts if fact]
-            await self._register.tell(told)
+            await self._register.tell([*told, *await self._parts(received, name, copies)])
+
+    async def _parts(
+        self, received: Received[PackPlanned], name: str, copies: tuple[PlannedCopy, ...]
+    ) -> list[tuple[str, Event]]:
+        """What is told anew of parts that were released from quarantine before this run of the plan."""
+        event = received.data
+        return [
+            (
+                event_id(self._site_key, PackDeidentified.subject, received.id, f"{name}/{part}"),
+                part_deidentified(event, name, part, result.model_copy(update={"run": event.run}), copies),
+            )
+            for part, result in await self._register.parts(event.pack_id, name)
+            if result.run < event.run
+        ]
 
     async def batch_archived(self, received: Received[BatchArchived]) -> None:
         """Release the work area of packs whose every batch is archived."""
@@ -105,17 +100,18 @@ class DeidHandlers:
         await self._register.copy_lost(received.data.copy_key, None)
 
     async def _release(self, kept: Sequence[Kept]) -> None:
-        for pack_id, project, result in kept:
+        for result in kept:
             if result.outputs:
                 await self._work_area.release(result.outputs)
-            await self._register.released(pack_id, project)
+            await self._register.released(result.pack_id)
 
     async def _result(self, received: Received[PackPlanned], name: str) -> Result:
         event = received.data
         known = await self._register.find(event.pack_id, name)
         if known and await self._stands(known, event.run):
             if event.run > known.run:
-                await self._register.asked(event.pack_id, name, known, event.run, received.time)
+                known = known.asked_again(event, projects_of(event)[name])
+                await self._register.asked(event.pack_id, name, known, received.time)
             return known
         async with self._turns:
             return await self._work(received, name, known)
@@ -130,21 +126,22 @@ class DeidHandlers:
         """Do it, or do it again: then what was recorded stands, unless a later run needs what is nowhere any more."""
         event = received.data
         project = await in_thread(self._projects.open, name)
-        pack_id = known.pack_id if known else pack_id_of(event.pack_id, project)
+        release = known.release if known else await self._register.release(project, event.study_ref)
+        pack_id = known.pack_id if known else pack_id_of(event.pack_id, project, release=release)
         originals = await self._inputs.originals(event)
         workspace = self._work_area.workspace()
         try:
             pack = await in_thread(clean_pack, pack_id, originals, project, workspace)
             log.info("deidentified", instances=len(pack.released), withheld=len(pack.held), project=name)
             if known is None:
-                return await self._keep(received, project, pack)
+                return await self._keep(received, project, pack, release)
             renewed = await in_thread(_renewed, event, project, known, pack)
-            return known if renewed is None else await self._keep(received, project, renewed)
+            return known if renewed is None else await self._keep(received, project, renewed, release)
         finally:
             workspace.close()
 
-    async def _keep(self, received: Received[PackPlanned], project: Project, pack: CleanPack) -> Result:
-        result = _result_of(pack, received.data, await self._work_area.keep(pack, project))
+    async def _keep(self, received: Received[PackPlanned], project: Project, pack: CleanPack, release: int) -> Result:
+        result = _result_of(pack, received.data, project, await self._work_area.keep(pack, project), release)
         await self._release(await self._register.record(received.data, received.time, project, pack, result))
         return result
 
@@ -157,10 +154,10 @@ def _renewed(event: PackPlanned, project: Project, known: Result, pack: CleanPac
     if outcome is Again.STANDS:
         return None
     same = outcome is Again.KEPT
-    return pack if same else pack.renamed(pack_id_of(event.pack_id, project, pack.manifest_sha256))
+    return pack if same else pack.renamed(pack_id_of(event.pack_id, project, pack.manifest_sha256, known.release))
 
 
-def _result_of(pack: CleanPack, event: PackPlanned, outputs: Outputs | None) -> Result:
+def _result_of(pack: CleanPack, event: PackPlanned, project: Project, outputs: Outputs | None, release: int) -> Result:
     withheld = tuple(
         Withheld(
             sop_instance_uid=one.sop_instance_uid,
@@ -169,6 +166,16 @@ def _result_of(pack: CleanPack, event: PackPlanned, outputs: Outputs | None) -> 
         )
         for one in pack.held
     )
-    return Result(
-        pack_id=pack.pack_id, manifest_sha256=pack.manifest_sha256, outputs=outputs, withheld=withheld, run=event.run
+    result = Result(
+        pack_id=pack.pack_id,
+        manifest_sha256=pack.manifest_sha256,
+        outputs=outputs,
+        withheld=withheld,
+        run=event.run,
+        plan_id=event.plan_id,
+        copies=projects_of(event)[project.name],
+        profile=project.profile.name,
+        profile_version=project.profile.version,
+        release=release,
     )
+    return result.asked_for(projects_of(event)[project.name])

@@ -1,0 +1,49 @@
+"""The map of a project for files without a bus: ``<folder>/<project>.map`` beside the project's key, mode 0600.
+
+No original is in it: patients are named by an HMAC under the project's key.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.deid.adapters.people import SqlPeople
+from shared.errors import RetryLater
+from shared.sql import Database
+from shared.sql.migration import migrate
+
+
+@contextmanager
+def file_map(folder: Path, project: str) -> Iterator[SqlPeople]:
+    """The people of a project; several processes may give pseudonyms at once. Not for use on an event loop.
+
+    RetryLater where the file can't be made.
+    """
+    path = folder / f"{project}.map"
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError:
+        raise RetryLater("project-map") from None
+    database = Database(f"sqlite:///{path.absolute()}")
+    try:
+        database.run_blocking(lambda connection: migrate(connection, "services.deid.migrations"))
+        yield SqlPeople(database, project)
+    finally:
+        asyncio.run(database.close())
+
+
+class FilePeople:
+    """The same, opened for each patient that was not met before."""
+
+    def __init__(self, folder: Path, project: str) -> None:
+        self._folder = folder
+        self._project = project
+        self._known: dict[str, str] = {}
+
+    def pseudonym(self, who: str, proposal: Callable[[int], str]) -> str:
+        if who not in self._known:
+            with file_map(self._folder, self._project) as people:
+                self._known[who] = people.pseudonym(who, proposal)
+        return self._known[who]

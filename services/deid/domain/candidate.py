@@ -1,0 +1,60 @@
+"""What of a withheld instance would go out, were it let go: made anew each time, for people to look at."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from contracts.formats.manifest import Instance
+from services.deid.domain.looking.scanner import Finding
+from services.deid.domain.packing import CleanPack, Held, Opener, Original, clean_pack
+from services.deid.domain.part10 import Project
+from services.deid.domain.withholding import Reason
+from services.deid.domain.workspace import Span, Workspace, part_of
+
+
+class Candidate(NamedTuple):
+    """The pack of the one instance; nothing is in it when it can't be cleaned at all, for ``reason``. ``findings`` are
+    those of the second look at it."""
+
+    pack: CleanPack
+    reason: Reason | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the cleaned data set, "" without one."""
+        return self.pack.released[0].dataset_sha256 if self.pack.released else ""
+
+
+def candidate_of(
+    pack_id: str, instance: Instance, sources: Sequence[Opener], project: Project, workspace: Workspace
+) -> Candidate:
+    """Clean one instance for ``project``; InputDamaged or RetryLater when its bytes can't be read.
+
+    With ``project.approved`` nothing is held back for its kind, or for what the second look finds.
+    """
+    pack = clean_pack(pack_id, [Original(instance, tuple(sources))], project, workspace)
+    if pack.held:
+        (held,) = pack.held
+        return Candidate(pack, held.reason, pack.held_record(held).findings)
+    (released,) = pack.released
+    cleaned = part_of(workspace.cleaned, released.file)
+    return Candidate(pack, None, project.look.at(part_of(workspace.at_hand, Span(0, instance.length)), cleaned))
+
+
+def part_id_of(source_pack_id: str, instance: Instance, project: Project, release: int) -> str:
+    """What the pack is called in which a withheld instance goes out; ``release`` as in ``pack_id_of``."""
+    later = [f"release {release}"] if release else []
+    digests = instance.meta_sha256, instance.dataset_sha256
+    return project.key.token("part", source_pack_id, *later, instance.sop_instance_uid, *digests)
+
+
+def entry_id_of(source_pack_id: str, held: Held, project: Project) -> str:
+    """What a withheld instance is called when people speak of it; tells nothing."""
+    digests = held.meta_sha256, held.dataset_sha256
+    return project.key.token("quarantined", source_pack_id, held.sop_instance_uid, *digests)[:16]
+
+
+def approving(project: Project) -> Project:
+    """The project as it cleans what a person lets go."""
+    return replace(project, approved=True)

@@ -1,0 +1,26 @@
+"""What the de-identification statement says of contents (PS3.15 section E.1; docs/adr/0034)."""
+
+from collections.abc import Iterator
+
+from services.deid.domain.options import Option
+from services.deid.domain.profile import Profile
+
+
+def told(profile: Profile) -> Iterator[str]:
+    """One sentence for each kind of content, as the options of ``profile`` have it cleaned."""
+    yield (
+        "Comments, application segments and boxes are cut out of compressed frames, overlays out of unused bits of "
+        "native pixels; ICC profiles keep their numbers only."
+    )
+    if profile.has(Option.CLEAN_STRUCTURED_CONTENT):
+        yield (
+            "Content items keep their places; their values go by concept (PS3.15 2025e Table E.3.4-1), where an X is a "
+            "dummy, too. CDA documents are written anew from published codes, numbers and cleaned narrative."
+        )
+    else:
+        yield "Of content trees references to objects stay, else one item without content; CDA documents are replaced."
+    if profile.has(Option.CLEAN_GRAPHICS):
+        yield "Graphic objects keep their points and lines; overlay planes are removed, not cleaned."
+    else:
+        yield "A point takes the place of graphic annotations."
+    yield "PDF documents and models are replaced by empty ones. Waveforms keep their samples; sound is withheld."

@@ -1,0 +1,140 @@
+"""What of an original must not be in what goes out, each with the kind of thing it is, decoded and in lower case."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from services.deid.domain.dictionary import is_registered, known_vr
+from services.deid.domain.looking.reader import Head, Leaf
+from services.deid.domain.looking.text import decoded
+from services.deid.domain.options import Option
+from services.deid.domain.profile import Dates, Profile, Wish
+from services.deid.domain.rules import Rules
+
+#: Shorter strings prove nothing: they occur in technical values by chance.
+SHORTEST = 4
+#: What is no identifier by its attribute has to be this long, and to hold a digit or several words.
+_TELLING = 6
+_NAMES = re.compile(r"[\\^=,;/()\[\]<>\s\0]+")
+_MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+_PHONE = re.compile(r"\+?\(?\d[\d ()./-]{6,}\d")
+_DIGITS = re.compile(r"(?<![\d.])\d{6,}(?![\d.])")
+_DATE = re.compile(r"(?:18|19|20)\d{6}")
+_TEMPORAL = frozenset(("DA", "DT"))
+_TEXT = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "UN"))
+#: What an earlier de-identification left is no identifier; 1900 is the dummy's year.
+_DUMMIES = frozenset(("removed", "anonymous", "19000101", "urn:removed"))
+
+
+@dataclass(frozen=True)
+class Needles:
+    """By kind: what is searched for; ``dates`` are eight digits each, ``uids`` whole UIDs."""
+
+    texts: dict[str, str]
+    uids: frozenset[str]
+    dates: frozenset[str]
+
+
+@cache
+def _columns() -> dict[int, tuple[str, dict[str, str]]]:
+    """VR and options of each row of Table E.1-1."""
+    table = files("services.deid.domain") / "tables" / "basic_profile.json"
+    rows = json.loads(table.read_text("utf-8"))["rows"]
+    return {int(row["tag"], 16): (row["vr"], row["options"]) for row in rows if "x" not in row["tag"]}
+
+
+def is_kept(tag: int, profile: Profile) -> bool:
+    """Whether a chosen option keeps the attribute as it is (code K of Table E.1-1), or a rule of the site does.
+
+    Where dates are modified none is kept, whatever else is chosen.
+    """
+    if tag in profile.attributes:
+        return profile.attributes[tag].wish is Wish.KEEP
+    row = _columns().get(tag)
+    if row is None or (row[0] in _TEMPORAL and profile.has(Option.MODIFIED_DATES)):
+        return False
+    return any(code == "K" and profile.has(Option(name)) for name, code in row[1].items())
+
+
+def needles_of(head: Head, rules: Rules, profile: Profile) -> Needles:
+    """What the original's own header gives to search for."""
+    texts: dict[str, str] = {}
+    uids: set[str] = set()
+    dates: set[str] = set()
+    for leaf in head.leaves:
+        if is_kept(leaf.tag, profile) or leaf.tag in rules.class_uids or leaf.tag >> 16 == 2:
+            continue
+        vr = known_vr(leaf.tag) or leaf.vr if leaf.vr == "UN" else leaf.vr
+        if vr == "UI" and not profile.has(Option.RETAIN_UIDS):
+            uids.update(_uids(head.data[leaf.start : leaf.stop]))
+        elif vr in _TEMPORAL:
+            dates.update(_dates(leaf, head, rules))
+        elif vr in _TEXT and not (leaf.tag >> 16 & 1 and profile.has(Option.SAFE_PRIVATE) and vr != "PN"):
+            for kind, text in _texts(leaf._replace(vr=vr), decoded(head.data, leaf), rules):
+                texts.setdefault(text, kind)
+    if profile.has(Option.FULL_DATES) and not profile.has(Option.MODIFIED_DATES):
+        dates = set()
+    if profile.dates is Dates.YEARS:
+        dates = {date for date in dates if not date.endswith("0101")}
+    return Needles(
+        {text: kind for text, kind in texts.items() if _tells(text, rules)}, frozenset(uids), frozenset(dates)
+    )
+
+
+def _uids(value: bytes) -> Iterator[str]:
+    for uid in value.decode("latin-1").strip(" \0").split("\\"):
+        if uid.count(".") >= 2 and not is_registered(uid) and not uid.startswith("1.2.840.10008."):
+            yield uid
+
+
+def _dates(leaf: Leaf, head: Head, rules: Rules) -> Iterator[str]:
+    if leaf.tag not in rules.safe_dates:
+        for value in head.data[leaf.start : leaf.stop].decode("latin-1").split("\\"):
+            if (date := value.strip(" \0").replace(".", "")[:8]) not in _DUMMIES and _DATE.fullmatch(date):
+                yield date
+
+
+def _texts(leaf: Leaf, value: str, rules: Rules) -> Iterator[tuple[str, str]]:
+    """Names in parts, identifiers whole, of other text what is a number or an address."""
+    if leaf.vr == "PN":
+        yield from (("name", part) for part in _NAMES.split(value))
+        return
+    if leaf.tag in rules.identifying:
+        yield from (("identifier", part) for part in _whole(value))
+        return
+    row = _columns().get(leaf.tag)
+    if row is None and leaf.tag in rules.safe_text:
+        return
+    if row is not None and "clean_descriptors" not in row[1]:
+        yield from (("value", part) for part in _whole(value) if _is_telling(part))
+    yield from _patterns(value)
+
+
+def _whole(value: str) -> Iterable[str]:
+    return (part.strip() for part in value.split("\\"))
+
+
+def _is_telling(text: str) -> bool:
+    several = len(text.split()) > 1 and len(text) >= 2 * _TELLING
+    return len(text) >= _TELLING and (several or any(each.isdigit() for each in text))
+
+
+def _patterns(value: str) -> Iterator[tuple[str, str]]:
+    yield from (("mail", found) for found in _MAIL.findall(value))
+    yield from (("phone", found.strip()) for found in _PHONE.findall(value))
+    yield from (("digits", found) for found in _DIGITS.findall(value))
+
+
+def _tells(text: str, rules: Rules) -> bool:
+    """False for short strings, common words, dummies and runs of one character such as 0000."""
+    shortest = SHORTEST if text.isascii() else SHORTEST // 2
+    return not (
+        len(text) < shortest
+        or len(set(text)) == 1
+        or text in _DUMMIES
+        or text in rules.common_words
+        or (text.isascii() and not any(each.isalnum() for each in text))
+    )

@@ -1,0 +1,49 @@
+"""Patients who were merged: heard from the bus, listed and taken back over HTTP."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from contracts.events import PatientMerged
+from services.deid.ports.identity import Merges
+from shared.http.access import log_access
+from shared.messaging.cloudevent import Received
+from shared.observability import logger
+
+log = logger("causeway.deid")
+
+
+class MergeHandlers:
+    """Keeps merges; they are honoured by what goes out next, and change nothing that is out."""
+
+    def __init__(self, *, merges: Merges, clock: Callable[[], datetime]) -> None:
+        self._merges = merges
+        self._clock = clock
+
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """``GET /api/deid/merged``, ``POST /api/deid/merged/{person}/undo``."""
+        return (
+            Route("/api/deid/merged", self.merged),
+            Route("/api/deid/merged/{person}/undo", self.undo, methods=["POST"]),
+        )
+
+    async def patient_merged(self, received: Received[PatientMerged]) -> None:
+        """Keep that a patient goes on in another."""
+        if await self._merges.hear(received.data, received.time.timestamp()):
+            log.info("merge-heard", patient_ref=received.data.merged_ref)
+
+    async def merged(self, request: Request) -> Response:
+        """What went out of merged patients under a pseudonym that is not theirs any more; no identifier."""
+        found = await self._merges.outdated()
+        log_access(request, "merged", count=len(found))
+        return JSONResponse({"merged": [one._asdict() for one in found]})
+
+    async def undo(self, request: Request) -> Response:
+        """Take the merge of a patient (by match token) back for what goes out from now on."""
+        if not await self._merges.undo(request.path_params["person"], self._clock().timestamp()):
+            return JSONResponse({"error": "no merge of this patient is known"}, 404)
+        log.info("merge-undone", who=getattr(request.state, "who", "unknown"), ref=request.path_params["person"])
+        return JSONResponse({"undone": True})

@@ -1,0 +1,285 @@
+"""What people decide of what was withheld, over HTTP, on a real bus, with the services that seal and prove."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from io import BytesIO
+from typing import Any
+from zipfile import ZipFile
+
+import httpx
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import CTImageStorage
+
+from contracts.events import CopyVerified, InstancesQuarantined, PackDeidentified
+from tests.integration.copies.site import objects
+from tests.integration.deid.site import PLAN, SERVICES, DeidSite, archived, study
+from tests.support.instances import CANARY
+from tests.support.packs import planned
+from tests.support.ports import free_ports
+from tests.support.services import eventually
+
+
+class Desk:
+    """A site at work, and a person at its API."""
+
+    def __init__(self, site: DeidSite, client: httpx.AsyncClient) -> None:
+        self.site = site
+        self.client = client
+
+    async def listed(self, state: str = "waiting") -> list[dict[str, Any]]:
+        found = (await self.client.get("/api/quarantine", params={"state": state})).json()
+        assert found["total"] == len(found["withheld"])
+        return list(found["withheld"])
+
+    async def shown(self, entry: str) -> dict[str, Any]:
+        answer = await self.client.get(f"/api/quarantine/{entry}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def decide(self, entry: str, action: str, **more: str) -> httpx.Response:
+        body = {"action": action, "reason": "looked at it", **more}
+        return await self.client.post(f"/api/quarantine/{entry}", json=body)
+
+
+@asynccontextmanager
+async def desk(site: DeidSite, *services: str, **settings: Any) -> AsyncIterator[Desk]:
+    """The services at work, deid with an HTTP port."""
+    (port,) = free_ports(1)
+    others = [name for name in services or SERVICES if name != "deid"]
+    client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)
+    around = site.running(*others) if others else nullcontext()
+    async with around, site.running("deid", http_port=port, **settings), client:
+        yield Desk(site, client)
+
+
+async def withheld(at: Desk, slices: list[Dataset] | None = None) -> dict[str, Any]:
+    """A study goes through; the entry of its screenshot."""
+    batch = await at.site.batch_of(slices or study())
+    await at.site.say(planned([batch], PLAN), "plan")
+    await at.site.until(PackDeidentified, lambda found: len(found) == 1)
+    (entry,) = await at.listed()
+    return entry
+
+
+async def test_an_approved_entry_goes_out_as_the_next_part_of_its_pack_and_is_proven(site: DeidSite) -> None:
+    slices = study()
+    async with desk(site) as at:
+        batch = await site.batch_of(slices)
+        event = planned([batch], PLAN)
+        await site.say(event, "plan")
+        verified = await site.until(CopyVerified, lambda found: len(found) == 2)
+        await site.say(archived(event, verified), "archived")
+        (entry,) = await at.listed()
+        assert (entry["reason"], entry["state"], entry["modality"]) == ("pixels-unproven", "waiting", None)
+        found = await at.shown(entry["id"])
+        assert found["hindrance"] is None
+        assert found["left"] == []
+        assert CANARY.patient_id not in str(found["header"])
+        answer = await at.decide(entry["id"], "approve", candidate=found["candidate"])
+        assert (answer.status_code, answer.json()["outcome"]) == (200, "approved")
+        first, part = await site.until(PackDeidentified, lambda found: len(found) == 2)
+        proven = await site.until(CopyVerified, lambda found: len(found) == 3)
+        again = await at.decide(entry["id"], "approve", candidate=found["candidate"])
+        assert (again.status_code, again.json()["outcome"]) == (200, "already-decided")
+        (decision,) = again.json()["decisions"]
+        assert await at.listed() == []
+        assert [one["id"] for one in await at.listed("approved")] == [entry["id"]]
+        content = await site.content(part.archive)
+    assert (first.part, part.part, part.source_pack_id, part.project) == (0, 1, "pack", "research")
+    assert part.copies == first.copies
+    assert part.pack_id != first.pack_id
+    assert proven[2].copy_key.pack_id == part.pack_id
+    assert (decision["who"], decision["action"], decision["reason"]) == ("loopback", "approve", "looked at it")
+    (inside,) = [dcmread(BytesIO(ZipFile(BytesIO(content)).read("000001.dcm")))]
+    assert inside.pixel_array.tolist() == slices[-1].pixel_array.tolist()
+    manifest = await site.manifest(first)
+    assert (await site.manifest(part)).study_uid == manifest.study_uid == inside.StudyInstanceUID
+    shown = content + await site.content(part.manifest) + await site.content(part.headers)
+    assert [value for value in CANARY.values if value.encode() in shown] == []
+    assert not any("quarantine" in key for key in await objects(site.deid))
+    assert await site.dead_letters() == 0
+
+
+async def test_a_rejected_entry_stays_out_and_its_bytes_go(site: DeidSite) -> None:
+    async with desk(site, "deid") as at:
+        entry = await withheld(at)
+        assert any(key.startswith("quarantine/") for key in await objects(site.deid))
+        answer = await at.decide(entry["id"], "reject")
+        assert (answer.status_code, answer.json()["state"]) == (200, "rejected")
+        assert not any(key.startswith("quarantine/") for key in await objects(site.deid))
+        refused = await at.decide(entry["id"], "approve", candidate="0" * 64)
+        assert (refused.status_code, refused.json()) == (409, {"error": "already-rejected"})
+        again = await at.decide(entry["id"], "reject")
+        assert again.json()["outcome"] == "already-decided"
+        assert (await at.shown(entry["id"]))["hindrance"] == "decided"
+        assert (await at.client.get(f"/api/quarantine/{entry['id']}/before.png")).status_code == 404
+        await site.replay()
+        await eventually(site.idle)
+        assert not any(key.startswith("quarantine/") for key in await objects(site.deid))
+    assert len(await site.said(PackDeidentified)) == 1
+
+
+async def test_a_retry_comes_to_what_the_rules_say_now(site: DeidSite) -> None:
+    """Under the same profile to the same reason; once a screenshot may go, to a part without anybody's approval."""
+    async with desk(site, "deid") as at:
+        entry = await withheld(at)
+        answer = await at.decide(entry["id"], "retry")
+        assert (answer.json()["outcome"], answer.json()["state"]) == ("withheld-pixels-unproven", "waiting")
+        again = await at.decide(entry["id"], "retry")
+        assert len(again.json()["decisions"]) == 2
+    assert len(await site.said(PackDeidentified)) == 1
+
+
+async def test_what_goes_out_is_what_was_looked_at(site: DeidSite) -> None:
+    async with desk(site, "deid") as at:
+        entry = await withheld(at)
+        answer = await at.decide(entry["id"], "approve", candidate="0" * 64)
+        assert (answer.status_code, answer.json()) == (409, {"error": "changed-since-it-was-looked-at"})
+        assert (await at.shown(entry["id"]))["state"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"action": "approve", "reason": "x"},
+        {"action": "reject", "reason": " "},
+        {"action": "reject"},
+        {"action": "expire", "reason": "x"},
+        ["reject"],
+    ],
+)
+async def test_a_decision_without_an_action_or_a_reason_is_none(site: DeidSite, body: Any) -> None:
+    async with desk(site, "deid") as at:
+        entry = await withheld(at)
+        answer = await at.client.post(f"/api/quarantine/{entry['id']}", json=body)
+        assert answer.status_code in (409, 422)
+        assert (
+            await at.client.post("/api/quarantine/nobody", json={"action": "reject", "reason": "x"})
+        ).status_code == 404
+        assert (await at.shown(entry["id"]))["decisions"] == []
+
+
+async def test_people_see_both_pictures(site: DeidSite) -> None:
+    async with desk(site, "deid") as at:
+        entry = await withheld(at)
+        for side in ("before", "after"):
+            answer = await at.client.get(f"/api/quarantine/{entry['id']}/{side}.png")
+            assert answer.headers["content-type"] == "image/png"
+            assert answer.content.startswith(b"\x89PNG")
+        assert (await at.client.get(f"/api/quarantine/{entry['id']}/after.png?frame=7")).status_code == 404
+
+
+async def test_decisions_survive_a_restart_and_a_later_run_tells_of_the_parts(site: DeidSite) -> None:
+    async with desk(site, "deid") as at:
+        entry = await withheld(at)
+        found = await at.shown(entry["id"])
+        await at.decide(entry["id"], "approve", candidate=found["candidate"])
+    async with desk(site, "deid") as at:
+        assert (await at.shown(entry["id"]))["state"] == "approved"
+        event = planned([], PLAN).model_copy(update={"run": 1})
+        await site.say(event, "plan-1")
+        told = await site.until(PackDeidentified, lambda found: len(found) == 4)
+    assert [(one.part, one.run) for one in told] == [(0, 0), (1, 0), (0, 1), (1, 1)]
+    assert told[3] == told[1].model_copy(update={"run": 1})
+
+
+async def test_two_people_at_once_make_one_decision(site: DeidSite) -> None:
+    async with desk(site, "deid") as at:
+        entry = await withheld(at)
+        found = await at.shown(entry["id"])
+        both = await asyncio.gather(
+            at.decide(entry["id"], "approve", candidate=found["candidate"]), at.decide(entry["id"], "reject")
+        )
+        assert sorted(answer.status_code for answer in both) == [200, 409]
+        assert len((await at.shown(entry["id"]))["decisions"]) == 1
+
+
+async def test_what_nobody_decides_of_in_time_is_rejected(site: DeidSite) -> None:
+    async with desk(site, "deid") as at:
+        entry = await withheld(at)
+        assert len(await site.said(InstancesQuarantined)) == 1
+    site.age(days=31)
+    async with desk(site, "deid", quarantine_days=30) as at:
+
+        async def expired() -> bool:
+            return [one["id"] for one in await at.listed("expired")] == [entry["id"]]
+
+        await eventually(expired)
+        (decision,) = (await at.shown(entry["id"]))["decisions"]
+        assert (decision["who"], decision["action"]) == ("retention", "expire")
+
+        async def gone() -> bool:
+            return not any(key.startswith("quarantine/") for key in await objects(site.deid))
+
+        await eventually(gone)
+
+
+async def test_a_report_tells_what_was_done_and_nothing_of_the_original(site: DeidSite) -> None:
+    """Of the pack and of the part that joined it; by the planned pack's id, or by its own."""
+    slices = study()
+    async with desk(site, "deid") as at:
+        entry = await withheld(at, slices)
+        found = await at.shown(entry["id"])
+        await at.decide(entry["id"], "approve", candidate=found["candidate"])
+        first, part = await site.until(PackDeidentified, lambda found: len(found) == 2)
+        answer = await at.client.get("/api/deid/reports/pack")
+        whole, second = answer.json()["reports"]
+        only = (await at.client.get(f"/api/deid/reports/{part.pack_id}")).json()["reports"]
+        assert (await at.client.get("/api/deid/reports/another")).status_code == 404
+    assert [whole["pack_id"], second["pack_id"]] == [first.pack_id, part.pack_id]
+    assert only == [second]
+    assert (whole["instances"], whole["withheld"]) == (3, {"pixels-unproven": 1})
+    assert {"attribute": "(0008,0050)", "action": "emptied", "rule": "basic", "count": 3} in whole["steps"]
+    assert whole["profile"] == {"name": "basic", "version": "1", "legal_basis": "gdpr_pseudonymised", "options": []}
+    assert whole["statement"].strip()
+    hidden = [*CANARY.values, slices[0].StudyInstanceUID, slices[0].SOPInstanceUID, "research-none"]
+    assert [value for value in hidden if str(value) in answer.text] == []
+
+
+PROFILE = """
+format: causeway.profile/1
+name: strict
+version: "{version}"
+legal_basis: gdpr_pseudonymised
+{more}
+"""
+
+
+async def test_a_retry_under_another_profile_lets_it_go(site: DeidSite) -> None:
+    """The profile held every CT; the next one does not. Nobody has to look at what comes out clean."""
+    folder = site.folder / "profiles"
+    folder.mkdir()
+    held = f'hold: {{sop_classes: ["{CTImageStorage}"]}}'
+    (folder / "research.yaml").write_text(PROFILE.format(version=1, more=held))
+    async with desk(site, "deid", profile_dir=folder) as at:
+        await site.say(planned([await site.batch_of(study(1, 0))], PLAN), "plan")
+        await site.until(InstancesQuarantined, lambda found: len(found) == 1)
+        (entry,) = await at.listed()
+        assert entry["reason"] == "held-by-profile"
+    (folder / "research.yaml").write_text(PROFILE.format(version=2, more=""))
+    async with desk(site, "deid", profile_dir=folder) as at:
+        answer = await at.decide(entry["id"], "retry")
+        assert (answer.json()["outcome"], answer.json()["state"]) == ("cleaned", "cleaned")
+        (told,) = await site.until(PackDeidentified, lambda found: len(found) == 1)
+        assert (told.part, told.instances) == (1, 1)
+        assert (await at.decide(entry["id"], "retry")).json()["outcome"] == "already-decided"
+        refused = await at.decide(entry["id"], "reject")
+        assert (refused.status_code, refused.json()) == (409, {"error": "already-cleaned"})
+        (made,) = (await at.client.get(f"/api/deid/reports/{told.pack_id}")).json()["reports"]
+        assert made["profile"]["version"] == "2"
+
+
+async def test_a_process_that_died_after_a_decision_leaves_nothing_untold(site: DeidSite) -> None:
+    """The decision is durable, the fact was not told yet: the next process tells it, once."""
+    async with desk(site, "deid") as at:
+        entry = await withheld(at)
+        found = await at.shown(entry["id"])
+        await at.decide(entry["id"], "approve", candidate=found["candidate"])
+        await site.until(PackDeidentified, lambda found: len(found) == 2)
+    site.run("UPDATE part SET told = 0")
+    site.run("DELETE FROM outbox")
+    async with desk(site, "deid"):
+        await eventually(lambda: site.rows("SELECT told FROM part") == [(True,)])
+    assert len({event_id for event_id, _ in await site.told()}) == len(await site.said(PackDeidentified)) + 2
