@@ -65,7 +65,8 @@ def _large(image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> Itera
 
 
 def _is_line(box: Box, rows: int, columns: int) -> bool:
-    return box.area > 0 and min(box.width, box.height) <= max(72, max(rows, columns) * _HIGHEST)
+    highest = min(max(72, max(rows, columns) * _HIGHEST), max(16, min(rows, columns) / 4))
+    return box.area > 0 and min(box.width, box.height) <= highest
 
 
 def _scaled(box: Box, up: int, down: int) -> Box:
