@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.deid_inputs import INPUTS
-from bench.deid_ours import HEADERS
+from bench.deid_ours import HEADERS, SECOND_LOOK
 from bench.receivers import ROOT, Receiver, running
 from bench.support import median, result, table, verdict
 from tests.support.ports import free_ports
@@ -106,6 +106,7 @@ def _round(folder: Path, python: Path, scratch: Path) -> Iterator[tuple[str, Fig
         yield tool, _measure([str(python), "-P", str(Path(__file__).with_name("deid_peers.py")), tool], folder, scratch)
     ours = [sys.executable, "-m", "bench.deid_ours"]
     yield HEADERS, _measure(ours, folder, scratch, HEADERS)
+    yield "second look", _measure(ours, folder, scratch, HEADERS, SECOND_LOOK)
     yield "with pixels", _measure(ours, folder, scratch, "clean_pixel_data")
     if shutil.which("Orthanc"):
         with _orthanc(scratch) as (receiver, url):

@@ -14,7 +14,7 @@ from typing import IO, BinaryIO, cast
 
 from pydicom import dcmread
 
-from cli.deidentify.originals import Found, find
+from cli.deidentify.originals import Found, find, opened
 from cli.deidentify.results import Done, Outcome, Result
 from cli.dicom_files import Problem, Skipped
 from services.deid.adapters.pictures import Bounds, ProcessPictures
@@ -72,12 +72,16 @@ class _GivenProfile(FileProfiles):
 
 @dataclass(frozen=True)
 class Task:
-    """What is done with each file: results go into ``folder``, into one folder for each series if ``by_series``."""
+    """What is done with each file: results go into ``folder``, into one folder for each series if ``by_series``.
+
+    ``looks_again``: whether a second look at each result holds it back where it finds something.
+    """
 
     project: Project
     folder: Path
     by_series: bool = False
     pictures: ProcessPictures | None = None
+    looks_again: bool = True
 
     def close(self) -> None:
         """Let the process that looks at pictures end."""
@@ -113,9 +117,11 @@ def _broken(path: Path, why: str) -> Result:
 def _clean(found: Found, task: Task, steps: Counter[Step]) -> Result:
     path, original = found.path, found.instance.sop_instance_uid
     # Nothing has a name in the folder before it is known to be clean.
-    with path.open("rb") as source, SpooledTemporaryFile(IN_MEMORY) as sink:
+    with opened(found) as (source, instance), SpooledTemporaryFile(IN_MEMORY) as sink:
         try:
-            cleaned = clean_file(source, found.instance, task.project, cast(BinaryIO, sink), told=False)
+            cleaned = clean_file(source, instance, task.project, cast(BinaryIO, sink), told=False)
+            if task.looks_again and task.project.look.at(source, cast(BinaryIO, sink)):
+                raise Withheld(Reason.SECOND_LOOK)
         except Withheld as refused:
             return Result(path, Outcome.WITHHELD, refused.code.value, original=original)
         except RetryLater as trouble:

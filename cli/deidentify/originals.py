@@ -1,14 +1,21 @@
 """Files as originals of a de-identification: described as ingest's manifest describes what it took in."""
 
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import TemporaryFile
+from typing import BinaryIO, NamedTuple
 
 from cli.dicom_files import Outgoing, Problem, Skipped, examine
 from contracts.formats.manifest import Instance
+from services.deid.domain.part10 import file_meta
 
 #: Digests prove what lay in a store; a file that is read once where it lies has none.
 _NO_DIGEST = "0" * 64
+#: Preamble and prefix (PS3.10 section 7.1).
+_PREFIX_END = 132
 
 #: What lies beside images and is none, by the ends of names; DICOM files are taken whatever their names are.
 _BESIDE = re.compile(
@@ -61,3 +68,20 @@ def describe(outgoing: Outgoing) -> Instance:
         pixel_offset=pixels.offset if pixels else None,
         pixel_length=pixels.length if pixels else None,
     )
+
+
+@contextmanager
+def opened(found: Found) -> Iterator[tuple[BinaryIO, Instance]]:
+    """The file as Part 10 has it; where there is no File Meta Information, ours is put in front of a copy."""
+    instance = found.instance
+    with found.path.open("rb") as file:
+        if file.read(_PREFIX_END)[-4:] == b"DICM":
+            yield file, instance
+            return
+        meta = file_meta(instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax)
+        with TemporaryFile() as whole:
+            whole.write(meta)
+            file.seek(instance.dataset_offset)
+            shutil.copyfileobj(file, whole)
+            length = whole.tell()
+            yield whole, instance.model_copy(update={"dataset_offset": len(meta), "length": length})

@@ -222,4 +222,5 @@ def _age(before: str, after: str) -> str:
     old = before[:3].isdigit() and before.endswith("Y") and int(before[:3]) > 89
     if not old:
         return "" if after == before else "it was to stay"
-    return "it is the same" if after == before else ""
+    # What is capped at 90 stays 090Y where it was that.
+    return "it is the same" if after == before != "090Y" else ""
