@@ -56,7 +56,9 @@ class Examiner:
         if request["singly"]:
             looks = _looks(request["care"], array)
             found = _found(self._first, greys(array, photometric)) if looks else ()
-            return {"boxes": found, "between": _found(self._first, map(stretched, self._between.taken()))}
+            between = _found(self._first, map(stretched, self._between.taken()))
+            rows, columns = array.shape[:2]  # letters are fainter among the brightest pixels of many frames
+            return {"boxes": found, "between": [box.widened(_AROUND // 2, rows, columns) for box in between]}
         if _looks(request["care"], array):
             self._between.add(projectable(array, photometric))
         return {"boxes": (), "between": ()}
@@ -68,7 +70,7 @@ class Examiner:
         syntax = request["syntax"]
         if not boxes and not request["cleared_bits"] and syntax == picture.syntax:
             return {"same": True}, b""
-        if boxes and request["singly"]:
+        if boxes:
             boxes, left = self._looked_again(greys(array, photometric), boxes)
             if left:
                 return {"left": len(left)}, b""
