@@ -94,6 +94,7 @@ def test_settings_are_complete_and_valid(service: str, monkeypatch: pytest.Monke
         "encryption": {"CAUSEWAY_TARGETS_FILE"},
         "catalog": {"CAUSEWAY_TARGETS_FILE"},
         "dicom_ingest": {"CAUSEWAY_PEERS_FILE"},  # a site that has a registry mounts it; none ships with one
+        "deid": {"CAUSEWAY_DEVICES_FILE"},  # the same
         "hl7_fhir": {"CAUSEWAY_MAPS_FILE", "CAUSEWAY_FHIR_SUBSCRIPTION_CA_FILE"},  # the same
     }
     assert paths - given.keys() <= unused.get(service, set())
@@ -131,7 +132,7 @@ def test_tls_is_off_until_one_variable_turns_it_on(
 def test_every_path_of_a_service_lies_on_a_mount(service: str) -> None:
     name = container(service)
     configs = {config["target"] for config in CONTAINERS[name].get("configs", ())}
-    places = (*mounts(name), *configs)
+    places = (*mounts(name), *configs, *(str(Path(target).parent) for target in configs))
     for value in CONTAINERS[name]["environment"].values():
         path = str(value).removeprefix("file://")
         if path.startswith("/"):

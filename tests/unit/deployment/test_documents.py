@@ -39,7 +39,7 @@ def commands(path: Path) -> list[tuple[Any, list[str]]]:
         for line in re.findall(rf"{beginning} ([a-z][^\n#|<>;&]*)", code(path), re.MULTILINE):
             command: Any = get_command(app)
             words = line.split()
-            while hasattr(command, "commands") and words:
+            while hasattr(command, "commands") and words and not words[0].startswith("-"):
                 name = words.pop(0)
                 assert name in command.commands, f"{command.name} {name}"
                 command = command.commands[name]

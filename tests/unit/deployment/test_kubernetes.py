@@ -210,6 +210,11 @@ def test_the_sample_policy_is_the_one_of_the_examples() -> None:
         assert (K8S / place / "policy.yaml").read_text() == (ROOT / "examples" / "policy.yaml").read_text()
 
 
+def test_the_sample_profile_is_the_one_of_the_examples() -> None:
+    example = ROOT / "examples" / "profiles" / "research.yaml"
+    assert (K8S / "base/site/research.yaml").read_text() == example.read_text()
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_the_bus_keeps_as_many_copies_as_it_has_servers(place: str) -> None:
     """Whoever makes its streams: the provisioner, or the operator after their loss."""
