@@ -195,7 +195,13 @@ class Cleaner:
             elif vr == "SQ" and element.items is None:
                 continue
             else:
-                yield self._dummy(element._replace(vr=vr), vr)
+                moved = self._moved(element, row, vr)
+                yield self._dummy(element._replace(vr=vr), vr) if moved is None else Element(element.tag, vr, moved)
+
+    def _moved(self, element: Element, row: Row | None, vr: str) -> bytes | None:
+        """A date of a dummy item where the profile retains dates: it says no more there than elsewhere."""
+        is_date = row is not None and Option.MODIFIED_DATES in row.options and element.value.strip(b" \0")
+        return self._retaining.date(element.value, vr) if is_date else None
 
     def _items(self, element: Element, above: Level, trusted: bool = False) -> Element | None:
         if element.items is None:

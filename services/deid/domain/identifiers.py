@@ -47,6 +47,7 @@ class Identifiers:
     _size: int = 0
     _pattern: re.Pattern[bytes] | None = None
     _known: Known | None = None
+    _made: bytes = b""
 
     def note(self, element: Element, charsets: tuple[str, ...] = ()) -> None:
         """Remember the value of an element that names a person, a case or a place; TooMuch when it names too many."""
@@ -70,6 +71,10 @@ class Identifiers:
                 self.note(element, charsets)
             for item in items or ():
                 self.note_all(item, charsets)
+
+    def leave_out(self, pseudonym: str) -> None:
+        """Do not search in what stands for the patient: sixteen digits and letters may spell anything."""
+        self._made = pseudonym.encode()
 
     def note_uid(self, uid: str) -> None:
         """Remember an original UID."""
@@ -122,7 +127,7 @@ class Identifiers:
         """True when an encoded header holds any of them; within UIDs, which are new, only whole ones count."""
         if any(_stands_alone(uid, header) for uid in self._uids):
             return True
-        return any(self._in_bytes(piece) for piece in _pieces(header))
+        return any(self._in_bytes(piece) for piece in _pieces(header, self._made))
 
     def _in_bytes(self, folded: bytes) -> bool:
         pattern = self._compiled()
@@ -150,10 +155,11 @@ def _encodings(noted: Noted) -> Iterator[bytes]:
             yield from (encode(spelled, noted.charsets), spelled.encode())
 
 
-def _pieces(header: bytes) -> Iterator[bytes]:
-    """All that stands between new UIDs, folded."""
+def _pieces(header: bytes, made: bytes) -> Iterator[bytes]:
+    """All that stands between what is made of a key and spells anything by chance: new UIDs, and ``made``; folded."""
     start = 0
-    for found in _NEW_UID.finditer(header):
+    random = re.compile(_NEW_UID.pattern + b"|" + re.escape(made)) if made else _NEW_UID
+    for found in random.finditer(header):
         yield from _windows(header, start, found.start())
         start = found.end()
     yield from _windows(header, start, len(header))

@@ -210,6 +210,7 @@ def _clean_header(elements: Elements, pixels: Element | None, original: Instance
             raise Withheld(reason)
     person = person_of(elements, project.key, original.routing.patient_token)
     names = Identifiers(project.ruling, project.recognizer)
+    names.leave_out(person.pseudonym)
     names.note_all(elements)
     if not project.profile.has(Option.RETAIN_UIDS):
         for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):

@@ -221,3 +221,19 @@ def test_the_line_of_the_headers_has_its_text_decoded() -> None:
     (slice_,) = make_instances(1, **PERSON, InstitutionName="Müller-Klinik", SpecificCharacterSet="ISO_IR 100")
     told, _ = clean(as_file(slice_), trusting(profile=using))
     assert "Müller-Klinik" in json.dumps(json.loads(told.line), ensure_ascii=False)
+
+
+def test_a_date_in_a_dummy_item_moves_with_the_others() -> None:
+    """A dummy among dates that moved would be the only one of its shift."""
+
+    def plant(slice_: Dataset) -> None:
+        observer = Dataset()
+        observer.VerifyingObserverName, observer.VerificationDateTime = "House^Gregory", "20240310120000"
+        slice_.VerifyingObserverSequence = [observer]
+        slice_.StudyDate = "20240310"
+
+    out = cleaned(profile(Option.MODIFIED_DATES), plant)
+    (observer,) = out.VerifyingObserverSequence
+    assert observer.VerifyingObserverName == "REMOVED"
+    assert (observer.VerificationDateTime[:8], observer.VerificationDateTime[8:]) == (out.StudyDate, "120000")
+    assert cleaned(profile(), plant).VerifyingObserverSequence[0].VerificationDateTime.startswith("19000101")
