@@ -19,6 +19,7 @@ from cli import (
     studies,
     trace,
 )
+from shared.observability.logs import configure_logs
 
 app = typer.Typer(
     name="causeway",
@@ -56,7 +57,8 @@ app.command("demo")(demo.command)
 
 
 def main() -> None:
-    """The entry point; the exit status is 0 only for success."""
+    """The entry point; the exit status is 0 only for success. Logs go to standard error: they are no output."""
+    configure_logs("cli", "WARNING")
     app()
 
 

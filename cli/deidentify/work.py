@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cli.deidentify.one import Recipe, Task, deidentify_all
 from cli.deidentify.results import Done
+from shared.observability.logs import configure_logs
 
 #: Files that a process is given at a time.
 BATCH = 16
@@ -59,5 +60,6 @@ def _work(batch: list[Path], recipe: Recipe) -> Done:
 
 @cache
 def _task(recipe: Recipe) -> Task:
-    """Made once in each process."""
+    """Made once in each process; what it logs is no part of the output."""
+    configure_logs("cli", "WARNING")
     return recipe.task()

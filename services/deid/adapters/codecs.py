@@ -6,11 +6,11 @@ import gdcm
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
-from pydicom.pixels import get_decoder, get_encoder
+from pydicom.pixels import convert_color_space, get_decoder, get_encoder
 from pydicom.uid import UID
 
 from services.deid.domain.pictures.picture import Picture
-from services.deid.domain.pictures.syntaxes import JPEG_LOSSLESS_FIRST, is_encapsulated
+from services.deid.domain.pictures.syntaxes import JPEG_LOSSLESS_FIRST, RGB_WHEN_DECODED, is_encapsulated
 
 #: Which of pydicom's plug-ins decodes what (docs/adr/0028); GDCM where nothing else is said.
 _PLUGINS = {
@@ -38,7 +38,10 @@ def decode(picture: Picture, frame: bytes) -> tuple[NDArray[Any], str]:
         pixel_keyword="PixelData",  # type: ignore[arg-type]  # pydicom types each option as the dictionary of all
         **_options(picture, picture.photometric, picture.planar),
     )
-    return _shaped(picture, array), str(facts["photometric_interpretation"])
+    photometric = str(facts["photometric_interpretation"])
+    if picture.syntax in RGB_WHEN_DECODED and photometric.startswith("YBR"):
+        array, photometric = convert_color_space(array, photometric, "RGB"), "RGB"
+    return _shaped(picture, array), photometric
 
 
 def _options(picture: Picture, photometric: str, planar: int) -> dict[str, Any]:

@@ -7,6 +7,9 @@ EXPLICIT_LITTLE, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
 RLE, JPEG_LOSSLESS, JPEG_LOSSLESS_FIRST = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"
 JPEG_LS, JPEG_2000 = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"
 
+#: JPEG that loses: its picture is what every decoder shows, in RGB; stored native, few IODs allow another colour space.
+RGB_WHEN_DECODED = frozenset({"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"})
+
 #: What there is an encoder without loss for stays what it is; the others become what decoders know best.
 _BLANKED = {
     RLE: RLE,
@@ -46,4 +49,6 @@ def photometric_after(syntax: str, target: str, photometric: str) -> str:
         return photometric
     if target == JPEG_2000:
         return "YBR_RCT" if photometric in ("YBR_ICT", "YBR_RCT") else photometric
+    if syntax in RGB_WHEN_DECODED and photometric.startswith("YBR"):
+        return "RGB"
     return "YBR_FULL" if photometric in ("YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420") else photometric
