@@ -12,7 +12,7 @@ from pydicom.uid import UID
 from services.deid.domain.pictures.picture import Picture
 from services.deid.domain.pictures.syntaxes import JPEG_LOSSLESS_FIRST, RGB_WHEN_DECODED, is_encapsulated
 
-#: Which of pydicom's plug-ins decodes what (docs/adr/0028); GDCM where nothing else is said.
+#: Which of pydicom's plug-ins decodes what (docs/adr/0029); GDCM where nothing else is said.
 _PLUGINS = {
     "1.2.840.10008.1.2.5": "pydicom",
     "1.2.840.10008.1.2.4.80": "pyjpegls",
