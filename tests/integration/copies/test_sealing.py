@@ -62,11 +62,13 @@ class Bench:
     def with_inputs(self, inputs: Inputs) -> SealHandlers:
         """The handlers, with other inputs."""
         buffer = SealingBuffer(self.sealed)
+        study_keys = StoredStudyKeys(self.keys, self.kek)
         return SealHandlers(
             site_key=SITE_KEY,
             inputs=inputs,
             buffer=buffer,
-            sealing=Sealer(buffer=buffer, study_keys=StoredStudyKeys(self.keys, self.kek)),
+            sealing=Sealer(buffer=buffer, study_keys=study_keys),
+            study_keys=study_keys,
             bus=self.bus,
         )
 
