@@ -31,7 +31,8 @@ class Ledger:
 
     def note(self, result: Result) -> None:
         """One more input."""
-        row = (str(result.path), result.outcome.value, result.reason, result.output)
+        path = os.fsencode(result.path).decode("utf-8", "backslashreplace")  # a name may be in any character set
+        row = (path, result.outcome.value, result.reason, result.output)
         self._database.execute("INSERT INTO result VALUES (?, ?, ?, ?)", row)
         if result.outcome is Outcome.RELEASED:
             self._database.execute("INSERT OR IGNORE INTO map VALUES (?, ?)", (result.original, result.new))

@@ -100,7 +100,10 @@ def test_a_batch_has_one_trace_through_every_service_of_the_flow(running: Runnin
         planned = {edge for edge in edges(services) if edge[1].startswith("imaging.")}
     # What happens only when something is wrong or somebody asks has tests of its own, and no PACS is behind this site.
     # What is said of a study is said on event times, after its batches: a trace of its own.
-    rare = re.compile(r"overdue|conflicted|quarantined|damaged|failed|expired|removed|recalled|destroyed|absent|commitment|forward|step|study")
+    rare = re.compile(
+        r"overdue|conflicted|quarantined|damaged|failed|expired|removed|recalled|destroyed|absent"
+        r"|commitment|forward|step|study"
+    )
     planned_here = {edge for edge in planned if edge[2] != "forwarding"}
     assert {edge for edge in planned_here if not rare.search(edge[1])} <= found
     assert found <= planned

@@ -36,11 +36,13 @@ class Fragments:
     lengths: "array[int]" = field(default_factory=lambda: array("Q"))
     firsts: "array[int]" = field(default_factory=lambda: array("Q"))
     sizes: "array[int]" = field(default_factory=lambda: array("Q"))
+    #: Whether the Basic Offset Table tells anything but where the frames are.
+    is_mistabled: bool = False
 
     @property
     def changed(self) -> bool:
-        """True when any frame does not stay as it is."""
-        return any(self.sizes)
+        """True when any frame, or their offset table, does not stay as it is."""
+        return self.is_mistabled or any(self.sizes)
 
     def frames(self) -> Iterator[tuple[range, int]]:
         """The fragments of each frame, and its size when it changes."""
@@ -83,6 +85,10 @@ def survey(source: BinaryIO, start: int, transfer_syntax: str) -> Fragments:
     if transfer_syntax != RLE:
         for number, (frame, _) in enumerate(found.frames()):
             found.sizes[number] = _size(found.read(source, frame))
+    table = _read(source, found.offset_table[0], min(found.offset_table[1], 4 * FRAGMENT_LIMIT))
+    offsets = found.places()[0]
+    told = struct.pack(f"<{len(offsets)}I", *offsets) if offsets[-1:] <= [0xFFFFFFFF] else b""
+    found.is_mistabled = found.offset_table[1] > 0 and table != told
     return found
 
 

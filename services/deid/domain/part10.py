@@ -41,6 +41,7 @@ from services.deid.domain.looking.scanner import Look, TextFinder
 from services.deid.domain.marks import with_pixels_cleaned
 from services.deid.domain.options import Option
 from services.deid.domain.pictures.looking import Looked, looked_at
+from services.deid.domain.pictures.picture import stated_size
 from services.deid.domain.pictures.retouch import Pictures
 from services.deid.domain.pictures.writing import native_frames, write
 from services.deid.domain.pixels import NATIVE, Output, Untold, splice, survey_pixels
@@ -160,14 +161,24 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, output: 
     syntax = looked.syntax or original.transfer_syntax
     output.meta(file_meta(original.sop_class_uid, text_of(cleaned, SOP_INSTANCE), syntax))
     if deflated:
-        facts = deflate(data, _repainted(pixels, looked), mask, output)
+        facts = deflate(data, _stated(_repainted(pixels, looked), elements, encoding), mask, output)
     else:
         output.data(data)
         facts = header_so_far(output)
-        facts |= write(looked.retouched, output) if looked.retouched else splice(source, original, output, found, mask)
+        facts |= (
+            write(looked.retouched, output)
+            if looked.retouched
+            else splice(source, original, output, found, mask, stated_size(elements, encoding))
+        )
     instance = _instance(original, cleaned, facts | output.facts() | {"transfer_syntax": syntax})
     line = b"" if isinstance(output, Untold) else _line(cleaned, encoding)
     return Cleaned(instance, line, header.person, header.steps)
+
+
+def _stated(pixels: Element | None, elements: Elements, encoding: Encoding) -> Element | None:
+    """The pixels without what stands behind them."""
+    size = stated_size(elements, encoding)
+    return pixels if pixels is None or size is None else pixels._replace(value=pixels.value[: size + size % 2])
 
 
 def _look(source: BinaryIO, original: Instance, elements: Elements, pixels: Element | None, project: Project) -> Looked:
@@ -254,7 +265,6 @@ def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
 
 def _instance(original: Instance, cleaned: Elements, facts: dict[str, Any]) -> Instance:
     """The line of the manifest: no digest of the source's, so none of the pixels alone."""
-    routing = original.routing
     return Instance(
         sop_class_uid=original.sop_class_uid,
         sop_instance_uid=text_of(cleaned, SOP_INSTANCE),
@@ -264,9 +274,17 @@ def _instance(original: Instance, cleaned: Elements, facts: dict[str, Any]) -> I
             modality=text_of(cleaned, 0x00080060) or None,
             body_part=text_of(cleaned, 0x00180015) or None,
             image_type=tuple(filter(None, text_of(cleaned, 0x00080008).split("\\"))),
-            series_number=routing.series_number,
-            instance_number=routing.instance_number,
+            series_number=_number(cleaned, 0x00200011),
+            instance_number=_number(cleaned, 0x00200013),
         ),
         flags=original.flags,
         **facts,
     )
+
+
+def _number(elements: Elements, tag: int) -> int | None:
+    """The whole number that an attribute has in the header that goes out."""
+    try:
+        return int(text_of(elements, tag))
+    except ValueError:
+        return None

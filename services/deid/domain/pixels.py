@@ -74,19 +74,24 @@ def splice(
     output: Output,
     found: fragments.Fragments | None = None,
     mask: Mask | None = None,
+    stated: int | None = None,
 ) -> dict[str, Any]:
     """Pass the pixel element through; what follows it (signatures, padding, private groups) stays behind.
 
-    ``found`` is what ``survey_pixels`` says of it, ``mask`` what to leave of each native pixel.
+    ``found`` is what ``survey_pixels`` says of it, ``mask`` what to leave of each native pixel, ``stated`` how many
+    bytes the header says there are: what stands behind them is no pixel.
     """
     if original.pixel_offset is None or original.pixel_length is None:
         return {}
+    length = original.pixel_length
+    if stated is not None and found is None:
+        length = min(length, stated + stated % 2)
     source.seek(original.dataset_offset + original.header_length)
-    output.data(pixel_head(source.read(original.pixel_offset - original.header_length), original))
+    output.data(pixel_head(source.read(original.pixel_offset - original.header_length), original, length))
     start = output.length - output.dataset_offset
     pixels = _moved(original.pixels, start - original.pixel_offset)
     if found is None:
-        _copy(source, original.pixel_length, output, mask)
+        _copy(source, length, output, mask)
     elif found.changed:
         for piece in fragments.pieces(source, found):
             output.data(piece)
@@ -100,8 +105,11 @@ def splice(
     }
 
 
-def pixel_head(head: bytes, original: Instance) -> bytes:
-    """Tag, VR and length of the pixel element written anew; Unreadable when ``head`` is something else."""
+def pixel_head(head: bytes, original: Instance, native: int | None = None) -> bytes:
+    """Tag, VR and length of the pixel element written anew, of ``native`` bytes if told so and it is not in fragments.
+
+    Unreadable when ``head`` is something else.
+    """
     encoding = encoding_of(original.transfer_syntax)
     order = "<" if encoding.little else ">"
     length = original.pixel_length if original.transfer_syntax in NATIVE else UNDEFINED
@@ -111,6 +119,8 @@ def pixel_head(head: bytes, original: Instance) -> bytes:
     (stored,) = struct.unpack_from(order + "I", head, size - 4)
     if group << 16 | number not in PIXEL_DATA or vr not in LONG or len(head) != size or stored != length:
         raise Unreadable
+    if length != UNDEFINED and native is not None:
+        length = native
     if encoding.implicit:
         return struct.pack(order + "HHI", group, number, length)
     return struct.pack(order + "HH2sHI", group, number, vr.encode(), 0, length)

@@ -35,7 +35,8 @@ _PRINTABLE = re.compile(rb"[ -~]*\0?")
 #: Shapes that identify even when they are not this patient's own: mail and web addresses, phone numbers, dates.
 _SHAPES = re.compile(
     rb"@|://(?!(?:dicom|www|hl7|snomed)\b)"
-    rb"|(?<!\d)(?:19|20)\d\d[-/. ]?(?:0[1-9]|1[0-2])[-/. ]?(?:0[1-9]|[12]\d|3[01])(?!\d)"
+    rb"|(?<!\d)(?:19|20)\d\d[-/. ]?(?:0[1-9]|1[0-2])[-/. ]?(?:0[1-9]|[12]\d|3[01])"
+    rb"(?:(?:[ T]?(?:[01]\d|2[0-3])[:.]?[0-5]\d(?:[:.]?[0-5]\d)?)?\d{0,6})?(?!\d)"
     rb"|(?<!\d)(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:19|20)?\d\d(?!\d)"
     rb"|\(?\d{3}\)?[-. ]\d{3}[-. ]\d{4}|\+\d{7}"
 )

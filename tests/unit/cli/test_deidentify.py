@@ -1,6 +1,7 @@
 """``causeway deidentify``: what comes out, what is held back, and what is told of both."""
 
 import json
+import os
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -205,3 +206,12 @@ def test_wrong_usage_is_told_before_anything_is_done(
 def test_a_file_that_is_not_there_is_wrong_usage(desk: Desk) -> None:
     answer = desk.run(str(desk.folder / "nowhere"))
     assert (answer.exit_code, "no such file or folder" in answer.stderr) == (2, True)
+
+
+def test_a_name_in_another_character_set_is_told_and_ends_nothing(desk: Desk) -> None:
+    """File systems keep bytes, whatever they mean."""
+    (desk.originals / "shot.dcm").rename(os.fsdecode(os.fsencode(desk.originals) + b"/M\xfcller.dcm"))
+    code, report = desk.report()
+    assert code == 0
+    assert [one["outcome"] for one in report["inputs"] if one["path"].endswith("M\\xfcller.dcm")] == ["withheld"]
+    assert len(desk.files) == 3

@@ -115,7 +115,7 @@ CDA = """<?xml version="1.0"?><ClinicalDocument xmlns="urn:hl7-org:v3" xmlns:xsi
 <paragraph styleCode="Kilmister">Nodule of <content>Kilmister</content> unchanged</paragraph>
 <renderMultiMedia referencedObject="Kilmister"/></text>
 <entry><observation classCode="OBS" moodCode="EVN"><id root="1.2.3.4"/><code code="Kilmister" codeSystem="1.2.3"/>
-<effectiveTime value="20200102"/><value xsi:type="PQ" value="71.8" unit="mm"/>
+<effectiveTime value="20200102"/><value xsi:type="PQ" value="71.8" unit="mm"/><value xsi:type="TS" value="20231224"/>
 <author><assignedAuthor><id extension="Kilmister"/></assignedAuthor></author></observation></entry>
 </section></component></structuredBody></component></ClinicalDocument>"""
 
@@ -132,6 +132,7 @@ def test_a_cda_keeps_its_findings() -> None:
         "Kilmister" not in out
         and "8472655" not in out
         and "2020" not in out
+        and "20231224" not in out
         and "1.2.3" not in out.replace("1.2.840", "")
     )
     assert '<code code="121070" codeSystem="1.2.840.10008.2.16.4">' in out

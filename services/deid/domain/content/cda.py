@@ -17,7 +17,7 @@ SIZE_LIMIT, DEPTH_LIMIT, ELEMENT_LIMIT = 16 * 1024 * 1024, 64, 100_000
 #: Code systems that are published: SNOMED CT, LOINC, UCUM, RadLex, DICOM, ICD-10, and those of HL7 itself.
 _PUBLIC = re.compile(r"2\.16\.840\.1\.113883\.(6\.(96|1|8|256|3|90)|5(\.\d+){1,3})|1\.2\.840\.10008\.2\.16\.4")
 _CODE, _COUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,31}"), re.compile(r"[1-9]\d?")
-_NUMBER, _UNIT = re.compile(r"[+-]?\d{1,12}(\.\d{1,12})?"), re.compile(r"[A-Za-z0-9%./*\[\]{}()'^+-]{1,24}")
+_NUMBER, _UNIT = re.compile(r"[+-]?\d{1,5}(\.\d{1,6})?"), re.compile(r"[A-Za-z0-9%./*\[\]{}()'^+-]{1,24}")
 _WORD = re.compile(r"[A-Za-z_]{1,16}")
 
 #: Elements that hold others; of the clinical statements only what they are, not whose or when.

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
-from services.deid.domain.codestream import starts_frame
+from services.deid.domain.codestream import RLE, starts_frame
 from services.deid.domain.dataset import ITEM, SEQUENCE_END, Unreadable
 from services.deid.domain.pictures.picture import FRAME_LIMIT, Picture
 from services.deid.domain.pixels import NATIVE
@@ -45,7 +45,7 @@ def frames_of(source: BinaryIO, value: Span, picture: Picture) -> Frames:
     if picture.syntax in NATIVE or picture.syntax == "1.2.840.10008.1.2.1.99":
         return Frames(source, _native(value, picture))
     table, fragments = _fragments(source, value)
-    return Frames(source, _by_frame(source, value.offset, table, fragments, picture.frames))
+    return Frames(source, _by_frame(source, picture.syntax, table, fragments, picture.frames))
 
 
 def _native(value: Span, picture: Picture) -> Sequence[Sequence[Span]]:
@@ -75,10 +75,13 @@ def _fragments(source: BinaryIO, value: Span) -> tuple[tuple[int, ...], list[Spa
 
 
 def _by_frame(
-    source: BinaryIO, start: int, table: tuple[int, ...], fragments: list[Span], frames: int
+    source: BinaryIO, syntax: str, table: tuple[int, ...], fragments: list[Span], frames: int
 ) -> Sequence[Sequence[Span]]:
     """Fragments by frame: one each, by the offset table, or by where code streams begin."""
     if frames == 1:
+        others = [_read(source, Span(each.offset, min(16, each.length))) for each in fragments[1:]]
+        if any(map(starts_frame, others)) or (syntax == RLE and others):
+            raise Withheld(Reason.PIXELS_UNREADABLE)  # more frames than the header tells of
         return [fragments]
     if len(fragments) == frames:
         return [(fragment,) for fragment in fragments]

@@ -31,8 +31,9 @@ def threshold(plane: NDArray[np.float32]) -> float:
     sample = plane[::2, ::2]
     low, high = np.percentile(sample, (0.5, 99.8))
     steps = np.abs(np.diff(plane[::2], axis=1)[:, ::2])
-    steps = steps[steps > 0]
-    usual = float(np.median(steps)) if steps.size else 0.0
+    total, steps = steps.size, steps[steps > 0]
+    # Where hardly anything differs from its neighbour, it is no noise that differs.
+    usual = float(np.median(steps)) if 4 * steps.size >= total else 0.0
     return max(_NOISE * usual, _RANGE * float(high - low), 1e-6)
 
 

@@ -61,6 +61,21 @@ def unused_bits(picture: Picture) -> int:
     return ((1 << picture.allocated) - 1) & ~used
 
 
+def stated_size(elements: Elements, encoding: Encoding) -> int | None:
+    """Bytes of all native frames that a header describes (PS3.5 section 8.1.1); None when it describes none."""
+    by_tag = {element.tag: element for element in elements}
+    try:
+        sizes = [_number(by_tag.get(tag), encoding, None) for tag in (ROWS, COLUMNS, ALLOCATED)]
+        samples = _number(by_tag.get(SAMPLES), encoding, 1)
+        frames = int(text_of(elements, FRAMES) or "1")
+    except (Unreadable, ValueError):
+        return None
+    if text_of(elements, PHOTOMETRIC) in ("YBR_FULL_422", "YBR_PARTIAL_422"):
+        samples = 2
+    bits = sizes[0] * sizes[1] * sizes[2] * samples * frames
+    return (bits + 7) // 8 if bits > 0 else None
+
+
 def picture_of(elements: Elements, transfer_syntax: str, encoding: Encoding) -> Picture:
     """The picture that a header describes. Raises Unreadable when it can't be one, Withheld when it is too large."""
     by_tag = {element.tag: element for element in elements}

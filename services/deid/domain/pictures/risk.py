@@ -77,7 +77,9 @@ class Risks:
         flag = text_of(header.elements, BURNED_IN).upper()
         types = {value.strip().upper() for value in text_of(header.elements, IMAGE_TYPE).split("\\")}
         kinds = types & set(self.table["pictures"])
-        if care is Care.SIGNS and (flag == "YES" or kinds or is_picture(header.elements, flag)):
+        if flag == "YES":
+            return Care.ALWAYS
+        if care is Care.SIGNS and (kinds or is_picture(header.elements, flag)):
             return Care.ALWAYS
         return care
 
