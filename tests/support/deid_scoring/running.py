@@ -56,7 +56,7 @@ def _collect(
     new = json.loads(mapped.read_text())
     files = {str(dcmread(path, stop_before_pixels=True).SOPInstanceUID): path for path in out.rglob("*.dcm")}
     held = set(listed.read_text().split())
-    reasons = {Path(str(each["path"])): each.get("reason", "") for each in report["inputs"]}  # type: ignore[attr-defined]
+    reasons = {Path(str(each["path"])): each.get("reason", "") for each in report["inputs"]}  # type: ignore[attr-defined]  # JSON
     outputs, withheld = {}, {}
     for entry in key.files:
         name, sop = entry["file"], entry["sop"]
