@@ -143,14 +143,16 @@ def find(
     return statuses, found
 
 
-async def findscu(port: int, folder: Path, *keys: str, options: Sequence[str] = ()) -> list[Dataset]:
-    """Ask by dcmtk; the answers as it wrote them, in their order."""
+async def findscu(
+    port: int, folder: Path, *keys: str, options: Sequence[str] = (), host: str = "127.0.0.1"
+) -> list[Dataset]:
+    """Ask by dcmtk; the answers as it wrote them, in their order. AssertionError with its output when it fails."""
     program = shutil.which("findscu")
     if program is None:
         pytest.skip("no findscu: install Debian's dcmtk")
     folder.mkdir()
     words = [word for key in keys for word in ("-k", key)]
-    command = (program, "-W", "-X", "-aet", "CT1", "-aec", "CAUSEWAY", *options, *words, "127.0.0.1", str(port))
+    command = (program, "-W", "-X", "-aet", "CT1", "-aec", "CAUSEWAY", *options, *words, host, str(port))
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -165,7 +167,7 @@ async def worklist(url: str, **settings: Any) -> AsyncIterator[Desk]:
     database = Database(url)
     await database.migrate("services.hl7_fhir.migrations")
     announced: list[tuple[str, str]] = []
-    told = WorklistSettings(worklist_port=0, **settings)
+    told = WorklistSettings.model_validate({"worklist_port": 0, **settings})
     stepping = Stepping(told, database, SITE, KEY, Announced(announced))
     sealer, others = Sealer(KEY), Sender("", SITE)
     registry = Registry(Anybody(others), others, KEY)
