@@ -23,7 +23,7 @@ from services.hl7_fhir.adapters.profiles import Hl7apyProfiles
 from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.senders import Anybody, Registry
 from services.hl7_fhir.adapters.stepping import Stepping
-from services.hl7_fhir.adapters.tables import resources
+from services.hl7_fhir.adapters.tables import resources, versions
 from services.hl7_fhir.adapters.tells import TellsNobody
 from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.adapters.worklist_tables import steps
@@ -68,6 +68,7 @@ class Desk:
     messages: Messages
     mapping: Mapping
     announced: list[tuple[str, str]]
+    registry: Registry
 
     async def send(self, *contents: bytes) -> None:
         """Take messages; each must be acknowledged."""
@@ -80,6 +81,16 @@ class Desk:
         """The rows, in the order of their times."""
         wanted = select(steps).order_by(steps.c.starts, steps.c.id)
         return list(await self.database.read(lambda connection: connection.execute(wanted).all()))
+
+    async def versions(self, kind: str) -> list[Any]:
+        """Every version of the resources of a type, the oldest first."""
+        wanted = select(versions).where(versions.c.type == kind).order_by(versions.c.updated, versions.c.version)
+        return list(await self.database.read(lambda connection: connection.execute(wanted).all()))
+
+    def follow(self, stepping: Stepping) -> None:
+        """Let messages from now on be heard by the followers of ``stepping``."""
+        waiting = SqlWaiting(self.database, Silent(), self.registry, KEY, Contents(Sealer(KEY)), stepping.followers)
+        self.mapping = Mapping(waiting)
 
     async def tasks(self) -> list[Stored]:
         """Every Task."""
@@ -177,7 +188,7 @@ async def worklist(url: str, **settings: Any) -> AsyncIterator[Desk]:
     running = asyncio.create_task(port.run())
     await port.listening.wait()
     try:
-        yield Desk(database, stepping, port, messages, mapping, announced)
+        yield Desk(database, stepping, port, messages, mapping, announced, registry)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -6,9 +6,11 @@ from datetime import timedelta
 from services.hl7_fhir.adapters.dicom_association import Find, Limits, Titles
 from services.hl7_fhir.adapters.dicom_port import DicomPort
 from services.hl7_fhir.adapters.following import Follower
+from services.hl7_fhir.adapters.late_steps import LateSteps
 from services.hl7_fhir.adapters.listener import Port, tls_ports
 from services.hl7_fhir.adapters.performed import SqlPerformedSteps
 from services.hl7_fhir.adapters.steps import Steps
+from services.hl7_fhir.adapters.telling_all import TellingAll
 from services.hl7_fhir.adapters.tells import Tells
 from services.hl7_fhir.adapters.worklist import SqlWorklist
 from services.hl7_fhir.config.worklist import WorklistSettings
@@ -42,6 +44,9 @@ class Stepping:
         reports = open_store(settings.landing_url) if settings.landing_url else None
         self._settings = settings
         self.followers: tuple[Follower, ...] = (steps,) if settings.scheduled_steps else ()
+        late = LateSteps(steps, timedelta(days=settings.scheduled_steps_days))
+        #: What makes the steps of orders that were here before these were wanted.
+        self.late = tuple(TellingAll(database, late, site, site_key) for _ in self.followers)
         self.performed = SqlPerformedSteps(database, steps, reports)
         self.pages = SqlWorklist(database)
 

@@ -18,6 +18,9 @@ class WorklistSettings(ServiceSettings):
 
     #: Whether orders become scheduled steps and Tasks.
     scheduled_steps: bool = True
+    #: Orders without a step that changed within so many days are looked at again when the service starts: they may have
+    #: come before this was switched on, or before a setting below says of them what they do not.
+    scheduled_steps_days: int = Field(default=183, ge=0)
     #: AE titles of the stations by modality, for orders that name no station; without: any station of the modality.
     scheduled_stations: dict[str, tuple[AeTitle, ...]] = Field(default_factory=dict)
     #: The modality of orders that name none; empty: they are no imaging orders.
