@@ -29,6 +29,7 @@ class ServiceSettings(BaseSettings):
     http_port: int = 0
     http_tls_cert: Path | None = None
     http_tls_key: Path | None = None
+    #: Lines ``name token``, read again when the file changes.
     http_token_file: Path | None = None
 
     site_key_file: Path = Path(".causeway/keys/site.key")

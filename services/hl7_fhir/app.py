@@ -59,6 +59,7 @@ def build(settings: Settings | None = None) -> Service:
             Task("couriers", couriers.run),
             Task("index", parts.index.build),
             Task("studies", studies.journal.catch_up),
+            *(Task("steps", each.run) for each in stepping.late),
             *parts.subscribing.tasks,
             *(Task("worklist", each.run) for each in worklists),
         ),

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from starlette.requests import Request
@@ -105,10 +105,13 @@ class OpenPage(Route):
 class Guarded:
     """An application behind bearer tokens, if there are any; each request and each denial is logged.
 
-    Of the websockets in ``routes`` only a TokenSocket is served; an OpenPage is served to everybody.
+    ``tokens`` gives those that hold at the moment of a request. Of the websockets in ``routes`` only a TokenSocket is
+    served; an OpenPage is served to everybody.
     """
 
-    def __init__(self, application: ASGIApp, tokens: Tokens | None, routes: Iterable[BaseRoute] = ()) -> None:
+    def __init__(
+        self, application: ASGIApp, tokens: Callable[[], Tokens] | None, routes: Iterable[BaseRoute] = ()
+    ) -> None:
         self._application = application
         self._tokens = tokens
         routes = tuple(routes)
@@ -126,7 +129,7 @@ class Guarded:
         if scope["path"] in self._open:
             await self._application(scope, receive, send)
             return
-        who = self._tokens.holder(Request(scope).headers.get("authorization")) if self._tokens else "loopback"
+        who = self._tokens().holder(Request(scope).headers.get("authorization")) if self._tokens else "loopback"
         if who is None:
             await self._deny(scope, receive, send)
             return

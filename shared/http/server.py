@@ -9,6 +9,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -23,6 +24,7 @@ from shared.http.loops import OnLoop
 from shared.http.patience import PromptProtocol
 from shared.observability import logger
 from shared.settings import ServiceSettings
+from shared.watched import Watched
 
 log = logger("causeway.http")
 
@@ -43,7 +45,7 @@ class HttpServer:
         silence: Callable[[], float] = lambda: 0.0,
     ) -> None:
         check_binding(settings)
-        tokens = Tokens.load(settings.http_token_file) if settings.http_token_file else None
+        tokens = _tokens(settings.http_token_file) if settings.http_token_file else None
         loop = asyncio.get_running_loop()
         application = _application(Health(silence, checks or {}, loop).routes(), routes, loop)
         self._socket = socket.create_server((settings.http_host, settings.http_port), backlog=128)
@@ -80,6 +82,11 @@ class HttpServer:
 
     def _run(self) -> None:
         self._server.run([self._socket])
+
+
+def _tokens(path: Path) -> Callable[[], Tokens]:
+    """Those of the file at every moment; a file that cannot be used leaves those that were."""
+    return Watched("tokens", [path], lambda: Tokens.load(path)).get
 
 
 def _application(

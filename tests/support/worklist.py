@@ -23,7 +23,7 @@ from services.hl7_fhir.adapters.profiles import Hl7apyProfiles
 from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.senders import Anybody, Registry
 from services.hl7_fhir.adapters.stepping import Stepping
-from services.hl7_fhir.adapters.tables import resources
+from services.hl7_fhir.adapters.tables import resources, versions
 from services.hl7_fhir.adapters.tells import TellsNobody
 from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.adapters.worklist_tables import steps
@@ -68,6 +68,7 @@ class Desk:
     messages: Messages
     mapping: Mapping
     announced: list[tuple[str, str]]
+    registry: Registry
 
     async def send(self, *contents: bytes) -> None:
         """Take messages; each must be acknowledged."""
@@ -80,6 +81,16 @@ class Desk:
         """The rows, in the order of their times."""
         wanted = select(steps).order_by(steps.c.starts, steps.c.id)
         return list(await self.database.read(lambda connection: connection.execute(wanted).all()))
+
+    async def versions(self, kind: str) -> list[Any]:
+        """Every version of the resources of a type, the oldest first."""
+        wanted = select(versions).where(versions.c.type == kind).order_by(versions.c.updated, versions.c.version)
+        return list(await self.database.read(lambda connection: connection.execute(wanted).all()))
+
+    def follow(self, stepping: Stepping) -> None:
+        """Let messages from now on be heard by the followers of ``stepping``."""
+        waiting = SqlWaiting(self.database, Silent(), self.registry, KEY, Contents(Sealer(KEY)), stepping.followers)
+        self.mapping = Mapping(waiting)
 
     async def tasks(self) -> list[Stored]:
         """Every Task."""
@@ -143,14 +154,16 @@ def find(
     return statuses, found
 
 
-async def findscu(port: int, folder: Path, *keys: str, options: Sequence[str] = ()) -> list[Dataset]:
-    """Ask by dcmtk; the answers as it wrote them, in their order."""
+async def findscu(
+    port: int, folder: Path, *keys: str, options: Sequence[str] = (), host: str = "127.0.0.1"
+) -> list[Dataset]:
+    """Ask by dcmtk; the answers as it wrote them, in their order. AssertionError with its output when it fails."""
     program = shutil.which("findscu")
     if program is None:
         pytest.skip("no findscu: install Debian's dcmtk")
     folder.mkdir()
     words = [word for key in keys for word in ("-k", key)]
-    command = (program, "-W", "-X", "-aet", "CT1", "-aec", "CAUSEWAY", *options, *words, "127.0.0.1", str(port))
+    command = (program, "-W", "-X", "-aet", "CT1", "-aec", "CAUSEWAY", *options, *words, host, str(port))
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -165,7 +178,7 @@ async def worklist(url: str, **settings: Any) -> AsyncIterator[Desk]:
     database = Database(url)
     await database.migrate("services.hl7_fhir.migrations")
     announced: list[tuple[str, str]] = []
-    told = WorklistSettings(worklist_port=0, **settings)
+    told = WorklistSettings.model_validate({"worklist_port": 0, **settings})
     stepping = Stepping(told, database, SITE, KEY, Announced(announced))
     sealer, others = Sealer(KEY), Sender("", SITE)
     registry = Registry(Anybody(others), others, KEY)
@@ -175,7 +188,7 @@ async def worklist(url: str, **settings: Any) -> AsyncIterator[Desk]:
     running = asyncio.create_task(port.run())
     await port.listening.wait()
     try:
-        yield Desk(database, stepping, port, messages, mapping, announced)
+        yield Desk(database, stepping, port, messages, mapping, announced, registry)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

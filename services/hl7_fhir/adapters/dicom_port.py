@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Sequence
 
 from services.hl7_fhir.adapters.dicom_association import Association, Find, Limits, Titles
+from services.hl7_fhir.adapters.listener import Listeners, Port
 from services.hl7_fhir.domain import dimse
 from shared.errors import RetryLater
 from shared.observability import logger, metrics
@@ -13,32 +15,42 @@ log = logger("causeway.worklist")
 
 
 class DicomPort:
-    """Listens for associations while ``run`` is awaited."""
+    """Listens while ``run`` is awaited: on a plain port, on one for TLS (PS3.15 section B.12), or on both."""
 
-    def __init__(self, *, host: str, port: int, titles: Titles, find: Find, limits: Limits | None = None) -> None:
-        self._host = host
-        self._port = port
+    def __init__(self, *, ports: Sequence[Port], titles: Titles, find: Find, limits: Limits | None = None) -> None:
+        self._wanted = ports
         self._titles = titles
         self._find = find
         self._limits = limits or Limits()
         self._tasks: set[asyncio.Task[None]] = set()
         self.listening = asyncio.Event()
-        self.port = 0
+        self.ports: tuple[int, ...] = ()
+
+    @property
+    def port(self) -> int:
+        """The first port."""
+        return self.ports[0]
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        server = await asyncio.start_server(self._accept, self._host, self._port, limit=self._limits.pdu)
-        self.port = server.sockets[0].getsockname()[1]
-        self.listening.set()
-        log.info("worklist-listening", port=self.port)
+        listeners = Listeners(self._wanted, self._protocol)
         try:
-            await asyncio.Event().wait()
+            await listeners.open()
+            self.ports = listeners.ports
+            self.listening.set()
+            for port in self.ports:
+                log.info("worklist-listening", port=port)
+            await listeners.keep_fresh()
         finally:
             self.listening.clear()
-            server.close()
+            listeners.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _protocol(self) -> asyncio.BaseProtocol:
+        reader = asyncio.StreamReader(limit=self._limits.pdu)
+        return asyncio.StreamReaderProtocol(reader, self._accept)
 
     async def check(self) -> None:
         """RetryLater unless it listens: a readiness check."""

@@ -11,6 +11,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, bin
 from services.hl7_fhir.adapters.feed_lock import lock_feed
 from services.hl7_fhir.adapters.mapping_tables import loss_counts, loss_sets, losses
 from services.hl7_fhir.adapters.outgoing_tables import told
+from services.hl7_fhir.adapters.past_provenance import PastProvenance
 from services.hl7_fhir.adapters.superseded import Superseded
 from services.hl7_fhir.adapters.tables import messages
 from services.hl7_fhir.adapters.worklist_tables import (
@@ -34,7 +35,8 @@ log = logger("causeway.hl7")
 
 @dataclass(frozen=True)
 class Ages:
-    """How long things are kept: what tells that a message came, and versions of resources (None: for ever)."""
+    """How long things are kept: what tells that a message came and what it changed, and versions of resources (None:
+    for ever)."""
 
     messages: timedelta
     versions: timedelta | None = None
@@ -84,6 +86,7 @@ class Forgetting:
         self._ages = ages
         self._clock = clock
         self._kinds = (_messages(still_needed), *_KINDS)
+        self._provenance = PastProvenance(database)
         self._superseded = Superseded(database)
 
     async def run(self) -> None:
@@ -104,6 +107,8 @@ class Forgetting:
             while count := await self._portion(kind, found):
                 gone[kind.name] = gone.get(kind.name, 0) + count
                 await asyncio.sleep(breath)
+        if count := await self._provenance.remove(now - self._ages.messages, portion, breath):
+            gone["provenance"] = count
         if self._ages.versions is not None and (count := await self._superseded.remove(now - self._ages.versions)):
             gone["versions"] = count
         return gone

@@ -56,6 +56,12 @@ def write(connection: Connection, changed: Sequence[tuple[int, Rows, Rows]]) -> 
             connection.execute(_insert(connection, table), added)
 
 
+def remove(connection: Connection, found: Sequence[Row[Any]]) -> None:
+    """Take resources out of the index: rows with ``number``, ``type``, ``id`` and ``body``."""
+    read = ((row.number, _read(row)) for row in found)
+    write(connection, [(number, one, NOTHING) for number, one in read if one is not None])
+
+
 def _records(table: Table, number: int, found: Any, prefix: str = "") -> list[dict[str, Any]]:
     names = [prefix + name for name in _FIELDS[table]]
     return [{prefix + "number": number, **dict(zip(names, row, strict=True))} for row in sorted(found)]

@@ -1,13 +1,12 @@
 """The MLLP server that the settings describe, and how strangers are read."""
 
 from services.hl7_fhir.adapters.hall import Answer, Limits
+from services.hl7_fhir.adapters.listener import Port, tls_ports
 from services.hl7_fhir.adapters.maps import site_maps
-from services.hl7_fhir.adapters.mllp import MllpServer, Port
+from services.hl7_fhir.adapters.mllp import MllpServer
 from services.hl7_fhir.config import Settings
 from services.hl7_fhir.domain.record import Site
 from services.hl7_fhir.domain.senders import Sender
-from shared.tls import TlsFiles, server_context
-from shared.watched import Watched
 
 
 def mllp_server(settings: Settings, answer: Answer, refuse: Answer) -> MllpServer:
@@ -17,17 +16,10 @@ def mllp_server(settings: Settings, answer: Answer, refuse: Answer) -> MllpServe
         idle=settings.mllp_idle_timeout,
         message=settings.mllp_message_timeout,
     )
-    ports = (Port(settings.mllp_host, settings.mllp_port), *_tls_port(settings))
+    files = (settings.mllp_tls_cert, settings.mllp_tls_key, settings.mllp_tls_client_ca)
+    secured = tls_ports(settings.mllp_host, settings.mllp_tls_port, files, mutual=settings.mllp_tls_mutual)
+    ports = (Port(settings.mllp_host, settings.mllp_port), *secured)
     return MllpServer(ports=ports, answer=answer, refuse=refuse, limits=limits)
-
-
-def _tls_port(settings: Settings) -> tuple[Port, ...]:
-    if settings.mllp_tls_port is None or settings.mllp_tls_cert is None or settings.mllp_tls_key is None:
-        return ()
-    files = TlsFiles(settings.mllp_tls_cert, settings.mllp_tls_key, settings.mllp_tls_client_ca)
-    mutual = settings.mllp_tls_mutual
-    context = Watched("certificates", files.paths(), lambda: server_context(files, mutual=mutual))
-    return (Port(settings.mllp_host, settings.mllp_tls_port, context.get),)
 
 
 def strangers(settings: Settings) -> Sender:

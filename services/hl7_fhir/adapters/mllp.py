@@ -1,32 +1,16 @@
 """The MLLP server: a plain port and, where there are certificates, one for TLS beside it."""
 
 import asyncio
-import socket
-import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from services.hl7_fhir.adapters.conversation import END, START, Conversation
 from services.hl7_fhir.adapters.hall import Answer, Hall, Limits
+from services.hl7_fhir.adapters.listener import Listeners, Port
 from shared.errors import RetryLater
 from shared.observability import logger
 
 __all__ = ["END", "START", "Limits", "MllpServer", "Port"]
 
-_HANDSHAKE = 10.0
-#: How often the certificates are looked at again, seconds.
-_LOOK_EVERY = 5.0
-
 log = logger("causeway.mllp")
-
-
-@dataclass(frozen=True)
-class Port:
-    """Where it listens. ``context`` gives what TLS is spoken with as the files say it now; None: no TLS."""
-
-    host: str
-    port: int
-    context: Callable[[], ssl.SSLContext] | None = None
 
 
 class MllpServer:
@@ -50,25 +34,17 @@ class MllpServer:
 
     async def run(self) -> None:
         """Serve until cancelled; messages that are being answered then are answered first."""
-        sockets = [_bound(wanted) for wanted in self._wanted]
-        listeners = [_Listener(wanted, sock, self._hall) for wanted, sock in zip(self._wanted, sockets, strict=True)]
+        listeners = Listeners(self._wanted, lambda: Conversation(self._hall))
         try:
-            for listener in listeners:
-                await listener.open()
-            self.ports = tuple(sock.getsockname()[1] for sock in sockets)
+            await listeners.open()
+            self.ports = listeners.ports
             self.listening.set()
             for port in self.ports:
                 log.info("mllp-listening", port=port)
-            while True:
-                await asyncio.sleep(_LOOK_EVERY)
-                for listener in listeners:
-                    await listener.refresh()
+            await listeners.keep_fresh()
         finally:
             self._stopping = True
-            for listener in listeners:
-                listener.close()
-            for sock in sockets:
-                sock.close()
+            listeners.close()
             await self._hang_up()
 
     async def check(self) -> None:
@@ -85,51 +61,3 @@ class MllpServer:
             await asyncio.sleep(0.02)
         for guest in tuple(self._hall.present):
             guest.abort()
-
-
-class _Listener:
-    """One port. New certificates are for those who connect from then on."""
-
-    def __init__(self, wanted: Port, sock: socket.socket, hall: Hall) -> None:
-        self._wanted = wanted
-        self._socket = sock
-        self._hall = hall
-        self._context: ssl.SSLContext | None = None
-        self._server: asyncio.Server | None = None
-
-    async def open(self) -> None:
-        """Accept connections."""
-        self._context = self._wanted.context() if self._wanted.context else None
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: Conversation(self._hall),
-            sock=self._socket.dup(),
-            ssl=self._context,
-            ssl_handshake_timeout=_HANDSHAKE if self._context else None,
-            backlog=128,
-        )
-
-    async def refresh(self) -> None:
-        """Serve the next ones with what the files say now; the socket stays, so that nobody is turned away."""
-        if self._wanted.context is None or self._wanted.context() is self._context:
-            return
-        former = self._server
-        await self.open()
-        if former is not None:
-            former.close()
-
-    def close(self) -> None:
-        """Accept no more."""
-        if self._server is not None:
-            self._server.close()
-
-
-def _bound(wanted: Port) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        wanted.host, wanted.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    sock = socket.socket(family, kind, protocol)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setblocking(False)
-    sock.bind(address)
-    sock.listen(128)
-    return sock

@@ -6,8 +6,11 @@ from datetime import timedelta
 from services.hl7_fhir.adapters.dicom_association import Find, Limits, Titles
 from services.hl7_fhir.adapters.dicom_port import DicomPort
 from services.hl7_fhir.adapters.following import Follower
+from services.hl7_fhir.adapters.late_steps import LateSteps
+from services.hl7_fhir.adapters.listener import Port, tls_ports
 from services.hl7_fhir.adapters.performed import SqlPerformedSteps
 from services.hl7_fhir.adapters.steps import Steps
+from services.hl7_fhir.adapters.telling_all import TellingAll
 from services.hl7_fhir.adapters.tells import Tells
 from services.hl7_fhir.adapters.worklist import SqlWorklist
 from services.hl7_fhir.config.worklist import WorklistSettings
@@ -41,6 +44,9 @@ class Stepping:
         reports = open_store(settings.landing_url) if settings.landing_url else None
         self._settings = settings
         self.followers: tuple[Follower, ...] = (steps,) if settings.scheduled_steps else ()
+        late = LateSteps(steps, timedelta(days=settings.scheduled_steps_days))
+        #: What makes the steps of orders that were here before these were wanted.
+        self.late = tuple(TellingAll(database, late, site, site_key) for _ in self.followers)
         self.performed = SqlPerformedSteps(database, steps, reports)
         self.pages = SqlWorklist(database)
 
@@ -50,9 +56,18 @@ class Stepping:
         return {f"worklist-{number}" if number else "worklist": each.check for number, each in enumerate(ports)}
 
     def ports(self, find: Find) -> Sequence[DicomPort]:
-        """The port that answers with ``find``, or none."""
+        """What answers with ``find`` on the plain port, the one for TLS, or both; or none. OSError when a certificate
+        cannot be used."""
         settings = self._settings
-        if settings.worklist_port is None:
+        plain = () if settings.worklist_port is None else (Port(settings.worklist_host, settings.worklist_port),)
+        secured = tls_ports(
+            settings.worklist_host,
+            settings.worklist_tls_port,
+            (settings.worklist_tls_cert, settings.worklist_tls_key, settings.worklist_tls_client_ca),
+            mutual=settings.worklist_tls_mutual,
+            handshake=settings.worklist_greeting_timeout,
+        )
+        if not plain and not secured:
             return ()
         limits = Limits(
             associations=settings.worklist_associations,
@@ -62,7 +77,4 @@ class Stepping:
             answer=settings.worklist_message_timeout,
         )
         titles = Titles(settings.worklist_title, frozenset(settings.worklist_callers))
-        port = DicomPort(
-            host=settings.worklist_host, port=settings.worklist_port, titles=titles, find=find, limits=limits
-        )
-        return (port,)
+        return (DicomPort(ports=(*plain, *secured), titles=titles, find=find, limits=limits),)

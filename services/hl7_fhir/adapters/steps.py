@@ -32,10 +32,11 @@ log = logger("causeway.worklist")
 
 @dataclass(frozen=True)
 class _Occasion:
-    """Why something is written: the message or event, and when."""
+    """Why something is written: the message or event, and when; and when the order came, if that was before."""
 
     message_ref: str
     now: datetime
+    came: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,11 @@ class Steps:
 
     def order_changed(self, connection: Connection, now: OrderNow) -> None:
         """Make, change or end the steps of the order."""
-        occasion = _Occasion(now.message_ref, now.now)
+        self.order_found(connection, now)
+
+    def order_found(self, connection: Connection, now: OrderNow, came: datetime | None = None) -> None:
+        """The same for an order that ``came`` earlier than it is told of."""
+        occasion = _Occasion(now.message_ref, now.now, came)
         owner = _Owner(now.patient, now.patient_fields)
         self._schedule(connection, now.id, owner, now.status, now.fields, occasion)
 
@@ -123,7 +128,7 @@ class Steps:
         if not known and said not in WAITING | {State.HELD}:
             return  # nobody ever had to do it
         study_uid, made = self._study_uid(order_id, fields, known.values())
-        since = min((_utc(row.created) for row in known.values()), default=occasion.now)
+        since = min((_utc(row.created) for row in known.values()), default=occasion.came or occasion.now)
         asked = Order(fields, self._site_key.token("step-order", order_id), study_uid, since)
         found = steps_of(asked, self._fields_of(connection, owner), self._site, self._rules)
         if made and found and not any(row.made_uid for row in known.values()):
@@ -153,7 +158,7 @@ class Steps:
     ) -> None:
         own = {**rows.values_of(step), **common, "message_ref": occasion.message_ref}
         own["id"] = before.id if before else self._site_key.token("step-resource", common["order_id"], step.name)
-        own["created"] = before.created if before else occasion.now
+        own["created"] = before.created if before else occasion.came or occasion.now
         own |= self._standing(connection, own, before.leaves if before else None, occasion)
         rows.write(connection, step, own, is_new=before is None)
         is_told = before is not None and (before.cut, before.problem) == (own["cut"], step.problem)

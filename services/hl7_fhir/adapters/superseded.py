@@ -31,7 +31,7 @@ class Superseded:
 
     async def remove(self, before: datetime, portion: int = _PORTION, breath: float = _BREATH) -> int:
         """Remove those in whose place there was a newer one ``before`` that time; how many."""
-        heard = await self._database.read(_unheard)
+        heard = await self._database.read(unheard)
         before, count = min([before, *heard]), 0
         for kind in KINDS:
             after: Row[Any] | None = None
@@ -44,7 +44,7 @@ class Superseded:
         return count
 
 
-def _unheard(connection: Connection) -> list[datetime]:
+def unheard(connection: Connection) -> list[datetime]:
     """Since when subscribers may still ask for versions, and those before them."""
     oldest = (select(func.min(changes.c.updated)), select(func.min(subscription_events.c.at)))
     found = [connection.execute(each).scalar_one() for each in oldest]

@@ -12,7 +12,8 @@ class Keeping(ServiceSettings):
 
     #: Days for which the bytes of a message are kept, unless it still waits to be mapped or for a receiver.
     hl7_keep_days: int = Field(default=3653, ge=1)
-    #: Days, at least those, for which it is known that a message came: until then a repeat is known as one.
+    #: Days, at least those, for which it is known that a message came: until then a repeat is known as one, and its
+    #: Provenance tells what it changed.
     hl7_forget_days: int = Field(default=3653, ge=1)
     #: Bytes that messages refused for their content (AE) may take up: those of one sender at one address, and all.
     hl7_refused_each: int = Field(default=1024**3, ge=0)

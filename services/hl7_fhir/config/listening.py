@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from services.hl7_fhir.config.secured import check_tls
 from shared.settings import ServiceSettings
 
 
@@ -31,12 +32,7 @@ class Listening(ServiceSettings):
     senders_file: Path | None = None
 
     @model_validator(mode="after")
-    def _tls_is_complete(self) -> Self:
-        """A port that seems to be mutual and is not would be worse than none."""
-        if self.mllp_tls_port is None:
-            return self
-        if self.mllp_tls_cert is None or self.mllp_tls_key is None:
-            raise ValueError("CAUSEWAY_MLLP_TLS_PORT needs CAUSEWAY_MLLP_TLS_CERT and CAUSEWAY_MLLP_TLS_KEY")
-        if self.mllp_tls_mutual and self.mllp_tls_client_ca is None:
-            raise ValueError("mutual TLS needs CAUSEWAY_MLLP_TLS_CLIENT_CA; or set CAUSEWAY_MLLP_TLS_MUTUAL=false")
+    def _mllp_tls_is_complete(self) -> Self:
+        files = (self.mllp_tls_cert, self.mllp_tls_key, self.mllp_tls_client_ca)
+        check_tls("CAUSEWAY_MLLP_TLS", self.mllp_tls_port, files, self.mllp_tls_mutual)
         return self

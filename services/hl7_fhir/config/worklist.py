@@ -1,9 +1,11 @@
 """Settings of scheduled steps and of the worklist. Times are seconds."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from services.hl7_fhir.config.secured import check_tls
 from services.hl7_fhir.domain.dicom_text import CODECS
 from services.hl7_fhir.domain.step_state import State
 from shared.settings import ServiceSettings
@@ -16,6 +18,9 @@ class WorklistSettings(ServiceSettings):
 
     #: Whether orders become scheduled steps and Tasks.
     scheduled_steps: bool = True
+    #: Orders without a step that changed within so many days are looked at again when the service starts: they may have
+    #: come before this was switched on, or before a setting below says of them what they do not.
+    scheduled_steps_days: int = Field(default=183, ge=0)
     #: AE titles of the stations by modality, for orders that name no station; without: any station of the modality.
     scheduled_stations: dict[str, tuple[AeTitle, ...]] = Field(default_factory=dict)
     #: The modality of orders that name none; empty: they are no imaging orders.
@@ -27,14 +32,23 @@ class WorklistSettings(ServiceSettings):
     #: all steps of the studies that they name are moved.
     landing_url: str | None = None
 
-    #: DICOM; port 0 takes a free one. Without TLS: outside loopback keep it in a network of its own.
+    #: DICOM; port 0 takes a free one. Outside loopback keep the plain port in a network of its own.
     worklist_host: str = "127.0.0.1"
-    worklist_port: int | None = None
+    worklist_port: int | None = Field(default=None, ge=0, le=65535)
+    #: A port for DICOM over TLS (PS3.15 section B.12), beside the plain one or alone: PEM files, read again when they
+    #: change.
+    worklist_tls_port: int | None = Field(default=None, ge=0, le=65535)
+    worklist_tls_cert: Path | None = None
+    worklist_tls_key: Path | None = None
+    #: Who signs the certificates of modalities, which must show one; without ``mutual`` they may.
+    worklist_tls_client_ca: Path | None = None
+    worklist_tls_mutual: bool = True
     worklist_title: AeTitle = "CAUSEWAY"
     #: AE titles that may ask; empty: anybody.
     worklist_callers: tuple[AeTitle, ...] = ()
     worklist_associations: Annotated[int, Field(gt=0)] = 64
-    #: How long an association may be silent, a greeting and a request may take to arrive, an answer to be read.
+    #: How long an association may be silent, a handshake and a greeting may take, a request to arrive, an answer to be
+    #: read.
     worklist_idle_timeout: Annotated[float, Field(gt=0)] = 60.0
     worklist_greeting_timeout: Annotated[float, Field(gt=0)] = 10.0
     worklist_message_timeout: Annotated[float, Field(gt=0)] = 30.0
@@ -51,3 +65,9 @@ class WorklistSettings(ServiceSettings):
         if unknown := set(names) - set(CODECS):
             raise ValueError(f"{len(unknown)} of them cannot be written")
         return names
+
+    @model_validator(mode="after")
+    def _worklist_tls_is_complete(self) -> Self:
+        files = (self.worklist_tls_cert, self.worklist_tls_key, self.worklist_tls_client_ca)
+        check_tls("CAUSEWAY_WORKLIST_TLS", self.worklist_tls_port, files, self.worklist_tls_mutual)
+        return self

@@ -17,8 +17,9 @@ from services.hl7_fhir.adapters.outgoing import is_awaited
 from services.hl7_fhir.adapters.outgoing_tables import outgoing, told
 from services.hl7_fhir.adapters.refusals import _HELD, Limits, Refusals
 from services.hl7_fhir.adapters.sealing import Sealer
+from services.hl7_fhir.adapters.search_tables import dates, tokens
 from services.hl7_fhir.adapters.subscription_tables import subscription_events
-from services.hl7_fhir.adapters.tables import changes, messages, versions
+from services.hl7_fhir.adapters.tables import changes, messages, resources, versions
 from services.hl7_fhir.adapters.worklist_tables import (
     step_report_steps,
     step_report_studies,
@@ -26,12 +27,15 @@ from services.hl7_fhir.adapters.worklist_tables import (
     steps,
     study_images,
 )
+from services.hl7_fhir.domain.parameters import indexed
 from services.hl7_fhir.domain.senders import Origin
 from shared.sql import Database
 from tests.integration.hl7_fhir.test_journal import KEY, Desk, Told
 from tests.support.hl7 import adt, code_of, orm
 
 BROKEN = orm().replace(b"ORC|NW", b"ORC|")
+#: Of the search parameters of Provenance.
+NUMBERS = {parameter.name: parameter.number for parameter in indexed("Provenance")}
 DAY = timedelta(days=1)
 
 
@@ -118,6 +122,52 @@ async def patients(desk: Desk, number: int) -> None:
     for at in range(number):
         pid = f"PID|1||P1^^^H||Doe^{'ABCDEF'[at]}"
         await desk.send(adt("A08", control_id=f"{at}", time=f"202601011200{at:02}", pid=pid))
+
+
+async def provenance(desk: Desk) -> dict[str, int]:
+    """How many there are: as resources, as versions, and as targets and dates that they are searched by."""
+
+    def counted(connection) -> dict[str, int]:
+        wanted = {
+            "resources": select(resources.c.number).where(resources.c.type == "Provenance"),
+            "versions": select(versions.c.id).where(versions.c.type == "Provenance"),
+            "targets": select(tokens.c.number).where(tokens.c.parameter == NUMBERS["target"]),
+            "dates": select(dates.c.number).where(dates.c.parameter == NUMBERS["recorded"]),
+        }
+        return {name: len(connection.execute(each).all()) for name, each in wanted.items()}
+
+    return await desk.database.read(counted)
+
+
+async def test_provenance_goes_with_the_message_that_it_tells_of(desk: Desk) -> None:
+    for number in range(3):
+        await desk.send(adt(control_id=f"{number}", pid=f"PID|1||P{number}^^^H"))
+    at_first = await provenance(desk)
+    assert at_first == {"resources": 3, "versions": 3, "targets": at_first["targets"], "dates": 3}
+    assert at_first["targets"] >= 3
+    await desk.database.run(lambda c: c.execute(changes.delete()))
+    await forget(desk, 9 * DAY)
+    assert await provenance(desk) == at_first
+    own = {"number": 999, "type": "Provenance", "id": "own", "version": 1, "updated": datetime.now(UTC)}
+    row = {**own, "message_ref": "", "record": "{}", "body": "{}"}
+    await desk.database.run(lambda c: c.execute(insert(resources).values(**row)))
+    assert (await forget(desk, 11 * DAY))["provenance"] == 3
+    assert await provenance(desk) == {"resources": 1, "versions": 0, "targets": 0, "dates": 0}
+    assert await count(desk, versions) > 0, "what the messages said stays"
+
+
+async def test_provenance_of_a_message_that_is_still_needed_stays(desk: Desk) -> None:
+    await desk.send(adt())
+    await desk.database.run(lambda c: c.execute(update(messages).values(state="failed")))
+    await desk.database.run(lambda c: c.execute(changes.delete()))
+    await forget(desk, 11 * DAY)
+    assert (await provenance(desk))["resources"] == 1
+
+
+async def test_provenance_that_a_subscriber_may_yet_hear_of_stays(desk: Desk) -> None:
+    await desk.send(adt())
+    assert "provenance" not in await forget(desk, 11 * DAY)
+    assert (await provenance(desk))["resources"] == 1
 
 
 async def shown(desk: Desk) -> list[int]:

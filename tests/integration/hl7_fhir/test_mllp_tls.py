@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.hl7_fhir.adapters import mllp
+from services.hl7_fhir.adapters import listener
 from services.hl7_fhir.adapters.listening import mllp_server
 from services.hl7_fhir.adapters.mllp import MllpServer
 from services.hl7_fhir.config import Settings
@@ -84,7 +84,7 @@ async def test_a_client_without_a_certificate_or_with_a_strange_one_is_not(
 async def test_new_certificates_are_for_those_who_connect_from_then_on(
     authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mllp, "_LOOK_EVERY", 0.05)
+    monkeypatch.setattr(listener, "_LOOK_EVERY", 0.05)
     own, shown = authority.issue("localhost"), authority.issue("ris")
     (tmp_path / "next").mkdir()
     following = Authority(tmp_path / "next", "next")

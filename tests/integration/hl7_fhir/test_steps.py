@@ -3,22 +3,26 @@
 import io
 import itertools
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
+from sqlalchemy import update
 
 from contracts.events import StepReported
 from contracts.events.common import Blob
 from services.hl7_fhir.adapters.performed import SqlPerformedSteps
+from services.hl7_fhir.adapters.stepping import Stepping
+from services.hl7_fhir.adapters.tables import resources
+from services.hl7_fhir.config.worklist import WorklistSettings
 from shared.storage.memory import MemoryStore
 from shared.storage.parts import put_parts
 from tests.support.fhir import assert_valid
 from tests.support.hl7 import adt, omi, orm
-from tests.support.worklist import STEP, Desk, query, worklist
+from tests.support.worklist import KEY, SITE, STEP, Announced, Desk, query, worklist
 
 STUDY = "1.2.840.99.1"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -28,6 +32,14 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
     url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
     async with worklist(url) as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def off(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
+    """Where orders have no steps yet."""
+    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
+    async with worklist(url, scheduled_steps=False) as found:
         yield found
 
 
@@ -328,3 +340,66 @@ async def test_the_sites_own_codes_mean_a_state(tmp_path: Path) -> None:
     async with worklist(f"sqlite:///{tmp_path / 'x.db'}", scheduled_states={"XO_AR": "ARRIVED"}) as desk:
         await desk.send(orm(), later("XO", orc5="AR"))
         assert await state_of(desk) == ("ARRIVED", "accepted", 1)
+
+
+async def switched_on(desk: Desk, **settings: Any) -> Stepping:
+    """What the next start has, with these settings."""
+    told = WorklistSettings.model_validate(settings)
+    stepping = Stepping(told, desk.database, SITE, KEY, Announced(desk.announced))
+    for late in stepping.late:
+        await late.run(at_once=2)
+    return stepping
+
+
+def order_number(number: int, control: str = "NW", **fields: str) -> bytes:
+    pid = f"PID|1||P{number}^^^HOSP^MR||Doe^Jane{number}"
+    numbers = {"orc2": f"PL{number}", "obr2": f"PL{number}", "orc3": f"FI{number}", "obr3": f"FI{number}"}
+    control_id = f"{control}{number}{fields.get('orc5', '')}"
+    return orm(control, control_id=control_id, pid=pid, obr18=f"ACC{number}", tail="", **numbers, **fields)
+
+
+async def test_orders_that_came_while_steps_were_off_have_them_after_the_next_start(off: Desk) -> None:
+    await off.send(*(order_number(number) for number in range(5)))
+    await off.send(order_number(1, "CA"), order_number(2, "SC", orc5="CM"), adt("A08", control_id="n", pid=RENAMED))
+    assert (await off.steps(), off.announced) == ([], [])
+    (first, *_) = await off.versions("ServiceRequest")
+    await switched_on(off)
+    rows = await off.steps()
+    assert [(row.accession, row.state) for row in sorted(rows, key=lambda row: row.accession)] == [
+        ("ACC0", "SCHEDULED"),
+        ("ACC3", "SCHEDULED"),
+        ("ACC4", "SCHEDULED"),
+    ]
+    assert len(off.announced) == len(await off.tasks()) == 3
+    assert min(row.created for row in rows) == first.updated, "a step without a time is for when its order came"
+    assert [str(each.PatientName) for each in await off.listed(PatientID="P0")] == ["Roe^Jane"]
+
+
+RENAMED = "PID|1||P0^^^HOSP^MR||Roe^Jane"
+
+
+async def test_a_further_start_changes_nothing_and_messages_go_on_from_there(off: Desk) -> None:
+    await off.send(order_number(0))
+    stepping = await switched_on(off)
+    before = await off.tasks()
+    await switched_on(off)
+    assert (await off.tasks(), len(off.announced)) == (before, 1)
+    off.follow(stepping)
+    await off.send(order_number(0, "CA"))
+    assert [row.state for row in await off.steps()] == ["CANCELLED"]
+
+
+async def test_what_is_older_than_the_site_wants_gets_no_step(off: Desk) -> None:
+    await off.send(order_number(0))
+    old = update(resources).values(updated=datetime.now(UTC) - timedelta(days=8))
+    await off.database.run(lambda connection: connection.execute(old))
+    await switched_on(off, scheduled_steps_days=7)
+    assert await off.steps() == []
+    await switched_on(off, scheduled_steps_days=9)
+    assert len(await off.steps()) == 1
+
+
+async def test_steps_that_are_off_stay_off(off: Desk) -> None:
+    await off.send(order_number(0))
+    await switched_on(off, scheduled_steps=False)
+    assert await off.steps() == []

@@ -78,7 +78,8 @@ def served(site: Site, routes: tuple[BaseRoute, ...] = (), **more: Any) -> Guard
     """The application behind tokens, as HttpServer makes it."""
     sockets = Sockets(site.sockets, site.bell, poll=0.05, **more)
     found = (*routes, *Subscriptions(site.store, sockets, enabled=True, endpoints=()).routes())
-    return Guarded(Starlette(routes=list(found)), Tokens({"ehr": "a-token-of-the-ehr-that-is-long"}), found)
+    tokens = Tokens({"ehr": "a-token-of-the-ehr-that-is-long"})
+    return Guarded(Starlette(routes=list(found)), lambda: tokens, found)
 
 
 async def token(site: Site, *bound: Subscription) -> str:

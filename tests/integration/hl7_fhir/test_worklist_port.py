@@ -16,6 +16,7 @@ from contracts.events.common import Blob
 from contracts.streams import documents
 from services.hl7_fhir.adapters.dicom_association import Limits, Titles
 from services.hl7_fhir.adapters.dicom_port import DicomPort
+from services.hl7_fhir.adapters.listener import Port
 from services.hl7_fhir.domain import dimse
 from services.hl7_fhir.ports.worklist import Answers
 from shared.dimse import command, greeting, response
@@ -44,8 +45,7 @@ async def answers(*_: object, **__: object) -> AsyncIterator[Answers]:
 @contextlib.asynccontextmanager
 async def listening(**limits: float) -> AsyncIterator[DicomPort]:
     port = DicomPort(
-        host="127.0.0.1",
-        port=0,
+        ports=[Port("127.0.0.1", 0)],
         titles=Titles("CAUSEWAY"),
         find=answers,
         limits=Limits(**limits),  # type: ignore[arg-type]  # each case gives one limit

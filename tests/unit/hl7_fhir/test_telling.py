@@ -9,12 +9,13 @@ import pytest
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.parser import parse_message
 
+from services.hl7_fhir.adapters.building import build, write
 from services.hl7_fhir.adapters.profile import fits_own_profile, fits_profile
 from services.hl7_fhir.domain.decision import Reader
 from services.hl7_fhir.domain.message import read
 from services.hl7_fhir.domain.receivers import FORMS, Own
 from services.hl7_fhir.domain.record import Fields, Site
-from services.hl7_fhir.domain.telling import News, State, encode, write
+from services.hl7_fhir.domain.telling import News, SaidSegment, State, encode, said
 from shared.identity import SiteKey
 from tests.support.hl7 import omi, orm
 
@@ -73,14 +74,28 @@ def test_values_read_back_as_they_were(form: str, version: str) -> None:
     assert back.header.text(12) == version
 
 
+@pytest.mark.parametrize(("form", "version"), EVERY)
+def test_values_that_look_like_escape_sequences_are_no_others_for_the_receiver(form: str, version: str) -> None:
+    """hl7apy's own text types would send the first of them as a delimiter."""
+    told = news(orm(pid="PID|1||P1^^^H||\\E\\F\\E\\^\\E\\.br\\E\\^a\\E\\b\\X1B\\"))
+    back = read(written(form, version, told).encode(), "utf-8")
+    assert back.required("PID").field(5)[0] == (("\\F\\",), ("\\.br\\",), ("a\\b\x1b",))
+
+
+def test_a_segment_that_its_structure_has_no_place_for_is_not_sent() -> None:
+    header = said("oru", Own(), news(), "c", UTC)[0]
+    with pytest.raises(ValueError, match="no place for IPC"):
+        build("ORU_R01", "2.5.1", (header, SaidSegment("IPC", {1: ((("A",),),)})))
+
+
 def test_the_study_uid_is_where_each_form_has_it() -> None:
     uid = "1.2.840.99.1"
-    said = {form: read(written(form).encode(), "utf-8") for form in FORMS}
-    assert said["orm"].required("ZDS").field(1)[0] == ((uid,), ("",), ("Application",), ("DICOM",))
+    told = {form: read(written(form).encode(), "utf-8") for form in FORMS}
+    assert told["orm"].required("ZDS").field(1)[0] == ((uid,), ("",), ("Application",), ("DICOM",))
     for form in ("oru", "omg"):
-        assert said[form].required("OBX").text(3) == "113014"
-        assert said[form].required("OBX").text(5) == uid
-    assert said["omi"].required("IPC").text(3) == uid
+        assert told[form].required("OBX").text(3) == "113014"
+        assert told[form].required("OBX").text(5) == uid
+    assert told["omi"].required("IPC").text(3) == uid
 
 
 def test_an_order_with_a_scheduled_step_keeps_its_numbers() -> None:

@@ -258,6 +258,28 @@ async def test_a_token_opens_the_rest_and_names_its_holder(serve, token_file, li
     assert [line["who"] for line in lines() if line["event"] == "patient-data-read"] == ["viewer"]
 
 
+async def test_tokens_are_given_and_withdrawn_without_a_restart(serve, token_file, lines):
+    """The next request counts by the file as it is then; one that cannot be used leaves the tokens as they were."""
+    client = serve(ServiceSettings(http_token_file=token_file))
+
+    async def status(token: str) -> int:
+        return (await client.get("/studies/1", headers={"Authorization": f"Bearer {token}"})).status_code
+
+    later = "a-later-token-that-is-long-0003"
+    assert [await status(TOKEN), await status(later)] == [200, 401]
+    new = token_file.with_name("new")
+    new.write_text(f"viewer {later}\n")
+    new.chmod(0o600)
+    new.replace(token_file)
+    assert [await status(TOKEN), await status(later)] == [401, 200]
+    token_file.write_text("viewer short\n")
+    assert await status(later) == 200
+    token_file.unlink()
+    assert [await status(later), await status("short")] == [200, 401]
+    said = [line["event"] for line in lines() if line.get("kind") == "tokens"]
+    assert said == ["reloaded", "reload-refused", "reload-refused"]
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "pacs.example"])
 async def test_does_not_leave_loopback_unprotected(host, token_file, certificate):
     """Outside loopback nothing starts without certificate, key and token file; the error names what is missing."""
