@@ -53,6 +53,8 @@ class SqlIdentityMap:
         rows = [{"project": entry.project, "person": who, "pseudonym": name} for who, name in entry.persons]
         insert_new(connection, tables.person, rows)
         insert_new(connection, tables.pseudonym, [_claimed(row) for row in rows])
+        drawn = [{"project": entry.project, "token": token, "uid": uid} for token, uid in entry.uids]
+        insert_new(connection, tables.drawn_uid, drawn)
         for merged in entry.merges:
             hear_merge(connection, merged)
             if merged.undone is not None:

@@ -78,6 +78,15 @@ pseudonym = Table(
     Column("owner", _PERSON, nullable=False),
 )
 
+#: UIDs that are random and stand for good, by an HMAC of the original under the project's key.
+drawn_uid = Table(
+    "drawn_uid",
+    metadata,
+    Column("project", _PROJECT, primary_key=True),
+    Column("token", _ID, primary_key=True),
+    Column("uid", _ID, nullable=False),
+)
+
 #: Whose record goes on in whose, by match tokens; ``undone`` is when somebody took that back. Seconds since 1970.
 merge = Table(
     "merge",

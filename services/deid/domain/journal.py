@@ -50,12 +50,13 @@ class Recalled(NamedTuple):
 class Entry(Fact):
     """What one transaction decided.
 
-    ``persons`` are (person, pseudonym), ``packs`` (source pack, person, pseudonym), ``releases`` how often a study was
-    called back (project, study_ref, how often).
+    ``persons`` are (person, pseudonym), ``uids`` (token of the original, drawn UID), ``packs`` (source pack, person,
+    pseudonym), ``releases`` how often a study was called back (project, study_ref, how often).
     """
 
     project: str = ""
     persons: tuple[tuple[str, str], ...] = ()
+    uids: tuple[tuple[str, str], ...] = ()
     identities: tuple[Identity, ...] = ()
     packs: tuple[tuple[str, str, str], ...] = ()
     merges: tuple[Merged, ...] = ()
