@@ -97,6 +97,18 @@ merge = Table(
     Column("undone", Float),
 )
 
+#: Who took a merge back and why: the reason is sealed, since people write names into reasons.
+undone_merge = Table(
+    "undone_merge",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("person", _PERSON, nullable=False),
+    Column("who", String(64), nullable=False),
+    Column("told", Float, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("undone_merge_by_person", "person", "told"),
+)
+
 #: Under which pseudonym a patient went out in a pack.
 pack_person = Table(
     "pack_person",

@@ -24,6 +24,16 @@ class Merged(NamedTuple):
     undone: float | None = None
 
 
+class Undone(NamedTuple):
+    """A merge of ``person`` was taken back: who did it, when, and why."""
+
+    id: str
+    person: str
+    who: str
+    told: float
+    reason: str
+
+
 class Disclosure(NamedTuple):
     """Somebody was led back to the original: what kind, how many, who asked, when, and why."""
 
@@ -60,6 +70,7 @@ class Entry(Fact):
     identities: tuple[Identity, ...] = ()
     packs: tuple[tuple[str, str, str], ...] = ()
     merges: tuple[Merged, ...] = ()
+    undone: tuple[Undone, ...] = ()
     disclosures: tuple[Disclosure, ...] = ()
     rulings: tuple[Ruling, ...] = ()
     recalls: tuple[Recalled, ...] = ()

@@ -14,7 +14,7 @@ from services.deid.adapters import tables
 from services.deid.adapters.people import SqlPeople
 from services.deid.adapters.projects import key_of, random_pseudonym
 from services.deid.domain.documents import Identity
-from services.deid.domain.journal import Disclosure
+from services.deid.domain.journal import Disclosure, Undone
 from services.deid.domain.profile import LegalBasis, Profile
 from services.deid.domain.pseudonyms import ProjectKey, RandomKey
 from shared.errors import Unprocessable
@@ -138,7 +138,7 @@ async def test_a_merged_patient_goes_out_as_the_survivor(database: Database, tmp
     assert await made.merges.hear(merged(("H", "B"), ("H", "A")), 10.0)
     assert await in_thread(given, database, KEYED, "H", "A") == keyed["C"]
     assert await in_thread(given, database, KEYED, "H", "B") == keyed["C"]
-    assert await made.merges.undo(SITE.patient_token("H", "B"), 30.0)
+    assert await made.merges.undo(Undone("u1", SITE.patient_token("H", "B"), "alice", 30.0, "two people"))
     assert await in_thread(given, database, KEYED, "H", "A") == keyed["B"]
     assert not await made.merges.hear(merged(("H", "C"), ("H", "B")), 20.0)
     assert await in_thread(given, database, KEYED, "H", "B") == keyed["B"]
@@ -215,7 +215,7 @@ async def test_the_journal_makes_an_empty_database_what_the_lost_one_was(
     await database.run(lambda connection: made.map.add(connection, "research", "pack", iter(ALICE)))
     await made.merges.hear(merged(("H", "P1"), ("H", "P2")), 10.0)
     await made.merges.hear(merged(("H", "P1"), ("H", "P3")), 10.0)
-    await made.merges.undo(SITE.patient_token("H", "P3"), 20.0)
+    await made.merges.undo(Undone("u1", SITE.patient_token("H", "P3"), "bob", 20.0, "P3 is somebody else"))
     await made.map.disclose("research", Disclosure("d" * 32, "export", "alice", 5.0, 2, "an audit"))
     again = identities_on(empty, tmp_path, SITE)
     await again.map.prepare()
@@ -226,6 +226,9 @@ async def test_the_journal_makes_an_empty_database_what_the_lost_one_was(
     assert [one.original for one in await again.map.find("research", "PAAAA")] == ["MRN-4711"]
     query = text("SELECT who FROM disclosure")
     assert await empty.read(lambda connection: connection.execute(query).scalar_one()) == "alice"
+    undone = await empty.read(lambda connection: connection.execute(tables.undone_merge.select()).one())
+    assert (undone.id, undone.person, undone.who) == ("u1", SITE.patient_token("H", "P3"), "bob")
+    assert b"somebody" not in undone.sealed
     assert await again.journal.rebuild(again.map.apply) == 0
 
 
