@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -66,11 +67,18 @@ def export(
 
 
 @app.command("merged")
-def merged(data: Data = None, undo: Undo = None, as_json: Json = False) -> None:
+def merged(
+    data: Data = None,
+    undo: Undo = None,
+    reason: Annotated[str | None, typer.Option(help="Why it is taken back; written down with your name.")] = None,
+    as_json: Json = False,
+) -> None:
     """List what went out of merged patients under a pseudonym that is not theirs any more; it is not changed."""
+    if (undo is None) != (reason is None):
+        fail("say both --undo PATIENT and --reason TEXT, or neither", status=2)
     if undo:
-        _post(data, f"/api/deid/merged/{undo}/undo", {})
-        say("taken back: what goes out from now on is the patient's own again")
+        done = _post(data, f"/api/deid/merged/{quote(undo, safe='')}/undo", {"reason": reason})
+        say(f"taken back: what goes out from now on is the patient's own again; written down as {done['undone']}")
         return
     found = _get(data, "/api/deid/merged")
     if as_json:

@@ -168,6 +168,11 @@ def where(
         table(title, columns, [_copy_row(copy) for copy in version["copies"]])
         for held in version["withheld"]:
             say(f"withheld from {held['project']}: {held['reason']}")
+        for back in version["recalled"]:
+            profile = f"{back['profile']} {back['profile_version']}"
+            say(
+                f"called back from {back['project']}, where it was out under profile {profile}: {back['recalled'][:19]}"
+            )
 
 
 def _copy_row(copy: dict[str, Any]) -> tuple[object, ...]:

@@ -24,7 +24,7 @@ from services.deid.domain.part10 import Project, clean_file
 from services.deid.domain.profile import Profile
 from services.deid.domain.record import Step
 from services.deid.domain.withholding import Reason, Withheld
-from shared.errors import RetryLater
+from shared.errors import CausewayError, RetryLater
 
 #: Results up to this size stay in memory until they are finished, bytes.
 IN_MEMORY = 8 * 1024 * 1024
@@ -90,19 +90,22 @@ class Task:
 
 
 def deidentify_all(paths: Iterable[Path], task: Task) -> Done:
-    """What becomes of ``paths``; never raises for what is in one."""
+    """What becomes of ``paths``, which are few; never raises for what is in one."""
     steps: Counter[Step] = Counter()
-    return Done([deidentify(path, task, steps) for path in paths], steps)
+    found = [(path, find(path)) for path in paths]
+    with suppress(CausewayError):  # then each file that needs them says so itself
+        task.project.key.expect(one.instance.sop_instance_uid for _, one in found if isinstance(one, Found))
+    return Done([_deidentify(path, one, task, steps) for path, one in found], steps)
 
 
-def deidentify(path: Path, task: Task, steps: Counter[Step]) -> Result:
+def _deidentify(path: Path, found: Found | Problem | Skipped, task: Task, steps: Counter[Step]) -> Result:
     """What becomes of ``path``; ``steps`` counts what was done in it when it is out."""
-    match find(path):
+    match found:
         case Skipped(why=why):
             return Result(path, Outcome.SKIPPED, why)
         case Problem(why=why) as problem:
             return _broken(problem.path, why)
-        case Found() as found:
+        case Found():
             return _clean(found, task, steps)
 
 

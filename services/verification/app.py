@@ -14,7 +14,7 @@ from shared.messaging.outbox import Outbox
 from shared.service import On, Service, Task
 from shared.sql import Database
 from shared.storage import StoreUnavailable, open_store
-from shared.storage.targets import load_targets, open_key_bucket, open_target
+from shared.storage.targets import load_targets, open_target
 
 
 def build(settings: Settings | None = None) -> Service:
@@ -33,11 +33,7 @@ def build(settings: Settings | None = None) -> Service:
     names = settings.verification_targets or tuple(targets)
 
     def reading_of(name: str) -> TargetReading:
-        study_keys = StudyKeys(
-            key_bucket=open_key_bucket(targets[name]),
-            key_records=key_records,
-            keys=FileKeyEncryptionKeys(settings.kek_dir),
-        )
+        study_keys = StudyKeys.beside(targets[name], key_records, FileKeyEncryptionKeys(settings.kek_dir))
         is_locked = targets[name].lock_days is not None
         return TargetReading(target=open_target(targets[name]), study_keys=study_keys, is_locked=is_locked)
 

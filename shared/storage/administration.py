@@ -54,6 +54,14 @@ async def bucket_state(target: Target) -> BucketState:
     return await _call(lambda: _state(client(target), _bucket(target)))
 
 
+async def is_hidden(target: Target, key: str) -> bool:
+    """Whether the key bucket keeps a version of the key object ``key``, though it may look deleted to whoever asks for
+    it by name: it was put while somebody had versions switched on. Of an S3 target; of others False."""
+    if target.kind != "s3":
+        return False
+    return await _call(lambda: _has_version(client(target), target, key))
+
+
 async def set_tags(target: Target, key: str, tags: Mapping[str, str]) -> None:
     """Replace the tags of the object ``key``; tags are readable in the provider's console: nothing of a person."""
     await _call(lambda: client(target).set_object_tags(_bucket(target), key, _tags(tags)))
@@ -134,6 +142,12 @@ def _state(administration: Minio, bucket: str) -> BucketState:
     except S3Error:
         return BucketState(exists=True, versioned=versioned)
     return BucketState(exists=True, versioned=versioned, lock_days=lock.duration)
+
+
+def _has_version(administration: Minio, target: Target, key: str) -> bool:
+    name = "/".join(filter(None, ((target.prefix or "").strip("/"), key)))
+    listed = administration.list_objects(f"{target.key_bucket}", prefix=name, recursive=True, include_version=True)
+    return any(one.object_name == name and not one.is_delete_marker for one in listed)
 
 
 def _no_leftovers() -> LifecycleConfig:

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import ColumnElement, Connection, Row, exists
 
-from contracts.events import BatchArchived, CopyKey, InstancesQuarantined, Sealed
+from contracts.events import BatchArchived, CopyKey, InstancesQuarantined, PackRecalled, Sealed
 from contracts.formats.manifest import Instance
 from services.catalog.adapters import tables
 from services.catalog.adapters.standing import look_ahead
@@ -66,6 +66,23 @@ def add_copy(connection: Connection, key: CopyKey, state: str, **facts: Any) -> 
 def told(row: Row[Any]) -> Told:
     """What is known of the copy in ``row``."""
     return Told(written=row.written, proven=row.proven, damaged=row.damaged, removed=row.removed)
+
+
+def add_recalled(connection: Connection, event: PackRecalled) -> None:
+    """A pack is called back, whichever of its copies were heard of by now."""
+    row = {
+        "pack_id": event.pack_id,
+        "project": event.project,
+        "profile": event.profile,
+        "profile_version": event.profile_version,
+        "recalled": event.recalled.timestamp(),
+    }
+    insert_new(connection, tables.recalled_pack, [row])
+
+
+def stands() -> ColumnElement[bool]:
+    """Whether the pack of a copy was not called back."""
+    return ~exists().where(tables.recalled_pack.c.pack_id == tables.copy.c.pack_id)
 
 
 def add_withheld(connection: Connection, event: InstancesQuarantined) -> None:

@@ -13,6 +13,7 @@ from contracts.events import (
     OrderCancelled,
     OrderChanged,
     OrderPlaced,
+    PackRecalled,
     PatientMerged,
     Sealed,
 )
@@ -54,6 +55,9 @@ class SqlIndex:
 
     async def add_withheld(self, event: InstancesQuarantined) -> None:
         await self._write(copies.add_withheld, event)
+
+    async def add_recalled(self, event: PackRecalled) -> None:
+        await self._write(copies.add_recalled, event)
 
     async def add_sealed(self, sealed: Sealed) -> None:
         await self._write(copies.add_sealed, sealed)

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from contracts.events import Sealed
-from services.catalog.adapters.copies import told
-from services.catalog.adapters.tables import copy, instance, pack_entry, sealed, withheld
+from services.catalog.adapters.copies import stands, told
+from services.catalog.adapters.tables import copy, instance, pack_entry, recalled_pack, sealed, withheld
 from services.catalog.domain.copies import State, state_of
 from services.catalog.domain.location import locate
 
@@ -37,7 +37,7 @@ def _version(connection: Connection, row: Row[Any]) -> dict[str, Any]:
             copy, copy.c.sealed_id == sealed.c.sealed_id
         )
     )
-    mine = copies.where(pack_entry.c.identity == row.identity)
+    mine = copies.where(pack_entry.c.identity == row.identity, stands())
     found = connection.execute(mine.order_by(copy.c.target, copy.c.form, copy.c.generation))
     return {
         "version": row.version,
@@ -47,6 +47,7 @@ def _version(connection: Connection, row: Row[Any]) -> dict[str, Any]:
         "transfer_syntax": row.transfer_syntax,
         "copies": [_copy(each, state) for each in found if (state := state_of(told(each))) in _SHOWN],
         "withheld": _withheld(connection, row),
+        "recalled": _recalled(connection, row),
     }
 
 
@@ -80,6 +81,17 @@ def _withheld(connection: Connection, row: Row[Any]) -> list[dict[str, str]]:
     )
     pairs: Iterable[Any] = connection.execute(mine.distinct()).all()
     return [{"project": project, "reason": reason} for project, reason in pairs]
+
+
+def _recalled(connection: Connection, row: Row[Any]) -> list[dict[str, Any]]:
+    """The packs that it went out in and that were called back, the first first."""
+    packs = recalled_pack.join(pack_entry, pack_entry.c.pack_id == recalled_pack.c.pack_id)
+    mine = select(recalled_pack).select_from(packs).where(pack_entry.c.identity == row.identity).distinct()
+    names = ("project", "profile", "profile_version", "pack_id")
+    return [
+        {name: one._mapping[name] for name in names} | {"recalled": _moment(one.recalled)}
+        for one in connection.execute(mine.order_by(recalled_pack.c.recalled, recalled_pack.c.pack_id))
+    ]
 
 
 def _moment(seconds: float | None) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, select
 
 from contracts.events import ProvenCopy
-from services.catalog.adapters.copies import told
+from services.catalog.adapters.copies import stands, told
 from services.catalog.adapters.standing import due, look_ahead, standings
 from services.catalog.adapters.tables import batch, copy, instance, pack_entry, study
 from services.catalog.domain.copies import state_of
@@ -60,13 +60,13 @@ def advance(connection: Connection, found: Due, step: Step, now: float) -> bool:
 
 
 def proven_copies(connection: Connection, study_uid: str) -> tuple[ProvenCopy, ...]:
-    """Every proven copy of the study's packs."""
+    """Every proven copy of the study's packs that were not called back."""
     packs = (
         select(pack_entry.c.pack_id)
         .select_from(pack_entry.join(instance, instance.c.identity == pack_entry.c.identity))
         .where(instance.c.study_uid == study_uid)
     )
-    every = select(copy).where(copy.c.pack_id.in_(packs)).order_by(copy.c.sealed_id, copy.c.target)
+    every = select(copy).where(copy.c.pack_id.in_(packs), stands()).order_by(copy.c.sealed_id, copy.c.target)
     proven = [row for row in connection.execute(every) if state_of(told(row)) == "proven"]
     names = ("sealed_id", "pack_id", "form", "target", "generation", "proven")
     return tuple(ProvenCopy.model_validate({name: row._mapping[name] for name in names}) for row in proven)

@@ -159,6 +159,17 @@ copy = Table(
     Index("copy_by_pack", "pack_id"),
 )
 
+#: De-identified packs that were called back, and when (seconds since 1970): none of their copies counts any more.
+recalled_pack = Table(
+    "recalled_pack",
+    metadata,
+    Column("pack_id", _ID, primary_key=True),
+    Column("project", String(64), nullable=False),
+    Column("profile", String(64), nullable=False),
+    Column("profile_version", String(64), nullable=False),
+    Column("recalled", Float, nullable=False),
+)
+
 withheld = Table(
     "withheld",
     metadata,

@@ -17,6 +17,7 @@ from contracts.events import (
     OrderPlaced,
     PackDeidentified,
     PackPlanned,
+    PackRecalled,
     PackSealed,
     PatientMerged,
     StepReported,
@@ -100,6 +101,10 @@ class EventHandlers:
     async def instances_quarantined(self, received: Received[InstancesQuarantined]) -> None:
         """Note what was withheld, and why."""
         await self._copies.add_withheld(received.data)
+
+    async def pack_recalled(self, received: Received[PackRecalled]) -> None:
+        """Show and tell none of a pack's copies any more: its profile proved too weak."""
+        await self._copies.add_recalled(received.data)
 
     async def pack_sealed(self, received: Received[PackSealed]) -> None:
         """Note the seal, without which no copy can be located."""

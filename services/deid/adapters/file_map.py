@@ -1,11 +1,11 @@
 """The map of a project for files without a bus: ``<folder>/<project>.map`` beside the project's key, mode 0600.
 
-No original is in it: patients are named by an HMAC under the project's key.
+No original is in it: patients and UIDs are named by HMACs under the project's key.
 """
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def file_map(folder: Path, project: str) -> Iterator[SqlPeople]:
 
 
 class FilePeople:
-    """The same, opened for each patient that was not met before."""
+    """The same, opened for each patient and all UIDs that were not met before: a map that is closed is one file."""
 
     def __init__(self, folder: Path, project: str) -> None:
         self._folder = folder
@@ -47,3 +47,7 @@ class FilePeople:
             with file_map(self._folder, self._project) as people:
                 self._known[who] = people.pseudonym(who, proposal)
         return self._known[who]
+
+    def uids(self, tokens: Collection[str]) -> Mapping[str, str]:
+        with file_map(self._folder, self._project) as people:
+            return people.uids(tokens)

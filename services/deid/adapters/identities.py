@@ -39,7 +39,7 @@ class Identities:
         self.keys = MapKeys(keks, secret)
         self.journal = Journal(database, journal, self.keys)
         self.map = SqlIdentityMap(database, self.keys, self.journal, secret)
-        self.merges = SqlMerges(database, self.journal)
+        self.merges = SqlMerges(database, self.journal, self.keys)
         self.projects = FileProjects(
             settings.project_key_dir,
             profiles=FileProfiles(settings.profile_dir),

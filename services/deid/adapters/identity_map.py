@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, func, select, text
 from services.deid.adapters import tables
 from services.deid.adapters.journal import Journal
 from services.deid.adapters.map_keys import Cipher, MapKeys
+from services.deid.adapters.merged import keep_undone
 from services.deid.adapters.people import hear_merge, undo_merge
 from services.deid.adapters.recalls import keep_recalls
 from services.deid.adapters.sql import insert_new
@@ -50,9 +51,12 @@ class SqlIdentityMap:
         cipher = self._keys.of(connection, entry.project)
         self._keep(connection, entry)
         keep_recalls(connection, cipher, entry)
+        keep_undone(connection, cipher, entry)
         rows = [{"project": entry.project, "person": who, "pseudonym": name} for who, name in entry.persons]
         insert_new(connection, tables.person, rows)
         insert_new(connection, tables.pseudonym, [_claimed(row) for row in rows])
+        drawn = [{"project": entry.project, "token": token, "uid": uid} for token, uid in entry.uids]
+        insert_new(connection, tables.drawn_uid, drawn)
         for merged in entry.merges:
             hear_merge(connection, merged)
             if merged.undone is not None:

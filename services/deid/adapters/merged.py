@@ -6,9 +6,11 @@ from sqlalchemy import Connection, select
 
 from contracts.events import PatientMerged
 from services.deid.adapters.journal import Journal
+from services.deid.adapters.map_keys import Cipher, MapKeys
 from services.deid.adapters.people import hear_merge, links_from, undo_merge
-from services.deid.adapters.tables import merge, pack_person, person, result
-from services.deid.domain.journal import Entry, Merged
+from services.deid.adapters.sql import insert_new
+from services.deid.adapters.tables import merge, pack_person, person, result, undone_merge
+from services.deid.domain.journal import Entry, Merged, Undone
 from services.deid.domain.merges import Outdated, chain
 from shared.sql import Database
 
@@ -16,9 +18,10 @@ from shared.sql import Database
 class SqlMerges:
     """The merges in ``database``."""
 
-    def __init__(self, database: Database, journal: Journal) -> None:
+    def __init__(self, database: Database, journal: Journal, keys: MapKeys) -> None:
         self._database = database
         self._journal = journal
+        self._keys = keys
 
     async def hear(self, event: PatientMerged, told: float) -> bool:
         """Keep a merge, durably; False when it changes nothing, or one of the records has no ID that matches."""
@@ -36,14 +39,17 @@ class SqlMerges:
         await self._journal.flush()
         return is_new
 
-    async def undo(self, who: str, when: float) -> bool:
+    async def undo(self, one: Undone) -> bool:
         """Take a merge back, durably: what goes out from now on is the patient's own again. False without one."""
 
         def work(connection: Connection) -> bool:
-            undone = undo_merge(connection, who, when)
-            if undone is not None:
-                self._journal.note(connection, Entry(merges=(undone,)))
-            return undone is not None
+            merged = undo_merge(connection, one.person, one.told)
+            if merged is None:
+                return False
+            entry = Entry(merges=(merged,), undone=(one,))
+            keep_undone(connection, self._keys.of(connection, ""), entry)
+            self._journal.note(connection, entry)
+            return True
 
         was_there = await self._database.run(work)
         await self._journal.flush()
@@ -52,6 +58,14 @@ class SqlMerges:
     async def outdated(self) -> Sequence[Outdated]:
         """What went out of merged patients under a pseudonym that is not theirs any more."""
         return await self._database.read(_outdated)
+
+
+def keep_undone(connection: Connection, cipher: Cipher, entry: Entry) -> None:
+    """Put what an entry of the journal says of merges that were taken back into the tables."""
+    for one in entry.undone:
+        row = {**one._asdict(), "sealed": cipher.seal(one.id, one.reason.encode())}
+        del row["reason"]
+        insert_new(connection, undone_merge, [row])
 
 
 def _outdated(connection: Connection) -> list[Outdated]:

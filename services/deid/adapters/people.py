@@ -1,17 +1,21 @@
-"""Pseudonyms that are given once for good, and the merges that tell whose somebody's is now, in SQL."""
+"""Pseudonyms and UIDs that are given once for good, and the merges that tell whose somebody's is now, in SQL."""
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Collection, Mapping
 from itertools import count
 
 from sqlalchemy import Connection, select, update
 
 from services.deid.adapters.journal import Journal
 from services.deid.adapters.sql import insert_new, upsert
-from services.deid.adapters.tables import merge, person, pseudonym
+from services.deid.adapters.tables import drawn_uid, merge, person, pseudonym
 from services.deid.domain.journal import Entry, Merged
 from services.deid.domain.merges import Link, chain
-from services.deid.domain.pseudonyms import UNTOLD
+from services.deid.domain.pseudonyms import UNTOLD, uid_of
 from shared.sql import Database
+
+#: UIDs in one statement, and in one entry of the journal.
+_AT_ONCE = 1000
 
 
 class SqlPeople:
@@ -29,6 +33,34 @@ class SqlPeople:
             found = self._database.run_blocking(lambda connection: self._assigned(connection, who, proposal))
             self._known[who] = found
         return found
+
+    def uids(self, tokens: Collection[str]) -> Mapping[str, str]:
+        """As the port says, in one transaction."""
+        # In one order everywhere: of replicas that draw for the same ones, none waits for another that waits for it.
+        wanted = sorted(tokens)
+        some = [wanted[start : start + _AT_ONCE] for start in range(0, len(wanted), _AT_ONCE)]
+
+        def work(connection: Connection) -> dict[str, str]:
+            return {token: uid for each in some for token, uid in self._drawn(connection, each).items()}
+
+        return self._database.run_blocking(work)
+
+    def _drawn(self, connection: Connection, tokens: list[str]) -> dict[str, str]:
+        found = self._uids(connection, tokens)
+        drawn = {token: uid_of(secrets.randbits(128)) for token in tokens if token not in found}
+        rows = [{"project": self._project, "token": token, "uid": uid} for token, uid in drawn.items()]
+        insert_new(connection, drawn_uid, rows)
+        stand = self._uids(connection, list(drawn))
+        mine = tuple(each for each in drawn.items() if each in stand.items())
+        if self._journal and mine:
+            self._journal.note(connection, Entry(project=self._project, uids=mine))
+        return found | stand
+
+    def _uids(self, connection: Connection, tokens: list[str]) -> dict[str, str]:
+        table = drawn_uid.c
+        mine = (table.project == self._project, table.token.in_(tokens))
+        query = select(table.token, table.uid).where(*mine)
+        return {row.token: str(row.uid) for row in connection.execute(query)} if tokens else {}
 
     def _assigned(self, connection: Connection, who: str, proposal: Callable[[int], str]) -> str:
         """Of whoever goes on; where they were never seen, that of the one who was and came nearest to them."""

@@ -11,7 +11,7 @@ from services.deid.domain.options import Option
 from services.deid.domain.part10 import Project
 from services.deid.domain.pictures.retouch import Pictures
 from services.deid.domain.profile import Profile
-from services.deid.domain.pseudonyms import MappedKey, People, ProjectKey
+from services.deid.domain.pseudonyms import MappedKey, People, ProjectKey, RandomKey
 from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.rules import standard_rules
 from services.deid.domain.withholding import standard_refusal
@@ -83,7 +83,7 @@ def key_of(secret: bytes, profile: Profile, people: People | None) -> ProjectKey
         if profile.random_ids:
             raise Unprocessable("safe-harbor-needs-a-map")
         return ProjectKey(secret)
-    return MappedKey(secret, people, random_pseudonym if profile.random_ids else None)
+    return RandomKey(secret, people, random_pseudonym) if profile.random_ids else MappedKey(secret, people)
 
 
 def random_pseudonym() -> str:

@@ -78,6 +78,15 @@ pseudonym = Table(
     Column("owner", _PERSON, nullable=False),
 )
 
+#: UIDs that are random and stand for good, by an HMAC of the original under the project's key.
+drawn_uid = Table(
+    "drawn_uid",
+    metadata,
+    Column("project", _PROJECT, primary_key=True),
+    Column("token", _ID, primary_key=True),
+    Column("uid", _ID, nullable=False),
+)
+
 #: Whose record goes on in whose, by match tokens; ``undone`` is when somebody took that back. Seconds since 1970.
 merge = Table(
     "merge",
@@ -86,6 +95,18 @@ merge = Table(
     Column("survivor", _PERSON, nullable=False),
     Column("told", Float, nullable=False),
     Column("undone", Float),
+)
+
+#: Who took a merge back and why: the reason is sealed, since people write names into reasons.
+undone_merge = Table(
+    "undone_merge",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("person", _PERSON, nullable=False),
+    Column("who", String(64), nullable=False),
+    Column("told", Float, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("undone_merge_by_person", "person", "told"),
 )
 
 #: Under which pseudonym a patient went out in a pack.

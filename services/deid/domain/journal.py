@@ -24,6 +24,16 @@ class Merged(NamedTuple):
     undone: float | None = None
 
 
+class Undone(NamedTuple):
+    """A merge of ``person`` was taken back: who did it, when, and why."""
+
+    id: str
+    person: str
+    who: str
+    told: float
+    reason: str
+
+
 class Disclosure(NamedTuple):
     """Somebody was led back to the original: what kind, how many, who asked, when, and why."""
 
@@ -50,15 +60,17 @@ class Recalled(NamedTuple):
 class Entry(Fact):
     """What one transaction decided.
 
-    ``persons`` are (person, pseudonym), ``packs`` (source pack, person, pseudonym), ``releases`` how often a study was
-    called back (project, study_ref, how often).
+    ``persons`` are (person, pseudonym), ``uids`` (token of the original, drawn UID), ``packs`` (source pack, person,
+    pseudonym), ``releases`` how often a study was called back (project, study_ref, how often).
     """
 
     project: str = ""
     persons: tuple[tuple[str, str], ...] = ()
+    uids: tuple[tuple[str, str], ...] = ()
     identities: tuple[Identity, ...] = ()
     packs: tuple[tuple[str, str, str], ...] = ()
     merges: tuple[Merged, ...] = ()
+    undone: tuple[Undone, ...] = ()
     disclosures: tuple[Disclosure, ...] = ()
     rulings: tuple[Ruling, ...] = ()
     recalls: tuple[Recalled, ...] = ()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import BinaryIO, NamedTuple
 
 from contracts.events import PackPlanned, PlannedCopy
@@ -24,6 +25,7 @@ from services.deid.domain.documents import (
 )
 from services.deid.domain.looking.scanner import Finding
 from services.deid.domain.part10 import Project, clean_file
+from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.record import Step
 from services.deid.domain.reporting import add_steps, write_report
 from services.deid.domain.withholding import Reason, Withheld
@@ -31,6 +33,8 @@ from services.deid.domain.workspace import Document, Span, Workspace, append, pa
 from shared.errors import RetryLater, Unprocessable
 
 DEFAULT_PROJECT = "default"
+#: Instances whose UIDs are asked for together.
+TOGETHER = 64
 
 #: Gives the Part 10 file of one instance anew, in chunks of any size.
 Opener = Callable[[], Iterable[bytes]]
@@ -157,7 +161,7 @@ def clean_pack(pack_id: str, originals: Iterable[Original], project: Project, wo
     released: list[Released] = []
     held: list[Held] = []
     steps: Counter[Step] = Counter()
-    for original in originals:
+    for original in _expected(originals, project.key):
         _fetch(original, workspace.at_hand)
         one = _clean(original.instance, project, workspace, steps)
         (released if isinstance(one, Released) else held).append(one)  # type: ignore[arg-type]
@@ -167,6 +171,15 @@ def clean_pack(pack_id: str, originals: Iterable[Original], project: Project, wo
     write_headers(workspace, [one.told for one in released])
     write_links(workspace, [one.told for one in released])
     return replace(pack, steps=steps)
+
+
+def _expected(originals: Iterable[Original], key: ProjectKey) -> Iterator[Original]:
+    """The originals; the UIDs that the manifest names are asked for together, since a map may have to keep them."""
+    remaining = iter(originals)
+    while some := tuple(islice(remaining, TOGETHER)):
+        named = (uid for one in some for uid in (one.instance.study_uid, one.instance.series_uid) if uid)
+        key.expect(chain(named, (one.instance.sop_instance_uid for one in some)))
+        yield from some
 
 
 def _finished(pack_id: str, released: tuple[Released, ...], held: tuple[Held, ...], workspace: Workspace) -> CleanPack:

@@ -50,6 +50,7 @@ from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.record import Step
 from services.deid.domain.rules import Rules
+from services.deid.domain.values import uids_in
 from services.deid.domain.withholding import Reason, Withheld
 from shared.errors import RetryLater
 
@@ -220,6 +221,7 @@ def _clean_header(elements: Elements, pixels: Element | None, original: Instance
         if reason := project.refuse((*elements, *shown)):
             raise Withheld(reason)
     person = person_of(elements, project.key, original.routing.patient_token)
+    project.key.expect(uids_in(elements))
     names = Identifiers(project.ruling, project.recognizer)
     names.leave_out(person.pseudonym)
     names.note_all(elements)

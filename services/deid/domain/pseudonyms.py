@@ -1,6 +1,6 @@
 """Keyed pseudonyms of one project: the same for the same original wherever it stands, nothing without the key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Protocol
 
 from shared.identity import SiteKey
@@ -16,6 +16,9 @@ PLACEHOLDERS = frozenset(
 #: Weeks by which dates move at most.
 LONGEST_SHIFT = 520
 
+#: Drawn UIDs that are remembered, 5 MB.
+MOST_KNOWN = 20_000
+
 #: In front of what stands for a patient whose match token nobody told (files without a manifest).
 UNTOLD = "untold:"
 
@@ -25,7 +28,10 @@ class ProjectKey(SiteKey):
 
     def uid(self, original: str) -> str:
         """A UID of the form 2.25.<128 bits> (PS3.5 annex B.2) for ``original``, one for one."""
-        return f"2.25.{int(self.token('uid', original), 16)}"
+        return uid_of(int(self.token("uid", original), 16))
+
+    def expect(self, originals: Iterable[str]) -> None:
+        """These UIDs will be asked for: whoever has to look them up may do so at once. RetryLater."""
 
     def patient(self, issuer: str, patient_id: str, study_uid: str, token: str | None = None) -> str:
         """The Patient ID that goes out for (issuer, id); 16 characters, so that it fits LO and SH alike.
@@ -54,30 +60,63 @@ class People(Protocol):
         """
         ...
 
+    def uids(self, tokens: Collection[str]) -> Mapping[str, str]:
+        """The new UID of each of ``tokens``: where there is none yet a random one, theirs for good. RetryLater."""
+        ...
+
 
 class MappedKey(ProjectKey):
-    """A project whose pseudonyms are kept in a map: merged patients have one, and random ones are possible at all.
+    """A project whose pseudonyms are kept in a map, so that merged patients have one."""
 
-    ``draw`` gives a random pseudonym each time, for projects whose pseudonyms may not be derived from anything about
-    the patient (45 CFR 164.514(c)); None for keyed ones.
-    """
-
-    def __init__(self, secret: bytes, people: People, draw: Callable[[], str] | None = None) -> None:
+    def __init__(self, secret: bytes, people: People) -> None:
         super().__init__(secret)
         self._people = people
-        self._draw = draw
 
     def patient(self, issuer: str, patient_id: str, study_uid: str, token: str | None = None) -> str:
         """As the map has it. The same patient is one by match token, with or without an issuer in the header."""
         keyed = super().patient(issuer, patient_id, study_uid)
         person = UNTOLD + self.token("person", keyed) if token is None or is_placeholder(patient_id) else token
+        return self._people.pseudonym(person, lambda number: self._proposal(number, keyed, person))
 
-        def proposal(number: int) -> str:
-            if self._draw:
-                return self._draw()
-            return keyed if number == 0 else _short(self.token("patient-id", keyed, person, number))
+    def _proposal(self, number: int, keyed: str, person: str) -> str:
+        return keyed if number == 0 else _short(self.token("patient-id", keyed, person, number))
 
-        return self._people.pseudonym(person, proposal)
+
+class RandomKey(MappedKey):
+    """A project whose pseudonyms and UIDs may not be derived from what they stand for (45 CFR 164.514(c)(1)).
+
+    All are drawn, and only the map knows of whom and what. ``draw`` gives a random pseudonym each time; ``most`` UIDs
+    are remembered before all are forgotten, and looked up anew.
+    """
+
+    def __init__(self, secret: bytes, people: People, draw: Callable[[], str], most: int = MOST_KNOWN) -> None:
+        super().__init__(secret, people)
+        self._draw = draw
+        self._most = most
+        self._known: dict[str, str] = {}
+
+    def uid(self, original: str) -> str:
+        """As the map has it: ``original`` is looked up by an HMAC, and what it finds has nothing to do with that."""
+        if original not in self._known:
+            self.expect((original,))
+        return self._known[original]
+
+    def expect(self, originals: Iterable[str]) -> None:
+        """Ask the map for all that were not asked for lately, in one go."""
+        wanted = {self.token("drawn-uid", one): one for one in set(originals) - self._known.keys()}
+        if not wanted:
+            return
+        if len(self._known) + len(wanted) > self._most:
+            self._known.clear()
+        self._known.update((wanted[token], new) for token, new in self._people.uids(wanted).items())
+
+    def _proposal(self, number: int, keyed: str, person: str) -> str:
+        return self._draw()
+
+
+def uid_of(number: int) -> str:
+    """The UID of the form 2.25.<number> (PS3.5 annex B.2) for 128 bits."""
+    return f"2.25.{number}"
 
 
 def is_placeholder(patient_id: str) -> bool:

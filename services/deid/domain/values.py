@@ -1,6 +1,7 @@
 """Dummy values, and what a value that stays may look like."""
 
 import re
+from collections.abc import Iterable, Iterator
 
 from services.deid.domain.dataset import Element
 from services.deid.domain.dictionary import is_registered
@@ -58,6 +59,16 @@ def new_uids(element: Element, key: ProjectKey) -> Element:
 def _new_uid(uid: str, key: ProjectKey) -> str:
     original = uid.strip(" \0")
     return key.uid(original) if original and not is_registered(original) else original
+
+
+def uids_in(elements: Iterable[Element]) -> Iterator[str]:
+    """Every UID at any depth that a new one may take the place of."""
+    for element in elements:
+        for item in element.items or ():
+            yield from uids_in(item)
+        if element.vr == "UI":
+            found = (uid.strip(" \0") for uid in element.value.decode("latin-1").split("\\"))
+            yield from (uid for uid in found if uid and not is_registered(uid))
 
 
 def is_uids(value: bytes) -> bool:

@@ -1,19 +1,24 @@
 """Patients who were merged: heard from the bus, listed and taken back over HTTP."""
 
+import secrets
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from contracts.events import PatientMerged
+from services.deid.domain.journal import Undone
 from services.deid.ports.identity import Merges
 from shared.http.access import log_access
 from shared.messaging.cloudevent import Received
 from shared.observability import logger
 
 log = logger("causeway.deid")
+
+LONGEST_REASON = 1000
 
 
 class MergeHandlers:
@@ -42,8 +47,24 @@ class MergeHandlers:
         return JSONResponse({"merged": [one._asdict() for one in found]})
 
     async def undo(self, request: Request) -> Response:
-        """Take the merge of a patient (by match token) back for what goes out from now on."""
-        if not await self._merges.undo(request.path_params["person"], self._clock().timestamp()):
+        """``{reason}``: take the merge of a patient (by match token) back for what goes out from now on."""
+        try:
+            reason = _reason(await request.json())
+        except ValueError:
+            return JSONResponse({"error": "say a reason, and nothing else"}, 422)
+        who, person = str(getattr(request.state, "who", "unknown"))[:64], request.path_params["person"]
+        one = Undone(secrets.token_hex(16), person, who, self._clock().timestamp(), reason)
+        if not await self._merges.undo(one):
             return JSONResponse({"error": "no merge of this patient is known"}, 404)
-        log.info("merge-undone", who=getattr(request.state, "who", "unknown"), ref=request.path_params["person"])
-        return JSONResponse({"undone": True})
+        log.warning("merge-undone", who=who, ref=one.id)
+        return JSONResponse({"undone": one.id})
+
+
+def _reason(body: Any) -> str:
+    """The reason in a body; ValueError unless it says one, and nothing else."""
+    if not isinstance(body, dict) or set(body) != {"reason"} or not isinstance(body["reason"], str):
+        raise ValueError
+    reason = body["reason"].strip()
+    if not 0 < len(reason) <= LONGEST_REASON:
+        raise ValueError
+    return reason

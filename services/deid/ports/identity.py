@@ -5,7 +5,7 @@ from typing import Protocol
 
 from contracts.events import PatientMerged
 from services.deid.domain.documents import Identity
-from services.deid.domain.journal import Disclosure
+from services.deid.domain.journal import Disclosure, Undone
 from services.deid.domain.merges import Outdated
 
 
@@ -36,8 +36,8 @@ class Merges(Protocol):
         """Keep a merge that was told at ``told`` (seconds since 1970); False when it changes nothing."""
         ...
 
-    async def undo(self, who: str, when: float) -> bool:
-        """Take a merge back; False without one."""
+    async def undo(self, one: Undone) -> bool:
+        """Take a merge back, and keep who did and why; False without one."""
         ...
 
     async def outdated(self) -> Sequence[Outdated]:

@@ -1,8 +1,9 @@
 """Reading a copy back from its target: one pass, the next chunk on its way while the last is worked on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 from contracts.events import CopyKey, Part, Sealed
 from contracts.formats.errors import KeyProblem
@@ -12,7 +13,9 @@ from services.verification.domain.proving import Disproved, Proof, Proving
 from shared.errors import RetryLater, Unprocessable
 from shared.messaging.threads import in_thread
 from shared.storage import BlobMissing, BlobStore, StoreRefused
+from shared.storage.administration import is_hidden
 from shared.storage.parts import part_key
+from shared.storage.targets import Target, open_key_bucket
 
 
 class KeysAway(RetryLater):
@@ -27,12 +30,29 @@ class KeyDestroyed(Unprocessable):
 
 
 class StudyKeys:
-    """Opens the study key that lies beside a copy; the key store tells a lost record from a destroyed key."""
+    """Opens the study key that lies beside a copy; the key store tells a lost record from a destroyed key.
 
-    def __init__(self, *, key_bucket: BlobStore, key_records: BlobStore, keys: KeyEncryptionKeys) -> None:
+    ``is_hidden`` says of an object that the key bucket does not show whether it is kept all the same, as a version.
+    """
+
+    def __init__(
+        self,
+        *,
+        key_bucket: BlobStore,
+        key_records: BlobStore,
+        keys: KeyEncryptionKeys,
+        is_hidden: Callable[[str], Awaitable[bool]],
+    ) -> None:
         self._key_bucket = key_bucket
         self._key_records = key_records
         self._keys = keys
+        self._is_hidden = is_hidden
+
+    @classmethod
+    def beside(cls, target: Target, key_records: BlobStore, keys: KeyEncryptionKeys) -> "StudyKeys":
+        """Those of ``target``'s copies."""
+        hidden = partial(is_hidden, target)
+        return cls(key_bucket=open_key_bucket(target), key_records=key_records, keys=keys, is_hidden=hidden)
 
     async def open(self, sealed: Sealed) -> bytes:
         """The study key, by the record in the target. Disproved when only the target has lost it."""
@@ -44,10 +64,10 @@ class StudyKeys:
             raise Disproved("missing" if isinstance(loss, BlobMissing) else "seal") from loss
 
     async def is_destroyed(self, record: str) -> bool:
-        """Whether a study key's record is neither in the target nor on site."""
-        return await _is_missing(self._key_bucket, part_key(record, 1)) and await _is_missing(
-            self._key_records, part_key(record, 1)
-        )
+        """Whether a study key's record is neither in the target, in any version, nor on site."""
+        key = part_key(record, 1)
+        is_missing = await _is_missing(self._key_bucket, key) and await _is_missing(self._key_records, key)
+        return is_missing and not await self._is_hidden(key)
 
     async def _opened_on_site(self, key: str) -> bytes:
         try:

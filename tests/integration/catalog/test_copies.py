@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, delete
 
+from contracts.events import PackRecalled
 from contracts.formats.manifest import place
 from services.catalog.adapters import copies, locations, studies, tables
 from services.catalog.adapters.register import register
@@ -45,6 +46,42 @@ async def test_a_removed_copy_is_gone_for_good_and_a_damaged_one_is_shown_with_i
     await run(database, copies.add_copy, copy_key(1), "proven", proven=70.0, level="instances", written=55.0)
     document = await database.read(lambda connection: locations.where(connection, "1.2.3.1.1"))
     assert document and [c["generation"] for c in document["versions"][0]["copies"]] == [2]
+
+
+async def test_a_pack_that_was_called_back_has_no_copy_any_more_whenever_that_was_heard(database: Database) -> None:
+    """It is shown as called back, with the profile; a proof that comes late changes nothing, other packs stay."""
+    await known(database)
+    back = PackRecalled(
+        recall_id="r", pack_id="p1", source_pack_id="s", project="research", study_ref="ref", profile="weak",
+        profile_version="3", release=0, key_domains=("d",), recalled=datetime.fromtimestamp(90, UTC),
+    )  # fmt: skip
+    other = {"sealed_id": "s2", "pack_id": "p2"}
+
+    def heard(connection: Connection, order: tuple[str, ...]) -> tuple[Any, ...]:
+        connection.execute(delete(tables.copy))
+        connection.execute(delete(tables.recalled_pack))
+        for each in order:
+            if each == "recalled":
+                copies.add_recalled(connection, back)
+            else:
+                key = copy_key() if each == "proven" else copy_key().model_copy(update=other)
+                copies.add_copy(connection, key, "proven", **PROVEN[1])
+        document = locations.where(connection, "1.2.3.1.1")
+        assert document
+        (version,) = document["versions"]
+        told = [one.pack_id for one in studies.proven_copies(connection, "1.2.3")]
+        return [one["sealed_id"] for one in version["copies"]], version["recalled"], told
+
+    (placed,) = place([arrived(1).instance])
+    await run(database, copies.add_entries, "p2", [(arrived(1).identity, placed)])
+    await run(database, copies.add_sealed, sealed([placed]).model_copy(update=other))
+    shown = {
+        "project": "research", "profile": "weak", "profile_version": "3", "pack_id": "p1",
+        "recalled": datetime.fromtimestamp(90, UTC).isoformat(),
+    }  # fmt: skip
+    assert await run(database, heard, ("proven", "again")) == (["s1", "s2"], [], ["p1", "p2"])
+    for order in permutations(("proven", "recalled", "again")):
+        assert await run(database, heard, (*order, *order[:1])) == (["s2"], [shown], ["p2"]), order
 
 
 async def known(database: Database) -> None:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from services.deid.adapters.file_map import file_map
+from services.deid.adapters.file_map import FilePeople, file_map
 from services.deid.adapters.projects import key_of
 from services.deid.domain.profile import LegalBasis, Profile
 
@@ -32,6 +32,15 @@ def test_a_random_pseudonym_is_the_same_in_every_run(tmp_path: Path) -> None:
     (path,) = tmp_path.glob("*.map")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert b"4711" not in path.read_bytes()
+
+
+def test_a_random_uid_is_the_same_in_every_run(tmp_path: Path) -> None:
+    """It is kept under an HMAC, so that the file names no original."""
+    first, again = [key_of(SECRET, STRICT, FilePeople(tmp_path, "research")) for _ in range(2)]
+    first.expect(("1.2.840.47.1", "1.2.840.47.2"))
+    assert first.uid("1.2.840.47.1") == again.uid("1.2.840.47.1") != again.uid("1.2.840.47.2")
+    (path,) = tmp_path.glob("research.map*")
+    assert b"1.2.840.47" not in path.read_bytes()
 
 
 def test_runs_at_once_give_the_same(tmp_path: Path) -> None:

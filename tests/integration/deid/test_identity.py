@@ -12,11 +12,11 @@ from contracts.events import PatientMerged
 from contracts.formats.keys import FileKeyEncryptionKeys
 from services.deid.adapters import tables
 from services.deid.adapters.people import SqlPeople
-from services.deid.adapters.projects import key_of
+from services.deid.adapters.projects import key_of, random_pseudonym
 from services.deid.domain.documents import Identity
-from services.deid.domain.journal import Disclosure
+from services.deid.domain.journal import Disclosure, Undone
 from services.deid.domain.profile import LegalBasis, Profile
-from services.deid.domain.pseudonyms import ProjectKey
+from services.deid.domain.pseudonyms import ProjectKey, RandomKey
 from shared.errors import Unprocessable
 from shared.identity import SiteKey
 from shared.messaging.threads import in_thread
@@ -64,6 +64,39 @@ async def test_a_random_pseudonym_is_derived_from_nothing_and_stays(database: Da
     assert len(first) == 16
 
 
+async def test_a_random_uid_is_derived_from_nothing_and_stays(database: Database) -> None:
+    """45 CFR 164.514(c) again: in a process that starts later the same, from a map that was lost another one."""
+    first, again = [key_of(SECRET, SAFE_HARBOR, SqlPeople(database, "research")) for _ in range(2)]
+    other = key_of(SECRET, SAFE_HARBOR, SqlPeople(database, "elsewhere"))
+    found = await in_thread(first.uid, "1.2.3")
+    assert found.startswith("2.25.") and int(found.removeprefix("2.25.")) < 1 << 128
+    await in_thread(again.expect, ("1.2.3", "1.2.4"))
+    assert await in_thread(again.uid, "1.2.3") == found
+    assert len({found, ProjectKey(SECRET).uid("1.2.3"), await in_thread(other.uid, "1.2.3")}) == 3
+    assert await in_thread(again.uid, "1.2.4") != found
+
+
+async def test_replicas_that_draw_at_once_draw_the_same(database: Database) -> None:
+    """Eight replicas, each with its own part of a study and all of its references, in an order of their own."""
+
+    def drawn(start: int) -> list[str]:
+        key = key_of(SECRET, SAFE_HARBOR, SqlPeople(database, "research"))
+        key.expect(f"1.2.{start * 10 + number}" for number in range(40))
+        return [key.uid(f"1.2.{number}") for number in range(110)]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = [future.result() for future in [pool.submit(drawn, start) for start in range(8)]]
+    assert all(each == found[0] for each in found)
+    assert len(set(found[0])) == 110
+
+
+async def test_a_key_that_remembers_little_tells_the_same(database: Database) -> None:
+    """What is forgotten in memory is looked up anew."""
+    key = RandomKey(SECRET, SqlPeople(database, "research"), random_pseudonym, most=3)
+    first = [await in_thread(key.uid, f"1.2.{number}") for number in range(9)]
+    assert [await in_thread(key.uid, f"1.2.{number}") for number in range(9)] == first
+
+
 async def test_without_a_map_nothing_is_given_where_ids_must_be_random() -> None:
     """A keyed one would be no safe harbour."""
     with pytest.raises(Unprocessable, match="safe-harbor-needs-a-map"):
@@ -105,7 +138,7 @@ async def test_a_merged_patient_goes_out_as_the_survivor(database: Database, tmp
     assert await made.merges.hear(merged(("H", "B"), ("H", "A")), 10.0)
     assert await in_thread(given, database, KEYED, "H", "A") == keyed["C"]
     assert await in_thread(given, database, KEYED, "H", "B") == keyed["C"]
-    assert await made.merges.undo(SITE.patient_token("H", "B"), 30.0)
+    assert await made.merges.undo(Undone("u1", SITE.patient_token("H", "B"), "alice", 30.0, "two people"))
     assert await in_thread(given, database, KEYED, "H", "A") == keyed["B"]
     assert not await made.merges.hear(merged(("H", "C"), ("H", "B")), 20.0)
     assert await in_thread(given, database, KEYED, "H", "B") == keyed["B"]
@@ -173,24 +206,29 @@ async def empty(database: Database, tmp_path: Path, request: pytest.FixtureReque
 async def test_the_journal_makes_an_empty_database_what_the_lost_one_was(
     database: Database, empty: Database, tmp_path: Path
 ) -> None:
-    """Random pseudonyms, who became whom, merges and who was told: all of it, and once only."""
+    """Random pseudonyms and UIDs, who became whom, merges and who was told: all of it, and once only."""
     made = identities_on(database, tmp_path, SITE)
     people = SqlPeople(database, "research", made.journal)
     key = key_of(SECRET, SAFE_HARBOR, people)
     random = await in_thread(key.patient, "H", "P1", "1.2", SITE.patient_token("H", "P1"))
+    uid = await in_thread(key.uid, "1.2.3")
     await database.run(lambda connection: made.map.add(connection, "research", "pack", iter(ALICE)))
     await made.merges.hear(merged(("H", "P1"), ("H", "P2")), 10.0)
     await made.merges.hear(merged(("H", "P1"), ("H", "P3")), 10.0)
-    await made.merges.undo(SITE.patient_token("H", "P3"), 20.0)
+    await made.merges.undo(Undone("u1", SITE.patient_token("H", "P3"), "bob", 20.0, "P3 is somebody else"))
     await made.map.disclose("research", Disclosure("d" * 32, "export", "alice", 5.0, 2, "an audit"))
     again = identities_on(empty, tmp_path, SITE)
     await again.map.prepare()
     assert await in_thread(given, empty, SAFE_HARBOR, "H", "P1") == random
     assert await in_thread(given, empty, SAFE_HARBOR, "H", "P2") == random
     assert await in_thread(given, empty, SAFE_HARBOR, "H", "P3") != random
+    assert await in_thread(key_of(SECRET, SAFE_HARBOR, SqlPeople(empty, "research")).uid, "1.2.3") == uid
     assert [one.original for one in await again.map.find("research", "PAAAA")] == ["MRN-4711"]
     query = text("SELECT who FROM disclosure")
     assert await empty.read(lambda connection: connection.execute(query).scalar_one()) == "alice"
+    undone = await empty.read(lambda connection: connection.execute(tables.undone_merge.select()).one())
+    assert (undone.id, undone.person, undone.who) == ("u1", SITE.patient_token("H", "P3"), "bob")
+    assert b"somebody" not in undone.sealed
     assert await again.journal.rebuild(again.map.apply) == 0
 
 

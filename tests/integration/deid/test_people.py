@@ -132,6 +132,35 @@ async def test_a_merge_that_the_ris_tells_is_honoured_by_what_goes_out_next(site
     assert await site.dead_letters() == 0
 
 
+async def test_a_merge_is_taken_back_with_a_reason_that_no_log_shows(
+    site: DeidSite, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Who did is in the log under an id, and why is kept sealed under the same; without a reason nothing happens."""
+    key = SiteKey.load(site.folder / "site.key")
+    gone = key.patient_token("HOSP", "GONE")
+    merged = PatientMerged(
+        patient_ref="kept", merged_ref="gone", patient_token=key.patient_token("HOSP", "KEPT"), merged_token=gone
+    )
+    async with answering(site) as http:
+        await site.say(merged, "merge")
+        await eventually(lambda: site.rows("SELECT * FROM merge"))
+        undo = f"/api/deid/merged/{gone}/undo"
+        refused = [(await http.post(undo, json=body)).status_code for body in ({}, {"reason": " "}, {"reason": 1})]
+        refused.append((await http.post(undo, json={"reason": "why", "who": "bob"})).status_code)
+        refused.append((await http.post(undo)).status_code)
+        assert site.rows("SELECT undone FROM merge") == [(None,)]
+        done = await http.post(undo, json={"reason": REASON})
+        again = await http.post("/api/deid/merged/nobody/undo", json={"reason": REASON})
+    assert refused == [422] * 5
+    assert (done.status_code, again.status_code) == (200, 404)
+    ((ref, person, who, sealed),) = site.rows("SELECT id, person, who, sealed FROM undone_merge")
+    assert (ref, person, who) == (done.json()["undone"], gone, "alice")
+    told = "".join(capfd.readouterr())
+    (line,) = [line for line in told.splitlines() if "merge-undone" in line]
+    assert "alice" in line and ref in line
+    assert "CANARYREASON" not in told and b"CANARYREASON" not in sealed
+
+
 async def _patient_id(site: DeidSite, told: PackDeidentified) -> str:
     line = json.loads((await site.content(told.headers)).splitlines()[0])
     header = next(value for value in line.values() if isinstance(value, dict))
@@ -174,6 +203,8 @@ async def test_the_command_line_leads_back_exports_and_lists(site: DeidSite, tmp
         found = await causeway("reidentify", *why, "--patient", pseudonym, "--json")
         unknown = await causeway("reidentify", *why, "--uid", "2.25.1")
         merged = await causeway("deid", "merged")
+        unsaid = [await causeway("deid", "merged", "--undo", "t"), await causeway("deid", "merged", "--reason", "r")]
+        nobody = await causeway("deid", "merged", "--undo", "t", "--reason", "r")
         recall = await causeway("deid", "recall", "--profile-version", "0", "--reason", "too weak")
         listed = await causeway("deid", "recall", "list", "--json")
         silent = await causeway("deid", "recall", "--profile-version", "0")
@@ -181,4 +212,5 @@ async def test_the_command_line_leads_back_exports_and_lists(site: DeidSite, tmp
     assert stat.S_IMODE(output.stat().st_mode) == 0o600
     assert json.loads(found.stdout)["found"][0]["original"] == CANARY.patient_id
     assert (merged.returncode, recall.returncode) == (0, 0)
+    assert [one.returncode for one in (*unsaid, nobody)] == [2, 2, 1]
     assert json.loads(listed.stdout)["recalls"][0]["version"] == "0"

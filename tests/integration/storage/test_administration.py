@@ -9,7 +9,7 @@ from minio.commonconfig import ENABLED
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 
 from shared.storage import BlobMissing, Credentials, StoreRefused, StoreUnavailable
-from shared.storage.administration import bucket_state, client, ensure_bucket, get_tags, set_tags
+from shared.storage.administration import bucket_state, client, ensure_bucket, get_tags, is_hidden, set_tags
 from shared.storage.targets import Target, open_key_bucket, open_target
 
 
@@ -90,6 +90,27 @@ async def test_a_key_bucket_keeps_no_versions(target):
     client(target).set_bucket_versioning(target.key_bucket, VersioningConfig(ENABLED))
     await ensure_bucket(target)
     assert client(target).get_bucket_versioning(target.key_bucket).status == SUSPENDED
+
+
+@pytest.mark.parametrize("prefix", [None, "site-a/keys"])
+async def test_a_key_that_was_put_while_versions_were_on_is_hidden_and_not_gone(target, prefix):
+    """Deleted by name it looks gone; a key of a like name is another."""
+    target = target.model_copy(update={"prefix": prefix})
+    await ensure_bucket(target)
+    keys = open_key_bucket(target)
+    await keys.put("plain", b"key")
+    await keys.delete("plain")
+    client(target).set_bucket_versioning(target.key_bucket, VersioningConfig(ENABLED))
+    await keys.put("versioned/0001", b"key")
+    await keys.delete("versioned/0001")
+    assert [await is_hidden(target, key) for key in ("plain", "versioned/0001", "versioned/000")] == [
+        False,
+        True,
+        False,
+    ]
+    for one in client(target).list_objects(target.key_bucket, recursive=True, include_version=True):
+        client(target).remove_object(target.key_bucket, one.object_name, one.version_id)
+    assert not await is_hidden(target, "versioned/0001")
 
 
 async def test_tags_are_replaced(target):

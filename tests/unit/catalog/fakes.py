@@ -71,6 +71,9 @@ class FakeIndex:
     async def add_withheld(self, event: Any) -> None:
         self.told.append(("withheld", event))
 
+    async def add_recalled(self, event: Any) -> None:
+        self.told.append(("recalled", event))
+
     async def add_sealed(self, sealed: Any) -> None:
         self.told.append(("sealed", sealed))
 

@@ -18,6 +18,7 @@ from contracts.events import (
     CopyKey,
     CopyRemoved,
     PackDeidentified,
+    PackRecalled,
     StepReported,
     StudyCompleted,
 )
@@ -126,6 +127,12 @@ async def test_a_copy_is_damaged_and_removed_when_the_event_says_so() -> None:
     await on.copy_damaged(received(CopyDamaged.model_construct(copy_key=key, found=NOW)))
     await on.copy_removed(received(CopyRemoved.model_construct(copy_key=key, removed=NOW)))
     assert index.copies == [("damaged", {"damaged": NOW.timestamp()}), ("removed", {"removed": NOW.timestamp()})]
+
+
+async def test_a_pack_that_is_called_back_is_noted() -> None:
+    index, event = FakeIndex(), PackRecalled.model_construct(pack_id="p")
+    await handlers(index).pack_recalled(received(event))
+    assert index.told == [("recalled", event)]
 
 
 async def test_a_report_on_a_step_is_noted_with_what_it_names() -> None:

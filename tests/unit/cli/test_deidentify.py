@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from cli.deidentify.one import Taken, put
 from cli.main import app
+from services.deid.domain.pseudonyms import ProjectKey
 from tests.support.instances import CANARY, as_file, make_instances
 
 BASIC = "format: causeway.profile/1\nname: basic\nversion: '1'\nlegal_basis: gdpr_pseudonymised\n"
@@ -118,6 +119,24 @@ def test_several_processes_come_to_the_same(desk: Desk) -> None:
     assert desk.run("--jobs", "1", out="alone").exit_code == 0
     assert {path.name: path.read_bytes() for path in (desk.folder / "alone").iterdir()} == together
     assert len(together) == 43
+
+
+def test_where_ids_are_random_every_run_and_process_comes_to_the_same(desk: Desk) -> None:
+    """Safe harbor: UIDs are drawn and kept in the map beside the key, without which they are other ones."""
+    (desk.folder / "profile.yaml").write_text(BASIC.replace("gdpr_pseudonymised", "safe_harbor"))
+    for image in make_instances(40):
+        (desk.originals / f"{image.InstanceNumber}.dcm").write_bytes(as_file(image))
+    assert desk.run("--jobs", "3").exit_code == 0
+    first, files = desk.map, [path.read_bytes() for path in desk.files]
+    assert desk.run(out="again").exit_code == 0
+    assert desk.map == first
+    assert [path.read_bytes() for path in sorted((desk.folder / "again").iterdir())] == files
+    key = ProjectKey.load(desk.folder / "keys" / "research.key")
+    assert not {key.uid(original) for original in first} & set(first.values())
+    assert len({dcmread(path).StudyInstanceUID for path in desk.files}) == 2
+    (desk.folder / "keys" / "research.map").unlink()
+    assert desk.run(out="other").exit_code == 0
+    assert not set(desk.map.values()) & set(first.values())
 
 
 def test_another_file_of_the_same_name_is_left_alone(desk: Desk) -> None:

@@ -138,6 +138,9 @@ class _Away:
     def pseudonym(self, person: str, proposal: object) -> str:
         raise RetryLater("database")
 
+    def uids(self, tokens: object) -> dict[str, str]:
+        raise RetryLater("database")
+
 
 def test_a_map_that_is_away_withholds_nothing() -> None:
     """It is a reason to wait, not one of the instance's."""

@@ -3,10 +3,12 @@
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from contracts.events import CopyExpired, CopyRemoved, Event
+from contracts.formats.keys import FileKeyEncryptionKeys
 from services.verification.adapters.reading import StudyKeys, TargetReading
 from services.verification.domain.proving import Proof
 from services.verification.handlers import Expiry, TargetProofs
@@ -172,26 +174,34 @@ async def test_other_removals_prove_nothing_and_are_not_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("locked", "there", "keyed", "level"),
+    ("locked", "there", "keyed", "hidden", "level"),
     [
-        (False, False, True, "removed"),
-        (False, True, True, None),
-        (False, True, False, "shredded"),
-        (True, False, True, None),
-        (True, False, False, "shredded"),
+        (False, False, True, False, "removed"),
+        (False, True, True, False, None),
+        (False, True, False, False, "shredded"),
+        (True, False, True, False, None),
+        (True, False, False, True, None),
+        (True, False, False, False, "shredded"),
     ],
 )
 async def test_in_a_locked_target_only_the_missing_key_is_a_proof(
-    locked: bool, there: bool, keyed: bool, level: str | None
+    locked: bool, there: bool, keyed: bool, hidden: bool, level: str | None
 ) -> None:
-    """A deletion only hides what is locked. A key counts as gone when it is neither in the target nor on site."""
+    """A deletion only hides what is locked, and a key of which its bucket keeps a version. A key counts as gone when it
+    is neither in the target nor on site."""
     target, bucket, site = MemoryStore(), MemoryStore(), MemoryStore()
     if there:
         await target.put("f/0001", b"x")
     record = known().sealed.study_key.key
     for store in (bucket, site) if keyed else ():
         await store.put(f"{record}/0001", b"x")
-    keys = StudyKeys(key_bucket=bucket, key_records=site, keys=None)  # type: ignore[arg-type]  # it opens none here
+    versions = {f"{record}/0001"} if hidden else set()
+
+    async def is_hidden(key: str) -> bool:
+        return key in versions
+
+    away = FileKeyEncryptionKeys(Path("none"))  # it opens none here
+    keys = StudyKeys(key_bucket=bucket, key_records=site, keys=away, is_hidden=is_hidden)
     reading = TargetReading(target=target, study_keys=keys, is_locked=locked)
     assert await reading.absence(copy_key(), record) == level
     if keyed and level is None:
