@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pytest
 from pydicom import Dataset, dcmread
@@ -15,43 +15,9 @@ from services.deid.domain.looking.reader import Broken, read_head
 from services.deid.domain.looking.scanner import Finding, Look
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Profile
-from tests.support.instances import as_file, make_instances
+from tests.support.instances import as_file
+from tests.unit.deid.looked_at import changed, kinds, look, original
 from tests.unit.deid.originals import clean, project, trusting
-
-
-def original(**attributes: Any) -> Dataset:
-    """A slice of a patient with much to be found."""
-    (made,) = make_instances(
-        1,
-        PatientName="Lindqvist^Astrid",
-        PatientID="QX-48/1516",
-        AccessionNumber="ACC778899",
-        StudyDate="20210403",
-        InstitutionName="Kaunisniemi Hospital 7",
-        StudyDescription="head for Astrid, +358 40 1234567, astrid@example.org, 880117",
-        InstitutionalDepartmentName="Room Kurki 12",
-        **attributes,
-    )
-    return made
-
-
-def look(before: bytes, after: bytes, told: Iterable[tuple[str, bytes]] = (), **profile: Any) -> tuple[Finding, ...]:
-    """What is found in ``after``."""
-    using = Profile("test", **profile)
-    return Look(project().rules, using).at(BytesIO(before), BytesIO(after), told)
-
-
-def changed(file: bytes, **attributes: Any) -> bytes:
-    """The cleaned file as it would be had the cleaner left something in it."""
-    inside = dcmread(BytesIO(file))
-    for name, value in attributes.items():
-        setattr(inside, name, value)
-    return as_file(inside)
-
-
-def kinds(findings: Iterable[Finding]) -> set[str]:
-    """The kinds of what was found."""
-    return {each.kind for each in findings}
 
 
 def test_what_was_cleaned_shows_nothing_and_an_original_shows_itself() -> None:

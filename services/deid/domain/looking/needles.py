@@ -24,6 +24,8 @@ _PHONE = re.compile(r"\+?\(?\d[\d ()./-]{6,}\d")
 _DIGITS = re.compile(r"(?<![\d.])\d{6,}(?![\d.])")
 _DATE = re.compile(r"(?:18|19|20)\d{6}")
 _TEMPORAL = frozenset(("DA", "DT"))
+#: It goes whatever becomes of the dates of the study.
+_BIRTH_DATE = 0x00100030
 _TEXT = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "UN"))
 #: What an earlier de-identification left is no identifier; 1900 is the dummy's year.
 _DUMMIES = frozenset(("removed", "anonymous", "19000101", "urn:removed"))
@@ -64,19 +66,18 @@ def needles_of(head: Head, rules: Rules, profile: Profile) -> Needles:
     texts: dict[str, str] = {}
     uids: set[str] = set()
     dates: set[str] = set()
+    dates_stay = profile.has(Option.FULL_DATES) and not profile.has(Option.MODIFIED_DATES)
     for leaf in head.leaves:
         if is_kept(leaf.tag, profile) or leaf.tag in rules.class_uids or leaf.tag >> 16 == 2:
             continue
         vr = known_vr(leaf.tag) or leaf.vr if leaf.vr == "UN" else leaf.vr
         if vr == "UI" and not profile.has(Option.RETAIN_UIDS):
             uids.update(_uids(head.data[leaf.start : leaf.stop]))
-        elif vr in _TEMPORAL:
+        elif vr in _TEMPORAL and (leaf.tag == _BIRTH_DATE or not dates_stay):
             dates.update(_dates(leaf, head, rules))
         elif vr in _TEXT and not (leaf.tag >> 16 & 1 and profile.has(Option.SAFE_PRIVATE) and vr != "PN"):
             for kind, text in _texts(leaf._replace(vr=vr), decoded(head.data, leaf), rules):
                 texts.setdefault(text, kind)
-    if profile.has(Option.FULL_DATES) and not profile.has(Option.MODIFIED_DATES):
-        dates = set()
     if profile.dates is Dates.YEARS:
         dates = {date for date in dates if not date.endswith("0101")}
     return Needles(

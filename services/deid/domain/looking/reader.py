@@ -6,28 +6,44 @@ It builds no tree and refuses little: where a value lies and at which path is al
 
 import struct
 import zlib
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import BinaryIO, NamedTuple
 
 from services.deid.domain.dictionary import known_vr
 
 #: So much of a file is looked at as header, bytes; the rest is searched as it lies.
 HEAD_LIMIT = 33 * 1024 * 1024
-_FIRST = 128 * 1024
+#: So much is read at first, bytes: most headers are shorter.
+FIRST = 32 * 1024
 _DEEPEST = 64
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
-_SYNTAX, _CHARSET = 0x00020010, 0x00080005
+PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
+SYNTAX, CHARSET = 0x00020010, 0x00080005
 _WIDE = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
+#: Of undefined length, these hold the fragments of an encapsulated picture, such as an icon (PS3.5 annex A.4).
+_FRAGMENTED = frozenset(("OB", "OW"))
+#: An item begins so, little or big endian.
+_MARKS = frozenset((b"\xfe\xff\0\xe0", b"\xff\xfe\xe0\0"))
 
 
 class Broken(Exception):
     """This is not a data set as far as it was read."""
 
 
+class Form(NamedTuple):
+    """How elements are encoded (PS3.5 section 7.1)."""
+
+    explicit: bool
+    little: bool
+
+
+META = Form(explicit=True, little=True)
+_IMPLICIT = Form(explicit=False, little=True)
+
+
 class Leaf(NamedTuple):
-    """A value without items: its path, tag, VR, character sets, and where it lies in ``Head.data``."""
+    """A value without items: its path, tag, VR, character sets, where it lies in ``Head.data``, and its byte order."""
 
     path: str
     tag: int
@@ -35,36 +51,39 @@ class Leaf(NamedTuple):
     charsets: tuple[str, ...]
     start: int
     stop: int
+    little: bool = True
 
 
 class Head(NamedTuple):
-    """What comes before the pixels: the bytes (inflated when they were deflated), the leaves in them in their order,
-    where the data set begins in them, and from which byte on the file is yet to be searched."""
+    """What comes before the pixels: the bytes, the leaves in them in their order, where the data set begins in them,
+    and from which byte on they, or the file, are yet to be searched as they lie.
+
+    ``starts`` are where the elements of the top level begin, those of the File Meta Information first. Of a deflated
+    file ``data`` is all of it, inflated.
+    """
 
     data: bytes
     leaves: tuple[Leaf, ...]
     dataset: int
     rest: int
+    starts: tuple[int, ...]
+    form: Form
+    inflated: bool = False
 
 
-class _Form(NamedTuple):
-    explicit: bool
-    little: bool
-
-
-class _More(Exception):
+class More(Exception):
     """The window ends within an element."""
 
 
 def read_head(file: BinaryIO) -> Head:
     """Everything before the pixels of the Part 10 file ``file``; Broken when it is none."""
-    window = _FIRST
+    window = FIRST
     while True:
         file.seek(0)
         data = file.read(window)
         try:
             return _head(data, len(data) < window)
-        except _More:
+        except More:
             if window >= HEAD_LIMIT or len(data) < window:
                 raise Broken from None
             window *= 4
@@ -76,49 +95,64 @@ def value_of(head: Head, tag: int) -> bytes:
     return next((head.data[leaf.start : leaf.stop] for leaf in head.leaves if leaf.path == name), b"").strip(b" \0")
 
 
+@lru_cache(maxsize=4096)
 def path_of(tag: int) -> str:
     """A tag as it is written: (gggg,eeee)."""
     return f"({tag >> 16:04x},{tag & 0xFFFF:04x})"
 
 
+def charsets_in(value: bytes) -> tuple[str, ...]:
+    """The defined terms in a value of Specific Character Set."""
+    return tuple(value.decode("latin-1").strip(" \0").split("\\"))
+
+
+def read_element(data: bytes, at: int, form: Form, charsets: tuple[str, ...]) -> tuple[list[Leaf], int]:
+    """The leaves of the one top-level element at ``at``, and where the next begins; Broken or More when there is none.
+
+    It reads as ``read_head`` does: an element tells nothing of those around it but for the character sets.
+    """
+    leaves: list[Leaf] = []
+    stop, _ = _Walk(data, form, leaves).one(at, len(data), "", charsets, 0)
+    return leaves, stop
+
+
 def _head(data: bytes, whole: bool) -> Head:
     if data[128:132] != b"DICM":
         raise Broken
-    start, meta = _meta(data)
-    syntax = next((data[leaf.start : leaf.stop].strip(b" \0") for leaf in meta if leaf.tag == _SYNTAX), b"")
-    if syntax.startswith(b"1.2.840.10008.1.2.1.99"):
+    leaves: list[Leaf] = []
+    starts: list[int] = []
+    start = _meta(data, leaves, starts)
+    syntax = next((data[leaf.start : leaf.stop].strip(b" \0") for leaf in leaves if leaf.tag == SYNTAX), b"")
+    form = Form(syntax != b"1.2.840.10008.1.2", syntax != b"1.2.840.10008.1.2.2")
+    deflated, behind = syntax.startswith(b"1.2.840.10008.1.2.1.99"), b""
+    if deflated:
         if not whole:
-            raise _More
-        data, rest = data[:start] + _inflated(data[start:]), len(data)
-    else:
-        rest = -1
-    walk = _Walk(data, _Form(syntax != b"1.2.840.10008.1.2", syntax != b"1.2.840.10008.1.2.2"))
-    try:
-        leaves = tuple(walk.level(start, len(data), "", (), 0))
-    except _More:
-        if not whole:
-            raise
-        raise Broken from None
-    if rest < 0:
-        rest = walk.pixels if walk.pixels is not None else len(data)
-        if walk.pixels is None and not whole:
-            raise _More
-    return Head(data, (*meta, *leaves), start, rest)
+            raise More
+        inflated, behind = _inflated(data[start:])
+        data = data[:start] + inflated
+    end = _Walk(data, form, leaves).data_set(start, starts)
+    if end == len(data) and not whole:
+        raise More
+    return Head(data + behind, tuple(leaves), start, end, tuple(starts), form, deflated)
 
 
-def _meta(data: bytes) -> tuple[int, list[Leaf]]:
-    """File Meta Information, which is explicit and little endian: group 0002 to its end."""
-    walk, at, found = _Walk(data, _Form(explicit=True, little=True)), 132, []
+def _meta(data: bytes, leaves: list[Leaf], starts: list[int]) -> int:
+    """Read File Meta Information, which is explicit and little endian: group 0002; where it ends."""
+    walk, at = _Walk(data, META, leaves), 132
     while data[at : at + 2] == b"\x02\0":
+        starts.append(at)
         tag, vr, start, stop = walk.element(at)
-        found.append(Leaf(path_of(tag), tag, vr, (), start, stop))
+        if stop < 0:
+            raise Broken
+        leaves.append(Leaf(path_of(tag), tag, vr, (), start, stop))
         at = stop
-    if not found:
+    if not leaves:
         raise Broken
-    return at, found
+    return at
 
 
-def _inflated(data: bytes) -> bytes:
+def _inflated(data: bytes) -> tuple[bytes, bytes]:
+    """The data set, and what stands behind it in the file."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
         found = inflater.decompress(data, HEAD_LIMIT)
@@ -126,94 +160,129 @@ def _inflated(data: bytes) -> bytes:
         raise Broken from None
     if inflater.unconsumed_tail:
         raise Broken
-    return found
+    return found, inflater.unused_data
 
 
 class _Walk:
-    """Goes through one data set; ``pixels`` is where its pixel element begins, once that was met."""
+    """Goes through elements of one form, and puts their leaves into ``found``.
 
-    def __init__(self, data: bytes, form: _Form) -> None:
+    A ``trial`` is a reading that may be the wrong one: it makes none itself.
+    """
+
+    def __init__(self, data: bytes, form: Form, found: list[Leaf], trial: bool = False) -> None:
         self._data = data
         self._form = form
-        self._order = "<" if form.little else ">"
-        self.at = 0
-        self.pixels: int | None = None
+        self._found = found
+        self._trial = trial
+        order = "<" if form.little else ">"
+        self._short = struct.Struct(order + "HH2sH").unpack_from
+        self._long = struct.Struct(order + "HHI").unpack_from
+        self._number = struct.Struct(order + "I").unpack_from
 
-    def level(self, at: int, end: int, above: str, charsets: tuple[str, ...], depth: int) -> Iterator[Leaf]:
-        """The leaves of the elements from ``at`` to ``end``, or to the delimiter of an item."""
-        if depth > _DEEPEST:
-            raise Broken
+    def data_set(self, at: int, starts: list[int]) -> int:
+        """Read to the pixels, or to the end of the window; where that is."""
+        end = len(self._data)
+        charsets: tuple[str, ...] = ()
         while at < end:
             tag = self._tag(at)
+            if tag in PIXELS:
+                return at
             if tag in (_ITEM_END, _SEQUENCE_END):
-                self.at = at + 8
-                return
-            if tag in _PIXELS and depth == 0:
-                self.pixels = at
-                break
-            tag, vr, start, stop = self.element(at)
-            path = above + path_of(tag)
-            if stop < 0 or (vr == "SQ") or self._holds_items(vr, start, stop):
-                yield from self._items(start, stop if stop >= 0 else None, path, charsets, depth, vr)
-                at = self.at
-                continue
-            if tag == _CHARSET:
-                charsets = tuple(self._data[start:stop].decode("latin-1").strip(" \0").split("\\"))
-            yield Leaf(path, tag, vr, charsets, start, stop)
-            at = stop
-        self.at = at
+                return end
+            starts.append(at)
+            at, charsets = self.one(at, end, "", charsets, 0)
+        return at
 
-    def _holds_items(self, vr: str, start: int, stop: int) -> bool:
-        item = b"\xfe\xff\0\xe0" if self._form.little else b"\xff\xfe\xe0\0"
-        return vr == "UN" and stop - start >= 8 and self._data[start : start + 4] == item
+    def one(self, at: int, end: int, above: str, charsets: tuple[str, ...], depth: int) -> tuple[int, tuple[str, ...]]:
+        """Read one element that ends before ``end``; where it ends, and the character sets after it."""
+        tag, vr, start, stop = self.element(at)
+        if stop > end:
+            raise Broken
+        leaf = Leaf(above + path_of(tag), tag, vr, charsets, start, stop, self._form.little)
+        if vr == "UN" and (stop < 0 or self._data[start : start + 4] in _MARKS):
+            return self._unknown(leaf, end, depth), charsets
+        if vr == "SQ" or stop < 0:
+            return self.items(leaf, end, depth), charsets
+        if tag == CHARSET:
+            charsets = charsets_in(self._data[start:stop])
+        self._found.append(leaf)
+        return stop, charsets
 
-    def _items(
-        self, at: int, end: int | None, path: str, charsets: tuple[str, ...], depth: int, vr: str
-    ) -> Iterator[Leaf]:
-        form = self._form
-        # PS3.5 section 6.2.2: what is in VR UN and of undefined length is encoded implicitly.
-        inner = _Form(explicit=False, little=True) if vr == "UN" and form.explicit else form
-        number = 0
-        while end is None or at < end:
-            tag, length = self._tag(at), self._number(at + 4)
+    def _unknown(self, leaf: Leaf, end: int, depth: int) -> int:
+        """Items in VR UN, which are encoded implicitly (PS3.5 section 6.2.2) or as the data set was that they come
+        from. What reads neither way is bytes as a whole; Broken, or More, when nobody knows where it ends."""
+        forms = (self._form,) if self._trial else dict.fromkeys((META, _IMPLICIT, self._form))
+        known = len(self._found)
+        why: Exception = Broken()
+        for form in forms:
+            try:
+                return _Walk(self._data, form, self._found, trial=True).items(leaf, end, depth)
+            except (Broken, More) as reason:
+                del self._found[known:]
+                why = reason if isinstance(reason, More) else why
+        if leaf.stop < 0:
+            raise why
+        self._found.append(leaf)
+        return leaf.stop
+
+    def items(self, sequence: Leaf, end: int, depth: int) -> int:
+        """Read the items of a sequence to where it stops, or up to a mark when that is unknown; where they end."""
+        if depth >= _DEEPEST:
+            raise Broken
+        at, stop, number = sequence.start, sequence.stop, 0
+        last = end if stop < 0 else stop
+        while stop < 0 or at < stop:
+            tag, length = self._tag(at), self._number(self._data, at + 4)[0]
+            at += 8
             if tag == _SEQUENCE_END:
-                at += 8
                 break
             if tag != _ITEM:
                 raise Broken
-            stop = len(self._data) if length == _UNDEFINED else at + 8 + length
-            if stop > len(self._data):
-                raise _More
-            walk = _Walk(self._data, inner)
-            yield from walk.level(at + 8, stop, f"{path}[{number}]/", charsets, depth + 1)
-            at, number = walk.at, number + 1
-        self.at = at
+            if length != _UNDEFINED and at + length > last:
+                raise More if last == len(self._data) else Broken
+            until, path = last if length == _UNDEFINED else at + length, f"{sequence.path}[{number}]"
+            if sequence.vr in _FRAGMENTED and length != _UNDEFINED:
+                self._found.append(sequence._replace(path=path, start=at, stop=until))
+                at = until
+            else:
+                at = self._item(at, until, f"{path}/", sequence.charsets, depth)
+            number += 1
+        if at > last or (self._trial and stop not in (-1, at)):
+            raise Broken
+        return at
+
+    def _item(self, at: int, end: int, above: str, charsets: tuple[str, ...], depth: int) -> int:
+        """Read the elements of one item to ``end``, or to a delimiter; where it ends."""
+        while at < end:
+            if self._tag(at) in (_ITEM_END, _SEQUENCE_END):
+                return at + 8
+            at, charsets = self.one(at, end, above, charsets, depth + 1)
+        return at
 
     def element(self, at: int) -> tuple[int, str, int, int]:
         """Tag, VR, and where the value of the element at ``at`` lies; its end is -1 when it has items up to a mark."""
-        tag = self._tag(at)
-        if self._form.explicit:
-            name = self._data[at + 4 : at + 6]
-            vr, wide = name.decode("latin-1"), name in _WIDE
-            if len(self._data) < at + 12 and (wide or len(self._data) < at + 8):
-                raise _More
-            start = at + (12 if wide else 8)
-            length = self._number(at + 8) if wide else struct.unpack_from(self._order + "H", self._data, at + 6)[0]
-        else:
-            vr, start, length = known_vr(tag) or "UN", at + 8, self._number(at + 4)
+        try:
+            if self._form.explicit:
+                group, number, name, length = self._short(self._data, at)
+                tag, vr, start = group << 16 | number, name.decode("latin-1"), at + 8
+                if self._trial and not (name.isalpha() and name.isupper()):
+                    raise Broken
+                if name in _WIDE:
+                    length, start = self._number(self._data, at + 8)[0], at + 12
+            else:
+                group, number, length = self._long(self._data, at)
+                tag, start = group << 16 | number, at + 8
+                vr = known_vr(tag) or "UN"
+        except struct.error:
+            raise More from None
         if length == _UNDEFINED:
             return tag, vr, start, -1
         if start + length > len(self._data):
-            raise _More
+            raise More
         return tag, vr, start, start + length
 
     def _tag(self, at: int) -> int:
         if at + 8 > len(self._data):
-            raise _More
-        group, number = struct.unpack_from(self._order + "HH", self._data, at)
+            raise More
+        group, number, _ = self._long(self._data, at)
         return int(group << 16 | number)
-
-    def _number(self, at: int) -> int:
-        if at + 4 > len(self._data):
-            raise _More
-        return int(struct.unpack_from(self._order + "I", self._data, at)[0])

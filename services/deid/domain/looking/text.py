@@ -10,6 +10,7 @@ _CODECS = {
     "ISO_IR 192": "utf_8", "GB18030": "gb18030", "GBK": "gbk", "ISO 2022 IR 149": "euc_kr", "ISO 2022 IR 58": "gb2312",
     "ISO 2022 IR 87": "iso2022_jp_2", "ISO 2022 IR 159": "iso2022_jp_2",
 }  # fmt: skip
+_WIDE = ("utf_16_le", "utf_16_be")
 _G1_ESCAPES = (b"\x1b$)C", b"\x1b$)A")
 
 
@@ -36,7 +37,7 @@ def decode(value: bytes, charsets: tuple[str, ...]) -> str:
 
 def spellings(text: str) -> set[bytes]:
     """How ``text``, in lower case, may be written in bytes that were made lower case where they are ASCII."""
-    codecs = ("utf_8", "utf_16_le", "utf_16_be") if text.isascii() else (*dict.fromkeys(_CODECS.values()), "utf_16_le")
+    codecs = ("utf_8", *_WIDE) if text.isascii() else (*dict.fromkeys(_CODECS.values()), *_WIDE)
     found = set()
     for codec in codecs:
         for each in {text, text.upper()} if not text.isascii() else {text}:
