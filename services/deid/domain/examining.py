@@ -36,7 +36,7 @@ def _is_of_things(tag: int, value: bytes, coding: Coding, rules: Rules) -> bool:
     if tag == SCHEME and text in rules.public_schemes:
         return True
     if tag == SCHEME or tag in CODES or tag in rules.technical_text:
-        return all(is_technical(part, rules.common_words) for part in text.split("\\"))
+        return all(is_technical(part, rules.technical_words) for part in text.split("\\"))
     return all(is_designation(part) for part in text.split("\\"))
 
 

@@ -126,6 +126,7 @@ class Rules:
     identifying: frozenset[int]
     public_schemes: Schemes
     common_words: frozenset[str]
+    technical_words: frozenset[str]
     iods: Mapping[str, str]
     types: Mapping[tuple[str | int, int], str]
     safe_private: Mapping[tuple[int, str, int], str] = field(default_factory=dict)
@@ -192,6 +193,7 @@ def make_rules(
         identifying=_tags(supplement["identifying"]),
         public_schemes={name: re.compile(shape) for name, shape in supplement["public_schemes"].items()},
         common_words=frozenset(supplement["common_words"]),
+        technical_words=frozenset((*supplement["common_words"], *supplement["technical_words"])),
         iods=types["sop_classes"],
         types=_types(types),
         safe_private=_safe_private(private, supplement["unsafe_private"]),
