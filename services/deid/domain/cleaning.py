@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from services.deid.domain.charset import charsets_of
+from services.deid.domain.codes import MEANING, Coding, coding_of
 from services.deid.domain.content.contents import Contents
 from services.deid.domain.dataset import (
     DEEPEST,
@@ -19,7 +20,7 @@ from services.deid.domain.dataset import (
 from services.deid.domain.dictionary import known_vr
 from services.deid.domain.examining import may_stay
 from services.deid.domain.identifiers import Identifiers
-from services.deid.domain.marks import CODING_SCHEME, PIXEL_OPTIONS, PSEUDONYMS, marks
+from services.deid.domain.marks import PIXEL_OPTIONS, PSEUDONYMS, marks
 from services.deid.domain.options import Option
 from services.deid.domain.private import (
     Block,
@@ -52,13 +53,13 @@ def text_of(elements: Elements, tag: int) -> str:
 class Level(NamedTuple):
     """Where the walk is: the top of a data set (``where`` = SOP class) or an item (``where`` = its sequence).
 
-    ``published``: its codes are of a published scheme. ``trusted``: an option retains the sequence around it.
+    ``coding``: what an item says of its code. ``trusted``: an option retains the sequence around it.
     """
 
     where: str | int
     path: tuple[int, ...]
     charsets: tuple[str, ...]
-    published: bool
+    coding: Coding
     trusted: bool
     declared: Declared
     private: PrivateBlocks | None
@@ -107,7 +108,7 @@ class Cleaner:
             where,
             (*above.path, where) if above and isinstance(where, int) else (),
             charsets_of(elements, above.charsets if above else ()),
-            text_of(elements, CODING_SCHEME) in self.rules.public_schemes,
+            coding_of(elements, self.rules.public_schemes),
             trusted,
             declared,
             blocks_of(elements, self.rules.safe_private, declared) if safe else None,
@@ -161,8 +162,10 @@ class Cleaner:
             return self._items(element, level, trusted=action is Action.KEEP)
         if element.items is not None:
             return None
-        retain = self._retaining.kept if action is Action.KEEP else self._retaining.cleaned
-        value = retain(element.value, row.vr, level.charsets)
+        if action is Action.KEEP:
+            value = self._retaining.kept(element.value, row.vr, level.charsets, row.identity)
+        else:
+            value = self._retaining.cleaned(element.value, row.vr, level.charsets)
         if value is None:
             return None
         return Element(element.tag, element.vr if {element.vr, row.vr} <= NUMERIC else row.vr, value)
@@ -229,7 +232,7 @@ class Cleaner:
         """Kept when it proves harmless, cleaned where an option says so, else replaced as its Type asks."""
         if known == "UI" or element.vr == "UI":
             return self._uid(element)
-        if may_stay(element, known, level.published, self.rules, self.identifiers):
+        if may_stay(element, known, level.coding, self.rules, self.identifiers):
             return element
         value = self._rescued(element, known, level)
         if value is not None:
@@ -244,6 +247,8 @@ class Cleaner:
         """What an option that speaks of values of this kind leaves of one that may not stay as it is."""
         if element.vr not in (known, "UN"):
             return None
+        if element.tag == MEANING and level.coding.scheme in self.rules.public_schemes:
+            return self._retaining.meaning(element.value, level.charsets)
         if level.trusted and known in WORDS:
             return self._retaining.kept(element.value, known, level.charsets)
         if known in TEMPORAL:

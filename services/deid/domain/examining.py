@@ -1,14 +1,15 @@
 """Whether a value of an attribute that the table does not list may stay as it is."""
 
+from services.deid.domain.codes import CODES, MEANING, SCHEME, Coding
 from services.deid.domain.dataset import NUMERIC, Element
 from services.deid.domain.identifiers import Identifiers
-from services.deid.domain.marks import CODE_MEANING
 from services.deid.domain.rules import Rules
+from services.deid.domain.technical import is_designation, is_technical
 from services.deid.domain.values import BINARY, NUMBERS, TEMPORAL, TEXT, WIDTHS, is_coded, is_harmless, is_number
 
 
-def may_stay(element: Element, known: str, published: bool, rules: Rules, names: Identifiers) -> bool:
-    """Whether it proves harmless; ``published``: its level holds a code of a published scheme.
+def may_stay(element: Element, known: str, coding: Coding, rules: Rules, names: Identifiers) -> bool:
+    """Whether it proves harmless; ``coding``: what its level says of its code.
 
     The riskier of the VR in the data set and the dictionary's (``known``) decides: a CS written as LT is text.
     """
@@ -20,9 +21,23 @@ def may_stay(element: Element, known: str, published: bool, rules: Rules, names:
     if vrs & TEMPORAL:
         return element.tag in rules.safe_dates and not names.in_value(value)
     if vrs & TEXT or ("CS" in vrs and not is_coded(value)):
-        vouched = element.tag in rules.safe_text and (element.tag != CODE_MEANING or published)
-        return vouched and is_harmless(value) and not names.in_value(value)
+        vouched = element.tag in rules.safe_text and is_harmless(value) and not names.in_value(value)
+        return vouched and _is_of_things(element.tag, value, coding, rules)
     return _is_sound(element, vrs) and not _spells(value, vrs, names)
+
+
+def _is_of_things(tag: int, value: bytes, coding: Coding, rules: Rules) -> bool:
+    """Whether a text says what it should: code items by their scheme, the rest by their words or their shape."""
+    text = value.decode("ascii").strip(" \0")
+    if tag == MEANING:
+        return coding.means(text)
+    if tag in CODES and coding.published:
+        return True
+    if tag == SCHEME and text in rules.public_schemes:
+        return True
+    if tag == SCHEME or tag in CODES or tag in rules.technical_text:
+        return all(is_technical(part, rules.technical_words) for part in text.split("\\"))
+    return all(is_designation(part) for part in text.split("\\"))
 
 
 def _is_sound(element: Element, vrs: set[str]) -> bool:

@@ -1,20 +1,27 @@
 """What of a value may stay when an option retains it (code K) or has it cleaned (code C), by its VR."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from services.deid.domain.charset import decode, encode
+from services.deid.domain.charset import UNKNOWN, decode, encode
 from services.deid.domain.dataset import LONG, NUMERIC
 from services.deid.domain.dates import capped, is_offset, is_temporal, shift, to_years
 from services.deid.domain.free_text import FreeText
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Dates, Profile
+from services.deid.domain.rules import Identity
+from services.deid.domain.technical import is_designation
 from services.deid.domain.values import BINARY, NUMBERS, TEMPORAL, WIDTHS, is_coded, is_harmless, is_number, is_uids
 
 #: VRs with free text, several values of which are parted by backslashes, and one alone (PS3.5 section 6.2).
 SEVERAL, SINGLE = frozenset(["AE", "LO", "SH", "UC"]), frozenset(["LT", "ST", "UR", "UT"])
 WORDS = SEVERAL | SINGLE
+#: The number of a device: one word with a digit, maybe after what says so.
+_SERIAL = re.compile(r"(?:(?:s/?n|serial|no|nr)[ .:#]{1,3})?(?=\S{0,250}\d)[^\s@^]{1,250}", re.IGNORECASE)
+#: A value of a patient or a device that is retained has so many words at most.
+_DESIGNATION = 4
 #: A value with a 16-bit length field holds so many bytes.
 _SHORT = 0xFFFE
 
@@ -34,17 +41,41 @@ class Retaining:
     def _words(self) -> FreeText:
         return FreeText(self.names)
 
-    def kept(self, value: bytes, vr: str, charsets: tuple[str, ...]) -> bytes | None:
-        """A value that is retained as it is, unless it is none of its VR or names the patient."""
+    @cached_property
+    def _meanings(self) -> dict[tuple[bytes, tuple[str, ...]], bytes | None]:
+        return {}
+
+    def kept(
+        self, value: bytes, vr: str, charsets: tuple[str, ...], identity: Identity = Identity.NONE
+    ) -> bytes | None:
+        """A value that is retained as it is, unless it is none of its VR; of a text that names the patient, says more
+        than a name of a thing does, or has the shape of somebody's data, what can be cleaned.
+
+        ``identity``: what the value is there to identify.
+        """
         if not value.strip(b" \0"):
             return value
         if vr == "AS":
             return capped(value, self.profile.oldest_age)
         if vr in WORDS:
-            return self._fits(
-                value if not self.names.in_value(value, charsets) else self.words(value, vr, charsets), vr
-            )
+            kept = value if self._is_designation(value, charsets, identity) else self.words(value, vr, charsets)
+            return self._fits(kept, vr)
         return value if self._is_of(value, vr) else None
+
+    def _is_designation(self, value: bytes, charsets: tuple[str, ...], identity: Identity) -> bool:
+        text = decode(value, charsets).strip(" \0")
+        if self.names.in_value(value, charsets):
+            return False
+        if identity is Identity.PLACE or (identity is Identity.NUMBER and _SERIAL.fullmatch(text)):
+            return True
+        return UNKNOWN not in text and all(is_designation(part, _DESIGNATION) for part in text.split("\\"))
+
+    def meaning(self, value: bytes, charsets: tuple[str, ...]) -> bytes | None:
+        """The harmless words of a Code Meaning; objects repeat them, so each is cleaned once."""
+        key = value, charsets
+        if key not in self._meanings:
+            self._meanings[key] = self.words(value, "LO", charsets)
+        return self._meanings[key]
 
     def cleaned(self, value: bytes, vr: str, charsets: tuple[str, ...]) -> bytes | None:
         """A value of similar meaning that identifies nobody."""

@@ -1,6 +1,7 @@
 """What becomes of each attribute: Table E.1-1 of PS3.15, the Types of PS3.3, and our supplement, as one lookup."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -10,10 +11,19 @@ from typing import Any
 
 import yaml
 
+from services.deid.domain.codes import Schemes
 from services.deid.domain.dataset import PIXEL_DATA
 from services.deid.domain.dictionary import known_vr
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Dates, Profile, SiteRule, Wish
+
+
+class Identity(Enum):
+    """What a retained text identifies by intention, and so may look like."""
+
+    NONE = ""
+    NUMBER = "number"  # of a device
+    PLACE = "place"
 
 
 class Action(Enum):
@@ -62,7 +72,7 @@ _WISHES = {Wish.KEEP: "K", Wish.CLEAN: "C", Wish.REMOVE: "X", Wish.EMPTY: "Z", W
 
 @dataclass(frozen=True)
 class Row:
-    """One row of Table E.1-1; ``options`` are the columns of the option profiles.
+    """One row of Table E.1-1; ``options`` are the columns of the option profiles, ``identity`` is the supplement's.
 
     ``code`` is what the row says under a profile and ``source`` why; ``text`` is a dummy of the site's.
     """
@@ -75,6 +85,7 @@ class Row:
     chosen: str | None = None
     source: str = BASIC
     text: str = ""
+    identity: Identity = Identity.NONE
 
     @property
     def code(self) -> str:
@@ -100,19 +111,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Rules:
-    """All rules by tag. ``types`` holds Types by (IOD, tag) at top level and by (sequence, tag) below."""
+    """All rules by tag. ``types`` holds Types by (IOD, tag) at top level and by (sequence, tag) below;
+    ``technical_text`` are the attributes of ``safe_text`` that people fill in."""
 
     edition: str
     rows: Mapping[int, Row]
     removed: frozenset[int]
     removed_groups: frozenset[int]
     safe_text: frozenset[int]
+    technical_text: frozenset[int]
     safe_dates: frozenset[int]
     safe_binary: frozenset[int]
     class_uids: frozenset[int]
     identifying: frozenset[int]
-    public_schemes: frozenset[str]
+    public_schemes: Schemes
     common_words: frozenset[str]
+    technical_words: frozenset[str]
     iods: Mapping[str, str]
     types: Mapping[tuple[str | int, int], str]
     safe_private: Mapping[tuple[int, str, int], str] = field(default_factory=dict)
@@ -164,19 +178,22 @@ def make_rules(
     profile: dict[str, Any], types: dict[str, Any], supplement: dict[str, Any], private: dict[str, Any]
 ) -> Rules:
     """Rules from the four documents in ``tables``. Raises KeyError or ValueError where one is malformed."""
-    rows = [Row(**row) for row in profile["rows"]]
+    identities = {tag: kind for kind, tags in supplement["identities"].items() for tag in tags}
+    rows = [Row(**row, identity=Identity(identities.get(row["tag"], ""))) for row in profile["rows"]]
     return Rules(
         edition=profile["edition"],
         rows={int(row.tag, 16): row for row in rows if "x" not in row.tag},
         removed=_tags(supplement["removed"]) | PIXEL_DATA,
         removed_groups=frozenset(group for pattern in supplement["removed_groups"] for group in _groups(pattern)),
-        safe_text=_tags(supplement["safe_text"]),
+        safe_text=_tags(supplement["safe_text"]) | _tags(supplement["technical_text"]),
+        technical_text=_tags(supplement["technical_text"]),
         safe_dates=_tags(supplement["safe_dates"]),
         safe_binary=_tags(supplement["safe_binary"]),
         class_uids=_tags(supplement["class_uids"]),
         identifying=_tags(supplement["identifying"]),
-        public_schemes=frozenset(map(str, supplement["public_schemes"])),
+        public_schemes={name: re.compile(shape) for name, shape in supplement["public_schemes"].items()},
         common_words=frozenset(supplement["common_words"]),
+        technical_words=frozenset((*supplement["common_words"], *supplement["technical_words"])),
         iods=types["sop_classes"],
         types=_types(types),
         safe_private=_safe_private(private, supplement["unsafe_private"]),

@@ -83,6 +83,20 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _WORDS_TOO = frozenset(("set", "out", "ago", "mag", "gen"))
 _DECIMAL = re.compile(r"\d{1,3}\.\d{3,6}")
 _DIGIT = re.compile(r"\d")
+#: As they stand beside technical terms: a whole date (a version has stops and no zeros), an address of electronic
+#: mail, of a line or of a card (IEEE 802), numbers of people (with their letters, or in the groups of SSN), and a PN.
+_STRICT = re.compile(
+    r"(?<!\d)(?:(?:18|19|20)\d\d[-/. ]?(?:0[1-9]|1[0-2])[-/. ]?(?:0[1-9]|[12]\d|3[01])(?:[T\d]\d{1,11})?(?!\d)"
+    r"|(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:18|19|20)\d\d(?!\d)"
+    r"|(?:0?[1-9]|[12]\d|3[01])[-/](?:0?[1-9]|[12]\d|3[01])[-/]\d\d(?!\d)"
+    r"|(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.\d\d(?![\d.])"
+    r"|\d{3}[- ]\d{2}[- ]\d{4}(?!\d)|\(?\d{3}\)?[-. /]{1,2}\d{3}[-. ]\d{4}(?!\d))"
+    r"|[^\s@<>()]{1,64}@[^\s@<>()]|(?:mailto|tel|sip):"
+    r"|(?<![^\W_])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![^\W_])"
+    r"|(?<![^\W_])(?<!\d\.)(?:[a-z]{1,4}[-#]?|\d)\d{6,}|[^\W\d_]{2}\^[^\W\d_]{3}",
+    re.IGNORECASE,
+)
+_STOPS = re.compile(r"\d\.\d")
 _LONG_GROUP = re.compile(r"\d{3}")
 
 _TITLE = re.compile(
@@ -101,6 +115,8 @@ _CUE = re.compile(
 )
 _AFTER_TITLE = re.compile(r"[\s.,:_]{0,3}([^\W\d_][^\W\d_'\u2019-]{0,40}(?:['\u2019-][^\W\d_]{1,40}){0,3})")
 _MOST_NAMES = 6
+#: MR is a modality, too, and a physician may be one of a group.
+_TITLES_ALONE = frozenset(("Dr.", "Mr.", "Mrs.", "Ms.", "Frau", "Herr", "Hr."))
 
 
 class _Shape(NamedTuple):
@@ -202,6 +218,49 @@ def shapes(text: str) -> Iterator[Span]:
         name = _AFTER_TITLE.match(text, cue.end())
         if name and name.group(1)[0].isupper() and "." not in text[cue.end() : name.start(1)]:
             yield cue.end(), _end_of_name(text, cue.end())
+
+
+def looks_identifying(text: str) -> bool:
+    """Whether a short technical text, such as Stack ID, Software Versions or Code Value, has the shape of a date, of
+    an address, of a number of a person or of a name.
+
+    It lets versions, parameters and names of techniques pass, which free text would lose. Codes of published schemes
+    are numbers like those of people (SNOMED CT: 71341001): tell those by their scheme first.
+    """
+    if _STRICT.search(text) or any(_is_named(text, title) for title in _TITLE.finditer(text)):
+        return True
+    return any(shape.needs(text) and any(map(shape.counts, shape.pattern.finditer(text))) for shape in _strict_shapes())
+
+
+@cache
+def _strict_shapes() -> tuple[_Shape, ...]:
+    flags = re.IGNORECASE | re.VERBOSE
+    return (
+        _Shape(re.compile(_with_months(), flags), _is_month, _has_month),
+        _Shape(re.compile(_KEYED, flags), _is_long, _has_digits),
+        _Shape(re.compile(_ADDRESS, flags), _always, _has_digits),
+        _Shape(_PHONE, _is_line, _has_digits),
+        _Shape(re.compile(_AGE.pattern, re.IGNORECASE), _is_old, _has_digits),
+        _Shape(re.compile(_SUFFIX), _always, _has_stop),
+    )
+
+
+def _is_long(found: re.Match[str]) -> bool:
+    """Four digits and more: three are the number of a device."""
+    return sum(map(str.isdigit, found.group())) > 3
+
+
+def _is_line(found: re.Match[str]) -> bool:
+    """A phone number without stops, which are those of versions."""
+    return _is_phone(found) and _STOPS.search(found.group()) is None
+
+
+def _is_named(text: str, title: re.Match[str]) -> bool:
+    """Whether a capitalised word follows the title, a word of things only where the title is nothing else."""
+    name = _AFTER_TITLE.match(text, title.end())
+    word = name.group(1) if name else ""
+    is_name = title.group() in _TITLES_ALONE or fold(word) not in allowed_words().content
+    return len(word) > 1 and word[0].isupper() and is_name
 
 
 def _end_of_name(text: str, end: int) -> int:

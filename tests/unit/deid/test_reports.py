@@ -1,6 +1,5 @@
 """Structured reports: whatever a content tree says and however deep, it comes out clean and stays a tree."""
 
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -9,20 +8,27 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
-from pydicom.uid import ComprehensiveSRStorage
 
 from services.deid.domain.content.concepts import Concept, Fate, standard_concepts
 from services.deid.domain.options import Option
-from services.deid.domain.part10 import Project
 from services.deid.domain.profile import Profile
 from services.deid.domain.withholding import Withheld
-from tests.support.instances import as_file, make_instances
-from tests.unit.deid.originals import clean, project
+from tests.support.instances import as_file
+from tests.unit.deid.content_items import (
+    NAME,
+    NUMBER,
+    STRUCTURED,
+    cleaned,
+    code,
+    content_item,
+    measured,
+    reference,
+    report,
+    using,
+)
+from tests.unit.deid.originals import clean
 
-NAME, NUMBER = "Kilmister", "MRN8472655"
 PLANTED = (NAME, NUMBER, "847-2655", "1945-12-24", "19451224")
-STRUCTURED = Option.CLEAN_STRUCTURED_CONTENT
-
 CODES = st.sampled_from(
     [
         ("121071", "DCM", "Finding"),
@@ -39,42 +45,6 @@ CODES = st.sampled_from(
 TEXTS = st.sampled_from([NAME, f"Mr. {NAME}, MRN 847-2655", f"{NUMBER}: born 1945-12-24", "", "TEXT", "Nodule"])
 NAMES, UIDS = st.sampled_from([f"{NAME}^Ian", "", "Other^Person"]), st.sampled_from(["1.2.3.4", "1.2.840.113619.7"])
 DATES = st.sampled_from(["19451224", "20200102", ""])
-
-
-def using(*options: Option) -> Project:
-    """A project whose profile has these options."""
-    return replace(project(), profile=Profile("x", options=frozenset(options)))
-
-
-def code(value: str, scheme: str, meaning: str) -> Dataset:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
-    return item
-
-
-def content_item(kind: str, name: tuple[str, str, str], attributes: dict[str, Any], below: list[Dataset]) -> Dataset:
-    """A content item of a value type."""
-    item = Dataset()
-    item.RelationshipType, item.ValueType = "CONTAINS", kind
-    item.ConceptNameCodeSequence = [code(*name)]
-    for keyword, value in attributes.items():
-        setattr(item, keyword, value)
-    if below:
-        item.ContentSequence = below
-    return item
-
-
-def measured(value: str, unit: str) -> dict[str, Any]:
-    measurement = Dataset()
-    measurement.NumericValue = value
-    measurement.MeasurementUnitsCodeSequence = [code(unit, "UCUM", unit)]
-    return {"MeasuredValueSequence": [measurement]}
-
-
-def reference(uid: str) -> dict[str, Any]:
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2", uid
-    return {"ReferencedSOPSequence": [item]}
 
 
 VALUES = st.one_of(
@@ -101,22 +71,6 @@ ITEMS = st.recursive(
     lambda inner: st.builds(_item, VALUES, CODES, st.lists(inner, max_size=3)),
     max_leaves=12,
 )
-
-
-def report(content: list[Dataset]) -> Dataset:
-    """A comprehensive report of the patient."""
-    (dataset,) = make_instances(1, SOPClassUID=ComprehensiveSRStorage, PatientName=f"{NAME}^Ian", PatientID=NUMBER)
-    dataset.PatientBirthDate = "19451224"
-    del dataset.PixelData
-    dataset.ValueType, dataset.ContinuityOfContent = "CONTAINER", "SEPARATE"
-    dataset.ConceptNameCodeSequence = [code("126000", "DCM", "Imaging Measurement Report")]
-    dataset.ContentSequence = content
-    return dataset
-
-
-def cleaned(content: list[Dataset], *options: Option) -> Dataset:
-    """The report that goes out."""
-    return dcmread(BytesIO(clean(as_file(report(content)), using(*options))[1]))
 
 
 @given(

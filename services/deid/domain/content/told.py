@@ -15,7 +15,9 @@ def told(profile: Profile) -> Iterator[str]:
     if profile.has(Option.CLEAN_STRUCTURED_CONTENT):
         yield (
             "Content items keep their places; their values go by concept (PS3.15 2025e Table E.3.4-1), where an X is a "
-            "dummy, too. CDA documents are written anew from published codes, numbers and cleaned narrative."
+            "dummy, too; so is what tells who the patient is under codes of LOINC, SNOMED CT and NCIt. Ages are capped "
+            "wherever they are measured. An item of an unknown value type becomes an empty text. CDA documents are "
+            "written anew from published codes, numbers and cleaned narrative."
         )
     else:
         yield "Of content trees references to objects stay, else one item without content; CDA documents are replaced."

@@ -6,10 +6,12 @@
 ``python -m services.deid.domain.tables.generate keywords > keywords.json``
 ``python -m services.deid.domain.tables.generate safe_private <table E.3.10-1 as JSON> > safe_private.json``
 ``python -m services.deid.domain.tables.generate concepts <table E.3.4-1 as JSON> > content_concepts.json``
+``python -m services.deid.domain.tables.generate meanings > code_meanings.json``
 
 Sources: DICOM PS3.15 Table E.1-1, (c) NEMA, as JSON rows ``{name, tag, basic_profile, options}``, Tables E.3.10-1 and
 E.3.4-1 as JSON rows of their columns; the module tables of PS3.3 as the PyPI package highdicom (MIT licence) ships them
-in ``highdicom/_standard``; the dictionary of PS3.6 and the UIDs of its annex A as pydicom has them.
+in ``highdicom/_standard``; the dictionary of PS3.6, the UIDs of its annex A and the context groups of PS3.16 as pydicom
+has them.
 """
 
 import json
@@ -21,6 +23,7 @@ from typing import Any
 from pydicom._dicom_dict import DicomDictionary, RepeatersDictionary
 from pydicom._uid_dict import UID_dictionary
 from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.sr._concepts_dict import concepts as context_groups
 
 #: Value representations of rows that pydicom 3.0.2 does not know yet (PS3.6).
 NEW_VRS = {
@@ -160,6 +163,20 @@ def safe_private(source: Path) -> dict[str, Any]:
     }
 
 
+def meanings() -> dict[str, Any]:
+    """The meanings of the codes of PS3.16 by scheme and code; several are parted by ``|``."""
+    found: dict[str, dict[str, set[str]]] = {}
+    named: Any
+    for scheme, named in context_groups.items():
+        for code, (meaning, _groups) in ((code, told) for codes in named.values() for code, told in codes.items()):
+            found.setdefault(scheme, {}).setdefault(code.strip(), set()).add(meaning)
+    schemes = {
+        scheme: {code: "|".join(sorted(each)) for code, each in sorted(codes.items()) if code}
+        for scheme, codes in sorted(found.items())
+    }
+    return {"notice": "DICOM PS3.16, (c) NEMA, through pydicom 3.0.2 (MIT)", "schemes": schemes}
+
+
 TABLES: dict[str, Callable[..., dict[str, Any]]] = {
     "profile": profile,
     "types": types,
@@ -167,6 +184,7 @@ TABLES: dict[str, Callable[..., dict[str, Any]]] = {
     "keywords": keywords,
     "safe_private": safe_private,
     "concepts": concepts,
+    "meanings": meanings,
 }
 
 if __name__ == "__main__":
