@@ -44,6 +44,21 @@ What was valued and stands in no row is lost to FHIR, not to the archive: `cause
 sender (MSH-3) with the number of messages, and so which rows a site may want to add.
 """
 
+_CONVERTERS = """A data type map is rows of components, which a site adds to and overrides like those of segments, or a
+named converter of the code (`services/hl7_fhir`), where something is computed:
+
+* **times** (`DTM[…]`, `TM[time]`): the precision that was sent; with a time the offset, that of the sender's zone if
+  none was sent; `DTM[Period]` leaves out an end before its start;
+* **ids** (`CX`, `EI`, `EIP`, `DLN`, `ST[Identifier]`, `UI`): the system is `urn:oid:`, `urn:uuid:` or the URI of a
+  registered universal id, else a URN of the namespace, else of the default issuer; the type by IdentifierType;
+* **names** (`XPN`): further given names (XPN.3) are split at spaces, the parts of FN become extensions;
+* **telephones** (`XTN`): e-mail by equipment or by XTN.4 alone, a number of its parts where it was not sent as a whole;
+* **codes** (`CWE[…]`): by the row's concept map, else each triplet with its system by CodingSystem, HL7's own tables by
+  their number, others as a URN;
+* **people and places** (`XCN`, `NDL`, `XON`, `PL`): a reference to a resource of their identity;
+* **numbers and contents** (`NM`, `ED`, `RP`, `TX`, `FT`): checked, and left out when they are none.
+"""
+
 
 def page(maps: Maps | None = None) -> str:
     """The whole page, in Markdown."""
@@ -84,11 +99,26 @@ def _row(row: Row) -> tuple[str, ...]:
 
 
 def _datatypes(found: Iterable[DatatypeMap]) -> str:
+    """Those that compute in one table, then one table for each of those that are rows."""
+    known = sorted(found, key=lambda each: each.name)
     rows = (
-        (code(each.name), ", ".join(map(str, sorted(each.reads))) or "all", "own" if each.source == "own" else "")
-        for each in sorted(found, key=lambda each: each.name)
+        (
+            code(each.name),
+            ", ".join(map(str, sorted(each.reads))) or "all",
+            "rows, below" if each.rows else "converter",
+            "own" if each.source == "own" else "",
+        )
+        for each in known
     )
-    return table(("map", "components that are read", ""), rows) + "\n"
+    parts = [_CONVERTERS, table(("map", "components that are read", "how", ""), rows) + "\n"]
+    return "\n".join([*parts, *(_datatype(each) for each in known if each.rows)])
+
+
+def _datatype(each: DatatypeMap) -> str:
+    needed = ", ".join(code(name) for name in sorted(each.needed))
+    needed = f"Nothing without one of {needed}.\n\n" if needed else ""
+    rows = table(("component", "element", "data type map", "concept map", "when"), (_row(row) for row in each.rows))
+    return f"### {each.name}\n\n{needed}{rows}\n"
 
 
 def _concepts(each: ConceptMap) -> str:

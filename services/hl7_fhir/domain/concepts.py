@@ -33,3 +33,7 @@ class ConceptMap:
     def find(self, code: str) -> Concept | None:
         """What ``code`` becomes; None when the map does not name it."""
         return self.codes.get(code.upper())
+
+    def exactly(self, code: str) -> Concept | None:
+        """The same for a table whose codes stand for nothing in lower case."""
+        return self.codes.get(code)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 from services.hl7_fhir.domain import vocabulary
+from services.hl7_fhir.domain.concepts import ConceptMap
 from services.hl7_fhir.domain.message import Repetition, part
 
 #: Codes of a v2 table in upper case to FHIR codes.
@@ -97,8 +98,13 @@ def date_time(value: str, zone: tzinfo) -> str | None:
     return instant.astimezone(offset).isoformat(timespec="milliseconds" if found["fraction"] else "seconds")
 
 
-def identifier(repetition: Repetition, zone: tzinfo, kind: str = "", issuer: str = "") -> Json | None:
-    """CX[Identifier]; ``kind`` is the type when CX.5 names none, ``issuer`` the authority when CX.4 does not."""
+def identifier(
+    repetition: Repetition, zone: tzinfo, types: ConceptMap, kind: str = "", issuer: str = ""
+) -> Json | None:
+    """CX[Identifier]; ``kind`` is the type when CX.5 names none, ``issuer`` the authority when CX.4 does not.
+
+    ``types`` is the concept map IdentifierType, here and below.
+    """
     value = text_of(part(repetition, 1))
     if not value:
         return None
@@ -106,7 +112,7 @@ def identifier(repetition: Repetition, zone: tzinfo, kind: str = "", issuer: str
     namespace = namespace or ("" if universal else issuer)
     return valued(
         extension=_told([extension("identifier-checkDigit", valueString=text_of(part(repetition, 2)))]),
-        type_=identifier_type(part(repetition, 5) or kind),
+        type_=identifier_type(part(repetition, 5) or kind, types),
         system=vocabulary.identifier_system(namespace, universal, part(repetition, 4, 3)),
         value=value,
         period=period(part(repetition, 7), part(repetition, 8), zone),
@@ -114,20 +120,20 @@ def identifier(repetition: Repetition, zone: tzinfo, kind: str = "", issuer: str
     )
 
 
-def licence(repetition: Repetition, zone: tzinfo) -> Json | None:
+def licence(repetition: Repetition, zone: tzinfo, types: ConceptMap) -> Json | None:
     """DLN[Identifier]: the issuing state is the system's name."""
     value = text_of(part(repetition, 1))
     if not value:
         return None
     return valued(
-        type_=identifier_type("DL"),
+        type_=identifier_type("DL", types),
         system=vocabulary.identifier_system(text_of(part(repetition, 2)) or "", "", ""),
         value=value,
         period=period("", part(repetition, 3), zone),
     )
 
 
-def entity(repetition: Repetition, kind: str, issuer: str = "") -> Json | None:
+def entity(repetition: Repetition, types: ConceptMap, kind: str, issuer: str = "") -> Json | None:
     """EI[Identifier-Extension] of type ``kind``; ``issuer`` is the authority when EI.2 and EI.3 are empty."""
     value = text_of(part(repetition, 1))
     if not value:
@@ -135,18 +141,19 @@ def entity(repetition: Repetition, kind: str, issuer: str = "") -> Json | None:
     namespace, universal = text_of(part(repetition, 2)) or "", text_of(part(repetition, 3)) or ""
     namespace = namespace or ("" if universal else issuer)
     return valued(
-        type_=identifier_type(kind),
+        type_=identifier_type(kind, types),
         system=vocabulary.identifier_system(namespace, universal, part(repetition, 4)),
         value=value,
         assigner=valued(display=namespace or universal),
     )
 
 
-def identifier_type(code: str) -> Json | None:
-    """A type of table 0203 as a coding, another as text."""
+def identifier_type(code: str, types: ConceptMap) -> Json | None:
+    """A type of the concept map as a coding, another as text."""
     code = code_of(code) or ""
-    if code in vocabulary.IDENTIFIER_TYPES:
-        return {"coding": [{"system": vocabulary.IDENTIFIER_TYPE_SYSTEM, "code": code}]}
+    known = types.exactly(code)
+    if known:
+        return {"coding": [known.coding()]}
     return {"text": code} if code else None
 
 
@@ -194,28 +201,6 @@ def _family_extensions(repetition: Repetition) -> Json | None:
     return valued(extension=_told(found))
 
 
-def address(repetition: Repetition, zone: tzinfo, uses: Codes, types: Codes) -> Json | None:
-    """XAD[Address] with SAD[Address] in its first component; concept maps AddressType[Use] and AddressType[Type]."""
-    lines = [text_of(part(repetition, 1, number)) for number in (1, 2, 3)]
-    told = valued(
-        line=_told([*lines, text_of(part(repetition, 2)), text_of(part(repetition, 19))]),
-        city=text_of(part(repetition, 3)),
-        district=text_of(part(repetition, 9)),
-        state=text_of(part(repetition, 4)),
-        postalCode=text_of(part(repetition, 5)),
-        country=text_of(part(repetition, 6)),
-    )
-    if not told:
-        return None
-    kind = part(repetition, 7).upper()
-    more = valued(
-        use=uses.get(kind),
-        type_=types.get(kind),
-        period=_validity(repetition, (13, 14), 12, zone),
-    )
-    return {**told, **(more or {})}
-
-
 def contact_point(repetition: Repetition, zone: tzinfo, uses: Codes, systems: Codes, use: str = "") -> Json | None:
     """XTN[ContactPoint]; ``use`` is that of the field when XTN.2 has none.
 
@@ -249,23 +234,23 @@ def _telephone(repetition: Repetition) -> str | None:
     return text_of(f"{country}{area} {local}{extra}")
 
 
-def concept(repetition: Repetition) -> Json | None:
-    """CWE[CodeableConcept]: a coding per triplet, the original text beside them."""
+def concept(repetition: Repetition, systems: ConceptMap) -> Json | None:
+    """CWE[CodeableConcept]: a coding per triplet, the original text beside them; the concept map CodingSystem."""
     triplets = ((1, 2, 3, 7), (4, 5, 6, 8), (10, 11, 12, 13))
-    codings = [_coding(*(part(repetition, number) for number in triplet)) for triplet in triplets]
+    codings = [_coding(*(part(repetition, number) for number in triplet), systems=systems) for triplet in triplets]
     text = text_of(part(repetition, 9))
     if not text and not any(coding and "code" in coding for coding in codings):
         text = next((coding["display"] for coding in codings if coding), None)
     return valued(coding=[coding for coding in codings if coding and "code" in coding], text=text)
 
 
-def _coding(code: str, display: str, system: str, version: str) -> Json | None:
+def _coding(code: str, display: str, system: str, version: str, *, systems: ConceptMap) -> Json | None:
     coded = code_of(code)
     if not coded:
         return valued(display=text_of(display))
     named = code_of(system)
     return valued(
-        system=vocabulary.coding_system(named) if named else None,
+        system=vocabulary.coding_system(named, systems) if named else None,
         version=text_of(version),
         code=coded,
         display=text_of(display),

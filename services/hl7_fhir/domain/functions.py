@@ -79,12 +79,12 @@ def _code(options: Options) -> Convert:
 def _concept(options: Options) -> Convert:
     concepts = options.concepts
     if concepts is None:
-        return lambda repetition, _: datatypes.concept(repetition)
+        return lambda repetition, site: datatypes.concept(repetition, site.maps.coding_systems)
 
-    def mapped(repetition: Repetition, _: "Site") -> Json | None:
+    def mapped(repetition: Repetition, site: "Site") -> Json | None:
         concept = concepts.find(part(repetition, 1))
         if concept is None:
-            return datatypes.concept(repetition)
+            return datatypes.concept(repetition, site.maps.coding_systems)
         return valued(coding=[concept.coding()], text=text_of(part(repetition, 9)))
 
     return mapped
@@ -103,14 +103,18 @@ def _coding(options: Options) -> Convert:
 
 def _identifier(options: Options) -> Convert:
     def made(repetition: Repetition, site: "Site") -> Json | None:
-        found = datatypes.identifier(repetition, site.zone, options.type, site.issuer(options.issuer))
+        found = datatypes.identifier(
+            repetition, site.zone, site.maps.identifier_types, options.type, site.issuer(options.issuer)
+        )
         return {"use": options.use, **found} if found and options.use else found
 
     return made
 
 
 def _entity(options: Options) -> Convert:
-    return lambda repetition, site: datatypes.entity(repetition, options.type, site.issuer(options.issuer))
+    return lambda repetition, site: datatypes.entity(
+        repetition, site.maps.identifier_types, options.type, site.issuer(options.issuer)
+    )
 
 
 def _accession(options: Options) -> Convert:
@@ -119,7 +123,7 @@ def _accession(options: Options) -> Convert:
     def made(repetition: Repetition, site: "Site") -> Json | None:
         issuer = site.issuer(options.issuer)
         known = ei_identity((repetition,), issuer)
-        return datatypes.entity(repetition, options.type, issuer) if known else None
+        return datatypes.entity(repetition, site.maps.identifier_types, options.type, issuer) if known else None
 
     return made
 
@@ -130,7 +134,9 @@ def _pair(component: int) -> Make:
     def make(options: Options) -> Convert:
         def made(repetition: Repetition, site: "Site") -> Json | None:
             half = repetition[component - 1] if len(repetition) >= component else ()
-            return datatypes.entity(tuple((each,) for each in half), options.type, site.issuer(options.issuer))
+            return datatypes.entity(
+                tuple((each,) for each in half), site.maps.identifier_types, options.type, site.issuer(options.issuer)
+            )
 
         return made
 
@@ -138,11 +144,13 @@ def _pair(component: int) -> Make:
 
 
 def _bare_identifier(options: Options) -> Convert:
-    return lambda repetition, site: datatypes.identifier(repetition[:1], site.zone, options.type)
+    return lambda repetition, site: datatypes.identifier(
+        repetition[:1], site.zone, site.maps.identifier_types, options.type
+    )
 
 
 def _licence(_: Options) -> Convert:
-    return lambda repetition, site: datatypes.licence(repetition, site.zone)
+    return lambda repetition, site: datatypes.licence(repetition, site.zone, site.maps.identifier_types)
 
 
 def _study(_: Options) -> Convert:
@@ -161,8 +169,9 @@ def _modality(_: Options) -> Convert:
     return made
 
 
-def _boolean(_: Options) -> Convert:
-    return lambda repetition, _: {"Y": True, "N": False}.get(part(repetition, 1).upper())
+def _boolean(options: Options) -> Convert:
+    codes = options.codes("YesNo")
+    return lambda repetition, _: {"true": True, "false": False}.get(codes.get(part(repetition, 1).upper(), ""))
 
 
 def _contact_point(options: Options) -> Convert:
@@ -173,11 +182,6 @@ def _contact_point(options: Options) -> Convert:
 def _human_name(options: Options) -> Convert:
     uses = options.codes("NameType")
     return lambda repetition, site: datatypes.human_name(repetition, site.zone, uses)
-
-
-def _address(options: Options) -> Convert:
-    uses, types = options.codes("AddressType[Use]"), options.codes("AddressType[Type]")
-    return lambda repetition, site: datatypes.address(repetition, site.zone, uses, types)
 
 
 def _instant(_: Options) -> Convert:
@@ -228,7 +232,6 @@ FUNCTIONS: Mapping[str, Make] = {
     "NM[multipleBirthInteger]": _order_of_birth,
     "NM[decimal]": lambda _: lambda repetition, _: number_of(part(repetition, 1)),
     "XPN[HumanName]": _human_name,
-    "XAD[Address]": _address,
     "XTN[ContactPoint]": _contact_point,
     "DTM[date]": lambda _: lambda repetition, _: datatypes.date(part(repetition, 1)),
     "DTM[dateTime]": lambda _: lambda repetition, site: datatypes.date_time(part(repetition, 1), site.zone),

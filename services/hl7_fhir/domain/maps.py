@@ -39,11 +39,17 @@ _JOINED = {
 
 @dataclass(frozen=True)
 class DatatypeMap:
-    """A conversion by the guide's name; ``reads`` are the components that it looks at, empty for all of them."""
+    """A conversion by the guide's name; ``reads`` are the components that it looks at, empty for all of them.
+
+    ``rows`` say which component becomes which element; nothing is said without one that is ``needed``, where some are.
+    A conversion without rows is a function.
+    """
 
     name: str
     reads: frozenset[int]
     source: str = ""
+    rows: tuple[Row, ...] = ()
+    needed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,20 @@ class Maps:
     segments: tuple[SegmentMap, ...]
     datatypes: Mapping[str, DatatypeMap] = field(default_factory=dict)
     concepts: Mapping[str, ConceptMap] = field(default_factory=dict)
+
+    def concept_map(self, name: str) -> ConceptMap:
+        """The concept map called ``name``; one without codes when there is none."""
+        return self.concepts.get(name) or ConceptMap(name, {})
+
+    @cached_property
+    def identifier_types(self) -> ConceptMap:
+        """Types of identifiers: table 0203."""
+        return self.concept_map("IdentifierType")
+
+    @cached_property
+    def coding_systems(self) -> ConceptMap:
+        """Names of coding systems: table 0396."""
+        return self.concept_map("CodingSystem")
 
     @cached_property
     def targets(self) -> Mapping[str, tuple[SegmentMap, ...]]:

@@ -8,6 +8,7 @@
           - {field: PID-8, element: gender, map: "CWE[code]", concepts: AdministrativeSex}
     datatypes:
       CX[Identifier]: {components: [1, 2, 4, 5, 7, 8]}
+      XAD[Address]: {needed: [city], rows: [{field: XAD-3, element: city}]}
     concepts:
       AdministrativeSex: {table: "0001", codes: {F: female, M: male}}
 
@@ -22,9 +23,10 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from services.hl7_fhir.domain.components import converted
 from services.hl7_fhir.domain.concepts import Concept, ConceptMap
 from services.hl7_fhir.domain.functions import Options
-from services.hl7_fhir.domain.mapping import VALUE, Place, Row, SegmentMap, Step
+from services.hl7_fhir.domain.mapping import VALUE, Convert, Place, Row, SegmentMap, Step
 from services.hl7_fhir.domain.maps import DatatypeMap, Maps
 from services.hl7_fhir.domain.registry import APPLIES, MAKES, REFERS, SPANS
 from services.hl7_fhir.domain.row_conditions import condition_of, place_of
@@ -116,14 +118,23 @@ class _Reader(LineReader):
 
     def _datatypes(self, key: Node, node: Node) -> None:
         name = str(key.value)
-        if name not in MAKES and name not in SPANS:
+        before = self._draft.datatypes.get(name, DatatypeMap(name, frozenset()))
+        given = self.mapping(node, f"data type map {name}", ("components", "source", "rows", "needed"))
+        rows = tuple(row for one in self._listed(given.get("rows"), "rows") if (row := self._row(one)))
+        kind = name.partition("[")[0]
+        if any(not row.place.field.startswith(f"{kind}-") for row in rows):
+            self.refuse(given["rows"], f"rows of {name} are of its components: {kind}-1, or {kind}-1.2")
+            return
+        if name not in MAKES and name not in SPANS and not rows and not before.rows and "rows" not in given:
             self.refuse(key, f"there is no data type map {name}; known: {', '.join(sorted((*MAKES, *SPANS)))}")
-        given = self.mapping(node, f"data type map {name}", ("components", "source"))
         reads = frozenset(
             self.count(each, "a component") for each in self._listed(given.get("components"), "components")
         )
-        source = self.text(given["source"], "source") if "source" in given else ""
-        self._draft.datatypes[name] = DatatypeMap(name, reads, source)
+        merged = _merged(rows, before.rows)
+        reads = frozenset(number for row in merged for number in _components(row)) if merged else reads
+        source = self.text(given["source"], "source") if "source" in given else before.source
+        needed = frozenset(self.texts(given["needed"], "needed")) if "needed" in given else before.needed
+        self._draft.datatypes[name] = DatatypeMap(name, reads, source, merged, needed)
 
     def _listed(self, node: Node | None, what: str) -> list[Node]:
         return self.sequence(node, what) if node is not None else []
@@ -158,9 +169,7 @@ class _Reader(LineReader):
         if before is None:
             self._draft.segments[new.name] = new
             return
-        taken = {(row.place, row.element) for row in new.rows}
-        kept = tuple(row for row in before.rows if (row.place, row.element) not in taken)
-        merged = replace(before, rows=new.rows + kept, each=new.each or before.each)
+        merged = replace(before, rows=_merged(new.rows, before.rows), each=new.each or before.each)
         self._draft.segments = {new.name: merged, **self._draft.segments}
 
     def _row(self, node: Node) -> Row | None:
@@ -175,19 +184,19 @@ class _Reader(LineReader):
             self.refuse(node, "a row has a field or a value")
         if applies and applies not in APPLIES:
             self.refuse(given["apply"], f"there is no function {applies}; known: {', '.join(sorted(APPLIES))}")
-        if maps not in (SPANS if end else MAKES):
+        known = self._draft.datatypes.get(maps)
+        if maps not in (SPANS if end else MAKES) and not (known and known.rows and not end):
             self.refuse(given.get("map", node), f"there is no data type map '{maps}' for this row")
         options = self._options(given)
         path = self._path(given["element"]) if "element" in given else ()
         shape = self._shape(given.get("shape"))
         if len(self.problems) > problems or not path:
             return None
-        known = self._draft.datatypes.get(maps)
         return Row(
             place=place,
             element=str(given["element"].value),
             path=path,
-            convert=MAKES[maps](options) if not end else _nothing,
+            convert=_nothing if end else _conversion(maps, known, options),
             reads=known.reads if known else frozenset(),
             end=end,
             span=SPANS[maps] if end else None,
@@ -248,6 +257,24 @@ class _Reader(LineReader):
         if VALUE not in str(shape):
             self.refuse(node, "a shape holds '$' where the value goes")
         return shape
+
+
+def _merged(new: tuple[Row, ...], before: tuple[Row, ...]) -> tuple[Row, ...]:
+    """The more special rows first, in the place of those of the same field and element."""
+    taken = {(row.place, row.element) for row in new}
+    return new + tuple(row for row in before if (row.place, row.element) not in taken)
+
+
+def _components(row: Row) -> tuple[int, ...]:
+    """The numbers of a data type's components that a row reads."""
+    names = (row.place.field, *((row.end.field,) if row.end else ()), *row.asks)
+    return tuple(int(name.rpartition("-")[2]) for name in names)
+
+
+def _conversion(name: str, known: DatatypeMap | None, options: Options) -> Convert:
+    if known and known.rows:
+        return converted(name.partition("[")[0], known.rows, known.needed)
+    return MAKES[name](options)
 
 
 def _plain(node: Node) -> Any:

@@ -206,7 +206,7 @@ def _identifier(value: str, authority: tuple[str, ...], kind: str, site: "Site")
     namespace, universal, sort = (*(text_of(each) or "" for each in authority[:3]), "", "", "")[:3]
     namespace = namespace or ("" if universal else site.order_issuer)
     return valued(
-        type_=identifier_type(kind),
+        type_=identifier_type(kind, site.maps.identifier_types),
         system=vocabulary.identifier_system(namespace, universal, sort),
         value=told,
     )

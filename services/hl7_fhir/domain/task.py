@@ -38,7 +38,7 @@ def resource(step: Step, state: State, order: str, patient: str, authored: datet
         **(
             valued(
                 priority=_PRIORITIES.get(_text(data, 0x00401003)),
-                code=_concept(inner.get(0x00400008, [])),
+                code=_concept(inner.get(0x00400008, []), site),
                 description=_text(inner, 0x00400007),
             )
             or {}
@@ -81,10 +81,10 @@ def _kind(number: str, name: str) -> Json:
     return {"text": name, "coding": [{"system": "urn:oid:1.2.840.10008.2.6.1", "code": number, "display": name}]}
 
 
-def _concept(codes: Value) -> Json | None:
+def _concept(codes: Value, site: Site) -> Json | None:
     codings: list[Any] = [
         valued(
-            system=vocabulary.coding_system(_text(item, 0x00080102)),
+            system=vocabulary.coding_system(_text(item, 0x00080102), site.maps.coding_systems),
             code=_text(item, 0x00080100) or _text(item, 0x00080119),
             display=_text(item, 0x00080104),
         )

@@ -60,7 +60,7 @@ def numeric_range(elements: Json, value: Field, _: "Site") -> bool:
     return bool(told)
 
 
-def unit(elements: Json, value: Field, _: "Site") -> bool:
+def unit(elements: Json, value: Field, site: "Site") -> bool:
     """CWE[Quantity] of OBX-6, for the quantities that OBX-5 made (R4 constraint qty-3: a code has a system)."""
     quantities = _quantities(elements)
     if not quantities or not value:
@@ -68,7 +68,10 @@ def unit(elements: Json, value: Field, _: "Site") -> bool:
     code, display, system = (part(value[0], number) for number in (1, 2, 3))
     told: dict[str, Any] = {"unit": text_of(display) or text_of(code)}
     if code and system:
-        told |= {"system": vocabulary.coding_system(code_of(system) or ""), "code": code_of(code)}
+        told |= {
+            "system": vocabulary.coding_system(code_of(system) or "", site.maps.coding_systems),
+            "code": code_of(code),
+        }
     for quantity in quantities:
         quantity.update({name: each for name, each in told.items() if each})
     return True

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.hl7_fhir.domain import datatypes
+from services.hl7_fhir.domain.components import converted
 from services.hl7_fhir.domain.functions import Options
 from services.hl7_fhir.domain.message import Delimiters, Place, Repetition, Syntax
 from services.hl7_fhir.domain.registry import MAKES
@@ -23,7 +24,11 @@ def made_by(name: str, text: str, **options: str) -> Any:
     def codes(of: str) -> dict[str, str]:
         return {code: concept.code for code, concept in SITE.maps.concepts[of].codes.items()}
 
-    return MAKES[name](Options(codes=codes, **options))(value(text), SITE)
+    known = SITE.maps.datatypes[name]
+    convert = (
+        converted(name[:3], known.rows, known.needed) if known.rows else MAKES[name](Options(codes=codes, **options))
+    )
+    return convert(value(text), SITE)
 
 
 def value(text: str) -> Repetition:
@@ -129,7 +134,7 @@ def test_xtn_becomes_a_contact_point(sent: str, made: Any) -> None:
     ],
 )
 def test_cwe_becomes_a_codeable_concept(sent: str, made: Any) -> None:
-    assert datatypes.concept(value(sent)) == made
+    assert datatypes.concept(value(sent), SITE.maps.coding_systems) == made
 
 
 @pytest.mark.parametrize(
@@ -143,7 +148,7 @@ def test_cwe_becomes_a_codeable_concept(sent: str, made: Any) -> None:
     ],
 )
 def test_an_identifier_belongs_to_the_system_of_its_issuer(sent: str, system: str) -> None:
-    made = datatypes.identifier(value(sent), ZURICH, issuer="SITE")
+    made = datatypes.identifier(value(sent), ZURICH, SITE.maps.identifier_types, issuer="SITE")
     assert made is not None
     assert made["system"] == system
 
@@ -158,6 +163,23 @@ def test_an_address_keeps_its_parts() -> None:
         "country": "USA",
         "use": "home",
     }
+
+
+@pytest.mark.parametrize(
+    ("sent", "made"),
+    [
+        ("^^^^^^H", None),
+        ("12^12", {"line": ["12", "12"]}),
+        ('""^^Bern', {"city": "Bern"}),
+        ("^^Bern^^^^^^^^^20200101&20210101", {"city": "Bern", "period": {"start": "2020-01-01", "end": "2021-01-01"}}),
+        (
+            "^^Bern^^^^SH^^^^^20200101^2022^2023",
+            {"city": "Bern", "type": "postal", "period": {"start": "2022", "end": "2023"}},
+        ),
+    ],
+)
+def test_an_address_is_what_its_rows_say(sent: str, made: Any) -> None:
+    assert made_by("XAD[Address]", sent) == made
 
 
 def test_control_characters_do_not_reach_a_fhir_string() -> None:

@@ -37,12 +37,13 @@ def test_the_shipped_maps_name_only_what_there_is() -> None:
         "Appointment", "DiagnosticReport", "DocumentReference", "Encounter", "Location", "Observation", "Organization",
         "Patient", "Practitioner", "Provenance", "ServiceRequest",
     }  # fmt: skip
-    assert set(maps.datatypes) <= set(MAKES) | set(SPANS)
+    assert {name for name, each in maps.datatypes.items() if not each.rows} <= set(MAKES) | set(SPANS)
+    assert not {name for name, each in maps.datatypes.items() if each.rows} & set(MAKES)
 
 
 def test_every_shipped_concept_map_and_function_is_used() -> None:
     text = "".join(text for name, text in documents() if name != "concepts.yaml")
-    inside = {"NameType", "AddressType[Use]", "AddressType[Type]", "TelecommunicationUseCode"}
+    inside = {"NameType", "TelecommunicationUseCode", "IdentifierType", "CodingSystem", "YesNo"}
     for name in set(shipped().concepts) - inside - {"TelecommunicationEquipmentType"}:
         assert f"concepts: {name}" in text or f'concepts: "{name}"' in text, name
     for name in APPLIES:
@@ -69,6 +70,8 @@ def test_every_shipped_concept_map_and_function_is_used() -> None:
         ("segments: {'PID[Patient]': {rows: [{field: PID-5}]}}", "a row has no 'element'"),
         ("segments: {'PID[Patient]': {drop: [nothing], rows: [{field: PID-5, element: a}]}}", "no row of Patient"),
         ("concepts: {A: {codes: {x: {display: d}}}}", "a code has no 'code'"),
+        ("datatypes: {'XAD[Address]': {rows: [{field: XAD3, element: city}]}}", "'XAD3' is no field"),
+        ("datatypes: {'XAD[Address]': {rows: [{field: PID-3, element: city}]}}", "are of its components: XAD-1"),
         ("datatypes: {Nope: {}}", "there is no data type map Nope"),
         ("segments: [", "not YAML"),
         ("", "the document is empty"),
@@ -169,3 +172,41 @@ def test_the_trace_names_what_was_read() -> None:
     body("Patient", fields, "p", site, trace)
     assert set(trace.read) == {"PID-3", "PID-5", "PID-7", "PID-8"}
     assert 6 not in trace.read["PID-3"]
+
+
+def test_a_site_says_what_becomes_of_a_component() -> None:
+    text = """
+    datatypes:
+      XAD[Address]:
+        rows:
+          - {field: XAD-3, element: text}
+          - {field: XAD-8, element: "line[own]"}
+    """
+    pid = "PID|1||P1^^^HOSP||Doe||1980|F|||Lane 1^^Bern^^^^^Near the river"
+    (address,) = patient_at(Site(maps=with_site("site.yaml", text)), orm(pid=pid))["address"]
+    assert address == {"text": "Bern", "line": ["Near the river", "Lane 1"], "city": "Bern"}
+
+
+def test_a_site_has_data_types_of_its_own() -> None:
+    text = """
+    datatypes:
+      ZXX[Address]: {rows: [{field: ZXX-2, element: city}]}
+    segments:
+      PID[Patient]: {rows: [{field: PID-11, element: "address[]", map: "ZXX[Address]"}]}
+    """
+    site = Site(maps=with_site("site.yaml", text))
+    assert patient_at(site, orm(pid="PID|1||P1^^^HOSP||Doe||||||x^Bern"))["address"] == [{"city": "Bern"}]
+
+
+def test_a_site_names_its_coding_systems_and_kinds_of_ids() -> None:
+    text = """
+    concepts:
+      CodingSystem: {codes: {99HOSP: "https://hospital.example/codes"}}
+      IdentifierType: {codes: {HID: HID}}
+    """
+    site = Site(maps=with_site("site.yaml", text))
+    pid = "PID|1||P1^^^HOSP^HID||Doe||||||||||^^^de^German^99HOSP"
+    made = patient_at(site, orm(pid=pid.replace("^^^de", "de")))
+    assert made["communication"][0]["language"]["coding"][0]["system"] == "https://hospital.example/codes"
+    assert made["identifier"][0]["type"]["coding"][0]["code"] == "HID"
+    assert patient_at(Site(), orm(pid=pid))["identifier"][0]["type"] == {"text": "HID"}
