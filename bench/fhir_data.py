@@ -15,9 +15,9 @@ from typing import Any, Protocol
 
 import psycopg
 
-from services.hl7_fhir.domain.dates import covered
-from services.hl7_fhir.domain.indexing import rows
-from services.hl7_fhir.domain.parameters import parameters
+from services.hl7_fhir.domain.fhir.dates import covered
+from services.hl7_fhir.domain.fhir.indexing import rows
+from services.hl7_fhir.domain.fhir.parameters import parameters
 
 BEGUN = datetime(2016, 1, 1, tzinfo=UTC)
 DAYS = 3650

@@ -27,12 +27,12 @@ from bench.worklist_asking import Asker, encoded, wanted
 from services.hl7_fhir.adapters.step_rows import values_of
 from services.hl7_fhir.adapters.worklist import statement
 from services.hl7_fhir.adapters.worklist_tables import step_names, step_stations, steps
-from services.hl7_fhir.domain.dicom_text import folded
-from services.hl7_fhir.domain.message import read
-from services.hl7_fhir.domain.order import orders_of
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.step import Order, Rules, Step, steps_of
-from services.hl7_fhir.domain.worklist import answer, read_query
+from services.hl7_fhir.domain.clinical.order import orders_of
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.messages.message import read
+from services.hl7_fhir.domain.worklist.dicom_text import folded
+from services.hl7_fhir.domain.worklist.query import answer, read_query
+from services.hl7_fhir.domain.worklist.step import Order, Rules, Step, steps_of
 from shared.sql import Database
 from tests.support.ports import free_ports
 from tests.support.postgres import Postgres

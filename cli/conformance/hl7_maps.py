@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 from cli.conformance.markdown import code, table
-from services.hl7_fhir.domain.concepts import Concept, ConceptMap
-from services.hl7_fhir.domain.decision import TRIGGERS
-from services.hl7_fhir.domain.mapping import Row, SegmentMap
-from services.hl7_fhir.domain.maps import DatatypeMap, Maps
-from services.hl7_fhir.domain.shipped import shipped
+from services.hl7_fhir.domain.clinical.decision import TRIGGERS
+from services.hl7_fhir.domain.mapping.concepts import Concept, ConceptMap
+from services.hl7_fhir.domain.mapping.maps import DatatypeMap, Maps
+from services.hl7_fhir.domain.mapping.rows import Row, SegmentMap
+from services.hl7_fhir.domain.mapping.shipped import shipped
 
 PATH = "docs/conformance/hl7-maps.md"
 

@@ -2,7 +2,7 @@
 
 from cli.conformance.hl7_maps import PATH, page
 from cli.describe import ROOT
-from services.hl7_fhir.domain.shipped import shipped
+from services.hl7_fhir.domain.mapping.shipped import shipped
 
 
 def test_the_page_of_the_maps_is_up_to_date() -> None:

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from services.hl7_fhir.adapters.conversation import END, START, Conversation
 from services.hl7_fhir.adapters.hall import Hall, Limits
-from services.hl7_fhir.domain.acknowledgement import codes
-from services.hl7_fhir.domain.arrival import Name
-from services.hl7_fhir.domain.decision import Reader
-from services.hl7_fhir.domain.envelope import Envelope
-from services.hl7_fhir.domain.keeping import Entry
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.senders import Origin, Sender, Senders
+from services.hl7_fhir.domain.clinical.decision import Reader
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.intake.acknowledgement import codes
+from services.hl7_fhir.domain.intake.arrival import Name
+from services.hl7_fhir.domain.intake.keeping import Entry
+from services.hl7_fhir.domain.intake.senders import Origin, Sender, Senders
+from services.hl7_fhir.domain.messages.envelope import Envelope
 from services.hl7_fhir.handlers import Messages
 from shared.identity import SiteKey
 from tests.fuzz.budget import examples

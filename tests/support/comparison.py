@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from services.hl7_fhir.domain.decision import Decision, Reader
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.said import body
+from services.hl7_fhir.domain.clinical.decision import Decision, Reader
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.clinical.said import body
 from shared.identity import SiteKey
 
 COMPARED = (

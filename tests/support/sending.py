@@ -22,8 +22,8 @@ from services.hl7_fhir.adapters.receivers import ReceiversFile
 from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.senders import Anybody, Registry
 from services.hl7_fhir.adapters.waiting import SqlWaiting
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.senders import Sender
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.intake.senders import Sender
 from services.hl7_fhir.handlers import Courier, Couriers, Mapping, Messages
 from shared.identity import SiteKey
 from shared.sql import Database

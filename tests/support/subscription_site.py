@@ -14,7 +14,7 @@ from services.hl7_fhir.adapters.resources import load, save
 from services.hl7_fhir.adapters.socket_deliveries import SqlSocketDeliveries
 from services.hl7_fhir.adapters.subscription_tables import subscriptions
 from services.hl7_fhir.adapters.subscriptions import SqlSubscriptions
-from services.hl7_fhir.domain.record import Known
+from services.hl7_fhir.domain.clinical.record import Known
 from services.hl7_fhir.domain.subscriptions.subscription import Status, Subscription, read
 from shared.identity import SiteKey
 from shared.sql import Database

@@ -28,9 +28,9 @@ from services.hl7_fhir.adapters.tells import TellsNobody
 from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.adapters.worklist_tables import steps
 from services.hl7_fhir.config.worklist import WorklistSettings
-from services.hl7_fhir.domain.fhir import Stored
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.senders import Sender
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.fhir.documents import Stored
+from services.hl7_fhir.domain.intake.senders import Sender
 from services.hl7_fhir.handlers import Mapping, Messages, Worklist
 from shared.identity import SiteKey
 from shared.sql import Database

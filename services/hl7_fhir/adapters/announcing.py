@@ -15,13 +15,13 @@ from contracts.events import (
     PatientUpdated,
 )
 from services.hl7_fhir.adapters.following import Follower, OrderNow, PatientNow
-from services.hl7_fhir.domain import order
-from services.hl7_fhir.domain.arrival import Arrival
-from services.hl7_fhir.domain.datatypes import Json
-from services.hl7_fhir.domain.identity import Identity, patient_identity
-from services.hl7_fhir.domain.mapping import Fields
-from services.hl7_fhir.domain.order import Fact
-from services.hl7_fhir.domain.record import Site
+from services.hl7_fhir.domain.clinical import order
+from services.hl7_fhir.domain.clinical.order import Fact
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.intake.arrival import Arrival
+from services.hl7_fhir.domain.mapping.datatypes import Json
+from services.hl7_fhir.domain.mapping.identity import Identity, patient_identity
+from services.hl7_fhir.domain.mapping.rows import Fields
 from shared.identity import SiteKey
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.losses import loss_report, losses_of
 from services.hl7_fhir.adapters.tables import IS_OPEN, messages
-from services.hl7_fhir.domain.keeping import Kept, State
+from services.hl7_fhir.domain.intake.keeping import Kept, State
 from shared.errors import RetryLater
 from shared.observability import logger
 from shared.sql import Database

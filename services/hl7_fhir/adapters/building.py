@@ -11,9 +11,9 @@ from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.core import Field as FieldElement
 from hl7apy.core import Message as MessageElement
 
-from services.hl7_fhir.domain.message import Repetition
-from services.hl7_fhir.domain.receivers import Own
-from services.hl7_fhir.domain.telling import DATA_TYPES, News, SaidSegment, escaped, said, structure_of
+from services.hl7_fhir.domain.messages.message import Repetition
+from services.hl7_fhir.domain.outgoing.receivers import Own
+from services.hl7_fhir.domain.outgoing.telling import DATA_TYPES, News, SaidSegment, escaped, said, structure_of
 
 _MARKS = {
     "FIELD": "|",

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from services.hl7_fhir.adapters.tables import resources
-from services.hl7_fhir.domain.conditions import Chained, Condition, References, Tokens
-from services.hl7_fhir.domain.indexing import reference
-from services.hl7_fhir.domain.parameters import LOGICAL, parameters
-from services.hl7_fhir.domain.reading import SearchRefused
+from services.hl7_fhir.domain.fhir.conditions import Chained, Condition, References, Tokens
+from services.hl7_fhir.domain.fhir.indexing import reference
+from services.hl7_fhir.domain.fhir.parameters import LOGICAL, parameters
+from services.hl7_fhir.domain.fhir.reading import SearchRefused
 
 #: Resources that a chain may lead through.
 CHAINED = 1000

@@ -11,7 +11,7 @@ from collections.abc import Awaitable
 from typing import cast
 
 from services.hl7_fhir.adapters.hall import Hall
-from services.hl7_fhir.domain.senders import Origin
+from services.hl7_fhir.domain.intake.senders import Origin
 from shared.observability import logger
 
 START, END = b"\x0b", b"\x1c\r"

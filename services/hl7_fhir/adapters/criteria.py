@@ -13,9 +13,9 @@ from sqlalchemy.sql import visitors
 
 from services.hl7_fhir.adapters.search_tables import dates, strings, tokens
 from services.hl7_fhir.adapters.tables import resources
-from services.hl7_fhir.domain.conditions import Condition, Dates, Ids, Missing, Strings, Tokens, Updated
-from services.hl7_fhir.domain.dates import EARLIEST, LATEST, WIDTHS, Asked, moment_of
-from services.hl7_fhir.domain.indexing import bounded, normal
+from services.hl7_fhir.domain.fhir.conditions import Condition, Dates, Ids, Missing, Strings, Tokens, Updated
+from services.hl7_fhir.domain.fhir.dates import EARLIEST, LATEST, WIDTHS, Asked, moment_of
+from services.hl7_fhir.domain.fhir.indexing import bounded, normal
 
 #: Alternatives that have a stream each; more of them are one stream that the database has to sort.
 _STREAMS = 8

@@ -9,8 +9,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 
-from services.hl7_fhir.domain import dimse
-from services.hl7_fhir.domain.dimse import BadPdu, Command, Context, Greeting
+from services.hl7_fhir.domain.worklist import dimse
+from services.hl7_fhir.domain.worklist.dimse import BadPdu, Command, Context, Greeting
 from services.hl7_fhir.ports.worklist import Answers
 
 #: Find(identifier, calling AE title, explicit=…, combined=…) gives the answers, a status alone at the end.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from services.hl7_fhir.adapters.dicom_association import Association, Find, Limits, Titles
 from services.hl7_fhir.adapters.listener import Listeners, Port
-from services.hl7_fhir.domain import dimse
+from services.hl7_fhir.domain.worklist import dimse
 from shared.errors import RetryLater
 from shared.observability import logger, metrics
 

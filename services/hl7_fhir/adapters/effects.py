@@ -15,14 +15,14 @@ from services.hl7_fhir.adapters.numbers import Numbers
 from services.hl7_fhir.adapters.patients import Applied, Patients
 from services.hl7_fhir.adapters.resources import Change, Present
 from services.hl7_fhir.adapters.shelf import Key, Shelf
-from services.hl7_fhir.domain import order, provenance, record
-from services.hl7_fhir.domain.arrival import Arrival
-from services.hl7_fhir.domain.decision import Decision, Occasion
-from services.hl7_fhir.domain.identity import ei_identity
-from services.hl7_fhir.domain.order import OrderSaid
-from services.hl7_fhir.domain.parties import PartySaid
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.said import BASED_ON, ReportSaid, Said, body, body_of, linked
+from services.hl7_fhir.domain.clinical import order, provenance, record
+from services.hl7_fhir.domain.clinical.decision import Decision, Occasion
+from services.hl7_fhir.domain.clinical.order import OrderSaid
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.clinical.said import BASED_ON, ReportSaid, Said, body, body_of, linked
+from services.hl7_fhir.domain.intake.arrival import Arrival
+from services.hl7_fhir.domain.mapping.identity import ei_identity
+from services.hl7_fhir.domain.mapping.parties import PartySaid
 from shared.identity import SiteKey
 
 

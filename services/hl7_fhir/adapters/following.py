@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
-from services.hl7_fhir.domain.identity import Identity
-from services.hl7_fhir.domain.record import Fields
+from services.hl7_fhir.domain.clinical.record import Fields
+from services.hl7_fhir.domain.mapping.identity import Identity
 
 
 @dataclass(frozen=True)

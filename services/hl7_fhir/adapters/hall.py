@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from services.hl7_fhir.domain.senders import Origin
+from services.hl7_fhir.domain.intake.senders import Origin
 
 #: What is answered to a message, frame by frame.
 Answer = Callable[[bytes, Origin], Awaitable[tuple[bytes, ...]]]

@@ -7,9 +7,9 @@ from sqlalchemy import Connection, select
 from services.hl7_fhir.adapters.rows import stored
 from services.hl7_fhir.adapters.search_tables import tokens
 from services.hl7_fhir.adapters.tables import resources
-from services.hl7_fhir.domain.conditions import Inclusion
-from services.hl7_fhir.domain.fhir import Stored
-from services.hl7_fhir.domain.indexing import bounded, reference, values
+from services.hl7_fhir.domain.fhir.conditions import Inclusion
+from services.hl7_fhir.domain.fhir.documents import Stored
+from services.hl7_fhir.domain.fhir.indexing import bounded, reference, values
 
 #: Resources that come with a page, and how far ``:iterate`` goes.
 INCLUDED = 1000

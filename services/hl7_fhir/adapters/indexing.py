@@ -12,8 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from services.hl7_fhir.adapters.search_tables import dates, state, strings, tokens
 from services.hl7_fhir.adapters.tables import resources
-from services.hl7_fhir.domain import parameters
-from services.hl7_fhir.domain.indexing import Rows, rows
+from services.hl7_fhir.domain.fhir import parameters
+from services.hl7_fhir.domain.fhir.indexing import Rows, rows
 from shared.errors import RetryLater
 from shared.observability import logger
 from shared.sql import Database, StatementRefused

@@ -11,8 +11,8 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.tables import messages
-from services.hl7_fhir.domain.keeping import Entry
-from services.hl7_fhir.domain.receivers import Taken
+from services.hl7_fhir.domain.intake.keeping import Entry
+from services.hl7_fhir.domain.outgoing.receivers import Taken
 from shared.errors import CausewayError, RetryLater
 from shared.sql import Database, TransactionLost
 

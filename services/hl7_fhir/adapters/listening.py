@@ -5,8 +5,8 @@ from services.hl7_fhir.adapters.listener import Port, tls_ports
 from services.hl7_fhir.adapters.maps import site_maps
 from services.hl7_fhir.adapters.mllp import MllpServer
 from services.hl7_fhir.config import Settings
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.senders import Sender
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.intake.senders import Sender
 
 
 def mllp_server(settings: Settings, answer: Answer, refuse: Answer) -> MllpServer:

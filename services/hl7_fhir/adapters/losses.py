@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from services.hl7_fhir.adapters.mapping_tables import loss_counts, loss_sets, losses
-from services.hl7_fhir.domain.arrival import Arrival
+from services.hl7_fhir.domain.intake.arrival import Arrival
 
 #: MSH-3 has no bound that an index would need.
 _LONGEST = 227

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from services.hl7_fhir.domain.maps import Maps
-from services.hl7_fhir.domain.shipped import shipped, with_site
+from services.hl7_fhir.domain.mapping.maps import Maps
+from services.hl7_fhir.domain.mapping.shipped import shipped, with_site
 
 
 def site_maps(path: Path | None) -> Maps:

@@ -12,8 +12,17 @@ from services.hl7_fhir.adapters.resources import load
 from services.hl7_fhir.adapters.studies import Studies
 from services.hl7_fhir.adapters.study_decisions import decided_of, write_down
 from services.hl7_fhir.adapters.study_tables import studies, study_decisions, study_orders
-from services.hl7_fhir.domain.deciding import Verdict, VerdictRefused
-from services.hl7_fhir.domain.matching import ENDED, Order, Study, as_decided, confidence, evidence, objections, window
+from services.hl7_fhir.domain.studies.deciding import Verdict, VerdictRefused
+from services.hl7_fhir.domain.studies.matching import (
+    ENDED,
+    Order,
+    Study,
+    as_decided,
+    confidence,
+    evidence,
+    objections,
+    window,
+)
 from shared.identity import SiteKey
 from shared.sql import Database
 

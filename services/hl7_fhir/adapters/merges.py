@@ -13,11 +13,11 @@ from services.hl7_fhir.adapters.resource_writes import settle
 from services.hl7_fhir.adapters.resources import Change, Present
 from services.hl7_fhir.adapters.shelf import Shelf
 from services.hl7_fhir.adapters.tables import resources
-from services.hl7_fhir.domain import patient, record
-from services.hl7_fhir.domain.merging import IDENTIFYING, Link, Merge, Person
-from services.hl7_fhir.domain.message import Field
-from services.hl7_fhir.domain.order import Fact
-from services.hl7_fhir.domain.record import Known
+from services.hl7_fhir.domain.clinical import patient, record
+from services.hl7_fhir.domain.clinical.merging import IDENTIFYING, Link, Merge, Person
+from services.hl7_fhir.domain.clinical.order import Fact
+from services.hl7_fhir.domain.clinical.record import Known
+from services.hl7_fhir.domain.messages.message import Field
 
 #: What moves with a patient; studies and scheduled steps follow by themselves (adapters/following.py).
 MOVED = ("Appointment", "DiagnosticReport", "DocumentReference", "Encounter", "Observation", "ServiceRequest")

@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import TypeVar
 
 from services.hl7_fhir.adapters.mllp import END, START
-from services.hl7_fhir.domain.answers import Answer, NotAnAnswer, control_id_of, read_answer
-from services.hl7_fhir.domain.receivers import Receiver, Tls
+from services.hl7_fhir.domain.outgoing.answers import Answer, NotAnAnswer, control_id_of, read_answer
+from services.hl7_fhir.domain.outgoing.receivers import Receiver, Tls
 from shared.errors import RetryLater
 
 #: Bytes of an answer, and what may stand in front of it; late answers to earlier messages that are passed over.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, bindparam, insert, select
 
 from services.hl7_fhir.adapters.tables import order_numbers
-from services.hl7_fhir.domain.identity import Identity
+from services.hl7_fhir.domain.mapping.identity import Identity
 
 _PLACER, _FILLER, _ACCESSION = "PLAC", "FILL", "ACSN"
 

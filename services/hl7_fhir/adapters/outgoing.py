@@ -12,7 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from services.hl7_fhir.adapters.outgoing_tables import outgoing, told
 from services.hl7_fhir.adapters.tables import messages
-from services.hl7_fhir.domain.receivers import Receiver, Taken
+from services.hl7_fhir.domain.outgoing.receivers import Receiver, Taken
 
 WAITS, ASIDE = 0, 1
 #: What a row is: a message passed on, or one of our own.

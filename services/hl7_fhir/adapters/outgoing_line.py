@@ -11,7 +11,7 @@ from sqlalchemy.sql import ColumnElement
 from services.hl7_fhir.adapters.outgoing import ASIDE, PASSED, WAITS, Content, upsert_of
 from services.hl7_fhir.adapters.outgoing_tables import outgoing, receivers
 from services.hl7_fhir.adapters.profile import fits_own_profile
-from services.hl7_fhir.domain.receivers import Ahead, Held, Receiver, Waiting
+from services.hl7_fhir.domain.outgoing.receivers import Ahead, Held, Receiver, Waiting
 from shared.errors import Unprocessable
 from shared.messaging.threads import in_thread
 from shared.sql import Database

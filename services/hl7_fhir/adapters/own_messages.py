@@ -9,10 +9,10 @@ from services.hl7_fhir.adapters.building import write
 from services.hl7_fhir.adapters.outgoing import AVAILABLE, STATUS, STUDY_UID, CurrentReceivers, Outgoing
 from services.hl7_fhir.adapters.resources import load
 from services.hl7_fhir.adapters.tells import StudyNow
-from services.hl7_fhir.domain import record
-from services.hl7_fhir.domain.receivers import Receiver
-from services.hl7_fhir.domain.record import Fields
-from services.hl7_fhir.domain.telling import News, State, encode
+from services.hl7_fhir.domain.clinical import record
+from services.hl7_fhir.domain.clinical.record import Fields
+from services.hl7_fhir.domain.outgoing.receivers import Receiver
+from services.hl7_fhir.domain.outgoing.telling import News, State, encode
 from shared.identity import SiteKey
 from shared.observability import logger, metrics
 

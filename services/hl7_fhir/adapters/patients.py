@@ -6,12 +6,12 @@ from datetime import datetime
 from services.hl7_fhir.adapters.announcing import Telling
 from services.hl7_fhir.adapters.resources import Change, Present
 from services.hl7_fhir.adapters.shelf import Shelf
-from services.hl7_fhir.domain import patient, record
-from services.hl7_fhir.domain.identity import Identity
-from services.hl7_fhir.domain.mapping import Fields, Made
-from services.hl7_fhir.domain.merging import IDENTIFYING
-from services.hl7_fhir.domain.record import Record, Site
-from services.hl7_fhir.domain.said import body_of
+from services.hl7_fhir.domain.clinical import patient, record
+from services.hl7_fhir.domain.clinical.merging import IDENTIFYING
+from services.hl7_fhir.domain.clinical.record import Record, Site
+from services.hl7_fhir.domain.clinical.said import body_of
+from services.hl7_fhir.domain.mapping.identity import Identity
+from services.hl7_fhir.domain.mapping.rows import Fields, Made
 
 #: A chain of merges that is longer is a circle or a mistake.
 MAX_CHAIN = 32

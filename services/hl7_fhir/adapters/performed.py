@@ -5,8 +5,8 @@ from datetime import datetime
 from contracts.events import StepReported
 from contracts.events.common import Blob
 from services.hl7_fhir.adapters.steps import Steps
-from services.hl7_fhir.domain.dicom_set import BadDataSet
-from services.hl7_fhir.domain.performed import Report, read_report
+from services.hl7_fhir.domain.worklist.dicom_set import BadDataSet
+from services.hl7_fhir.domain.worklist.performed import Report, read_report
 from shared.sql import Database
 from shared.storage.parts import read_parts
 from shared.storage.port import BlobStore

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select, union_all
 
 from services.hl7_fhir.adapters.criteria import Stream, all_by_date, all_by_update, streams
-from services.hl7_fhir.domain.conditions import Condition, Dates, Sort, Tokens, Updated
+from services.hl7_fhir.domain.fhir.conditions import Condition, Dates, Sort, Tokens, Updated
 
 #: So many resources are few.
 FEW = 2000

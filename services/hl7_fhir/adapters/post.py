@@ -10,7 +10,7 @@ from services.hl7_fhir.adapters.outgoing_desk import OutgoingDesk
 from services.hl7_fhir.adapters.outgoing_line import Line, Lines
 from services.hl7_fhir.adapters.own_messages import Telling
 from services.hl7_fhir.adapters.receivers import ReceiversFile
-from services.hl7_fhir.domain.receivers import Receiver
+from services.hl7_fhir.domain.outgoing.receivers import Receiver
 from shared.identity import SiteKey
 from shared.sql import Database
 

@@ -7,8 +7,8 @@ from hl7apy import load_reference
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.parser import parse_message
 
-from services.hl7_fhir.domain.message import read
-from services.hl7_fhir.domain.refusal import Refused
+from services.hl7_fhir.domain.messages.message import read
+from services.hl7_fhir.domain.messages.refusal import Refused
 
 
 def fits_own_profile(content: bytes) -> bool:

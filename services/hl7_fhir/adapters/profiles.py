@@ -10,8 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
-from services.hl7_fhir.domain.message import read
-from services.hl7_fhir.domain.refusal import Place, ProfileViolated, TooMuch
+from services.hl7_fhir.domain.messages.message import read
+from services.hl7_fhir.domain.messages.refusal import Place, ProfileViolated, TooMuch
 from shared.errors import RetryLater
 
 #: Bytes of a message that is looked at, and seconds for one.

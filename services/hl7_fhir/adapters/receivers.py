@@ -4,8 +4,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from services.hl7_fhir.domain.receivers import Receiver
-from services.hl7_fhir.domain.receivers_file import read_receivers
+from services.hl7_fhir.domain.outgoing.receivers import Receiver
+from services.hl7_fhir.domain.outgoing.receivers_file import read_receivers
 from shared.observability import logger, metrics
 
 log = logger("hl7_fhir.receivers")

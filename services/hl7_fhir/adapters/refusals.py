@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
 
 from services.hl7_fhir.adapters.tables import IS_AE, messages
-from services.hl7_fhir.domain.sharing import shares
+from services.hl7_fhir.domain.intake.sharing import shares
 from shared.errors import RetryLater
 from shared.observability import logger, metrics
 from shared.sql import Database

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, insert, update
 from services.hl7_fhir.adapters import indexing
 from services.hl7_fhir.adapters.feed_lock import lock_feed
 from services.hl7_fhir.adapters.tables import changes, resources, versions
-from services.hl7_fhir.domain.indexing import Rows
+from services.hl7_fhir.domain.fhir.indexing import Rows
 
 Key = tuple[str, str]
 

@@ -25,12 +25,12 @@ from services.hl7_fhir.adapters.resource_writes import Version, put, settle
 from services.hl7_fhir.adapters.rows import stored
 from services.hl7_fhir.adapters.searching import search
 from services.hl7_fhir.adapters.tables import resources, versions
-from services.hl7_fhir.domain import record as records
-from services.hl7_fhir.domain.conditions import Search
-from services.hl7_fhir.domain.fhir import Stored
-from services.hl7_fhir.domain.found import Page, Versions
-from services.hl7_fhir.domain.indexing import rows
-from services.hl7_fhir.domain.record import Record
+from services.hl7_fhir.domain.clinical import record as records
+from services.hl7_fhir.domain.clinical.record import Record
+from services.hl7_fhir.domain.fhir.conditions import Search
+from services.hl7_fhir.domain.fhir.documents import Stored
+from services.hl7_fhir.domain.fhir.found import Page, Versions
+from services.hl7_fhir.domain.fhir.indexing import rows
 from shared.errors import RetryLater
 from shared.sql import Database
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from services.hl7_fhir.domain.fhir import Stored
+from services.hl7_fhir.domain.fhir.documents import Stored
 
 
 def stored(row: Row[Any]) -> Stored:

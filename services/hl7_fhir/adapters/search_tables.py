@@ -18,7 +18,7 @@ tokens = Table(
     sqlite_with_rowid=False,
 )
 
-#: Dates as milliseconds from ``low`` to ``high``, by classes of width (domain/dates.py).
+#: Dates as milliseconds from ``low`` to ``high``, by classes of width (domain/fhir/dates.py).
 dates = Table(
     "search_dates",
     metadata,

@@ -29,9 +29,9 @@ from services.hl7_fhir.adapters.planning import FEW, NUMBER, UPDATED, Plan, plan
 from services.hl7_fhir.adapters.rows import stored
 from services.hl7_fhir.adapters.search_tables import dates
 from services.hl7_fhir.adapters.tables import resources
-from services.hl7_fhir.domain.conditions import Condition, Position, Search, Tokens
-from services.hl7_fhir.domain.found import Page
-from services.hl7_fhir.domain.reading import SearchRefused
+from services.hl7_fhir.domain.fhir.conditions import Condition, Position, Search, Tokens
+from services.hl7_fhir.domain.fhir.found import Page
+from services.hl7_fhir.domain.fhir.reading import SearchRefused
 
 #: Seconds that one search may take in the database.
 PATIENCE = 10.0

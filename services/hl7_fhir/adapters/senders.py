@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Protocol
 
-from services.hl7_fhir.domain.arrival import Name
-from services.hl7_fhir.domain.decision import Reader
-from services.hl7_fhir.domain.senders import Origin, Sender, Senders
-from services.hl7_fhir.domain.senders_file import read_senders
+from services.hl7_fhir.domain.clinical.decision import Reader
+from services.hl7_fhir.domain.intake.arrival import Name
+from services.hl7_fhir.domain.intake.senders import Origin, Sender, Senders
+from services.hl7_fhir.domain.intake.senders_file import read_senders
 from shared.identity import SiteKey
 from shared.watched import Watched
 

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, bindparam, update
 from services.hl7_fhir.adapters.resource_writes import settle
 from services.hl7_fhir.adapters.resources import Change, Present, load_many, save
 from services.hl7_fhir.adapters.tables import resources
-from services.hl7_fhir.domain import record as records
-from services.hl7_fhir.domain.record import Record
+from services.hl7_fhir.domain.clinical import record as records
+from services.hl7_fhir.domain.clinical.record import Record
 
 Key = tuple[str, str]
 

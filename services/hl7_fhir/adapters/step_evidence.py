@@ -27,7 +27,7 @@ from services.hl7_fhir.adapters.worklist_tables import (
     steps,
     study_images,
 )
-from services.hl7_fhir.domain.step_state import State
+from services.hl7_fhir.domain.worklist.step_state import State
 
 
 def _evidence() -> CompoundSelect[Any]:

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, update
 
 from services.hl7_fhir.adapters.worklist_tables import step_names, step_stations, steps
-from services.hl7_fhir.domain.dicom_set import DataSet
-from services.hl7_fhir.domain.dicom_text import folded
-from services.hl7_fhir.domain.step import Step
-from services.hl7_fhir.domain.worklist_keys import IN_STEP, MATCHING, STEP
+from services.hl7_fhir.domain.worklist.dicom_set import DataSet
+from services.hl7_fhir.domain.worklist.dicom_text import folded
+from services.hl7_fhir.domain.worklist.keys import IN_STEP, MATCHING, STEP
+from services.hl7_fhir.domain.worklist.step import Step
 
 #: Columns of ``steps`` that hold what stands in the data set.
 _COLUMNS = {key.column: tag for tag, key in MATCHING.items() if key.column in steps.c and key.column != "state"}

@@ -14,8 +14,8 @@ from services.hl7_fhir.adapters.telling_all import TellingAll
 from services.hl7_fhir.adapters.tells import Tells
 from services.hl7_fhir.adapters.worklist import SqlWorklist
 from services.hl7_fhir.config.worklist import WorklistSettings
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.step import Rules
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.worklist.step import Rules
 from shared.http import Check
 from shared.identity import SiteKey
 from shared.sql import Database

@@ -14,11 +14,12 @@ from services.hl7_fhir.adapters.following import OrderNow, PatientNow
 from services.hl7_fhir.adapters.resources import load, save
 from services.hl7_fhir.adapters.tells import Tells, TellsNobody
 from services.hl7_fhir.adapters.worklist_tables import steps
-from services.hl7_fhir.domain import order, task
-from services.hl7_fhir.domain.record import Fields, Known, Site, values
-from services.hl7_fhir.domain.step import Order, Rules, Step, steps_of
-from services.hl7_fhir.domain.step_progress import progress
-from services.hl7_fhir.domain.step_state import DONE, WAITING, State, ordered, state
+from services.hl7_fhir.domain.clinical import order
+from services.hl7_fhir.domain.clinical.record import Fields, Known, Site, values
+from services.hl7_fhir.domain.worklist import task
+from services.hl7_fhir.domain.worklist.step import Order, Rules, Step, steps_of
+from services.hl7_fhir.domain.worklist.step_progress import progress
+from services.hl7_fhir.domain.worklist.step_state import DONE, WAITING, State, ordered, state
 from shared.identity import SiteKey
 from shared.observability import logger
 

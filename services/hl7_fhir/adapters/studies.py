@@ -21,12 +21,13 @@ from services.hl7_fhir.adapters.study_decisions import decided_of
 from services.hl7_fhir.adapters.study_tables import studies, study_orders
 from services.hl7_fhir.adapters.telling_all import TellingAll
 from services.hl7_fhir.adapters.tells import StudyNow, Tells, TellsNobody
-from services.hl7_fhir.domain import imaging_study, order
-from services.hl7_fhir.domain.hearing import Heard, digest_of, scheduled_of
-from services.hl7_fhir.domain.identity import Identity, person_identities
-from services.hl7_fhir.domain.imaging_study import ENDPOINT, Ties
-from services.hl7_fhir.domain.matching import Match, Study, match
-from services.hl7_fhir.domain.record import Known, Site
+from services.hl7_fhir.domain.clinical import order
+from services.hl7_fhir.domain.clinical.record import Known, Site
+from services.hl7_fhir.domain.mapping.identity import Identity, person_identities
+from services.hl7_fhir.domain.studies import imaging_study
+from services.hl7_fhir.domain.studies.hearing import Heard, digest_of, scheduled_of
+from services.hl7_fhir.domain.studies.imaging_study import ENDPOINT, Ties
+from services.hl7_fhir.domain.studies.matching import Match, Study, match
 from shared.errors import AlreadyDone
 from shared.identity import SiteKey
 from shared.sql import Database

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, insert, select
 
 from services.hl7_fhir.adapters.study_keys import order_by_id, survivor_of
 from services.hl7_fhir.adapters.study_tables import study_decisions
-from services.hl7_fhir.domain.matching import Decided
+from services.hl7_fhir.domain.studies.matching import Decided
 
 
 def decided_of(connection: Connection, study: str) -> Decided:

@@ -6,7 +6,7 @@ from services.hl7_fhir.adapters.matches import SqlMatches
 from services.hl7_fhir.adapters.studies import SqlStudies, Studies
 from services.hl7_fhir.adapters.tells import Tells
 from services.hl7_fhir.config import Settings
-from services.hl7_fhir.domain.record import Site
+from services.hl7_fhir.domain.clinical.record import Site
 from shared.identity import SiteKey
 from shared.sql import Database
 from shared.storage import open_store

@@ -17,7 +17,7 @@ from services.hl7_fhir.adapters.study_tables import (
     study_tokens,
 )
 from services.hl7_fhir.adapters.tables import resources
-from services.hl7_fhir.domain.matching import Order, Study
+from services.hl7_fhir.domain.studies.matching import Order, Study
 
 #: Statements of every message, built once.
 _TOKENS_OF = select(patient_tokens.c.token).where(patient_tokens.c.patient == bindparam("patient"))

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, and_, func, select, update
 from services.hl7_fhir.adapters.header_vault import HeaderVault
 from services.hl7_fhir.adapters.subscription_tables import subscription_events, subscriptions
 from services.hl7_fhir.adapters.tables import changes, versions
-from services.hl7_fhir.domain.fhir import Stored
+from services.hl7_fhir.domain.fhir.documents import Stored
 from services.hl7_fhir.domain.subscriptions.notification import Event
 from services.hl7_fhir.domain.subscriptions.subscription import Status, Subscription, Wanted, read
 from shared.observability import logger

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, exists, func, select,
 
 from services.hl7_fhir.adapters.subscription_tables import subscription_events
 from services.hl7_fhir.adapters.tables import changes, versions
-from services.hl7_fhir.domain.parameters import KINDS
+from services.hl7_fhir.domain.fhir.parameters import KINDS
 from shared.sql import Database
 
 #: Versions that are looked at together, and seconds between two such looks.

@@ -29,8 +29,8 @@ IS_AE = text("code = 'AE'")
 #: One row per message. ``sequence`` gives the order of receipt; ``ref`` is the token of name and bytes, ``name`` that
 #: of MSH-3, MSH-4 and MSH-10 (a token, since the fields have no bound that an index would need). ``content`` holds the
 #: exact bytes, encrypted unless ``sealed`` is false (older rows), and nothing once their time of keeping is over.
-#: ``state`` as in ``domain/keeping.py``; ``origin`` is the sender's name in the registry, ``corrects`` the ref of the
-#: message in whose place a person sent this one, ``peer`` the address that it came from.
+#: ``state`` as in ``domain/intake/keeping.py``; ``origin`` is the sender's name in the registry, ``corrects`` the ref
+#: of the message in whose place a person sent this one, ``peer`` the address that it came from.
 messages = Table(
     "messages",
     metadata,

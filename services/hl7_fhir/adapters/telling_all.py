@@ -15,9 +15,9 @@ from sqlalchemy import ColumnElement, Connection, Row, select
 from services.hl7_fhir.adapters.feed_lock import lock_feed
 from services.hl7_fhir.adapters.following import OrderNow, PatientNow
 from services.hl7_fhir.adapters.tables import resources
-from services.hl7_fhir.domain import order, record
-from services.hl7_fhir.domain.identity import patient_identity
-from services.hl7_fhir.domain.record import Site
+from services.hl7_fhir.domain.clinical import order, record
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.mapping.identity import patient_identity
 from shared.errors import RetryLater
 from shared.identity import SiteKey
 from shared.observability import logger

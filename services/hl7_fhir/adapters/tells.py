@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from services.hl7_fhir.domain.telling import State
+from services.hl7_fhir.domain.outgoing.telling import State
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from services.hl7_fhir.adapters.following import Follower
 from services.hl7_fhir.adapters.losses import Lost, remember_losses
 from services.hl7_fhir.adapters.resource_writes import gathering
 from services.hl7_fhir.adapters.tables import IS_OPEN, messages
-from services.hl7_fhir.domain.arrival import Arrival, Name, now
-from services.hl7_fhir.domain.decision import Reader
-from services.hl7_fhir.domain.keeping import State
-from services.hl7_fhir.domain.refusal import Refused
+from services.hl7_fhir.domain.clinical.decision import Reader
+from services.hl7_fhir.domain.intake.arrival import Arrival, Name, now
+from services.hl7_fhir.domain.intake.keeping import State
+from services.hl7_fhir.domain.messages.refusal import Refused
 from shared.identity import SiteKey
 from shared.observability import logger, tracer
 from shared.sql import Database

@@ -9,8 +9,8 @@ from sqlalchemy import Column, ColumnElement, Connection, Row, Select, and_, fal
 
 from services.hl7_fhir.adapters.step_rows import load_data
 from services.hl7_fhir.adapters.worklist_tables import step_names, step_stations, steps
-from services.hl7_fhir.domain.worklist import STATIONS, Condition, Query, answer
-from services.hl7_fhir.domain.worklist_keys import STEP
+from services.hl7_fhir.domain.worklist.keys import STEP
+from services.hl7_fhir.domain.worklist.query import STATIONS, Condition, Query, answer
 from shared.sql import Database
 
 _STATE = 0x00400020

@@ -11,9 +11,9 @@ from services.hl7_fhir.adapters.resources import load, write_version
 from services.hl7_fhir.adapters.rows import stored
 from services.hl7_fhir.adapters.searching import search
 from services.hl7_fhir.adapters.tables import resources
-from services.hl7_fhir.domain import search as searches
-from services.hl7_fhir.domain.fhir import CLIENT, Stored
-from services.hl7_fhir.domain.writes import Write, WriteRefused, resolved
+from services.hl7_fhir.domain.fhir import search as searches
+from services.hl7_fhir.domain.fhir.documents import CLIENT, Stored
+from services.hl7_fhir.domain.fhir.writes import Write, WriteRefused, resolved
 from shared.errors import RetryLater
 from shared.sql import Database
 

@@ -6,8 +6,8 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from services.hl7_fhir.config.secured import check_tls
-from services.hl7_fhir.domain.dicom_text import CODECS
-from services.hl7_fhir.domain.step_state import State
+from services.hl7_fhir.domain.worklist.dicom_text import CODECS
+from services.hl7_fhir.domain.worklist.step_state import State
 from shared.settings import ServiceSettings
 
 AeTitle = Annotated[str, Field(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")]

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from services.hl7_fhir.domain.keeping import Kept, State
-from services.hl7_fhir.domain.refusal import Refused
+from services.hl7_fhir.domain.intake.keeping import Kept, State
+from services.hl7_fhir.domain.messages.refusal import Refused
 from services.hl7_fhir.handlers.messages import Messages
 from services.hl7_fhir.ports import Archive
 from shared.errors import CausewayError, answer

@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.hl7_fhir.domain import fhir
-from services.hl7_fhir.domain.fhir import Json
-from services.hl7_fhir.domain.reading import SearchRefused
-from services.hl7_fhir.domain.views import R4, R5, NotShown, View
+from services.hl7_fhir.domain.fhir import documents as fhir
+from services.hl7_fhir.domain.fhir.documents import Json
+from services.hl7_fhir.domain.fhir.reading import SearchRefused
+from services.hl7_fhir.domain.fhir.views import R4, R5, NotShown, View
 from shared.errors import RetryLater, answer
 
 _JSON = frozenset(("json", "application/json", "application/fhir+json", "text/json"))

@@ -6,8 +6,8 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from services.hl7_fhir.domain.answers import Verdict
-from services.hl7_fhir.domain.receivers import Ahead, Held, Receiver, Waiting
+from services.hl7_fhir.domain.outgoing.answers import Verdict
+from services.hl7_fhir.domain.outgoing.receivers import Ahead, Held, Receiver, Waiting
 from services.hl7_fhir.handlers.line import Line, Link
 from services.hl7_fhir.handlers.reporting import Report
 from shared.errors import RetryLater

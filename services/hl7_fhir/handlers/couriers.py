@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from services.hl7_fhir.domain.receivers import Receiver
+from services.hl7_fhir.domain.outgoing.receivers import Receiver
 from services.hl7_fhir.handlers.courier import Courier
 from shared.errors import RetryLater
 from shared.observability import logger, metrics

@@ -11,12 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from services.hl7_fhir.domain import cursor, fhir, search
-from services.hl7_fhir.domain.capability import capability
-from services.hl7_fhir.domain.conditions import Position
-from services.hl7_fhir.domain.fhir import Json, Stored
-from services.hl7_fhir.domain.parameters import KINDS
-from services.hl7_fhir.domain.reading import is_id
+from services.hl7_fhir.domain.fhir import cursor, search
+from services.hl7_fhir.domain.fhir import documents as fhir
+from services.hl7_fhir.domain.fhir.capability import capability
+from services.hl7_fhir.domain.fhir.conditions import Position
+from services.hl7_fhir.domain.fhir.documents import Json, Stored
+from services.hl7_fhir.domain.fhir.parameters import KINDS
+from services.hl7_fhir.domain.fhir.reading import is_id
 from services.hl7_fhir.handlers.asking import Answer, NotAcceptable, base_of, form_of, guarded, query_of, trouble
 from services.hl7_fhir.handlers.writing import Writing
 from services.hl7_fhir.ports import Resources

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from services.hl7_fhir.domain.answers import Answer
-from services.hl7_fhir.domain.receivers import Ahead, Held, Waiting
+from services.hl7_fhir.domain.outgoing.answers import Answer
+from services.hl7_fhir.domain.outgoing.receivers import Ahead, Held, Waiting
 
 
 class Line(Protocol):

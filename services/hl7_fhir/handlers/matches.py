@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from services.hl7_fhir.domain.arrival import now
-from services.hl7_fhir.domain.deciding import VerdictRefused, read_verdict
+from services.hl7_fhir.domain.intake.arrival import now
+from services.hl7_fhir.domain.studies.deciding import VerdictRefused, read_verdict
 from services.hl7_fhir.ports import Matches
 from shared.http.access import log_access
 from shared.observability import logger

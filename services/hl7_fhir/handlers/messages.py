@@ -8,14 +8,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.hl7_fhir.domain.acknowledgement import Trouble, acknowledge, codes
-from services.hl7_fhir.domain.arrival import Arrival, Name, now
-from services.hl7_fhir.domain.checking import RULES, check
-from services.hl7_fhir.domain.envelope import Envelope
-from services.hl7_fhir.domain.keeping import Entry, Kept
-from services.hl7_fhir.domain.message import read
-from services.hl7_fhir.domain.refusal import Refused, TooMuch
-from services.hl7_fhir.domain.senders import Origin, Sender
+from services.hl7_fhir.domain.intake.acknowledgement import Trouble, acknowledge, codes
+from services.hl7_fhir.domain.intake.arrival import Arrival, Name, now
+from services.hl7_fhir.domain.intake.keeping import Entry, Kept
+from services.hl7_fhir.domain.intake.senders import Origin, Sender
+from services.hl7_fhir.domain.messages.checking import RULES, check
+from services.hl7_fhir.domain.messages.envelope import Envelope
+from services.hl7_fhir.domain.messages.message import read
+from services.hl7_fhir.domain.messages.refusal import Refused, TooMuch
 from services.hl7_fhir.ports import Journal, Profiles, Registry
 from shared.errors import CausewayError, RetryLater, answer
 from shared.identity import SiteKey

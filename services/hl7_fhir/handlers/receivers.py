@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from services.hl7_fhir.domain.receivers import Receiver
+from services.hl7_fhir.domain.outgoing.receivers import Receiver
 from services.hl7_fhir.handlers.couriers import Receivers
 from shared.http.access import log_access
 from shared.observability import logger

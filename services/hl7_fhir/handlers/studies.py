@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from contracts.events import Blob, StudyArchived, StudyCompleted, StudyReceived, StudyRevised
-from services.hl7_fhir.domain.arrival import now
-from services.hl7_fhir.domain.hearing import ARCHIVED, COMPLETED, Heard
-from services.hl7_fhir.domain.summary import Images, read_summary
+from services.hl7_fhir.domain.intake.arrival import now
+from services.hl7_fhir.domain.studies.hearing import ARCHIVED, COMPLETED, Heard
+from services.hl7_fhir.domain.studies.summary import Images, read_summary
 from services.hl7_fhir.ports import Documents, StudyJournal
 from shared.messaging.cloudevent import Received
 from shared.messaging.threads import in_thread

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from services.hl7_fhir.domain import fhir
+from services.hl7_fhir.domain.fhir import documents as fhir
 from services.hl7_fhir.domain.subscriptions.refused import SubscriptionRefused, VersionConflict
 from shared.errors import RetryLater, Unprocessable, answer
 

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from services.hl7_fhir.domain import dimse
-from services.hl7_fhir.domain.dicom_set import BadDataSet
-from services.hl7_fhir.domain.worklist import BadQuery, Query, read_query
+from services.hl7_fhir.domain.worklist import dimse
+from services.hl7_fhir.domain.worklist.dicom_set import BadDataSet
+from services.hl7_fhir.domain.worklist.query import BadQuery, Query, read_query
 from services.hl7_fhir.ports.worklist import Answers, WorklistPages
 from shared.errors import CausewayError, answer
 from shared.observability import logger, metrics

@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from services.hl7_fhir.domain import fhir, writes
-from services.hl7_fhir.domain.fhir import Stored
-from services.hl7_fhir.domain.parameters import KINDS
-from services.hl7_fhir.domain.writes import NotValid, Write, WriteRefused
+from services.hl7_fhir.domain.fhir import documents as fhir
+from services.hl7_fhir.domain.fhir import writes
+from services.hl7_fhir.domain.fhir.documents import Stored
+from services.hl7_fhir.domain.fhir.parameters import KINDS
+from services.hl7_fhir.domain.fhir.writes import NotValid, Write, WriteRefused
 from services.hl7_fhir.handlers.asking import PLAIN, Answer, base_of, trouble
 from services.hl7_fhir.ports import Writer
 from shared.observability import logger

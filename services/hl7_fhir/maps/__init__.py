@@ -1,1 +1,1 @@
-"""The maps from HL7 v2 to FHIR, as YAML; ``domain/maps_file.py`` reads them."""
+"""The maps from HL7 v2 to FHIR, as YAML; ``domain/mapping/maps_file.py`` reads them."""

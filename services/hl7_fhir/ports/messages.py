@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from services.hl7_fhir.domain.arrival import Name
-from services.hl7_fhir.domain.keeping import Entry, Kept, State
-from services.hl7_fhir.domain.senders import Origin, Sender
+from services.hl7_fhir.domain.intake.arrival import Name
+from services.hl7_fhir.domain.intake.keeping import Entry, Kept, State
+from services.hl7_fhir.domain.intake.senders import Origin, Sender
 
 
 class Registry(Protocol):

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from services.hl7_fhir.domain.conditions import Search
-from services.hl7_fhir.domain.fhir import Stored
-from services.hl7_fhir.domain.found import Page, Versions
-from services.hl7_fhir.domain.writes import Write
+from services.hl7_fhir.domain.fhir.conditions import Search
+from services.hl7_fhir.domain.fhir.documents import Stored
+from services.hl7_fhir.domain.fhir.found import Page, Versions
+from services.hl7_fhir.domain.fhir.writes import Write
 
 
 class Writer(Protocol):

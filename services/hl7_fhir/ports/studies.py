@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from contracts.events import Blob
-from services.hl7_fhir.domain.deciding import Verdict
-from services.hl7_fhir.domain.hearing import Heard
+from services.hl7_fhir.domain.studies.deciding import Verdict
+from services.hl7_fhir.domain.studies.hearing import Heard
 
 
 class Documents(Protocol):

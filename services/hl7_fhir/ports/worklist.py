@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from contracts.events import StepReported
-from services.hl7_fhir.domain.worklist import Query
+from services.hl7_fhir.domain.worklist.query import Query
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from sqlalchemy import Connection, select
 
 from services.hl7_fhir.adapters.effects import Effects
 from services.hl7_fhir.adapters.tables import resources
-from services.hl7_fhir.domain.arrival import Arrival
-from services.hl7_fhir.domain.checking import check
-from services.hl7_fhir.domain.decision import Reader
-from services.hl7_fhir.domain.message import read
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.refusal import Refused
+from services.hl7_fhir.domain.clinical.decision import Reader
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.intake.arrival import Arrival
+from services.hl7_fhir.domain.messages.checking import check
+from services.hl7_fhir.domain.messages.message import read
+from services.hl7_fhir.domain.messages.refusal import Refused
 from shared.identity import SiteKey
 from shared.sql import Database
 from tests.support.corpus import data_dir

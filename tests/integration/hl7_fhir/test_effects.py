@@ -14,9 +14,9 @@ from contracts.events import Event, OrderChanged, PatientMerged
 from services.hl7_fhir.adapters.effects import Effects
 from services.hl7_fhir.adapters.following import OrderNow, PatientNow
 from services.hl7_fhir.adapters.tables import resources
-from services.hl7_fhir.domain.arrival import Arrival
-from services.hl7_fhir.domain.decision import Reader
-from services.hl7_fhir.domain.record import Site
+from services.hl7_fhir.domain.clinical.decision import Reader
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.intake.arrival import Arrival
 from shared.identity import SiteKey
 from shared.sql import Database
 from tests.support.fhir import assert_valid

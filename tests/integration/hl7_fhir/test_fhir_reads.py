@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select, update
 
 from services.hl7_fhir.adapters.indexing import Index as SearchIndex
 from services.hl7_fhir.adapters.search_tables import dates, state, strings, tokens
-from services.hl7_fhir.domain.parameters import KINDS, parameters
+from services.hl7_fhir.domain.fhir.parameters import KINDS, parameters
 from shared.sql import Database
 from tests.support.corpus import data_dir
 from tests.support.fhir import assert_valid

@@ -27,8 +27,8 @@ from services.hl7_fhir.adapters.worklist_tables import (
     steps,
     study_images,
 )
-from services.hl7_fhir.domain.parameters import indexed
-from services.hl7_fhir.domain.senders import Origin
+from services.hl7_fhir.domain.fhir.parameters import indexed
+from services.hl7_fhir.domain.intake.senders import Origin
 from shared.sql import Database
 from tests.integration.hl7_fhir.test_journal import KEY, Desk, Told
 from tests.support.hl7 import adt, code_of, orm

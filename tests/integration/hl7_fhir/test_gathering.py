@@ -20,8 +20,8 @@ from services.hl7_fhir.adapters.study_keys import order_keys
 from services.hl7_fhir.adapters.tables import changes, order_numbers, resources, versions
 from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.adapters.worklist_tables import step_names, step_stations, steps
-from services.hl7_fhir.domain.senders import Sender
-from services.hl7_fhir.domain.step import Rules
+from services.hl7_fhir.domain.intake.senders import Sender
+from services.hl7_fhir.domain.worklist.step import Rules
 from services.hl7_fhir.handlers import Messages
 from shared.sql import Database
 from tests.integration.hl7_fhir.test_journal import KEY, SITE, Told

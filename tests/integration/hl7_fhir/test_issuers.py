@@ -23,11 +23,11 @@ from services.hl7_fhir.adapters.study_tables import order_keys, patient_tokens, 
 from services.hl7_fhir.adapters.tables import resources
 from services.hl7_fhir.adapters.waiting import SqlWaiting
 from services.hl7_fhir.adapters.worklist_tables import steps
-from services.hl7_fhir.domain.hearing import Heard
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.senders import Sender, Senders
-from services.hl7_fhir.domain.step import Rules
-from services.hl7_fhir.domain.summary import Images
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.intake.senders import Sender, Senders
+from services.hl7_fhir.domain.studies.hearing import Heard
+from services.hl7_fhir.domain.studies.summary import Images
+from services.hl7_fhir.domain.worklist.step import Rules
 from services.hl7_fhir.handlers import Mapping, Messages
 from shared.sql import Database
 from tests.integration.hl7_fhir.test_journal import KEY, SITE, Told

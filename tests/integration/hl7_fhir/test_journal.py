@@ -20,12 +20,12 @@ from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.senders import Anybody, Registry
 from services.hl7_fhir.adapters.tables import messages, metadata, resources
 from services.hl7_fhir.adapters.waiting import SqlWaiting
-from services.hl7_fhir.domain.conditions import Search
-from services.hl7_fhir.domain.decision import Reader
-from services.hl7_fhir.domain.fhir import Stored
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.search import read
-from services.hl7_fhir.domain.senders import Sender
+from services.hl7_fhir.domain.clinical.decision import Reader
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.fhir.conditions import Search
+from services.hl7_fhir.domain.fhir.documents import Stored
+from services.hl7_fhir.domain.fhir.search import read
+from services.hl7_fhir.domain.intake.senders import Sender
 from services.hl7_fhir.handlers import Mapping, Messages
 from shared.errors import RetryLater, Unprocessable
 from shared.identity import SiteKey

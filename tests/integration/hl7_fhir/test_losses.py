@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.hl7_fhir.adapters.losses import Lost, loss_report, losses_of, remember_losses
-from services.hl7_fhir.domain.arrival import Arrival
+from services.hl7_fhir.domain.intake.arrival import Arrival
 from shared.identity import SiteKey
 from shared.sql import Database
 from tests.support.hl7 import adt

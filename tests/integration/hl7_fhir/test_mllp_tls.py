@@ -12,7 +12,7 @@ from services.hl7_fhir.adapters import listener
 from services.hl7_fhir.adapters.listening import mllp_server
 from services.hl7_fhir.adapters.mllp import MllpServer
 from services.hl7_fhir.config import Settings
-from services.hl7_fhir.domain.senders import Origin
+from services.hl7_fhir.domain.intake.senders import Origin
 from tests.support.certificates import Authority, Issued
 from tests.support.hl7 import END, START
 

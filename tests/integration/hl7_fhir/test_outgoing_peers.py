@@ -15,7 +15,7 @@ from hl7apy.mllp import AbstractErrorHandler, AbstractHandler, MLLPServer
 
 from services.hl7_fhir.adapters import mllp_client
 from services.hl7_fhir.adapters.mllp import MllpServer, Port
-from services.hl7_fhir.domain.senders import Origin
+from services.hl7_fhir.domain.intake.senders import Origin
 from tests.integration.hl7_fhir.test_outgoing import feed
 from tests.support.certificates import Authority
 from tests.support.hl7 import END, START, adt, mllp_peer, orm

@@ -12,8 +12,8 @@ from services.hl7_fhir.adapters.journal import SqlJournal
 from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.tables import messages
 from services.hl7_fhir.adapters.waiting import _SETTLE, _settled
-from services.hl7_fhir.domain.arrival import Arrival, now
-from services.hl7_fhir.domain.keeping import Entry
+from services.hl7_fhir.domain.intake.arrival import Arrival, now
+from services.hl7_fhir.domain.intake.keeping import Entry
 from shared.sql import Database, DatabaseUnavailable, TransactionLost
 from tests.integration.hl7_fhir.test_journal import KEY
 from tests.support.hl7 import adt

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cli.hl7 import messages as in_file
-from services.hl7_fhir.domain.acknowledgement import codes
-from services.hl7_fhir.domain.envelope import Envelope
+from services.hl7_fhir.domain.intake.acknowledgement import codes
+from services.hl7_fhir.domain.messages.envelope import Envelope
 from tests.support.corpus import data_dir
 from tests.support.fhir import assert_valid
 from tests.support.hl7 import CANARIES, END, START, adt, code_of, mllp_peer, omi, orm

@@ -24,12 +24,12 @@ from services.hl7_fhir.adapters.studies import SqlStudies, Studies
 from services.hl7_fhir.adapters.study_tables import order_keys, studies, study_orders
 from services.hl7_fhir.adapters.tables import changes, metadata, resources, versions
 from services.hl7_fhir.adapters.telling_all import TellingAll
-from services.hl7_fhir.domain.arrival import Arrival, now
-from services.hl7_fhir.domain.deciding import Verdict, VerdictRefused
-from services.hl7_fhir.domain.decision import Reader
-from services.hl7_fhir.domain.fhir import Stored
-from services.hl7_fhir.domain.identity import Identity
-from services.hl7_fhir.domain.record import Site
+from services.hl7_fhir.domain.clinical.decision import Reader
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.fhir.documents import Stored
+from services.hl7_fhir.domain.intake.arrival import Arrival, now
+from services.hl7_fhir.domain.mapping.identity import Identity
+from services.hl7_fhir.domain.studies.deciding import Verdict, VerdictRefused
 from services.hl7_fhir.handlers import StudyEvents
 from shared.errors import AlreadyDone, RetryLater
 from shared.sql import Database

@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from services.hl7_fhir.adapters.tables import resources
 from services.hl7_fhir.adapters.tells import StudyNow
-from services.hl7_fhir.domain.message import read
-from services.hl7_fhir.domain.telling import State
+from services.hl7_fhir.domain.messages.message import read
+from services.hl7_fhir.domain.outgoing.telling import State
 from tests.support.hl7 import orm
 from tests.support.receivers import receivers_yaml, receiving
 from tests.support.sending import Post, posting

@@ -17,7 +17,7 @@ from contracts.streams import documents
 from services.hl7_fhir.adapters.dicom_association import Limits, Titles
 from services.hl7_fhir.adapters.dicom_port import DicomPort
 from services.hl7_fhir.adapters.listener import Port
-from services.hl7_fhir.domain import dimse
+from services.hl7_fhir.domain.worklist import dimse
 from services.hl7_fhir.ports.worklist import Answers
 from shared.dimse import command, greeting, response
 from shared.messaging.plan import read_plan

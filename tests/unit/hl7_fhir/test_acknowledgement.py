@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.hl7_fhir.domain import acknowledgement
-from services.hl7_fhir.domain.acknowledgement import Trouble, codes
-from services.hl7_fhir.domain.envelope import Envelope
-from services.hl7_fhir.domain.message import read
-from services.hl7_fhir.domain.refusal import Place
+from services.hl7_fhir.domain.intake import acknowledgement
+from services.hl7_fhir.domain.intake.acknowledgement import Trouble, codes
+from services.hl7_fhir.domain.messages.envelope import Envelope
+from services.hl7_fhir.domain.messages.message import read
+from services.hl7_fhir.domain.messages.refusal import Place
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

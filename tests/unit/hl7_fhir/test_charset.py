@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.hl7_fhir.domain.charset import codec
-from services.hl7_fhir.domain.message import read
-from services.hl7_fhir.domain.refusal import FieldInvalid, Place
+from services.hl7_fhir.domain.messages.charset import codec
+from services.hl7_fhir.domain.messages.message import read
+from services.hl7_fhir.domain.messages.refusal import FieldInvalid, Place
 
 
 def named(name: str, charset: str, encoding: str) -> bytes:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.hl7_fhir.domain import decision as decisions
-from services.hl7_fhir.domain.checking import RULES, check
-from services.hl7_fhir.domain.decision import TRIGGERS, Reader
-from services.hl7_fhir.domain.message import read
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.refusal import FieldMissing, Refused, SegmentError, TooMuch
+from services.hl7_fhir.domain.clinical import decision as decisions
+from services.hl7_fhir.domain.clinical.decision import TRIGGERS, Reader
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.messages.checking import RULES, check
+from services.hl7_fhir.domain.messages.message import read
+from services.hl7_fhir.domain.messages.refusal import FieldMissing, Refused, SegmentError, TooMuch
 from shared.identity import SiteKey
 from tests.support.hl7 import adt, omi, orm
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from cli.hl7 import address, messages, send_files
 from cli.main import app
 from services.hl7_fhir.adapters.mllp import MllpServer, Port
-from services.hl7_fhir.domain.senders import Origin
+from services.hl7_fhir.domain.intake.senders import Origin
 from tests.support.hl7 import END, START, adt, orm
 from tests.unit.hl7_fhir.test_messages import Kept, desk
 

@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.hl7_fhir.domain import datatypes
-from services.hl7_fhir.domain.components import converted
-from services.hl7_fhir.domain.functions import Options
-from services.hl7_fhir.domain.message import Delimiters, Place, Repetition, Syntax
-from services.hl7_fhir.domain.registry import MAKES
-from services.hl7_fhir.domain.site import Site
+from services.hl7_fhir.domain.mapping import datatypes
+from services.hl7_fhir.domain.mapping.components import converted
+from services.hl7_fhir.domain.mapping.functions import Options
+from services.hl7_fhir.domain.mapping.registry import MAKES
+from services.hl7_fhir.domain.mapping.site import Site
+from services.hl7_fhir.domain.messages.message import Delimiters, Place, Repetition, Syntax
 
 V2 = "http://terminology.hl7.org/CodeSystem/v2"
 ZURICH = ZoneInfo("Europe/Zurich")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.hl7_fhir.domain import dicom_text
-from services.hl7_fhir.domain.message import Field, read
+from services.hl7_fhir.domain.messages.message import Field, read
+from services.hl7_fhir.domain.worklist import dicom_text
 
 
 def field(text: str) -> Field:

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from cli.hl7 import messages as in_file
-from services.hl7_fhir.domain.decision import TRIGGERS
-from services.hl7_fhir.domain.message import header_of
+from services.hl7_fhir.domain.clinical.decision import TRIGGERS
+from services.hl7_fhir.domain.messages.message import header_of
 from tests.support.comparison import differences
 from tests.support.corpus import data_dir
 

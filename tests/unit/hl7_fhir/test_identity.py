@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.hl7_fhir.domain.identity import Identity, ei_identity, patient_identity, usable
-from services.hl7_fhir.domain.message import Delimiters, Field, Place, Syntax
+from services.hl7_fhir.domain.mapping.identity import Identity, ei_identity, patient_identity, usable
+from services.hl7_fhir.domain.messages.message import Delimiters, Field, Place, Syntax
 
 
 def field(text: str) -> Field:

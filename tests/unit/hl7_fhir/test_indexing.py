@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from services.hl7_fhir.domain import dates
-from services.hl7_fhir.domain.dates import ABSENT, LATEST, WIDTHS, Range, asked
-from services.hl7_fhir.domain.indexing import bounded, normal, rows
-from services.hl7_fhir.domain.parameters import LOGICAL, parameters
+from services.hl7_fhir.domain.fhir import dates
+from services.hl7_fhir.domain.fhir.dates import ABSENT, LATEST, WIDTHS, Range, asked
+from services.hl7_fhir.domain.fhir.indexing import bounded, normal, rows
+from services.hl7_fhir.domain.fhir.parameters import LOGICAL, parameters
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = 86_400_000

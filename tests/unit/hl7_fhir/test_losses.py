@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.hl7_fhir.domain.decision import Reader
-from services.hl7_fhir.domain.record import Site
+from services.hl7_fhir.domain.clinical.decision import Reader
+from services.hl7_fhir.domain.clinical.record import Site
 from shared.identity import SiteKey
 from tests.support.hl7 import CANARIES, adt, omi, orm
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from services.hl7_fhir.domain import order, patient
-from services.hl7_fhir.domain.datatypes import Json
-from services.hl7_fhir.domain.message import Message, read
-from services.hl7_fhir.domain.order import Fact, OrderSaid, orders_of
-from services.hl7_fhir.domain.record import Site, fields_of, merge, values
-from services.hl7_fhir.domain.refusal import FieldMissing, SegmentError
+from services.hl7_fhir.domain.clinical import order, patient
+from services.hl7_fhir.domain.clinical.order import Fact, OrderSaid, orders_of
+from services.hl7_fhir.domain.clinical.record import Site, fields_of, merge, values
+from services.hl7_fhir.domain.mapping.datatypes import Json
+from services.hl7_fhir.domain.messages.message import Message, read
+from services.hl7_fhir.domain.messages.refusal import FieldMissing, SegmentError
 from tests.support.fhir import assert_valid
 from tests.support.hl7 import adt, omi, orm
 

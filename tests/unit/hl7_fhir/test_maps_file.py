@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from services.hl7_fhir.adapters.maps import site_maps
-from services.hl7_fhir.domain import order, patient
-from services.hl7_fhir.domain.mapping import Trace
-from services.hl7_fhir.domain.message import read
-from services.hl7_fhir.domain.order import orders_of
-from services.hl7_fhir.domain.record import Site, fields_of, merge
-from services.hl7_fhir.domain.registry import APPLIES, MAKES, SPANS
-from services.hl7_fhir.domain.said import body
-from services.hl7_fhir.domain.shipped import documents, shipped, with_site
+from services.hl7_fhir.domain.clinical import order, patient
+from services.hl7_fhir.domain.clinical.order import orders_of
+from services.hl7_fhir.domain.clinical.record import Site, fields_of, merge
+from services.hl7_fhir.domain.clinical.said import body
+from services.hl7_fhir.domain.mapping.registry import APPLIES, MAKES, SPANS
+from services.hl7_fhir.domain.mapping.rows import Trace
+from services.hl7_fhir.domain.mapping.shipped import documents, shipped, with_site
+from services.hl7_fhir.domain.messages.message import read
 from shared.yaml_lines import DocumentRefused
 from tests.support.hl7 import adt, orm
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.hl7_fhir.domain.deciding import Verdict, VerdictRefused, read_verdict
-from services.hl7_fhir.domain.matching import (
+from services.hl7_fhir.domain.studies.deciding import Verdict, VerdictRefused, read_verdict
+from services.hl7_fhir.domain.studies.matching import (
     ENDED,
     Decided,
     Order,

@@ -4,9 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.hl7_fhir.domain import message as hl7
-from services.hl7_fhir.domain.message import Delimiters, first, header_of, read
-from services.hl7_fhir.domain.refusal import FieldInvalid, FieldMissing, NotHl7, Place, Refused, SegmentError, TooMuch
+from services.hl7_fhir.domain.messages import message as hl7
+from services.hl7_fhir.domain.messages.message import Delimiters, first, header_of, read
+from services.hl7_fhir.domain.messages.refusal import (
+    FieldInvalid,
+    FieldMissing,
+    NotHl7,
+    Place,
+    Refused,
+    SegmentError,
+    TooMuch,
+)
 
 MSH = r"MSH|^~\&|RIS|HOSP|||20260101||ADT^A01|C1|P|2.5"
 

@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.hl7_fhir.domain.arrival import Name
-from services.hl7_fhir.domain.decision import Decision, Reader
-from services.hl7_fhir.domain.keeping import Entry
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.refusal import Place, ProfileViolated
-from services.hl7_fhir.domain.senders import Origin, Sender, Senders
+from services.hl7_fhir.domain.clinical.decision import Decision, Reader
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.intake.arrival import Name
+from services.hl7_fhir.domain.intake.keeping import Entry
+from services.hl7_fhir.domain.intake.senders import Origin, Sender, Senders
+from services.hl7_fhir.domain.messages.refusal import Place, ProfileViolated
 from services.hl7_fhir.handlers import Messages
 from shared.errors import RetryLater
 from shared.identity import SiteKey

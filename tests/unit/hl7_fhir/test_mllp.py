@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from services.hl7_fhir.adapters.mllp import Limits, MllpServer, Port
-from services.hl7_fhir.domain.senders import Origin
+from services.hl7_fhir.domain.intake.senders import Origin
 from shared.errors import RetryLater
 from tests.support.hl7 import END, START, Peer, mllp_peer
 

@@ -10,11 +10,11 @@ from hl7apy.core import Message
 from hl7apy.parser import parse_message
 
 from cli.hl7 import messages as in_file
-from services.hl7_fhir.domain.acknowledgement import codes
-from services.hl7_fhir.domain.decision import TRIGGERS
-from services.hl7_fhir.domain.envelope import Envelope
-from services.hl7_fhir.domain.message import Segment, header_of, read
-from services.hl7_fhir.domain.record import Site
+from services.hl7_fhir.domain.clinical.decision import TRIGGERS
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.intake.acknowledgement import codes
+from services.hl7_fhir.domain.messages.envelope import Envelope
+from services.hl7_fhir.domain.messages.message import Segment, header_of, read
 from shared.identity import SiteKey
 from tests.support.corpus import data_dir
 from tests.support.hl7 import adt, code_of, omi, orm

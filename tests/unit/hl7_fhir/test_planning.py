@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from services.hl7_fhir.adapters.planning import ALL, NUMBER, UPDATED, planned
-from services.hl7_fhir.domain.parameters import parameters
-from services.hl7_fhir.domain.search import read
+from services.hl7_fhir.domain.fhir.parameters import parameters
+from services.hl7_fhir.domain.fhir.search import read
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STARTED = parameters("ImagingStudy")["started"].number

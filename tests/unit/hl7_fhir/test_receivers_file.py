@@ -6,8 +6,8 @@ import pytest
 
 from cli.describe import ROOT
 from services.hl7_fhir.adapters.receivers import ReceiversFile
-from services.hl7_fhir.domain.receivers import Match, Receiver, Taken
-from services.hl7_fhir.domain.receivers_file import read_receivers
+from services.hl7_fhir.domain.outgoing.receivers import Match, Receiver, Taken
+from services.hl7_fhir.domain.outgoing.receivers_file import read_receivers
 from shared.yaml_lines import DocumentRefused
 
 HEAD = "format: causeway.receivers/1\nreceivers:\n  - name: ris\n    host: h\n    port: 1\n"

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.hl7_fhir.domain.message import read
-from services.hl7_fhir.domain.record import Fields, Known, Record, dump, fields_of, load, merge
+from services.hl7_fhir.domain.clinical.record import Fields, Known, Record, dump, fields_of, load, merge
+from services.hl7_fhir.domain.messages.message import read
 
 Said = tuple[Fields, datetime]
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from services.hl7_fhir.domain.conditions import Chained, Ids, References, Search, Sort, Strings, Tokens
-from services.hl7_fhir.domain.parameters import KINDS, parameters
-from services.hl7_fhir.domain.search import MAX_COUNT, SearchRefused, history, read
+from services.hl7_fhir.domain.fhir.conditions import Chained, Ids, References, Search, Sort, Strings, Tokens
+from services.hl7_fhir.domain.fhir.parameters import KINDS, parameters
+from services.hl7_fhir.domain.fhir.search import MAX_COUNT, SearchRefused, history, read
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.hl7_fhir.adapters.senders import Registry, senders_file
-from services.hl7_fhir.domain.arrival import Name
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.senders import Origin, Sender
-from services.hl7_fhir.domain.senders_file import read_senders
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.intake.arrival import Name
+from services.hl7_fhir.domain.intake.senders import Origin, Sender
+from services.hl7_fhir.domain.intake.senders_file import read_senders
 from shared.identity import SiteKey
 from shared.yaml_lines import DocumentRefused
 

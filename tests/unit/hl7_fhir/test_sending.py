@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from services.hl7_fhir.domain.answers import Answer, NotAnAnswer, control_id_of, read_answer
-from services.hl7_fhir.domain.receivers import Ahead, Held, Receiver, Waiting
+from services.hl7_fhir.domain.outgoing.answers import Answer, NotAnAnswer, control_id_of, read_answer
+from services.hl7_fhir.domain.outgoing.receivers import Ahead, Held, Receiver, Waiting
 from services.hl7_fhir.handlers import Courier
 from shared.errors import RetryLater
 from tests.support.hl7 import adt

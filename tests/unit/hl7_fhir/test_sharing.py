@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.hl7_fhir.domain.sharing import shares
+from services.hl7_fhir.domain.intake.sharing import shares
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from services.hl7_fhir.adapters.subscribing import Subscribing
 from services.hl7_fhir.config import Settings
-from services.hl7_fhir.domain.capability import capability as stated_by
-from services.hl7_fhir.domain.fhir import Stored
+from services.hl7_fhir.domain.fhir.capability import capability as stated_by
+from services.hl7_fhir.domain.fhir.documents import Stored
 from services.hl7_fhir.domain.subscriptions import capability, filters
 from services.hl7_fhir.domain.subscriptions.channel import Header, check_endpoint, unmasked
 from services.hl7_fhir.domain.subscriptions.endpoints import is_allowed, parse

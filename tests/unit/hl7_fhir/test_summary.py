@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.hl7_fhir.domain.hearing import COMPLETED, Heard, scheduled_of
-from services.hl7_fhir.domain.imaging_study import Ties, resource, subject
-from services.hl7_fhir.domain.summary import SummaryBroken, read_summary
+from services.hl7_fhir.domain.studies.hearing import COMPLETED, Heard, scheduled_of
+from services.hl7_fhir.domain.studies.imaging_study import Ties, resource, subject
+from services.hl7_fhir.domain.studies.summary import SummaryBroken, read_summary
 from tests.support import studies as made
 from tests.support.fhir import assert_valid
 

@@ -11,11 +11,11 @@ from hl7apy.parser import parse_message
 
 from services.hl7_fhir.adapters.building import build, write
 from services.hl7_fhir.adapters.profile import fits_own_profile, fits_profile
-from services.hl7_fhir.domain.decision import Reader
-from services.hl7_fhir.domain.message import read
-from services.hl7_fhir.domain.receivers import FORMS, Own
-from services.hl7_fhir.domain.record import Fields, Site
-from services.hl7_fhir.domain.telling import News, SaidSegment, State, encode, said
+from services.hl7_fhir.domain.clinical.decision import Reader
+from services.hl7_fhir.domain.clinical.record import Fields, Site
+from services.hl7_fhir.domain.messages.message import read
+from services.hl7_fhir.domain.outgoing.receivers import FORMS, Own
+from services.hl7_fhir.domain.outgoing.telling import News, SaidSegment, State, encode, said
 from shared.identity import SiteKey
 from tests.support.hl7 import omi, orm
 

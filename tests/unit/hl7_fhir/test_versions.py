@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from services.hl7_fhir.domain.decision import Decision, Reader
-from services.hl7_fhir.domain.identity import Identity
-from services.hl7_fhir.domain.record import Site
-from services.hl7_fhir.domain.said import body
+from services.hl7_fhir.domain.clinical.decision import Decision, Reader
+from services.hl7_fhir.domain.clinical.record import Site
+from services.hl7_fhir.domain.clinical.said import body
+from services.hl7_fhir.domain.mapping.identity import Identity
 from shared.identity import SiteKey
 from tests.support.fhir import assert_valid
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 from pynetdicom.dsutils import decode, encode
 
-from services.hl7_fhir.domain import dimse
-from services.hl7_fhir.domain.dicom_set import BadDataSet, Reader, element, sequence
-from services.hl7_fhir.domain.dimse import BadPdu
-from services.hl7_fhir.domain.worklist import BadQuery, answer, read_query
-from services.hl7_fhir.domain.worklist_keys import SEQUENCES, VRS
+from services.hl7_fhir.domain.worklist import dimse
+from services.hl7_fhir.domain.worklist.dicom_set import BadDataSet, Reader, element, sequence
+from services.hl7_fhir.domain.worklist.dimse import BadPdu
+from services.hl7_fhir.domain.worklist.keys import SEQUENCES, VRS
+from services.hl7_fhir.domain.worklist.query import BadQuery, answer, read_query
 from tests.support.worklist import query
 
 PLAIN = b"\x10\x00\x10\x00PN\x04\x00Doe*"

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from services.hl7_fhir.domain.fhir import Stored
+from services.hl7_fhir.domain.fhir.documents import Stored
 from services.hl7_fhir.domain.subscriptions import PROFILES
 from services.hl7_fhir.domain.subscriptions.channel import CONTENTS
 from services.hl7_fhir.domain.subscriptions.elements import patient_of

@@ -1,0 +1,1 @@
+"""What messages say of patients, visits, orders, reports and appointments, and what is known of them."""

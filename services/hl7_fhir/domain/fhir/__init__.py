@@ -1,0 +1,1 @@
+"""The FHIR API: resources as documents, search, and writes."""

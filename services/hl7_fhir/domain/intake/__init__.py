@@ -1,0 +1,1 @@
+"""Taking messages: their senders, their answers, and how long they are kept."""

@@ -1,0 +1,1 @@
+"""Reading a message as it was sent: delimiters, character sets, what must be there, and why one is refused."""
