@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from services.deid.adapters.codecs import Undecodable, decode, encode
 from services.deid.adapters.text_detection import FIRST, SECOND, NetworkDetector
+from services.deid.domain.content.overlay_bits import without_bits
 from services.deid.domain.pictures.blanking import blank, is_blank, with_margin
 from services.deid.domain.pictures.boxes import Box, Boxes, without_repeats
 from services.deid.domain.pictures.detection import TextDetector
@@ -44,7 +45,7 @@ class Examiner:
         picture = Picture(**request["picture"])
         array, photometric = decode(picture, frame)
         if request["cleared_bits"]:
-            array = _cleared(array, request["cleared_bits"])
+            array = without_bits(array, request["cleared_bits"])
         if request["do"] == "examine":
             return self._examined(request, array, photometric), b""
         return self._cleaned(request, picture, array, photometric)
@@ -101,13 +102,6 @@ class Examiner:
 def _looks(care: str, array: NDArray[Any]) -> bool:
     """Whether text is looked for in this frame."""
     return care == "always" or (care == "signs" and shows_letters(array))
-
-
-def _cleared(array: NDArray[Any], bits: int) -> NDArray[Any]:
-    """The samples without these bits."""
-    unsigned = array.view(f"u{array.dtype.itemsize}")
-    cleared: NDArray[Any] = (unsigned & ~np.array(bits, unsigned.dtype)).view(array.dtype)
-    return cleared
 
 
 def _found(detector: TextDetector, images: Iterable[Grey]) -> Boxes:

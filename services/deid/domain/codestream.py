@@ -5,16 +5,24 @@ for them.
 """
 
 import struct
+from collections.abc import Callable
+from functools import partial
 
 from services.deid.domain.content.jpeg import SOI, clean_jpeg
 from services.deid.domain.content.jpeg2000 import JP2, SOC, clean_jp2, clean_jpeg2000
+from services.deid.domain.content.overlay_bits import Mask
+from services.deid.domain.content.rle import clean_rle
+from services.deid.domain.content.samples import Samples
 from services.deid.domain.dataset import Unreadable
 from services.deid.domain.withholding import Reason, Withheld
 
 #: Transfer syntaxes of Part 5 annex A whose frames are looked into: JPEG, JPEG-LS, JPEG 2000, HTJ2K.
 EXAMINED = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81, 90, 91, 201, 202, 203))
-#: Run lengths of native pixels have no room for text.
+#: Runs of native pixels, which have to be as many as the header says.
 RLE = "1.2.840.10008.1.2.5"
+
+#: Gives a frame without what is no part of its picture, the frame itself when there is no such thing.
+CleanFrame = Callable[[bytes], bytes]
 
 
 def starts_frame(head: bytes) -> bool:
@@ -22,15 +30,28 @@ def starts_frame(head: bytes) -> bool:
     return head.startswith((SOI, SOC, JP2))
 
 
+def cleaner_of(transfer_syntax: str, samples: Samples | None, mask: Mask | None = None) -> CleanFrame:
+    """What cleans the frames of a transfer syntax, of such ``samples``. Raises Withheld when nobody can."""
+    if transfer_syntax in EXAMINED:
+        return clean_frame
+    if transfer_syntax != RLE or samples is None:
+        raise Withheld(Reason.CODE_STREAM_TEXT)
+    return partial(_clean, partial(clean_rle, samples=samples, mask=mask))
+
+
 def clean_frame(frame: bytes) -> bytes:
     """The same frame without text: ``frame`` itself when there was none. Raises Withheld when it can't be told."""
+    if frame.startswith(SOI):
+        return _clean(clean_jpeg, frame)
+    if frame.startswith(SOC):
+        return _clean(clean_jpeg2000, frame)
+    if frame.startswith(JP2):
+        return _clean(clean_jp2, frame)
+    raise Withheld(Reason.CODE_STREAM_TEXT)
+
+
+def _clean(clean: CleanFrame, frame: bytes) -> bytes:
     try:
-        if frame.startswith(SOI):
-            return clean_jpeg(frame)
-        if frame.startswith(SOC):
-            return clean_jpeg2000(frame)
-        if frame.startswith(JP2):
-            return clean_jp2(frame)
+        return clean(frame)
     except (struct.error, IndexError, Unreadable):
         raise Withheld(Reason.CODE_STREAM_TEXT) from None
-    raise Withheld(Reason.CODE_STREAM_TEXT)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from services.deid.domain.codestream import EXAMINED, RLE, clean_frame, starts_frame
+from services.deid.domain.codestream import RLE, CleanFrame, starts_frame
 from services.deid.domain.dataset import ITEM, SEQUENCE_END, Elements, TooMuch, Unreadable
 from services.deid.domain.withholding import Reason, Withheld
 
@@ -21,6 +21,7 @@ FRAGMENT_LIMIT = 500_000
 _START = 16
 
 EXTENDED_OFFSETS, EXTENDED_LENGTHS, TOTAL_LENGTH = 0x7FE00001, 0x7FE00002, 0x7FE00003
+TABLES = frozenset({EXTENDED_OFFSETS, EXTENDED_LENGTHS, TOTAL_LENGTH})
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Fragments:
     of values in the source, behind the heads of their items.
     """
 
+    clean: CleanFrame
     offset_table: tuple[int, int]
     offsets: "array[int]" = field(default_factory=lambda: array("Q"))
     lengths: "array[int]" = field(default_factory=lambda: array("Q"))
@@ -66,12 +68,13 @@ class Fragments:
         return offsets, lengths
 
 
-def survey(source: BinaryIO, start: int, transfer_syntax: str) -> Fragments:
-    """Look into every frame from ``start``, where the offset table's item begins. Raises Withheld or Unreadable."""
-    if transfer_syntax not in EXAMINED and transfer_syntax != RLE:
-        raise Withheld(Reason.CODE_STREAM_TEXT)
+def survey(source: BinaryIO, start: int, transfer_syntax: str, clean: CleanFrame, frames: int) -> Fragments:
+    """Look into every frame from ``start``, where the offset table's item begins. Raises Withheld or Unreadable.
+
+    ``clean`` is what cleans one, and more than ``frames`` of them are none that the header tells of.
+    """
     items = _items(source, start)
-    found = Fragments(next(items, (0, 0)))
+    found = Fragments(clean, next(items, (0, 0)))
     for offset, length in items:
         if len(found.offsets) == FRAGMENT_LIMIT:
             raise TooMuch
@@ -81,10 +84,11 @@ def survey(source: BinaryIO, start: int, transfer_syntax: str) -> Fragments:
             raise Withheld(Reason.CODE_STREAM_TEXT)
         found.offsets.append(offset)
         found.lengths.append(length)
+    if len(found.firsts) > frames:
+        raise Withheld(Reason.PIXELS_UNREADABLE)
     found.sizes.extend(0 for _ in found.firsts)
-    if transfer_syntax != RLE:
-        for number, (frame, _) in enumerate(found.frames()):
-            found.sizes[number] = _size(found.read(source, frame))
+    for number, (frame, _) in enumerate(found.frames()):
+        found.sizes[number] = _size(found.read(source, frame), clean)
     table = _read(source, found.offset_table[0], min(found.offset_table[1], 4 * FRAGMENT_LIMIT))
     offsets = found.places()[0]
     told = struct.pack(f"<{len(offsets)}I", *offsets) if offsets[-1:] <= [0xFFFFFFFF] else b""
@@ -92,8 +96,8 @@ def survey(source: BinaryIO, start: int, transfer_syntax: str) -> Fragments:
     return found
 
 
-def _size(frame: bytes) -> int:
-    cleaned = clean_frame(frame)
+def _size(frame: bytes, clean: CleanFrame) -> int:
+    cleaned = clean(frame)
     return 0 if cleaned is frame else len(cleaned)
 
 
@@ -123,7 +127,7 @@ def pieces(source: BinaryIO, found: Fragments) -> Iterator[bytes]:
     yield from _item(_offset_table(found))
     for frame, size in found.frames():
         if size:
-            yield from _item(clean_frame(found.read(source, frame)))
+            yield from _item(found.clean(found.read(source, frame)))
         else:
             for one in frame:
                 yield from _item(_read(source, found.offsets[one], found.lengths[one]))
@@ -156,17 +160,27 @@ def fragment_places(found: Fragments, start: int) -> Iterator[tuple[int, int]]:
             at += 8 + length
 
 
-def with_tables(elements: Elements, found: Fragments) -> Elements:
-    """The header with the frames' new places in its Extended Offset Table (PS3.3 section C.7.6.3.1.8)."""
-    offsets, lengths = found.places()
-    told = next((_numbers(each.value) for each in elements if each.tag == EXTENDED_LENGTHS), lengths)
-    if len(told) == len(lengths):  # an unchanged frame's length there is the one without padding
-        lengths = [size or old for size, old in zip(found.sizes, told, strict=True)]
-    new = {EXTENDED_OFFSETS: offsets, EXTENDED_LENGTHS: lengths, TOTAL_LENGTH: [sum(lengths)]}
+def with_tables(elements: Elements, found: Fragments | None) -> Elements:
+    """The header with the frames' places in its Extended Offset Table (PS3.3 section C.7.6.3.1.8), or without one."""
+    told = {each.tag: each.value for each in elements if each.tag in TABLES}
+    if not told:
+        return elements
+    new = _tables(found, _numbers(told.get(EXTENDED_LENGTHS, b""))) if found else {}
+    tables = {tag: struct.pack(f"<{len(numbers)}Q", *numbers) for tag, numbers in new.items()}
     return tuple(
-        each._replace(value=struct.pack(f"<{len(new[each.tag])}Q", *new[each.tag])) if each.tag in new else each
+        each._replace(value=tables[each.tag]) if each.tag in tables else each
         for each in elements
+        if each.tag in tables or each.tag not in TABLES
     )
+
+
+def _tables(found: Fragments, told: list[int]) -> dict[int, list[int]]:
+    """Numbers of each table; the lengths are those without padding where it was told how long they are."""
+    offsets, lengths = found.places()
+    if len(told) == len(lengths):
+        both = zip(found.sizes, lengths, told, strict=True)
+        lengths = [size or (old if length - 1 <= old <= length else length) for size, length, old in both]
+    return {EXTENDED_OFFSETS: offsets, EXTENDED_LENGTHS: lengths, TOTAL_LENGTH: [sum(lengths)]}
 
 
 def _numbers(value: bytes) -> list[int]:

@@ -21,6 +21,7 @@ from services.deid.domain.cleaning import (
     text_of,
 )
 from services.deid.domain.content.overlay_bits import Mask, image_bits
+from services.deid.domain.content.samples import Samples, samples_of
 from services.deid.domain.dataset import (
     EXPLICIT_LITTLE,
     Element,
@@ -41,10 +42,10 @@ from services.deid.domain.looking.scanner import Look, TextFinder
 from services.deid.domain.marks import with_pixels_cleaned
 from services.deid.domain.options import Option
 from services.deid.domain.pictures.looking import Looked, looked_at
-from services.deid.domain.pictures.picture import stated_size
 from services.deid.domain.pictures.retouch import Pictures
+from services.deid.domain.pictures.syntaxes import has_plain_samples
 from services.deid.domain.pictures.writing import native_frames, write
-from services.deid.domain.pixels import NATIVE, Output, Untold, splice, survey_pixels
+from services.deid.domain.pixels import Output, Untold, splice, survey_pixels
 from services.deid.domain.profile import BASIC_PROFILE, Profile
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.recognizer import Recognizer
@@ -148,38 +149,39 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, output: 
     header = _clean_header(elements, pixels, original, project)
     encoding = encoding_of(original.transfer_syntax)
     looked = _look(source, original, elements, pixels, project)
-    mask = None if looked.without_overlays else _mask(elements, pixels, original)
+    syntax = looked.syntax or original.transfer_syntax
+    samples = samples_of(elements, encoding)
+    mask = _mask(samples, elements, looked, original) if pixels or original.pixel_offset is not None else None
     cleaned = looked.told(header.elements, encoding)
     without = pixels is None and original.pixel_offset is None
     if project.profile.has(Option.CLEAN_PIXEL_DATA) and (looked.passed or without):
         cleaned = with_pixels_cleaned(cleaned, project.ruling.edition, project.profile)
-    found = None if deflated or looked.retouched else survey_pixels(source, original)
-    if found and found.changed:
-        cleaned = with_tables(cleaned, found)
+    found = None if deflated or looked.retouched else survey_pixels(source, original, samples, mask)
+    cleaned = with_tables(cleaned, found)
     data = encode(cleaned, encoding)
     if header.names.in_header(data):
         raise Withheld(Reason.IDENTIFIER_LEFT)
-    syntax = looked.syntax or original.transfer_syntax
     output.meta(file_meta(original.sop_class_uid, text_of(cleaned, SOP_INSTANCE), syntax))
     if deflated:
-        facts = deflate(data, _stated(_repainted(pixels, looked), elements, encoding), mask, output)
+        facts = deflate(data, _alone(_repainted(pixels, looked), samples), mask, output)
     else:
         output.data(data)
         facts = header_so_far(output)
         facts |= (
-            write(looked.retouched, output)
+            write(looked.retouched, output, samples, mask)
             if looked.retouched
-            else splice(source, original, output, found, mask, stated_size(elements, encoding))
+            else splice(source, original, output, found, mask, samples)
         )
     instance = _instance(original, cleaned, facts | output.facts() | {"transfer_syntax": syntax})
     line = b"" if isinstance(output, Untold) else _line(cleaned, encoding)
     return Cleaned(instance, line, header.person, header.steps)
 
 
-def _stated(pixels: Element | None, elements: Elements, encoding: Encoding) -> Element | None:
+def _alone(pixels: Element | None, samples: Samples | None) -> Element | None:
     """The pixels without what stands behind them."""
-    size = stated_size(elements, encoding)
-    return pixels if pixels is None or size is None else pixels._replace(value=pixels.value[: size + size % 2])
+    if pixels is not None and samples is None:
+        raise Withheld(Reason.PIXELS_UNREADABLE)
+    return pixels._replace(value=pixels.value[: samples.native_size]) if pixels and samples else pixels
 
 
 def _look(source: BinaryIO, original: Instance, elements: Elements, pixels: Element | None, project: Project) -> Looked:
@@ -234,12 +236,11 @@ def _clean_header(elements: Elements, pixels: Element | None, original: Instance
     return _Header(cleaner.data_set(elements), person, names, cleaner.record.steps)
 
 
-def _mask(elements: Elements, pixels: Element | None, original: Instance) -> Mask | None:
-    """What to leave of each pixel where an overlay lies in them."""
-    if pixels is None and original.pixel_offset is None:
-        return None
-    native = original.transfer_syntax in NATIVE | DEFLATED
-    return image_bits(elements, encoding_of(original.transfer_syntax), native=native)
+def _mask(samples: Samples | None, elements: Elements, looked: Looked, original: Instance) -> Mask | None:
+    """What to leave of each sample as it goes out."""
+    reachable = has_plain_samples(looked.syntax or original.transfer_syntax)
+    encoding = encoding_of(original.transfer_syntax)
+    return image_bits(samples, elements, encoding, reachable=reachable, cleared=looked.without_overlays)
 
 
 def person_of(elements: Elements, key: ProjectKey, token: str | None = None) -> Person:

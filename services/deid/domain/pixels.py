@@ -7,8 +7,11 @@ from typing import Any, BinaryIO
 
 from contracts.formats.manifest import Fragments, Frames, Instance, NativeFrames
 from services.deid.domain import fragments
+from services.deid.domain.codestream import cleaner_of
 from services.deid.domain.content.overlay_bits import Mask
+from services.deid.domain.content.samples import Samples
 from services.deid.domain.dataset import LONG, PIXEL_DATA, SEQUENCE_END, UNDEFINED, Unreadable, encoding_of
+from services.deid.domain.withholding import Reason, Withheld
 
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"})
 CHUNK = 1024 * 1024
@@ -61,11 +64,22 @@ class Untold(Output):
         self._write(data)
 
 
-def survey_pixels(source: BinaryIO, original: Instance) -> fragments.Fragments | None:
-    """What is in the frames of an encapsulated pixel element, None for native pixels and for none."""
-    if original.pixel_offset is None or original.transfer_syntax in NATIVE:
+def survey_pixels(
+    source: BinaryIO, original: Instance, samples: Samples | None, mask: Mask | None = None
+) -> fragments.Fragments | None:
+    """What is in the frames of an encapsulated pixel element, None for native pixels and for none.
+
+    ``samples`` is what the header says of it, ``mask`` what to leave of each sample. Raises Withheld when the header
+    says nothing, so that nobody knows what is a pixel and what is not.
+    """
+    if original.pixel_offset is None:
         return None
-    return fragments.survey(source, original.dataset_offset + original.pixel_offset, original.transfer_syntax)
+    if samples is None:
+        raise Withheld(Reason.PIXELS_UNREADABLE)
+    syntax, start = original.transfer_syntax, original.dataset_offset + original.pixel_offset
+    if syntax in NATIVE:
+        return None
+    return fragments.survey(source, start, syntax, cleaner_of(syntax, samples, mask), samples.frames)
 
 
 def splice(
@@ -74,24 +88,26 @@ def splice(
     output: Output,
     found: fragments.Fragments | None = None,
     mask: Mask | None = None,
-    stated: int | None = None,
+    samples: Samples | None = None,
 ) -> dict[str, Any]:
     """Pass the pixel element through; what follows it (signatures, padding, private groups) stays behind.
 
-    ``found`` is what ``survey_pixels`` says of it, ``mask`` what to leave of each native pixel, ``stated`` how many
-    bytes the header says there are: what stands behind them is no pixel.
+    ``found`` is what ``survey_pixels`` says of it, ``mask`` what to leave of each native sample, ``samples`` what the
+    header says of them: what stands behind the last is no pixel.
     """
     if original.pixel_offset is None or original.pixel_length is None:
         return {}
-    length = original.pixel_length
-    if stated is not None and found is None:
-        length = min(length, stated + stated % 2)
+    length = alone = original.pixel_length
+    if samples is not None and found is None:
+        alone = min(length, samples.native_size)
+        length = alone + alone % 2
     source.seek(original.dataset_offset + original.header_length)
     output.data(pixel_head(source.read(original.pixel_offset - original.header_length), original, length))
     start = output.length - output.dataset_offset
     pixels = _moved(original.pixels, start - original.pixel_offset)
     if found is None:
-        _copy(source, length, output, mask)
+        _copy(source, alone, output, mask)
+        output.data(b"\0" * (length - alone))
     elif found.changed:
         for piece in fragments.pieces(source, found):
             output.data(piece)

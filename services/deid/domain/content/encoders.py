@@ -2,9 +2,10 @@
 
 import re
 
+#: Names with versions as each of them counts; no version has room for a number of anybody's.
 _ENCODER = re.compile(
-    rb"(Created by (GDCM/)?OpenJPEG version [\d.]{1,16}|(Creator: )?JasPer Version [\d.]{1,16}|"
-    rb"OpenJPH Ver [\d.]{1,16}|Kakadu-v?[\d.]{1,16}|CharLS [\d.]{1,16})[\0 ]?"
+    rb"(Created by (GDCM/)?OpenJPEG version [12]\.\d{1,2}(\.\d)?|(Creator: )?JasPer Version [1-4]\.\d{1,3}\.\d{1,2}|"
+    rb"OpenJPH Ver 0\.\d{1,2}\.\d{1,2}\.?|Kakadu-v?[2-9](\.\d{1,2}){0,2}|CharLS [12]\.\d\.\d)[\0 ]?"
 )
 
 

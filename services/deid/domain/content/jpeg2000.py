@@ -1,83 +1,79 @@
-"""JPEG 2000 and HTJ2K frames without comments and boxes (ITU-T T.800 annexes A and I, T.814).
+"""JPEG 2000 and HTJ2K frames of nothing but what decodes them (ITU-T T.800 annexes A and I, T.814).
 
-A comment in a tile-part's header shortens the tile-part, so its length (SOT, TLM) changes with it; packet headers and
-packet lengths (PPM, PPT, PLM, PLT) do not.
+Comments and boxes go; so do bytes that a segment does not need, and what stands behind a tile's last packet
+(jpeg2000_packets.py). A tile-part that is shorter then says so (SOT, TLM).
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from services.deid.domain.content.encoders import is_encoder
+from services.deid.domain.content.jpeg import padding
+from services.deid.domain.content.jpeg2000_coding import Coding
+from services.deid.domain.content.jpeg2000_headers import PLT, TLM, Header, encoded, tells, tile_part_lengths
+from services.deid.domain.content.jpeg2000_packets import Packets
 from services.deid.domain.dataset import Unreadable
 
 SOC, JP2 = b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "
-_SOT, _SOD, _EOC, _COM, _TLM = 0xFF90, 0xFF93, 0xFFD9, 0xFF64, 0xFF55
-#: Segments of Table A.2 beside these: SIZ, CAP, COD, COC, PRF, PLM, PLT, CPF, QCD, QCC, RGN, POC, PPM, PPT, CRG.
-_NEEDED = frozenset(
-    {0xFF50, 0xFF51, 0xFF52, 0xFF53, 0xFF56, 0xFF57, 0xFF58, 0xFF59, 0xFF5C, 0xFF5D, 0xFF5E, 0xFF5F, 0xFF60, 0xFF61}
-) | {0xFF63, _TLM}
+_SOT, _SOD, _EOC = 0xFF90, 0xFF93, 0xFFD9
+_HEAD, _MARK = 12, 2
 #: Boxes of a JP2 header that say what the code stream and the data set say as well.
 _REPEATED_BOXES = frozenset([b"ihdr", b"bpcc", b"colr", b"res "])
 
 
-class _Header(NamedTuple):
-    """Segments that stay, and where the header ended."""
+class _Part(NamedTuple):
+    """A tile-part: its tile, its number there and how many there are (0: untold), its header and its data."""
 
-    segments: list[bytes]
-    end: int
+    tile: int
+    number: int
+    parts: int
+    header: Header
+    data: bytes
+    has_length: bool
+
+    def encoded(self) -> bytes:
+        """SOT with its length now, the segments of its header, its data."""
+        rest = b"".join(encoded(*each) for each in self.header.segments) + struct.pack(">H", _SOD) + self.data
+        length = _HEAD + len(rest) if self.has_length else 0
+        return struct.pack(">HHHIBB", _SOT, 10, self.tile, length, self.number, self.parts) + rest
 
 
 def clean_jpeg2000(frame: bytes) -> bytes:
     """The code stream without text; itself when it has none. Raises Unreadable where it can't be followed."""
-    main = _header(frame, 2, _SOT)
-    pieces = list(_tile_parts(frame, main.end))
-    lengths = iter([sum(map(len, part)) for part in pieces[:-1]])
-    if any(len(part[0]) != 12 for part in pieces[:-1]):
-        raise Unreadable
-    segments = [_tile_part_lengths(each, lengths) if each[:2] == b"\xff\x55" else each for each in main.segments]
-    cleaned = b"".join([frame[:2], *segments, *(piece for part in pieces for piece in part)])
-    return frame if len(cleaned) == len(frame) else cleaned
+    main = Header(None)
+    at = main.read(frame, 2, _SOT)
+    parts, end = _tile_parts(frame, at, main)
+    parts = _trimmed(parts)
+    pieces = [part.encoded() for part in parts]
+    lengths = [(part.tile, len(piece)) for part, piece in zip(parts, pieces, strict=True)]
+    segments = [
+        encoded(marker, told) if (told := tile_part_lengths(value, lengths) if marker == TLM else value) else b""
+        for marker, value in main.segments
+    ]
+    cleaned = b"".join([frame[:2], *segments, *pieces, end])
+    return frame if cleaned == frame else cleaned
 
 
-def _header(frame: bytes, at: int, last: int) -> _Header:
-    """The segments from ``at`` to the marker ``last``, without comments."""
-    segments: list[bytes] = []
-    while True:
-        (marker,) = struct.unpack_from(">H", frame, at)
-        if marker == last:
-            return _Header(segments, at)
-        (length,) = struct.unpack_from(">H", frame, at + 2)
-        segment = frame[at : at + 2 + length]
-        if length < 2 or len(segment) != 2 + length or marker not in _NEEDED | {_COM}:
-            raise Unreadable
-        if marker != _COM or is_encoder(segment[6:]):
-            segments.append(segment)
-        at += 2 + length
-
-
-def _tile_parts(frame: bytes, at: int) -> Iterator[list[bytes | memoryview]]:
-    """Each tile-part: SOT with its new length, the segments of its header, its data; last of all the end."""
-    view = memoryview(frame)
+def _tile_parts(frame: bytes, at: int, main: Header) -> tuple[list[_Part], bytes]:
+    """The tile-parts, and the end marker with padding; b"" when the frame is cut short."""
+    parts: list[_Part] = []
+    coding: dict[int, Coding | None] = {}
     while at < len(frame):
         (marker,) = struct.unpack_from(">H", frame, at)
         if marker == _EOC:
-            padding = view[at + 2 :]
-            yield [view[at : at + 2], view[:0] if any(padding) and len(padding) > 1 else padding]
-            return
-        if marker != _SOT or frame[at + 2 : at + 4] != b"\0\x0a":
+            return parts, frame[at : at + _MARK] + padding(frame[at + _MARK :])
+        if marker != _SOT:
             raise Unreadable
-        (length,) = struct.unpack_from(">I", frame, at + 6)
-        header = _header(frame, at + 12, _SOD)
-        stop = at + length if length else _last_stop(frame, header.end)
-        if stop < header.end + 2:
+        size, tile, length, number, count = struct.unpack_from(">HHIBB", frame, at + 2)
+        header = Header(coding.get(tile, main.coding))
+        start = header.read(frame, at + _HEAD, _SOD) + _MARK
+        coding[tile] = header.coding
+        stop = at + length if length else _last_stop(frame, start)
+        if size != 10 or not start <= stop <= len(frame):
             raise Unreadable
-        data = view[header.end : stop]
-        removed = header.end - at - 12 - sum(map(len, header.segments))
-        size = length - removed if length else 0
-        yield [frame[at : at + 6] + struct.pack(">I", size) + frame[at + 10 : at + 12], *header.segments, data]
+        parts.append(_Part(tile, number, count, header, frame[start:stop], bool(length)))
         at = stop
-    yield []  # cut short: no end marker
+    return parts, b""
 
 
 def _last_stop(frame: bytes, start: int) -> int:
@@ -86,17 +82,39 @@ def _last_stop(frame: bytes, start: int) -> int:
     return end if end >= 0 else len(frame)
 
 
-def _tile_part_lengths(segment: bytes, lengths: Iterator[int]) -> bytes:
-    """TLM (T.800 A.7.1) with the lengths that the tile-parts have now."""
-    sizes = segment[5]
-    index, form = sizes >> 4 & 3, ">I" if sizes >> 6 & 1 else ">H"
-    step = index + struct.calcsize(form)
-    rebuilt = bytearray(segment)
-    for at in range(6 + index, len(segment), step):
-        length = next(lengths, None)
-        if length is not None:
-            struct.pack_into(form, rebuilt, at, length)
-    return bytes(rebuilt)
+def _trimmed(parts: Sequence[_Part]) -> list[_Part]:
+    """The tile-parts without what no packet of their tile needs."""
+    found: list[_Part] = list(parts)
+    for tile in dict.fromkeys(part.tile for part in parts):
+        places = [place for place, part in enumerate(parts) if part.tile == tile]
+        own = [parts[place] for place in places]
+        coding = own[-1].header.coding
+        if coding is None or any(part.number != number for number, part in enumerate(own)):
+            raise Unreadable
+        packets = Packets(b"".join(part.data for part in own))
+        left, lengths = packets.walk(coding, tile), iter(packets.lengths)
+        for place, part in zip(places, own, strict=True):
+            data = part.data[:left]
+            left -= len(data)
+            found[place] = part._replace(data=data, parts=len(own) if part.parts else 0)
+            _keep_lengths(part.header, list(_within(lengths, len(data))))
+    return found
+
+
+def _within(lengths: Iterator[int], size: int) -> Iterator[int]:
+    """The lengths of the next packets, up to ``size`` bytes. Raises Unreadable when a packet goes on beyond them."""
+    while size > 0:
+        length = next(lengths, 0)
+        size -= length
+        if size < 0 or not length:
+            raise Unreadable
+        yield length
+
+
+def _keep_lengths(header: Header, lengths: list[int]) -> None:
+    """The lengths of packets that a tile-part's header tells stay when they are those."""
+    if header.packet_lengths and tells(header.packet_lengths, lengths):
+        header.segments += [(PLT, value) for value in header.packet_lengths]
 
 
 def clean_jp2(frame: bytes) -> bytes:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from services.deid.domain.cleaning import text_of
+from services.deid.domain.content.overlay_bits import free_bits
 from services.deid.domain.dataset import Element, Elements, Encoding, Unreadable
 from services.deid.domain.withholding import Reason, Withheld
 
@@ -46,6 +47,11 @@ class Picture:
         """Bytes of a frame that was compressed: every sample of every pixel."""
         return self.rows * self.columns * self.samples * self.allocated // 8
 
+    @property
+    def free_bits(self) -> int:
+        """The bits of a sample that hold no part of it, where overlays used to be."""
+        return free_bits(self.allocated, self.stored, self.high_bit)
+
     def in_words(self, words: bool) -> "Picture":
         """The same with bytes in words, or not."""
         return replace(self, words=words)
@@ -53,27 +59,6 @@ class Picture:
     def facts(self) -> dict[str, Any]:
         """As JSON."""
         return dict(self.__dict__)
-
-
-def unused_bits(picture: Picture) -> int:
-    """The bits of a sample that hold no part of it (PS3.5 section 8.1.1), where overlays used to be."""
-    used = ((1 << picture.stored) - 1) << (picture.high_bit + 1 - picture.stored)
-    return ((1 << picture.allocated) - 1) & ~used
-
-
-def stated_size(elements: Elements, encoding: Encoding) -> int | None:
-    """Bytes of all native frames that a header describes (PS3.5 section 8.1.1); None when it describes none."""
-    by_tag = {element.tag: element for element in elements}
-    try:
-        sizes = [_number(by_tag.get(tag), encoding, None) for tag in (ROWS, COLUMNS, ALLOCATED)]
-        samples = _number(by_tag.get(SAMPLES), encoding, 1)
-        frames = int(text_of(elements, FRAMES) or "1")
-    except (Unreadable, ValueError):
-        return None
-    if text_of(elements, PHOTOMETRIC) in ("YBR_FULL_422", "YBR_PARTIAL_422"):
-        samples = 2
-    bits = sizes[0] * sizes[1] * sizes[2] * samples * frames
-    return (bits + 7) // 8 if bits > 0 else None
 
 
 def picture_of(elements: Elements, transfer_syntax: str, encoding: Encoding) -> Picture:

@@ -9,7 +9,7 @@ from services.deid.domain.pictures.boxes import Boxes, without_repeats
 from services.deid.domain.pictures.devices import Devices
 from services.deid.domain.pictures.frames import Frames
 from services.deid.domain.pictures.picture import Picture
-from services.deid.domain.pictures.syntaxes import blanked
+from services.deid.domain.pictures.syntaxes import blanked, has_plain_samples
 from services.deid.domain.withholding import Reason, Withheld
 
 
@@ -74,9 +74,13 @@ class Retouched(NamedTuple):
 
 
 def retouch(order: Order, frames: Frames, pictures: Pictures) -> Retouched | None:
-    """What becomes of the pixels; None when they stay as they are."""
+    """What becomes of the pixels; None when they stay as they are, or nothing of them but their free bits changes.
+
+    Those are cleared where pixels are written (overlay_bits.Mask), but for frames that have to be decoded for it.
+    """
     found = pictures.examine(order, frames.all())
-    if not found.all() and not order.regions and not order.cleared_bits:
+    is_decoded = order.cleared_bits and not has_plain_samples(order.picture.syntax)
+    if not found.all() and not order.regions and not is_decoded:
         return None
     syntax = blanked(order.picture)
     if syntax is None:

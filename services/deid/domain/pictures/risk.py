@@ -10,7 +10,7 @@ import yaml
 from services.deid.domain.cleaning import SOP_CLASS, text_of
 from services.deid.domain.dataset import Elements, Encoding
 from services.deid.domain.pictures.devices import Devices
-from services.deid.domain.pictures.picture import picture_of, unused_bits
+from services.deid.domain.pictures.picture import picture_of
 from services.deid.domain.pictures.retouch import Care, Order
 from services.deid.domain.pictures.ultrasound import outside
 from services.deid.domain.profile import Profile
@@ -70,7 +70,7 @@ class Risks:
         regions = known or ()
         if profile.pictures.only_ultrasound_regions and header.sop_class in self.table["ultrasound"]:
             regions += outside(header.elements, picture, header.encoding)
-        return Order(picture, care, regions, unused_bits(picture) if overlay else 0)
+        return Order(picture, care, regions, picture.free_bits if overlay else 0)
 
     def _care(self, header: Header) -> Care:
         care = Care(self.table["care"].get(self.group.get(header.sop_class, ""), Care.NEVER))

@@ -32,6 +32,11 @@ def is_encapsulated(syntax: str) -> bool:
     return syntax not in NATIVE and syntax != DEFLATED
 
 
+def has_plain_samples(syntax: str) -> bool:
+    """True when the bits of a sample are there without decoding: native, or in runs."""
+    return syntax == RLE or not is_encapsulated(syntax)
+
+
 def blanked(picture: Picture) -> str | None:
     """The transfer syntax after blanking, None when there is no way to decode the picture's.
 
