@@ -241,7 +241,8 @@ class Cleaner:
 
     def _uid(self, element: Element) -> Element:
         retained = element.tag in self.rules.class_uids or self.profile.has(Option.RETAIN_UIDS)
-        return element._replace(vr="UI") if retained and is_uids(element.value) else new_uids(element, self.key)
+        kept = retained and is_uids(element.value) and not self.identifiers.in_uids(element.value)
+        return element._replace(vr="UI") if kept else new_uids(element, self.key)
 
     def _rescued(self, element: Element, known: str, level: Level) -> bytes | None:
         """What an option that speaks of values of this kind leaves of one that may not stay as it is."""

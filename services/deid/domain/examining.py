@@ -23,7 +23,7 @@ def may_stay(element: Element, known: str, coding: Coding, rules: Rules, names: 
     if vrs & TEXT or ("CS" in vrs and not is_coded(value)):
         vouched = element.tag in rules.safe_text and is_harmless(value) and not names.in_value(value)
         return vouched and _is_of_things(element.tag, value, coding, rules)
-    return _is_sound(element, vrs) and not _spells(value, vrs, names)
+    return _is_sound(element, vrs) and not _spells(element, vrs, names)
 
 
 def _is_of_things(tag: int, value: bytes, coding: Coding, rules: Rules) -> bool:
@@ -47,7 +47,10 @@ def _is_sound(element: Element, vrs: set[str]) -> bool:
     return element.vr not in WIDTHS or not len(element.value) % WIDTHS[element.vr]
 
 
-def _spells(value: bytes, vrs: set[str], names: Identifiers) -> bool:
+def _spells(element: Element, vrs: set[str], names: Identifiers) -> bool:
+    """Whether it holds something of the study's; numbers mostly are measures."""
     if vrs & NUMERIC:
-        return names.in_binary(value)
-    return bool(vrs & {"CS", "DS", "IS"}) and names.in_value(value)
+        return any(names.in_numbers(element.value, vr) for vr in vrs & NUMERIC)
+    if vrs <= NUMBERS:
+        return names.in_decimals(element.value)
+    return bool(vrs & {"CS", "DS", "IS"}) and names.in_coded(element.tag, element.value)

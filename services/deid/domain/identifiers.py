@@ -3,14 +3,17 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from services.deid.domain.charset import charsets_of, decode, encode
 from services.deid.domain.dataset import Element, TooMuch
-from services.deid.domain.dictionary import known_vr, tags_of
-from services.deid.domain.known import SHORTEST, Known, Noted, known
+from services.deid.domain.dictionary import is_registered, known_vr, tags_of
+from services.deid.domain.known import Known, known
+from services.deid.domain.known_values import SHORTEST, Noted, parts_of
 from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.rules import Rules
 from services.deid.domain.shapes import Span
+from services.deid.domain.terms import is_term
 from services.deid.domain.values import DUMMIES
 
 #: More bytes of identifiers than this name no patient: a pattern takes a hundred times its length in memory.
@@ -19,15 +22,18 @@ MOST = 4096
 WINDOW = 1024 * 1024
 
 _PARTS = re.compile(rb"[\\^=,;/()\[\]<>\s\0]+")
-_VALUES = re.compile(rb"\\")
+_NAMED = frozenset(("PN", "DA", "DT"))
 #: What an earlier de-identification left in the source is no identifier of it.
 _DUMMIES = frozenset(value.lower() for value in DUMMIES.values())
 #: Text within binary values; longer runs of printable bytes are rare by chance.
 _READABLE = re.compile(rb"[ -~]{5,}")
 _SEPARATORS = re.compile(rb"[^a-z0-9\x80-\xff]+")
 _LETTERS = re.compile(rb"[a-z]+")
-#: The digits of new UIDs are random.
-_NEW_UID = re.compile(rb"2\.25\.\d{1,39}")
+#: The digits of new UIDs are random, and those of the standard's own are nobody's.
+_NO_ONES_UID = re.compile(rb"2\.25\.\d{1,39}|1\.2\.840\.10008(?:\.\d{1,9}){1,12}")
+#: A date as DICOM writes it, and as ACR-NEMA did; what stands behind it is a time of day.
+_DATE = re.compile(rb"((?:18|19|20)\d\d)(\.?)(\d\d)\2(\d\d)")
+_FRACTION = re.compile(rb"(?:^|[^\d.])\d+\.$")
 
 
 @dataclass
@@ -44,6 +50,8 @@ class Identifiers:
     _noted: set[Noted] = field(default_factory=set)
     _found: set[bytes] = field(default_factory=set)
     _uids: list[bytes] = field(default_factory=list)
+    _dates: set[str] = field(default_factory=set)
+    _retained: set[str] = field(default_factory=set)
     _size: int = 0
     _pattern: re.Pattern[bytes] | None = None
     _known: Known | None = None
@@ -54,20 +62,23 @@ class Identifiers:
         if not element.value:
             return
         if element.vr == "PN" or element.tag in tags_of("PN"):
-            self._add(_PARTS, Noted(0, "PN", element.value, charsets))
+            noted = Noted(0, "PN", element.value, charsets)
+            self._add(noted, _names_in(noted))
+        elif _is_date(element):
+            self._note_dates(element)
         elif element.tag in self.rules.identifying:
-            vr = known_vr(element.tag) or element.vr
-            self._add(_VALUES, Noted(element.tag, vr, element.value, charsets))
+            noted = Noted(element.tag, known_vr(element.tag) or element.vr, element.value, charsets)
+            self._add(noted, (part for each in _encodings(noted) for part in each.split(b"\\")))
 
     def note_all(self, elements: Iterable[Element], charsets: tuple[str, ...] = ()) -> None:
         """Remember whatever identifies in these elements, at every depth; an item may have character sets of its own
         (PS3.3 section C.12.1.1.2)."""
         elements = tuple(elements)
         charsets = charsets_of(elements, charsets)
-        people, identifying = tags_of("PN"), self.rules.identifying
+        people, temporal, identifying = tags_of("PN"), _temporal(), self.rules.identifying
         for element in elements:
             tag, vr, _, items = element
-            if tag in identifying or tag in people or vr == "PN":
+            if tag in identifying or tag in people or tag in temporal or vr in _NAMED:
                 self.note(element, charsets)
             for item in items or ():
                 self.note_all(item, charsets)
@@ -81,12 +92,22 @@ class Identifiers:
         if uid:
             self._uids.append(uid.encode())
 
-    def _add(self, separator: re.Pattern[bytes], noted: Noted) -> None:
+    def _note_dates(self, element: Element) -> None:
+        """Remember a date of the table's, by whether it stays as it is; what the table does not list dates no case."""
+        row = self.rules.rows.get(element.tag)
+        if row is not None:
+            dates = self._retained if row.code == "K" else self._dates
+            found = {b"".join(one.group(1, 3, 4)) for one in map(_DATE.match, element.value.split(b"\\")) if one}
+            fresh = {each.decode() for each in found - _DUMMIES} - dates
+            if fresh:
+                dates |= fresh
+                self._known = None
+
+    def _add(self, noted: Noted, parts: Iterable[bytes]) -> None:
         if noted in self._noted:
             return
         if len(noted.value) > MOST:
             raise TooMuch
-        parts = {part for each in _encodings(noted) for part in separator.split(each)}
         fresh = {part for part in (each.strip(b" \0").lower() for each in parts) if self._tells(part)} - self._found
         self._size += sum(map(len, fresh))
         if self._size > MOST:
@@ -104,7 +125,8 @@ class Identifiers:
     def known(self) -> Known:
         """What was noted, ready to be searched for in decoded texts."""
         if self._known is None:
-            self._known = known(frozenset(self._noted), self.rules.common_words)
+            dates = frozenset(self._dates - self._retained)  # a newborn's date of birth is that of the study
+            self._known = known(frozenset(self._noted), dates, self.rules.common_words)
         return self._known
 
     def spans(self, text: str) -> Iterator[Span]:
@@ -119,6 +141,24 @@ class Identifiers:
         """True when ``value``, encoded in these character sets, holds any of them."""
         return self.in_text(decode(value, charsets)) or (not value.isascii() and self._in_bytes(value.lower()))
 
+    def in_coded(self, tag: int, value: bytes) -> bool:
+        """True when a CS holds any of them beside what the standard defines for the attribute."""
+        return self.in_value(without_terms(tag, value))
+
+    def in_decimals(self, value: bytes) -> bool:
+        """True when a DS or IS holds one that is no measure (known_numbers.py)."""
+        return self.known().numbers.in_decimals(value.decode("latin-1"))
+
+    def in_numbers(self, value: bytes, vr: str) -> bool:
+        """True when a value of a numeric VR holds one that is no measure, or spells any of them."""
+        return self.known().numbers.in_binary(value, vr) or self.in_binary(value)
+
+    def in_uids(self, value: bytes) -> bool:
+        """True when a component of a UID is one of them; of the standard's own UIDs none is."""
+        numbers = self.known().numbers
+        uids = (uid.strip(" \0") for uid in value.decode("latin-1").split("\\"))
+        return any(numbers.in_uid(uid) for uid in uids if not is_registered(uid))
+
     def in_binary(self, value: bytes) -> bool:
         """True when ``value``, which should be no text, spells any of them."""
         return any(self.in_value(run.group()) for run in _READABLE.finditer(value))
@@ -127,11 +167,12 @@ class Identifiers:
         """True when an encoded header holds any of them; within UIDs, which are new, only whole ones count."""
         if any(_stands_alone(uid, header) for uid in self._uids):
             return True
-        return any(self._in_bytes(piece) for piece in _pieces(header, self._made))
+        dates = self.known().dates
+        return any(self._in_bytes(piece) or dates.in_bytes(piece) for piece in _pieces(header, self._made))
 
     def _in_bytes(self, folded: bytes) -> bool:
         pattern = self._compiled()
-        return pattern is not None and pattern.search(folded) is not None
+        return pattern is not None and any(_counts(folded, found) for found in pattern.finditer(folded))
 
     def _compiled(self) -> re.Pattern[bytes] | None:
         if self._pattern is None and self._found:
@@ -140,7 +181,8 @@ class Identifiers:
 
     def _spellings(self) -> Iterator[bytes]:
         for value in self._found:
-            yield value
+            short = value.lstrip(b"0")
+            yield short if value.isdigit() and len(short) > SHORTEST else value
             squeezed = _squeezed(value)
             if squeezed != value and self._tells(squeezed):
                 yield squeezed
@@ -155,10 +197,36 @@ def _encodings(noted: Noted) -> Iterator[bytes]:
             yield from (encode(spelled, noted.charsets), spelled.encode())
 
 
+def _names_in(noted: Noted) -> Iterator[bytes]:
+    """The parts of a PN in every encoding, those within a double name as well; bytes of other letters than ASCII's
+    may be any sign, and a part of an escape sequence (ISO 2022) is none."""
+    for each in _encodings(noted):
+        yield from _PARTS.split(each)
+    plain = noted.value.isascii() and b"\x1b" not in noted.value
+    for _, within in parts_of(decode(noted.value, noted.charsets)):
+        for part in within:
+            yield from [part.encode()] if plain else _encodings(noted._replace(value=encode(part, noted.charsets)))
+
+
+def _is_date(element: Element) -> bool:
+    return element.vr in ("DA", "DT") or element.tag in _temporal()
+
+
+@cache
+def _temporal() -> frozenset[int]:
+    return tags_of("DA") | tags_of("DT")
+
+
+def without_terms(tag: int, value: bytes) -> bytes:
+    """A CS without what the standard defines for the attribute."""
+    values = value.decode("latin-1").split("\\")
+    return "\\".join("" if is_term(tag, one.strip(" \0")) else one for one in values).encode("latin-1")
+
+
 def _pieces(header: bytes, made: bytes) -> Iterator[bytes]:
     """All that stands between what is made of a key and spells anything by chance: new UIDs, and ``made``; folded."""
     start = 0
-    random = re.compile(_NEW_UID.pattern + b"|" + re.escape(made)) if made else _NEW_UID
+    random = re.compile(_NO_ONES_UID.pattern + b"|" + re.escape(made)) if made else _NO_ONES_UID
     for found in random.finditer(header):
         yield from _windows(header, start, found.start())
         start = found.end()
@@ -185,13 +253,19 @@ def _stands_alone(uid: bytes, header: bytes) -> bool:
 
 
 def _expression(value: bytes) -> bytes:
-    """Digits must not be part of a longer number, and four letters not part of a longer word."""
+    """Digits must not be part of a longer number, zeros before them apart, and four letters not of a longer word."""
     escaped = re.escape(value)
     if value.isdigit():
-        return rb"(?<![\d.])" + escaped + rb"(?![\d.])" if len(value) < 8 else rb"(?<!\d)" + escaped + rb"(?!\d)"
+        return rb"(?<!\d)0*" + escaped + rb"(?!\d)"
     if len(value) == SHORTEST and _LETTERS.fullmatch(value):
         return rb"(?<![a-z])" + escaped + rb"(?![a-z])"
     return escaped
+
+
+def _counts(folded: bytes, found: re.Match[bytes]) -> bool:
+    """False for up to seven digits that are the fraction of a decimal."""
+    text, start = found.group().lstrip(b"0"), found.start()
+    return len(text) > 7 or not text.isdigit() or _FRACTION.search(folded[max(0, start - 40) : start]) is None
 
 
 def _squeezed(value: bytes) -> bytes:

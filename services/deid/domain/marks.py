@@ -7,6 +7,8 @@ from services.deid.domain.profile import Dates, LegalBasis, Profile
 CODE_VALUE, CODING_SCHEME, CODE_MEANING = 0x00080100, 0x00080102, 0x00080104
 #: Patient's Name and Patient ID hold the pseudonym, whatever the table and a profile say of them.
 PSEUDONYMS = {0x00100010: "PN", 0x00100020: "LO"}
+#: What ``marks`` writes, in place of whatever stood there.
+MARKS = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280303))
 #: What no header alone can carry out.
 PIXEL_OPTIONS = frozenset({Option.CLEAN_PIXEL_DATA, Option.CLEAN_VISUAL_FEATURES})
 #: LO holds so many characters (PS3.5 section 6.2).

@@ -118,13 +118,13 @@ class Retaining:
     def _is_of(self, value: bytes, vr: str) -> bool:
         """Whether ``value`` is what its VR may hold, and spells nothing of the patient."""
         if vr in NUMERIC | BINARY:
-            return not len(value) % WIDTHS.get(vr, 1) and not self.names.in_binary(value)
+            return not len(value) % WIDTHS.get(vr, 1) and not self.names.in_numbers(value, vr)
         if vr in TEMPORAL:
             return is_temporal(value, vr)
         if vr == "UI":
-            return is_uids(value)
+            return is_uids(value) and not self.names.in_uids(value)
         if vr in NUMBERS:
-            return is_number(value) and not self.names.in_value(value)
+            return is_number(value) and not self.names.in_decimals(value)
         return vr == "CS" and is_coded(value) and not self.names.in_value(value)
 
     def _has(self, option: Option) -> bool:

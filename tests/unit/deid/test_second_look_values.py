@@ -123,3 +123,35 @@ def test_a_moved_date_that_was_another_before_is_no_finding() -> None:
     assert look(before, after, options=moved) == ()
     assert kinds(look(before, after)) == {"date"}
     assert look(before, changed(after, SeriesDate="20210327"), options=moved) == (Finding("(0008,0021)", "date"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("MÜLLER-LÜDENSCHEIDT^ANNE", "by Lüdenscheidt"),
+        ("MÜLLER-LÜDENSCHEIDT^ANNE", "by Luedenscheidt"),
+        ("MÜLLER-LÜDENSCHEIDT^ANNE", "by LUDENSCHEIDT"),
+        ("O’BRIEN^MARY", "by O'Brien"),
+        ("O'Brien^Mary", "by OBRIEN"),
+        ("Meier_Zorn^Xaver", "by zorn"),
+        ("Tanaka^Jon=ジョン・スミス", "スミス"),
+    ],
+)
+def test_each_part_of_a_double_name_is_found(name: str, left: str) -> None:
+    """Also without its marks, and with two letters for one."""
+    before = as_file(original(SpecificCharacterSet="ISO_IR 192", OperatorsName=name))
+    after = changed(clean(before)[1], SpecificCharacterSet="ISO_IR 192", ProtocolName=left)
+    assert Finding("(0018,1030)", "name") in look(before, after)
+
+
+def test_titles_within_a_name_are_no_finding() -> None:
+    """Prof. is a title with its stop, too."""
+    before = as_file(original(OperatorsName="Meier^Xaver^^Prof."))
+    assert look(before, changed(clean(before)[1], ProtocolName="prof")) == ()
+
+
+def test_the_dates_of_a_newborn_stay_where_the_table_does_not_list_them() -> None:
+    """The day of birth is that of the study."""
+    before = as_file(original(PatientBirthDate="20210403", ContextGroupVersion="20210403"))
+    after = clean(before, choosing(Option.FULL_DATES))[1]
+    assert look(before, after, options=frozenset((Option.FULL_DATES,))) == ()

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-from services.deid.domain.looking.ours import may_be_ours, parts
+from services.deid.domain.looking.ours import may_be_ours, parts, without_terms
 from services.deid.domain.looking.reader import Head, Leaf
 from services.deid.domain.looking.search import Patterns
 from services.deid.domain.looking.text import decode, decoded
@@ -31,7 +31,7 @@ def kinds_in(leaf: Leaf, data: bytes, patterns: Patterns, uids: frozenset[str], 
     elif leaf.vr in _BYTES:
         yield from patterns.in_text(decode(value, ()), uids)
     elif leaf.vr in _TEXT:
-        text = decoded(data, leaf)
+        text = without_terms(leaf.tag, decoded(data, leaf)) if leaf.vr == "CS" else decoded(data, leaf)
         if not (may_be_ours(leaf) and ours.issuperset(parts(text))):
             yield from patterns.in_text(text, uids)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -13,12 +14,16 @@ from services.deid.domain.looking.text import decoded
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Dates, Profile, Wish
 from services.deid.domain.rules import Rules
+from services.deid.domain.words import allowed_words
 
 #: Shorter strings prove nothing: they occur in technical values by chance.
 SHORTEST = 4
 #: What is no identifier by its attribute has to be this long, and to hold a digit or several words.
 _TELLING = 6
 _NAMES = re.compile(r"[\\^=,;/()\[\]<>\s\0]+")
+#: Parts of double names: hyphens, apostrophes, stops, the dot of Katakana.
+_DOUBLE = re.compile(r"[-\u2010-\u2015'\u2018\u2019\u02bb\u02bc`\u00b4._\u00b7\u30fb]+")
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae", "ñ": "ny"})
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _PHONE = re.compile(r"\+?\(?\d[\d ()./-]{6,}\d")
 _DIGITS = re.compile(r"(?<![\d.])\d{6,}(?![\d.])")
@@ -67,7 +72,10 @@ def needles_of(head: Head, rules: Rules, profile: Profile) -> Needles:
     uids: set[str] = set()
     dates: set[str] = set()
     dates_stay = profile.has(Option.FULL_DATES) and not profile.has(Option.MODIFIED_DATES)
+    stay: set[str] = set()
     for leaf in head.leaves:
+        if dates_stay and leaf.vr in _TEMPORAL and leaf.tag != _BIRTH_DATE:
+            stay.update(_dates(leaf, head, rules))
         if is_kept(leaf.tag, profile) or leaf.tag in rules.class_uids or leaf.tag >> 16 == 2:
             continue
         vr = known_vr(leaf.tag) or leaf.vr if leaf.vr == "UN" else leaf.vr
@@ -78,6 +86,7 @@ def needles_of(head: Head, rules: Rules, profile: Profile) -> Needles:
         elif vr in _TEXT and not (leaf.tag >> 16 & 1 and profile.has(Option.SAFE_PRIVATE) and vr != "PN"):
             for kind, text in _texts(leaf._replace(vr=vr), decoded(head.data, leaf), rules):
                 texts.setdefault(text, kind)
+    dates -= stay  # a newborn's date of birth is that of the study
     if profile.dates is Dates.YEARS:
         dates = {date for date in dates if not date.endswith("0101")}
     return Needles(
@@ -101,7 +110,7 @@ def _dates(leaf: Leaf, head: Head, rules: Rules) -> Iterator[str]:
 def _texts(leaf: Leaf, value: str, rules: Rules) -> Iterator[tuple[str, str]]:
     """Names in parts, identifiers whole, of other text what is a number or an address."""
     if leaf.vr == "PN":
-        yield from (("name", part) for part in _NAMES.split(value))
+        yield from (("name", spelled) for part in _NAMES.split(value) for spelled in _spelled(part))
         return
     if leaf.tag in rules.identifying:
         yield from (("identifier", part) for part in _whole(value))
@@ -112,6 +121,22 @@ def _texts(leaf: Leaf, value: str, rules: Rules) -> Iterator[tuple[str, str]]:
     if row is not None and "clean_descriptors" not in row[1]:
         yield from (("value", part) for part in _whole(value) if _is_telling(part))
     yield from _patterns(value)
+
+
+def _spelled(part: str) -> Iterator[str]:
+    """A part of a name, the parts of a double one and both together, each also as it is without umlauts and marks."""
+    titles = allowed_words().titles
+    every = dict.fromkeys((part, *_DOUBLE.split(part), _DOUBLE.sub("", part)))
+    for name in (each for each in every if each not in titles):
+        yield name
+        if not name.isascii():
+            yield _without_marks(name)
+            yield _without_marks(name.translate(_UMLAUTS))
+
+
+def _without_marks(text: str) -> str:
+    parts = unicodedata.normalize("NFD", text)
+    return unicodedata.normalize("NFC", "".join(each for each in parts if not "\u0300" <= each <= "\u036f"))
 
 
 def _whole(value: str) -> Iterable[str]:

@@ -1,9 +1,10 @@
-"""What we write ourselves into every object: the same for every original, so it tells nothing of any."""
+"""What we write ourselves into every object, and the terms of the standard: nobody's, so they tell nothing."""
 
 from services.deid.domain.looking.reader import Leaf
 from services.deid.domain.marks import marks
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Profile
+from services.deid.domain.terms import is_term
 
 #: Implementation Version Name (0002,0013) of our files.
 IMPLEMENTATION = "causeway_1"
@@ -25,6 +26,11 @@ def our_texts(edition: str, profile: Profile) -> frozenset[str]:
 def parts(text: str) -> list[str]:
     """The values of a text."""
     return [each.strip(" \0") for each in text.split("\\")]
+
+
+def without_terms(tag: int, text: str) -> str:
+    """A coded string, in lower case, without what the standard defines for the attribute."""
+    return "\\".join("" if is_term(tag, part.upper()) else part for part in parts(text))
 
 
 def may_be_ours(leaf: Leaf) -> bool:

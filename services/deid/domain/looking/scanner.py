@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 from services.deid.domain.looking.documents import kinds_in_document
 from services.deid.domain.looking.leaves import NUMBERS, TEMPORAL, is_date_of, kinds_in
 from services.deid.domain.looking.needles import Needles, is_kept, needles_of
-from services.deid.domain.looking.ours import may_be_ours, our_texts, parts
+from services.deid.domain.looking.ours import may_be_ours, our_texts, parts, without_terms
 from services.deid.domain.looking.pixels import in_rest
 from services.deid.domain.looking.reader import Broken, Head, Leaf, read_head
 from services.deid.domain.looking.search import Patterns, patterns_of
@@ -104,8 +104,11 @@ class Look:
                 yield Finding(leaf.path, kind)
 
     def _is_meant(self, leaf: Leaf, head: Head) -> bool:
-        """Whether what stands there stands there by intention: the profile keeps it, or it is our own statement."""
+        """Whether what stands there stands there by intention: the profile keeps it, or it is our own statement, or a
+        term of the standard."""
         if is_kept(leaf.tag, self.profile):
+            return True
+        if leaf.vr == "CS" and not without_terms(leaf.tag, decoded(head.data, leaf)).strip("\\"):
             return True
         return may_be_ours(leaf) and self.ours.issuperset(parts(decoded(head.data, leaf)))
 
