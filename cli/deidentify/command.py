@@ -43,6 +43,9 @@ def command(
     devices: Annotated[
         Path | None, typer.Option("--devices", metavar="FILE", help="Devices of the site and where they write text.")
     ] = None,
+    issuer: Annotated[
+        str, typer.Option("--issuer", metavar="NAME", help="Who gave Patient IDs that come without an issuer.")
+    ] = "",
     by_series: Annotated[bool, typer.Option("--by-series", help="One folder for each series.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", min=0, help="Processes; 0: as many as processors.")] = 0,
     json: Json = False,
@@ -50,7 +53,9 @@ def command(
     """De-identify DICOM files; status 0 when each is either out clean or held back with its UID on the list."""
     chosen = _profile(profile)
     _check(paths, out)
-    recipe = Recipe(keys or site_of(None).secrets / "projects", project, chosen, out, by_series, devices)
+    recipe = Recipe(
+        keys or site_of(None).secrets / "projects", project, chosen, out, by_series, devices, issuer.strip()
+    )
     try:
         recipe.task()
     except (OSError, DocumentRefused) as error:

@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO, cast
@@ -39,7 +39,10 @@ class Taken(Exception):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What is done with each file, as another process can be told it; results go into ``folder``."""
+    """What is done with each file, as another process can be told it; results go into ``folder``.
+
+    ``issuer`` gave the Patient IDs of files that name none.
+    """
 
     keys: Path
     project: str
@@ -47,6 +50,7 @@ class Recipe:
     folder: Path
     by_series: bool = False
     devices: Path | None = None
+    issuer: str = ""
 
     def task(self) -> "Task":
         """Ready to work; Unprocessable for a name that is none, RetryLater when there is no usable key.
@@ -56,7 +60,7 @@ class Recipe:
         bounds = Bounds()
         pictures = ProcessPictures.of(self.devices, bounds.memory, bounds.seconds)
         project = FileProjects(self.keys, profiles=_GivenProfile(self.profile), pictures=pictures).open(self.project)
-        return Task(project, self.folder, self.by_series, pictures)
+        return Task(replace(project, default_issuer=self.issuer), self.folder, self.by_series, pictures)
 
 
 class _GivenProfile(FileProfiles):

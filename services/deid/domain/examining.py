@@ -5,7 +5,17 @@ from services.deid.domain.dataset import NUMERIC, Element
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.rules import Rules
 from services.deid.domain.technical import is_designation, is_technical
-from services.deid.domain.values import BINARY, NUMBERS, TEMPORAL, TEXT, WIDTHS, is_coded, is_harmless, is_number
+from services.deid.domain.values import (
+    BINARY,
+    NUMBERS,
+    TEMPORAL,
+    TEXT,
+    WIDTHS,
+    is_coded,
+    is_harmless,
+    is_number,
+    spells_text,
+)
 
 
 def may_stay(element: Element, known: str, coding: Coding, rules: Rules, names: Identifiers) -> bool:
@@ -28,16 +38,14 @@ def may_stay(element: Element, known: str, coding: Coding, rules: Rules, names: 
 
 def _is_of_things(tag: int, value: bytes, coding: Coding, rules: Rules) -> bool:
     """Whether a text says what it should: code items by their scheme, the rest by their words or their shape."""
-    text = value.decode("ascii").strip(" \0")
+    text, *_ = parts = [part.strip(" \0") for part in value.decode("ascii").split("\\")]
     if tag == MEANING:
-        return coding.means(text)
-    if tag in CODES and coding.published:
-        return True
-    if tag == SCHEME and text in rules.public_schemes:
+        return len(parts) == 1 and coding.means(text)
+    if (tag in CODES and coding.published) or (tag == SCHEME and len(parts) == 1 and text in rules.public_schemes):
         return True
     if tag == SCHEME or tag in CODES or tag in rules.technical_text:
-        return all(is_technical(part, rules.technical_words) for part in text.split("\\"))
-    return all(is_designation(part) for part in text.split("\\"))
+        return all(is_technical(part, rules.technical_words) for part in parts)
+    return all(map(is_designation, parts))
 
 
 def _is_sound(element: Element, vrs: set[str]) -> bool:
@@ -50,7 +58,9 @@ def _is_sound(element: Element, vrs: set[str]) -> bool:
 def _spells(element: Element, vrs: set[str], names: Identifiers) -> bool:
     """Whether it holds something of the study's; numbers mostly are measures."""
     if vrs & NUMERIC:
-        return any(names.in_numbers(element.value, vr) for vr in vrs & NUMERIC)
+        return any(names.in_numbers(element.value, vr) for vr in vrs & NUMERIC) or any(
+            spells_text(element.value, vr) for vr in vrs
+        )
     if vrs <= NUMBERS:
         return names.in_decimals(element.value)
     return bool(vrs & {"CS", "DS", "IS"}) and names.in_coded(element.tag, element.value)

@@ -70,7 +70,8 @@ class Project:
     """What de-identifies for one project; ``refuse`` says why a header's object may not go out, None when it may.
 
     ``second_engine`` looks for text in pixels once more, in what was made of them. ``approved`` is for what a person
-    looks at and lets go: then nothing is held back that could be cleaned.
+    looks at and lets go: then nothing is held back that could be cleaned. ``default_issuer`` gave the Patient IDs of
+    objects that name none: for files that no ingest has read, which tells by match token.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Project:
     recognizer: Recognizer | None = None
     second_engine: TextFinder | None = None
     approved: bool = False
+    default_issuer: str = ""
 
     @property
     def look(self) -> Look:
@@ -228,7 +230,7 @@ def _clean_header(elements: Elements, pixels: Element | None, original: Instance
             raise Withheld(Reason.HELD_BY_PROFILE)
         if reason := project.refuse((*elements, *shown)):
             raise Withheld(reason)
-    person = person_of(elements, project.key, original.routing.patient_token)
+    person = person_of(elements, project.key, original.routing.patient_token, project.default_issuer)
     project.key.expect(uids_in(elements))
     names = Identifiers(project.ruling, project.recognizer)
     names.leave_out(person.pseudonym)
@@ -249,10 +251,14 @@ def _mask(samples: Samples | None, elements: Elements, looked: Looked, original:
     return image_bits(samples, elements, encoding, reachable=reachable, cleared=looked.without_overlays)
 
 
-def person_of(elements: Elements, key: ProjectKey, token: str | None = None) -> Person:
-    """Whose object this is, and the pseudonym that stands for (issuer, ID), or the match ``token``, in the project."""
+def person_of(elements: Elements, key: ProjectKey, token: str | None = None, default_issuer: str = "") -> Person:
+    """Whose object this is, and the pseudonym that stands for (issuer, ID), or the match ``token``, in the project.
+
+    Who names the ``default_issuer`` is who names none, so the pseudonyms of those do not depend on it.
+    """
     issuer, patient_id = text_of(elements, ISSUER), text_of(elements, PATIENT_ID)
-    return Person(issuer, patient_id, key.patient(issuer, patient_id, text_of(elements, STUDY_INSTANCE), token))
+    told = "" if issuer == default_issuer else issuer
+    return Person(issuer, patient_id, key.patient(told, patient_id, text_of(elements, STUDY_INSTANCE), token))
 
 
 def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from services.deid.domain.dataset import Element, Elements
+from services.deid.domain.values import BINARY
 
 CHARACTERISTICS = 0x00080300
 GROUP, CREATOR, STATUS, NON_IDENTIFYING = 0x00080301, 0x00080302, 0x00080303, 0x00080304
@@ -40,14 +41,19 @@ class PrivateBlocks(NamedTuple):
     def safe_vr(self, element: Element, block: Block) -> str | None:
         """The VR of an element of ``block`` that is known to be safe, None for any other.
 
-        The list gives the VR of what it knows; what the object declares safe has the VR that it came with.
+        The list gives the VR of what it knows; what the object declares safe has the VR that it came with. Bytes do
+        not go out on the word of the object alone: nobody can say what is in them.
         """
         group, number = element.tag >> 16, element.tag & 0xFF
         listed = self.safe.get((group, block.name, number))
-        if listed is not None:
-            return listed or element.vr
-        declared = (group, block.name) in self.declared.blocks or (group, block.name, number) in self.declared.elements
-        return element.vr if declared else None
+        if listed:
+            return listed
+        declared = (
+            listed is not None
+            or (group, block.name) in self.declared.blocks
+            or (group, block.name, number) in self.declared.elements
+        )
+        return element.vr if declared and element.vr not in BINARY else None
 
 
 def is_private(tag: int) -> bool:

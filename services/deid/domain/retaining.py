@@ -13,7 +13,17 @@ from services.deid.domain.options import Option
 from services.deid.domain.profile import Dates, Profile
 from services.deid.domain.rules import Identity
 from services.deid.domain.technical import is_designation
-from services.deid.domain.values import BINARY, NUMBERS, TEMPORAL, WIDTHS, is_coded, is_harmless, is_number, is_uids
+from services.deid.domain.values import (
+    BINARY,
+    NUMBERS,
+    TEMPORAL,
+    WIDTHS,
+    is_coded,
+    is_harmless,
+    is_number,
+    is_uids,
+    spells_text,
+)
 
 #: VRs with free text, several values of which are parted by backslashes, and one alone (PS3.5 section 6.2).
 SEVERAL, SINGLE = frozenset(["AE", "LO", "SH", "UC"]), frozenset(["LT", "ST", "UR", "UT"])
@@ -92,7 +102,9 @@ class Retaining:
     def safe(self, value: bytes, vr: str, charsets: tuple[str, ...]) -> bytes | None:
         """A private value that is said to be safe: kept when it looks so, else what can be cleaned."""
         if vr in WORDS and value.strip(b" \0"):
-            harmless = is_harmless(value) and not self.names.in_value(value, charsets)
+            parts = value.rstrip(b" \0").split(b"\\")
+            harmless = is_harmless(value) and all(is_designation(part.decode("ascii")) for part in parts)
+            harmless = harmless and not self.names.in_value(value, charsets)
             return self._fits(value if harmless else self.words(value, vr, charsets), vr)
         if vr in TEMPORAL:
             return self.date(value, vr)
@@ -118,7 +130,8 @@ class Retaining:
     def _is_of(self, value: bytes, vr: str) -> bool:
         """Whether ``value`` is what its VR may hold, and spells nothing of the patient."""
         if vr in NUMERIC | BINARY:
-            return not len(value) % WIDTHS.get(vr, 1) and not self.names.in_numbers(value, vr)
+            whole = not len(value) % WIDTHS.get(vr, 1)
+            return whole and not self.names.in_numbers(value, vr) and not spells_text(value, vr)
         if vr in TEMPORAL:
             return is_temporal(value, vr)
         if vr == "UI":

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from services.deid.domain.dataset import Element
 from services.deid.domain.dictionary import is_registered
@@ -12,6 +13,7 @@ TEXT = frozenset(["AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "UN"])
 TEMPORAL = frozenset(["AS", "DA", "DT", "TM"])
 BINARY = frozenset(["OB", "OD", "OF", "OL", "OV", "OW"])
 NUMBERS = frozenset(["DS", "IS"])
+INTEGERS = frozenset(["AT", "SL", "SS", "UL", "US"])
 
 #: The dummy of texts.
 REMOVED = b"REMOVED"
@@ -29,10 +31,14 @@ DUMMIES: dict[str, bytes] = {
 WIDTHS = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "AT": 4, "SV": 8, "UV": 8}
 WIDTHS |= {"OB": 2, "UN": 2, "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
-_UIDS = re.compile(rb"[0-9.\\]*\0?")
-_NUMBER = re.compile(rb"[0-9+\-.eE\\ ]*\0?")
-_CODED = re.compile(rb"(?:[A-Z0-9 _]{0,16}\\)*[A-Z0-9 _]{0,16}\0?")
-_PRINTABLE = re.compile(rb"[ -~]*\0?")
+_UID = re.compile(rb"[0-9.]*")
+_NUMBER = re.compile(rb"[0-9+\-.eE ]*")
+_CODED = re.compile(rb"[A-Z0-9 _]{0,16}")
+_PRINTABLE = re.compile(rb"[ -~]*")
+#: So many letters and digits are text, and in a run among other numbers twice as many.
+_SPELLED = 7
+_LETTERS = re.compile(rb"[0-9A-Za-z .,'/^@:_=-]*")
+_RUN = re.compile(rb"[0-9A-Za-z .,'/^@:_=-]{14,}")
 #: Shapes that identify even when they are not this patient's own: mail and web addresses, phone numbers, dates.
 _SHAPES = re.compile(
     rb"@|://(?!(?:dicom|www|hl7|snomed)\b)"
@@ -73,19 +79,56 @@ def uids_in(elements: Iterable[Element]) -> Iterator[str]:
 
 def is_uids(value: bytes) -> bool:
     """True when ``value`` is what UI may hold (PS3.5 section 9.1)."""
-    return _UIDS.fullmatch(value) is not None
+    return _each(value, _UID)
 
 
 def is_number(value: bytes) -> bool:
     """True when ``value`` is what DS and IS may hold, and nothing else."""
-    return _NUMBER.fullmatch(value) is not None
+    return _each(value, _NUMBER)
 
 
 def is_coded(value: bytes) -> bool:
     """True when ``value`` is what CS may hold (PS3.5 section 6.2)."""
-    return _CODED.fullmatch(value) is not None
+    return _each(value, _CODED)
 
 
 def is_harmless(value: bytes) -> bool:
     """True for printable ASCII that is not shaped like a date, a phone number or an address."""
-    return _PRINTABLE.fullmatch(value) is not None and _SHAPES.search(value) is None
+    return _each(value, _PRINTABLE) and _SHAPES.search(value) is None
+
+
+def spells_text(value: bytes, vr: str) -> bool:
+    """True when numbers (``vr``) look like written text: byte after byte, or one letter for each number.
+
+    Of numbers that are text by chance there are hardly any: so many letters in a row are rare in measurements.
+    """
+    bare = value.strip(b"\0 ")
+    if any(_is_worded(found.group()) for found in _RUN.finditer(bare)):
+        return True
+    whole = vr in INTEGERS and len(bare) >= _SPELLED and _LETTERS.fullmatch(bare) is not None
+    return (whole and _is_worded(bare)) or _is_spread(value, WIDTHS.get(vr, 1))
+
+
+def _is_spread(value: bytes, width: int) -> bool:
+    """Whether each number is one letter: all bytes but one of each are zero."""
+    if width == 1 or len(value) < _SPELLED * width or len(value) % width:
+        return False
+    columns = [column for column in (value[at::width] for at in range(width)) if column.strip(b"\0")]
+    return len(columns) == 1 and _LETTERS.fullmatch(columns[0].strip(b"\0")) is not None and _is_worded(columns[0])
+
+
+def _is_worded(text: bytes) -> bool:
+    """Whether most of it is letters and digits, and no ramp of a table: few follow the letter before them."""
+    told = sum(map(_is_told, text))
+    steps = sum(0 <= other - one <= 1 for one, other in pairwise(text))
+    return told >= len(text) * 0.6 and told >= _SPELLED and steps < len(text) / 2
+
+
+def _is_told(byte: int) -> bool:
+    return 0x30 <= byte <= 0x39 or 0x41 <= byte <= 0x5A or 0x61 <= byte <= 0x7A
+
+
+def _each(value: bytes, shape: re.Pattern[bytes]) -> bool:
+    """Whether all of several values have the shape, whatever pads them: senders take more than the one NUL or space of
+    PS3.5 section 6.2."""
+    return all(shape.fullmatch(part.rstrip(b" \0")) for part in value.split(b"\\"))

@@ -86,6 +86,25 @@ def test_what_is_clean_comes_out_and_the_rest_is_on_the_list(desk: Desk) -> None
     assert {str(dcmread(path).SOPInstanceUID) for path in desk.files} == set(desk.map.values())
 
 
+def patients(desk: Desk, *words: str, out: str) -> list[str]:
+    """The Patient IDs of the slices, the first of which names its issuer."""
+    assert desk.run(*words, out=out).exit_code == 0
+    found = [dcmread(path) for path in (desk.folder / out).iterdir()]
+    return [str(each.PatientID) for each in sorted(found, key=lambda each: int(each.InstanceNumber))]
+
+
+def test_who_names_the_default_issuer_is_who_names_none(desk: Desk) -> None:
+    """And whoever named none has the same pseudonym as before."""
+    first = sorted(desk.originals.glob("CANARY*"))[0]
+    image = dcmread(first)
+    image.IssuerOfPatientID = "ELSEWHERE"
+    first.write_bytes(as_file(image))
+    named, *rest = patients(desk, out="apart")
+    assert len({*rest}) == 1 and named != rest[0]
+    assert patients(desk, "--issuer", "ELSEWHERE", out="one") == [rest[0]] * 3
+    assert patients(desk, "--issuer", "OTHER", out="other") == [named, *rest]
+
+
 def test_nothing_of_an_original_is_in_a_result_its_name_or_the_report(desk: Desk) -> None:
     answer = desk.run("--json", "--by-series")
     told = json.loads(answer.stdout)

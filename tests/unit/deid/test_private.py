@@ -11,6 +11,7 @@ from services.deid.domain.dataset import IMPLICIT_LITTLE, Element, encode
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Profile
 from services.deid.domain.rules import standard_rules
+from services.deid.domain.values import BINARY
 from tests.support.instances import as_file, make_instances
 from tests.unit.deid.originals import clean, trusting
 
@@ -31,9 +32,10 @@ def private(out: Dataset) -> dict[int, Any]:
 
 
 def test_the_list_is_the_standard_one_without_pictures_and_files() -> None:
-    """479 rows of Table E.3.10-1; what holds whole pictures or files in a vendor's code stays behind."""
+    """479 rows of Table E.3.10-1; what holds bytes, of pictures or files in a vendor's code, stays behind."""
     listed = standard_rules().safe_private
-    assert len(listed) == 479 - 6
+    assert len(listed) == 479 - 20
+    assert not BINARY & set(listed.values())
     assert listed[0x7053, "Philips PET Private Group", 0x00] == "DS"
     assert (0x2001, "Philips Imaging DD 001", 0x7D) not in listed
 
@@ -137,3 +139,20 @@ def test_a_creator_that_names_the_patient_goes_with_its_block() -> None:
 def test_a_site_may_add_elements_that_it_knows() -> None:
     using = Profile("trial", options=frozenset({Option.SAFE_PRIVATE}), private={(0x0021, "TRIAL", 0x01): "DS"})
     assert set(private(cleaned(*BLOCK, using=using))) == {0x00210010, 0x00211001}
+
+
+def test_bytes_do_not_go_out_on_the_word_of_the_object_alone() -> None:
+    """Nobody can look into them; a site that knows what they are may list them, and text in them still shows."""
+    block = ((0x00210010, "LO", "TRIAL"), (0x00211001, "OB", bytes(range(20))), (0x00211003, "US", 9))
+    assert set(private(cleaned(declared("SAFE"), *block))) == {0x00210010, 0x00211003}
+    using = Profile("trial", options=frozenset({Option.SAFE_PRIVATE}), private={(0x0021, "TRIAL", 0x01): "OB"})
+    assert set(private(cleaned(*block, using=using))) == {0x00210010, 0x00211001}
+    spelled = (0x00211001, "OB", b"\1\0Zwetschkenbaum Xaver\2\0")
+    assert private(cleaned(block[0], spelled, using=using)) == {}
+
+
+@pytest.mark.parametrize("text", ["Mr. Zwetschkenbaum", "078-05-1120", "seen with the mother of Xaver in bed seven"])
+def test_a_safe_text_with_the_data_of_others_is_cleaned(text: str) -> None:
+    """(2001,xx5D) of Philips Imaging DD 001 is a safe ST."""
+    out = private(cleaned((0x20010010, "LO", "Philips Imaging DD 001"), (0x2001105D, "ST", text)))
+    assert not {"Zwetschkenbaum", "078-05-1120", "Xaver"} & set(str(out.get(0x2001105D, "")).split())

@@ -32,6 +32,11 @@ def with_capped_age(item: Elements, oldest: int, *, is_age: bool) -> Elements:
     return tuple(each for each in item if each.tag not in OTHER_FORMS) if is_age else item
 
 
+def is_old_age(number: float, unit: str, oldest: int) -> bool:
+    """Whether so many of a unit of time are ``oldest`` years or more, as only a life has them."""
+    return unit in _PER_YEAR and oldest <= number / _PER_YEAR[unit] <= _LONGEST_LIFE
+
+
 def tells_old_age(text: str, oldest: int) -> bool:
     """Whether any number in the text of an age is ``oldest`` or more."""
     return any(len(number) > 3 or int(number) >= oldest for number in _NUMBERS.findall(text))

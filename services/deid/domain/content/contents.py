@@ -74,7 +74,7 @@ class Contents:
     def _document(self, element: Element, where: str | int) -> Element:
         document = documents.placeholder(where)
         if documents.is_cda(where) and self.profile.has(Option.CLEAN_STRUCTURED_CONTENT):
-            document = cda.clean_cda(element.value, self._words)
+            document = cda.clean_cda(element.value, self._words, self.profile.oldest_age)
         return Element(element.tag, "OB", document)
 
     def _words(self, text: str) -> str:

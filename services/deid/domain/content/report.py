@@ -175,8 +175,9 @@ def placeholder(items: tuple[Elements, ...], generic: Generic) -> tuple[Elements
 
 
 def _with_terms(cleaned: Elements, item: Elements) -> Elements:
-    """A cleaned item with the words that make the tree."""
-    terms = {each.tag: each for each in item if _text(item, each.tag) in _ENUMERATED.get(each.tag, ())}
+    """A cleaned item with the words that make the tree, without what pads them."""
+    words = {each.tag: _text(item, each.tag) for each in item if each.tag in _ENUMERATED}
+    terms = {tag: Element(tag, "CS", word.encode()) for tag, word in words.items() if word in _ENUMERATED[tag]}
     return tuple(terms.get(each.tag, each) for each in cleaned)
 
 
