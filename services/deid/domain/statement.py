@@ -123,8 +123,8 @@ def _of_pictures(profile: Profile) -> Iterator[str]:
     """What part ``pictures`` of the profile asks beyond the option, without which no picture with a risk goes out."""
     if not profile.has(Option.CLEAN_PIXEL_DATA):
         yield (
-            "Pixels are not cleaned: images whose class, kind or Burned In Annotation (0028,0301) tells of text in them "
-            "do not go out."
+            "Pixels are not cleaned: images whose class, kind or Burned In Annotation (0028,0301) tells of text in "
+            "them do not go out."
         )
         return
     asked = profile.pictures
