@@ -99,6 +99,11 @@ class Site:
         return self.config / "policy.yaml"
 
     @property
+    def profiles(self) -> Path:
+        """A de-identification profile ``<project>.yaml`` for each project that has one of its own."""
+        return self.config / "profiles"
+
+    @property
     def state_file(self) -> Path:
         return self.run / "site.json"
 

@@ -3,6 +3,7 @@
 import json as json_format
 import sys
 from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,19 +12,15 @@ import typer
 
 from cli.deidentify.ledger import Ledger, replacing
 from cli.deidentify.one import Recipe
+from cli.deidentify.refusals import check_places, check_recipe, profile_in
 from cli.deidentify.results import Outcome
 from cli.deidentify.work import BATCH, processors, run
 from cli.dicom_files import files_below
 from cli.options import Json, site_of
 from cli.output import fail, say, warn
 from services.deid.domain.profile import Profile
-from services.deid.domain.profile_file import read_profile
 from services.deid.domain.rules import standard_rules
 from services.deid.domain.statement import statement_of
-from shared.errors import CausewayError
-from shared.yaml_lines import DocumentRefused
-
-USAGE = 2
 
 
 def command(
@@ -46,56 +43,43 @@ def command(
     issuer: Annotated[
         str, typer.Option("--issuer", metavar="NAME", help="Who gave Patient IDs that come without an issuer.")
     ] = "",
+    recognizer: Annotated[
+        str | None,
+        typer.Option("--recognizer", metavar="MODULE:OBJECT", help="A plug-in that finds names in free text."),
+    ] = None,
     by_series: Annotated[bool, typer.Option("--by-series", help="One folder for each series.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", min=0, help="Processes; 0: as many as processors.")] = 0,
     json: Json = False,
 ) -> None:
     """De-identify DICOM files; status 0 when each is either out clean or held back with its UID on the list."""
-    chosen = _profile(profile)
-    _check(paths, out)
-    recipe = Recipe(
-        keys or site_of(None).secrets / "projects", project, chosen, out, by_series, devices, issuer.strip()
-    )
-    try:
-        recipe.task()
-    except (OSError, DocumentRefused) as error:
-        fail(f"{devices} cannot be used: {error}", status=USAGE)
-    except CausewayError as error:
-        fail(f"{_KEY_TROUBLE.get(error.reason, error.reason)}: {project}", status=USAGE)
-    out.mkdir(parents=True, exist_ok=True)
+    chosen = profile_in(profile)
+    check_places(paths, out, map_file, quarantine)
+    folder = keys or site_of(None).secrets / "projects"
+    is_new = not (folder / f"{project}.key").exists()
+    recipe = Recipe(folder, project, chosen, out, by_series, devices, issuer.strip(), recognizer)
+    check_recipe(recipe)
+    if is_new:
+        warn(f"made the key of project {project}, without which nobody can continue it: {folder / project}.key")
     ledger = Ledger()
-    for done in run(*_share(files_below(paths), recipe, jobs)):
-        ledger.note_steps(done.steps)
-        for result in done.results:
-            ledger.note(result)
+    try:
+        _work(ledger, files_below(paths), recipe, jobs)
+    except BrokenProcessPool:
+        fail("a process that did the work was killed, perhaps for its memory: run the same again, with fewer --jobs")
     _write(ledger, map_file, quarantine)
-    (_tell_as_json if json else _tell)(ledger, chosen, project)
+    if json:
+        _tell_as_json(ledger, chosen, project)
+    else:
+        _tell(ledger)
+    if quarantine is None and ledger.count(Outcome.WITHHELD):
+        fail("inputs were held back, and there is no list of them: say --quarantine FILE")
     raise typer.Exit(1 if ledger.count(Outcome.FAILED) else 0)
 
 
-_KEY_TROUBLE = {
-    "project-name": "a project is named by lower-case letters, digits, dots, hyphens and underscores",
-    "project-key": "the key of the project cannot be read or made",
-    "project-key-mode": "the key of the project may be read by others: chmod 600",
-}
-
-
-def _profile(path: Path) -> Profile:
-    try:
-        return read_profile(path.read_text("utf-8"), str(path))
-    except DocumentRefused as error:
-        fail(str(error), status=USAGE)
-    except (OSError, UnicodeDecodeError) as error:
-        fail(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'no text'}", status=USAGE)
-
-
-def _check(paths: list[Path], out: Path) -> None:
-    if missing := [str(path) for path in paths if not path.exists()]:
-        fail(f"no such file or folder: {', '.join(missing)}", status=USAGE)
-    if out.exists() and not out.is_dir():
-        fail(f"not a folder: {out}", status=USAGE)
-    if any(path.is_dir() and out.resolve().is_relative_to(path.resolve()) for path in paths):
-        fail(f"{out} lies in what is to be de-identified", status=USAGE)
+def _work(ledger: Ledger, files: Iterator[Path], recipe: Recipe, jobs: int) -> None:
+    for done in run(*_share(files, recipe, jobs)):
+        ledger.note_steps(done.steps)
+        for result in done.results:
+            ledger.note(result)
 
 
 def _share(files: Iterator[Path], recipe: Recipe, jobs: int) -> tuple[Iterator[Path], Recipe, int]:
@@ -141,8 +125,11 @@ def _tell_as_json(ledger: Ledger, profile: Profile, project: str) -> None:
     sys.stdout.write("\n  ]\n}\n")
 
 
-def _tell(ledger: Ledger, profile: Profile, project: str) -> None:
+def _tell(ledger: Ledger) -> None:
     for each in ledger.inputs(Outcome.SKIPPED, Outcome.WITHHELD, Outcome.FAILED):
         warn(f"{each['outcome']} {each['path']}: {each['reason']}")
-    counts = _summary(ledger, profile, project)["counts"]
-    say(", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing to do")
+    why = ", ".join(f"{count} {reason}" for reason, count in ledger.reasons().items())
+    more = {Outcome.WITHHELD: f" ({why})"}
+    counts = {outcome: ledger.count(outcome) for outcome in Outcome}
+    told = [f"{count} {outcome.value}{more.get(outcome, '')}" for outcome, count in counts.items() if count]
+    say(", ".join(told) or "nothing to do: there are no files")

@@ -20,6 +20,7 @@ from cli.dicom_files import Problem, Skipped
 from services.deid.adapters.pictures import Bounds, ProcessPictures
 from services.deid.adapters.profiles import FileProfiles
 from services.deid.adapters.projects import FileProjects
+from services.deid.adapters.recognizers import load_recognizer
 from services.deid.domain.part10 import Project, clean_file
 from services.deid.domain.profile import Profile
 from services.deid.domain.record import Step
@@ -51,16 +52,19 @@ class Recipe:
     by_series: bool = False
     devices: Path | None = None
     issuer: str = ""
+    recognizer: str | None = None
 
     def task(self) -> "Task":
         """Ready to work; Unprocessable for a name that is none, RetryLater when there is no usable key.
 
-        OSError or DocumentRefused when the catalogue of devices can't be read.
+        OSError or DocumentRefused when the catalogue of devices can't be read; what a recognizer's module raises.
         """
-        bounds = Bounds()
+        bounds, recognizer = Bounds(), load_recognizer(self.recognizer)
         pictures = ProcessPictures.of(self.devices, bounds.memory, bounds.seconds)
-        project = FileProjects(self.keys, profiles=_GivenProfile(self.profile), pictures=pictures).open(self.project)
-        return Task(replace(project, default_issuer=self.issuer), self.folder, self.by_series, pictures)
+        profiles = _GivenProfile(self.profile)
+        projects = FileProjects(self.keys, profiles=profiles, pictures=pictures, recognizer=recognizer)
+        project = replace(projects.open(self.project), default_issuer=self.issuer)
+        return Task(project, self.folder, self.by_series, pictures)
 
 
 class _GivenProfile(FileProfiles):

@@ -25,13 +25,14 @@ _LONGEST_PAUSE = 30.0
 def prepare(site: Site, ports: Ports) -> None:
     """Make folders, the site key, ``targets.yaml``, ``policy.yaml``, ``senders.yaml``; what is there already is kept.
 
-    Of ``targets.yaml`` only the stand-ins' ports and paths follow the site.
+    Of ``targets.yaml`` only the stand-ins' ports and paths follow the site. A site that is new gets the recommended
+    profile for the one research project of its policy; one that is not keeps what it did before.
     """
     for folder in (
         site.run,
         site.logs,
         site.traces,
-        site.config,
+        site.profiles,
         site.databases,
         site.stores,
         site.spool,
@@ -43,6 +44,7 @@ def prepare(site: Site, ports: Ports) -> None:
     SiteKey.create(site.site_key)
     write_targets(site, ports)
     if not site.policy.exists():
+        write_atomically(site.profiles / "research.yaml", _sample("research.yaml"))
         write_atomically(site.policy, _sample("policy.yaml"))
     if not site.senders.exists():
         write_atomically(site.senders, _sample("senders.yaml"))

@@ -42,6 +42,7 @@ def environment(site: Site, ports: Ports, process: str) -> dict[str, str]:
         "RECEIVERS_FILE": site.receivers.resolve(),
         "POLICY_FILE": site.policy.resolve(),
         "KEK_DIR": site.keks.resolve(),
+        "PROFILE_DIR": os.environ.get("CAUSEWAY_PROFILE_DIR") or site.profiles.resolve(),
         "PROJECT_KEY_DIR": site.secrets.resolve() / "projects",
         "WORK_DIR": data / "work",
         "SPOOL_DIR": site.spool.resolve(),

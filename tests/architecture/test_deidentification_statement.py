@@ -7,6 +7,7 @@ import pytest
 from cli.conformance.deidentification import PATH, PROFILES, page
 from cli.describe import ROOT
 from services.deid.domain.options import Option
+from services.deid.domain.pictures.policy import PicturePolicy
 from services.deid.domain.profile import Profile
 from services.deid.domain.profile_file import read_profile
 from services.deid.domain.rules import standard_rules
@@ -26,6 +27,23 @@ def test_every_attribute_of_the_table_and_every_option_is_in_the_statement(path:
     for option in Option:
         assert (option.code.value in text) is profile.has(option)
     assert "nonymous" not in text
+
+
+def test_it_says_what_a_profile_asks_of_pictures() -> None:
+    """Each setting makes a difference, and none is told of where pixels are not cleaned."""
+    cleaned = frozenset({Option.CLEAN_PIXEL_DATA})
+    policies = (
+        PicturePolicy(),
+        PicturePolicy(known_devices_only=True),
+        PicturePolicy(secondary_capture=False),
+        PicturePolicy(only_ultrasound_regions=True),
+    )
+    plain, known, captures, regions = [statement_of(Profile("x", options=cleaned, pictures=one)) for one in policies]
+    assert "does not know are searched for text" in plain and "Secondary captures" not in plain
+    assert "where the catalogue knows their device" in known
+    assert "Secondary captures do not go out" in captures
+    assert "(0018,6011) is blanked unseen" in regions and "(0018,6011) is blanked unseen" not in plain
+    assert "Pixels are not cleaned" in statement_of(Profile("x")) and "Pixels are not cleaned" not in plain
 
 
 def test_it_says_what_a_profile_makes_of_dates_and_of_pseudonyms() -> None:

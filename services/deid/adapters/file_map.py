@@ -9,8 +9,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from alembic.util import CommandError
+
 from services.deid.adapters.people import SqlPeople
-from shared.errors import RetryLater
+from shared.errors import CausewayError, RetryLater
 from shared.sql import Database
 from shared.sql.migration import migrate
 
@@ -19,7 +21,7 @@ from shared.sql.migration import migrate
 def file_map(folder: Path, project: str) -> Iterator[SqlPeople]:
     """The people of a project; several processes may give pseudonyms at once. Not for use on an event loop.
 
-    RetryLater where the file can't be made.
+    RetryLater where the file can't be read or made, or is no map.
     """
     path = folder / f"{project}.map"
     try:
@@ -28,10 +30,19 @@ def file_map(folder: Path, project: str) -> Iterator[SqlPeople]:
         raise RetryLater("project-map") from None
     database = Database(f"sqlite:///{path.absolute()}")
     try:
-        database.run_blocking(lambda connection: migrate(connection, "services.deid.migrations"))
+        _migrate(database)
         yield SqlPeople(database, project)
     finally:
         asyncio.run(database.close())
+
+
+def _migrate(database: Database) -> None:
+    try:
+        database.run_blocking(lambda connection: migrate(connection, "services.deid.migrations"))
+    except RetryLater:
+        raise
+    except (CausewayError, CommandError):  # no SQLite at all, or that of something newer
+        raise RetryLater("project-map") from None
 
 
 class FilePeople:

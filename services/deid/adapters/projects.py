@@ -10,11 +10,11 @@ from services.deid.adapters.profiles import FileProfiles
 from services.deid.domain.options import Option
 from services.deid.domain.part10 import Project
 from services.deid.domain.pictures.retouch import Pictures
+from services.deid.domain.pictures.risk import refusal_of
 from services.deid.domain.profile import Profile
 from services.deid.domain.pseudonyms import MappedKey, People, ProjectKey, RandomKey
 from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.rules import standard_rules
-from services.deid.domain.withholding import standard_refusal
 from shared.errors import RetryLater, Unprocessable
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -68,7 +68,7 @@ class FileProjects:
         secret, profile = self._secrets.of(name), self._profiles.of(name)
         key = key_of(secret, profile, self._people_of(name, profile))
         cleans_pixels = self._pictures is not None and profile.has(Option.CLEAN_PIXEL_DATA)
-        refuse = standard_refusal(cleans_pixels=cleans_pixels)
+        refuse = refusal_of(profile, cleans_pixels=cleans_pixels)
         return Project(name, key, standard_rules(), refuse, profile, self._pictures, self._recognizer)
 
     def _people_of(self, name: str, profile: Profile) -> People | None:

@@ -7,6 +7,7 @@ from services.deid.domain.content.contents import BY_CONTENT
 from services.deid.domain.dictionary import known_vr
 from services.deid.domain.keywords import shown
 from services.deid.domain.options import Option
+from services.deid.domain.pictures.policy import PicturePolicy
 from services.deid.domain.profile import OLDEST_AGE, Dates, LegalBasis, Profile, SiteRule, Wish
 from services.deid.domain.rules import Rules
 from services.deid.domain.values import TEMPORAL
@@ -44,6 +45,8 @@ def contradictions(profile: Profile, rules: Rules) -> Iterator[Contradiction]:
             yield Contradiction(text, (tag, "attributes"))
     if profile.private and not profile.has(Option.SAFE_PRIVATE):
         yield Contradiction("'safe_private' counts with the option retain_safe_private only", ("safe_private",))
+    if profile.pictures != PicturePolicy() and not profile.has(Option.CLEAN_PIXEL_DATA):
+        yield Contradiction("'pictures' counts with the option clean_pixel_data only", ("pictures",))
 
 
 def _of_options(profile: Profile) -> Iterator[Contradiction]:

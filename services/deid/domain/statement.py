@@ -111,11 +111,31 @@ def _restrictions(profile: Profile, rules: Rules) -> Iterator[str]:
         )
     else:
         yield "All private attributes are removed."
+    yield from _of_pictures(profile)
     if Option.CLEAN_VISUAL_FEATURES not in profile.options:
         held = "are held for a decision" if profile.hold_faces else "go out: faces in volumes are not removed"
         yield f"Head images whose surface may show a face {held}."
     if profile.held_classes:
         yield f"SOP classes that do not go out: {', '.join(sorted(profile.held_classes))}."
+
+
+def _of_pictures(profile: Profile) -> Iterator[str]:
+    """What part ``pictures`` of the profile asks beyond the option, without which no picture with a risk goes out."""
+    if not profile.has(Option.CLEAN_PIXEL_DATA):
+        yield (
+            "Pixels are not cleaned: images whose class, kind or Burned In Annotation (0028,0301) tells of text in "
+            "them do not go out."
+        )
+        return
+    asked = profile.pictures
+    if asked.known_devices_only:
+        yield "Pictures with a risk of burned-in text only go out where the catalogue knows their device."
+    else:
+        yield "Pictures of devices that the catalogue does not know are searched for text like others, and go out."
+    if not asked.secondary_capture:
+        yield "Secondary captures do not go out."
+    if asked.only_ultrasound_regions:
+        yield "Of ultrasound, what lies outside of Sequence of Ultrasound Regions (0018,6011) is blanked unseen."
 
 
 def _attributes(rules: Rules, profile: Profile) -> Iterator[tuple[str, ...]]:

@@ -229,6 +229,19 @@ def test_a_key_is_for_its_owner_alone(desk: Desk) -> None:
         (BASIC, ("--project", "Not A Name"), "a project is named by"),
         (BASIC, ("-o", "profile.yaml"), "not a folder"),
         (BASIC, ("-o", "in/out"), "lies in what is to be de-identified"),
+        (BASIC, ("-o", "/proc/none/out"), "nothing can be written to /proc/none/out: No such file"),
+        (BASIC, ("--map", "/proc/none/map.json"), "nothing can be written to /proc/none: No such file"),
+        (BASIC, ("--quarantine", "in"), "in is a folder, and should be a file"),
+        (BASIC, ("in/shot.dcm", "--map", "in/shot.dcm"), "would be written over"),
+        (BASIC, ("--profile", "in/shot.dcm"), "in/shot.dcm cannot be read: no text"),
+        (BASIC, ("--devices", "none.yaml"), "none.yaml cannot be read: No such file"),
+        (
+            BASIC,
+            ("--keys", "profile.yaml"),
+            "cannot be read or made, or is none of 32 bytes: profile.yaml/research.key",
+        ),
+        (BASIC, ("--recognizer", "none.such:thing"), "none.such:thing is no recognizer: ModuleNotFoundError"),
+        (BASIC, ("--recognizer", "json:dumps"), "a recognizer has a method spans(text)"),
     ],
 )
 def test_wrong_usage_is_told_before_anything_is_done(
@@ -239,6 +252,56 @@ def test_wrong_usage_is_told_before_anything_is_done(
     answer = desk.run(*words)
     assert (answer.exit_code, told in " ".join(answer.stderr.split())) == (2, True), answer.stderr
     assert desk.files == []
+
+
+def test_a_map_that_is_none_is_told_before_anything_is_done(desk: Desk) -> None:
+    """Without it every input would be held back for a reason that is none of its own."""
+    (desk.folder / "profile.yaml").write_text(BASIC.replace("gdpr_pseudonymised", "safe_harbor"))
+    (desk.folder / "keys").mkdir()
+    (desk.folder / "keys/research.map").write_bytes(bytes(range(256)) * 20)
+    answer = desk.run()
+    assert (answer.exit_code, "or is none" in answer.stderr, desk.files) == (2, True, []), answer.stderr
+
+
+def test_what_is_held_back_on_no_list_is_no_success(desk: Desk) -> None:
+    """Whoever looks at the status alone would take all for out."""
+    profile, keys = str(desk.folder / "profile.yaml"), str(desk.folder / "keys")
+    places = ["deidentify", str(desk.originals), "-o", str(desk.out), "--profile", profile, "--keys", keys]
+    answer = CliRunner().invoke(app, [*places, "--project", "research"])
+    assert (answer.exit_code, len(desk.files)) == (1, 3)
+    assert "3 out, 1 withheld (1 pixels-unproven), 1 skipped" in answer.stdout
+    assert "say --quarantine FILE" in answer.stderr
+    (desk.originals / "shot.dcm").unlink()
+    assert CliRunner().invoke(app, [*places, "--project", "research"]).exit_code == 0
+
+
+def test_a_new_key_is_told_of_once(desk: Desk) -> None:
+    """So that it is backed up, and that a mistyped name is seen."""
+    assert [f"{desk.folder}/keys/research.key" in desk.run().stderr.replace("\n", "") for _ in range(2)] == [
+        True,
+        False,
+    ]
+
+
+class Ward:
+    """A recognizer that knows a word which is a ward's name here."""
+
+    def spans(self, text: str) -> list[tuple[int, int, str]]:
+        start = text.find("Abdomen")
+        return [(start, start + 7, "ward")] if start >= 0 else []
+
+
+def test_a_recognizer_is_asked_in_every_process(desk: Desk) -> None:
+    (desk.folder / "profile.yaml").write_text(BASIC + "options: [clean_descriptors]\n")
+    for image in make_instances(40, SeriesDescription="CT Abdomen"):
+        (desk.originals / f"{image.InstanceNumber}.dcm").write_bytes(as_file(image))
+    named = "tests.unit.cli.test_deidentify:Ward"
+    for words, expected in ((("--jobs", "1"), "CT Abdomen"), (("--jobs", "2", "--recognizer", named), "CT")):
+        assert desk.run(*words, out=words[1]).exit_code == 0
+        found = [dcmread(path) for path in (desk.folder / words[1]).iterdir()]
+        assert {one.SeriesDescription for one in found if "SeriesDescription" in one and one.SeriesDescription} == {
+            expected
+        }
 
 
 def test_a_file_that_is_not_there_is_wrong_usage(desk: Desk) -> None:

@@ -14,6 +14,8 @@ from cli.embedded.ports import MOST_RECEIVERS, SERVICES, Ports
 from cli.embedded.prepare import prepare
 from cli.embedded.services import environment, services
 from cli.site import Site
+from services.deid.adapters.profiles import FileProfiles
+from services.deid.domain.profile import BASIC_PROFILE
 from services.dicom_ingest.config import Settings
 
 
@@ -64,6 +66,23 @@ def test_who_sends_hl7_is_the_sites_to_say_and_stays(tmp_path: Path) -> None:
     site.senders.write_text("unknown: reject\nsenders: []\n")
     prepare(site, ports)
     assert site.senders.read_text().startswith("unknown: reject")
+
+
+def test_a_new_site_has_the_recommended_profile_and_an_older_one_what_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the research project of the policy that ships with it; another folder of profiles may be named."""
+    site, ports = Site(tmp_path), Ports.from_base(20000)
+    prepare(site, ports)
+    folder = Path(environment(site, ports, "deid")["CAUSEWAY_PROFILE_DIR"])
+    assert FileProfiles(folder).of("research").name == "research"
+    shipped = Path(__file__).parents[3] / "examples/profiles/research.yaml"
+    assert (folder / "research.yaml").read_text() == shipped.read_text()
+    (folder / "research.yaml").unlink()
+    prepare(site, ports)
+    assert FileProfiles(folder).of("research") == BASIC_PROFILE
+    monkeypatch.setenv("CAUSEWAY_PROFILE_DIR", str(tmp_path))
+    assert environment(site, ports, "deid")["CAUSEWAY_PROFILE_DIR"] == str(tmp_path)
 
 
 def test_every_process_runs_its_service(tmp_path: Path) -> None:

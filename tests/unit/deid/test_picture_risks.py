@@ -10,7 +10,7 @@ from services.deid.domain.pictures.boxes import Box
 from services.deid.domain.pictures.devices import standard_devices
 from services.deid.domain.pictures.policy import PicturePolicy
 from services.deid.domain.pictures.retouch import Care, Order
-from services.deid.domain.pictures.risk import Header, standard_risks
+from services.deid.domain.pictures.risk import Header, refusal_of, standard_risks
 from services.deid.domain.profile import Profile
 from services.deid.domain.withholding import Withheld
 
@@ -29,10 +29,8 @@ def number(tag: int, value: int) -> Element:
     return Element(tag, "US", struct.pack("<H", value))
 
 
-def order(
-    sop_class: str, *more: Element, profile: Profile | None = None, size: tuple[int, int] = (480, 640)
-) -> Order | None:
-    """What is to be done with a grey picture of this class."""
+def header(sop_class: str, *more: Element, size: tuple[int, int] = (480, 640)) -> tuple[Element, ...]:
+    """That of a grey picture of this class."""
     described = {
         element.tag: element
         for element in (
@@ -48,8 +46,15 @@ def order(
             *more,
         )
     }
-    header = Header(tuple(described[tag] for tag in sorted(described)), NATIVE, EXPLICIT_LITTLE)
-    return standard_risks().order(header, profile or Profile("p"), standard_devices())
+    return tuple(described[tag] for tag in sorted(described))
+
+
+def order(
+    sop_class: str, *more: Element, profile: Profile | None = None, size: tuple[int, int] = (480, 640)
+) -> Order | None:
+    """What is to be done with a grey picture of this class."""
+    found = Header(header(sop_class, *more, size=size), NATIVE, EXPLICIT_LITTLE)
+    return standard_risks().order(found, profile or Profile("p"), standard_devices())
 
 
 @pytest.mark.parametrize(
@@ -137,10 +142,12 @@ def test_secondary_captures_are_held_where_the_profile_asks() -> None:
     ],
 )  # fmt: skip
 def test_heads_are_held_where_the_profile_asks(more: tuple[Element, ...], reason: str | None) -> None:
-    """CT and MR; one that does not say which part it shows may be a head."""
-    assert held(Profile("p", hold_faces=True), CT, *more) == reason
-    assert held(Profile("p", hold_faces=True), US, *more) is None
-    assert held(Profile("p"), CT, *more) is None
+    """CT and MR; one that does not say which part it shows may be a head. Cleaning pixels is another matter."""
+    asking, other = Profile("p", hold_faces=True), Profile("p")
+    for cleans in (True, False):
+        assert refusal_of(asking, cleans_pixels=cleans)(header(CT, *more)) == reason
+        assert refusal_of(other, cleans_pixels=cleans)(header(CT, *more)) is None
+    assert refusal_of(asking, cleans_pixels=True)(header(US, *more)) is None
 
 
 def test_what_lies_outside_of_ultrasound_regions() -> None:

@@ -74,6 +74,11 @@ def test_everything_that_a_profile_can_say_is_read() -> None:
             "expert",
             "6: 'dates: years' leaves years only, an option retains more",
         ),
+        (
+            "pictures: {known_devices_only: true}",
+            "expert",
+            "5: 'pictures' counts with the option clean_pixel_data only",
+        ),
         ("dates: months", "expert", "5: unknown 'dates' 'months'; known: removed, years"),
         ("oldest_age: 95", "safe_harbor", "5: 'oldest_age' may be 90 at most"),
         ("oldest_age: 200", "expert", "5: 'oldest_age' must be between"),

@@ -1,5 +1,6 @@
 """How closely an object's pixels are looked at: a matter of its class, its kind and what it says of itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -22,6 +23,7 @@ from services.deid.domain.withholding import (
     is_picture,
     overlay_in_pixels,
     standard_classes,
+    standard_refusal,
 )
 
 _BODY_PART = 0x00180015
@@ -56,8 +58,6 @@ class Risks:
         """
         if header.syntax in self.table["video"]:
             raise Withheld(Reason.VIDEO)
-        if profile.hold_faces and self._may_show_a_face(header):
-            raise Withheld(Reason.FACE)
         care, overlay = self._care(header), overlay_in_pixels(header.elements)
         if care is Care.NEVER and not overlay:
             return None
@@ -83,12 +83,13 @@ class Risks:
             return Care.ALWAYS
         return care
 
-    def _may_show_a_face(self, header: Header) -> bool:
+    def may_show_a_face(self, elements: Elements) -> bool:
+        """Whether a face could be reconstructed from the object: a head, or what does not say that it is none."""
         faces = self.table["faces"]
-        if header.sop_class not in faces["classes"]:
+        if text_of(elements, SOP_CLASS) not in faces["classes"]:
             return False
-        part = text_of(header.elements, _BODY_PART).upper()
-        described = " ".join(text_of(header.elements, tag) for tag in _DESCRIPTIONS).casefold()
+        part = text_of(elements, _BODY_PART).upper()
+        described = " ".join(text_of(elements, tag) for tag in _DESCRIPTIONS).casefold()
         return not part or part in faces["body_parts"] or any(word in described for word in faces["words"])
 
 
@@ -97,3 +98,15 @@ def standard_risks() -> Risks:
     """The table that ships with the service, read once."""
     document = yaml.safe_load((files("services.deid.domain") / "tables" / "pictures.yaml").read_text("utf-8"))
     return Risks(document, standard_classes().group)
+
+
+def refusal_of(profile: Profile, *, cleans_pixels: bool) -> Callable[[Elements], Reason | None]:
+    """Why an object with a header may not go out under ``profile``, unless a person lets it; None when it may."""
+    refuse = standard_refusal(cleans_pixels=cleans_pixels)
+    if not profile.hold_faces:
+        return refuse
+
+    def refuse_faces(elements: Elements) -> Reason | None:
+        return refuse(elements) or (Reason.FACE if standard_risks().may_show_a_face(elements) else None)
+
+    return refuse_faces
