@@ -12,17 +12,19 @@ from services.deid.adapters.text_detection import FIRST, SECOND, NetworkDetector
 from services.deid.domain.pictures.blanking import blank, is_blank, with_margin
 from services.deid.domain.pictures.boxes import Box, Boxes, without_repeats
 from services.deid.domain.pictures.detection import TextDetector
+from services.deid.domain.pictures.display import for_people
 from services.deid.domain.pictures.faint import lines, plane_of, text_in_noise, text_near_lines
 from services.deid.domain.pictures.letters import shows_letters
+from services.deid.domain.pictures.palette import coloured
 from services.deid.domain.pictures.picture import Picture
 from services.deid.domain.pictures.rendering import Grey, filled, greys, projectable, stretched
+from services.deid.domain.pictures.retouch import Care
 from services.deid.domain.pictures.series import Projection
 from services.deid.domain.pictures.syntaxes import photometric_after
 
 Answer = tuple[Mapping[str, Any], bytes]
 #: Finds text in a picture, by how closely it is looked at (retouch.Care), its array and photometric interpretation.
 _Look = Callable[[str, NDArray[Any], str], Boxes]
-_ALWAYS, _NEVER = "always", "never"
 #: Looks of the second network after blanking; what the first one finds then stays for a human to see.
 _ROUNDS = 2
 #: What is looked at around a box to see whether a frame has text there.
@@ -51,8 +53,11 @@ class Examiner:
             array = _cleared(array, request["cleared_bits"])
         if request["do"] == "clean":
             return self._cleaned(request, picture, array, photometric)
+        shown = _shown(picture, array, photometric)
+        if request["do"] == "show":
+            return _for_people(*shown)
         look = self._left if request["do"] == "reread" else self._text
-        return self._examined(request, array, photometric, look), b""
+        return self._examined(request, *shown, look), b""
 
     def _examined(
         self, request: Mapping[str, Any], array: NDArray[Any], photometric: str, look: _Look
@@ -62,13 +67,13 @@ class Examiner:
             self._between = Projection()
         care, rows, columns = request["care"], *array.shape[:2]
         if not request["singly"]:
-            if _looks(care, array) or (care == "signs" and lines(plane_of(array, photometric))):
+            if _looks(care, array) or (care == Care.SIGNS and lines(plane_of(array, photometric))):
                 self._between.add(projectable(array, photometric))
             return {"boxes": (), "between": ()}
-        between = [box for image in self._between.taken() for box in look(_ALWAYS, stretched(image), "")]
+        between = [box for image in self._between.taken() for box in look(Care.ALWAYS, stretched(image), "")]
         # Letters are fainter among the brightest pixels of many frames.
         wide = without_repeats(box.widened(_AROUND // 2, rows, columns) for box in between)
-        return {"boxes": look(care, array, photometric) if care != _NEVER else (), "between": wide}
+        return {"boxes": look(care, array, photometric) if care != Care.NEVER else (), "between": wide}
 
     def _text(self, care: str, array: NDArray[Any], photometric: str) -> Boxes:
         """What the first network finds in this picture: as it is displayed, and in its noise."""
@@ -77,21 +82,22 @@ class Examiner:
 
     def _left(self, care: str, array: NDArray[Any], photometric: str) -> Boxes:
         """What the second network finds in a picture that goes out: in its noise, and as a risky one is displayed."""
-        shown = text_near_lines(greys(array, photometric)[0], self._second) if care == _ALWAYS else ()
+        shown = text_near_lines(greys(array, photometric)[0], self._second) if care == Care.ALWAYS else ()
         return (*shown, *text_in_noise(plane_of(array, photometric), self._second))
 
     def _cleaned(self, request: Mapping[str, Any], picture: Picture, array: NDArray[Any], photometric: str) -> Answer:
         """The frame without text; nothing of it when it may stay as it is, or (``left``) when text stays."""
+        shown = _shown(picture, array, photometric)
         boxes = tuple(Box(*box) for box in request["boxes"])
-        boxes += tuple(box for box in (Box(*each) for each in request["maybe"]) if self._shows(array, photometric, box))
+        boxes += tuple(box for box in (Box(*each) for each in request["maybe"]) if self._shows(*shown, box))
         syntax = request["syntax"]
         if not boxes and not request["cleared_bits"] and syntax == picture.syntax:
             return {"same": True}, b""
         if boxes:
-            boxes, left = self._looked_again(greys(array, photometric), boxes)
-            if left:
+            boxes, left = self._looked_again(greys(*shown), boxes)
+            if left and not request["approved"]:
                 return {"left": len(left)}, b""
-        changed = blank(array, photometric, boxes)
+        changed = blank(array, photometric, boxes, picture.palette)
         after = photometric_after(picture.syntax, syntax, picture.photometric)
         encoded = encode(picture, syntax, after, changed)
         _check(picture, syntax, after, changed, encoded)
@@ -104,7 +110,7 @@ class Examiner:
                 box for box in _found(detector, (filled(image, boxes) for image in images)) if not is_blank(box, boxes)
             )
             if not left:
-                return boxes, ()
+                break
             boxes += left
         return boxes, left
 
@@ -112,12 +118,22 @@ class Examiner:
         """True when this frame may have text in a box where another one has."""
         around = box.widened(_AROUND, array.shape[0], array.shape[1])
         piece = array[around.top : around.bottom, around.left : around.right]
-        return bool(self._text(_ALWAYS, piece, photometric))
+        return bool(self._text(Care.ALWAYS, piece, photometric))
+
+
+def _for_people(array: NDArray[Any], photometric: str) -> Answer:
+    image = for_people(array, photometric)
+    return {"shape": image.shape}, image.tobytes()
+
+
+def _shown(picture: Picture, array: NDArray[Any], photometric: str) -> tuple[NDArray[Any], str]:
+    """The picture with the colours of its palette, if it has one, and its photometric interpretation then."""
+    return (array, photometric) if picture.palette is None else (coloured(array, picture.palette), "RGB")
 
 
 def _looks(care: str, array: NDArray[Any]) -> bool:
     """Whether text is looked for in all of this frame."""
-    return care == _ALWAYS or (care == "signs" and shows_letters(array))
+    return care == Care.ALWAYS or (care == Care.SIGNS and shows_letters(array))
 
 
 def _widened(boxes: Boxes, array: NDArray[Any]) -> Iterable[Box]:
