@@ -21,6 +21,7 @@ _PLUGINS = {
     "1.2.840.10008.1.2.4.202": "pylibjpeg",
     "1.2.840.10008.1.2.4.203": "pylibjpeg",
 }
+_JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 
 
 class Undecodable(Exception):
@@ -31,6 +32,8 @@ def decode(picture: Picture, frame: bytes) -> tuple[NDArray[Any], str]:
     """The frame as (rows, columns[, samples]) with all its bits, and its photometric interpretation."""
     if not is_encapsulated(picture.syntax):
         return _native(picture, frame), picture.photometric
+    if picture.syntax == _JPEG_EXTENDED and picture.stored > 8:
+        return _shaped(picture, _jpeg_extended(picture, frame)), picture.photometric
     array, facts = get_decoder(UID(picture.syntax)).as_array(
         encapsulate([frame], has_bot=False),
         raw=True,
@@ -110,10 +113,24 @@ def encode(picture: Picture, syntax: str, photometric: str, array: NDArray[Any])
     return encoded
 
 
-def _jpeg_lossless(picture: Picture, photometric: str, array: NDArray[Any]) -> bytes:
-    """Process 14 with first-order prediction (PS3.5 section A.4.1), which pydicom has no encoder for, by GDCM."""
-    writer = gdcm.ImageWriter()  # the image belongs to it: one of our own would be freed twice
-    image = writer.GetImage()
+def _jpeg_extended(picture: Picture, frame: bytes) -> NDArray[Any]:
+    """Process 4 with 12 bits (PS3.5 section A.4.1) by GDCM, which pydicom does not ask for it."""
+    fragment, fragments = gdcm.Fragment(), gdcm.SequenceOfFragments.New()
+    fragment.SetByteStringValue(frame)
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    _describe(image, picture, picture.photometric, gdcm.TransferSyntax.JPEGExtendedProcess2_4)
+    image.SetDataElement(element)
+    stored = image.GetBuffer().encode("utf-8", "surrogateescape")
+    if picture.samples != 1 or len(stored) != picture.decoded_size:
+        raise Undecodable
+    return np.frombuffer(stored, _dtype(picture)).reshape(picture.rows, picture.columns)
+
+
+def _describe(image: Any, picture: Picture, photometric: str, syntax: int) -> None:
+    """Tell GDCM what kind of picture ``image`` is."""
     image.SetNumberOfDimensions(2)
     image.SetDimensions((picture.columns, picture.rows, 1))
     image.SetPixelFormat(
@@ -121,7 +138,14 @@ def _jpeg_lossless(picture: Picture, photometric: str, array: NDArray[Any]) -> b
     )
     kind = gdcm.PhotometricInterpretation.GetPIType(photometric)
     image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
-    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.ExplicitVRLittleEndian))
+    image.SetTransferSyntax(gdcm.TransferSyntax(syntax))
+
+
+def _jpeg_lossless(picture: Picture, photometric: str, array: NDArray[Any]) -> bytes:
+    """Process 14 with first-order prediction (PS3.5 section A.4.1), which pydicom has no encoder for, by GDCM."""
+    writer = gdcm.ImageWriter()  # the image belongs to it: one of our own would be freed twice
+    image = writer.GetImage()
+    _describe(image, picture, photometric, gdcm.TransferSyntax.ExplicitVRLittleEndian)
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
     element.SetByteStringValue(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
     image.SetDataElement(element)

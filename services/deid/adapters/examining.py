@@ -1,6 +1,6 @@
-"""What the process does with each frame (pictures_process.py): look at it, or blank it and look again."""
+"""What the process does with each frame (pictures_process.py): look at it, blank it, or look at what goes out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -13,13 +13,19 @@ from services.deid.domain.content.overlay_bits import without_bits
 from services.deid.domain.pictures.blanking import blank, is_blank, with_margin
 from services.deid.domain.pictures.boxes import Box, Boxes, without_repeats
 from services.deid.domain.pictures.detection import TextDetector
+from services.deid.domain.pictures.display import for_people
+from services.deid.domain.pictures.faint import lines, plane_of, text_in_noise, text_near_lines
 from services.deid.domain.pictures.letters import shows_letters
+from services.deid.domain.pictures.palette import coloured
 from services.deid.domain.pictures.picture import Picture
 from services.deid.domain.pictures.rendering import Grey, filled, greys, projectable, stretched
+from services.deid.domain.pictures.retouch import Care
 from services.deid.domain.pictures.series import Projection
 from services.deid.domain.pictures.syntaxes import photometric_after
 
 Answer = tuple[Mapping[str, Any], bytes]
+#: Finds text in a picture, by how closely it is looked at (retouch.Care), its array and photometric interpretation.
+_Look = Callable[[str, NDArray[Any], str], Boxes]
 #: Looks of the second network after blanking; what the first one finds then stays for a human to see.
 _ROUNDS = 2
 #: What is looked at around a box to see whether a frame has text there.
@@ -46,36 +52,53 @@ class Examiner:
         array, photometric = decode(picture, frame)
         if request["cleared_bits"]:
             array = without_bits(array, request["cleared_bits"])
-        if request["do"] == "examine":
-            return self._examined(request, array, photometric), b""
-        return self._cleaned(request, picture, array, photometric)
+        if request["do"] == "clean":
+            return self._cleaned(request, picture, array, photometric)
+        shown = _shown(picture, array, photometric)
+        if request["do"] == "show":
+            return _for_people(*shown)
+        look = self._left if request["do"] == "reread" else self._text
+        return self._examined(request, *shown, look), b""
 
-    def _examined(self, request: Mapping[str, Any], array: NDArray[Any], photometric: str) -> Mapping[str, Any]:
+    def _examined(
+        self, request: Mapping[str, Any], array: NDArray[Any], photometric: str, look: _Look
+    ) -> Mapping[str, Any]:
         """``boxes`` of this frame, and ``between`` of those before it that were not looked at singly."""
         if request["first"]:
             self._between = Projection()
-        if request["singly"]:
-            looks = _looks(request["care"], array)
-            found = _found(self._first, greys(array, photometric)) if looks else ()
-            between = _found(self._first, map(stretched, self._between.taken()))
-            rows, columns = array.shape[:2]  # letters are fainter among the brightest pixels of many frames
-            return {"boxes": found, "between": [box.widened(_AROUND // 2, rows, columns) for box in between]}
-        if _looks(request["care"], array):
-            self._between.add(projectable(array, photometric))
-        return {"boxes": (), "between": ()}
+        care, rows, columns = request["care"], *array.shape[:2]
+        if not request["singly"]:
+            if _looks(care, array) or (care == Care.SIGNS and lines(plane_of(array, photometric))):
+                self._between.add(projectable(array, photometric))
+            return {"boxes": (), "between": ()}
+        between = [box for image in self._between.taken() for box in look(Care.ALWAYS, stretched(image), "")]
+        # Letters are fainter among the brightest pixels of many frames.
+        wide = without_repeats(box.widened(_AROUND // 2, rows, columns) for box in between)
+        return {"boxes": look(care, array, photometric) if care != Care.NEVER else (), "between": wide}
+
+    def _text(self, care: str, array: NDArray[Any], photometric: str) -> Boxes:
+        """What the first network finds in this picture: as it is displayed, and in its noise."""
+        found = _found(self._first, greys(array, photometric)) if _looks(care, array) else ()
+        return without_repeats((*found, *_widened(text_in_noise(plane_of(array, photometric), self._first), array)))
+
+    def _left(self, care: str, array: NDArray[Any], photometric: str) -> Boxes:
+        """What the second network finds in a picture that goes out: in its noise, and as a risky one is displayed."""
+        shown = text_near_lines(greys(array, photometric)[0], self._second) if care == Care.ALWAYS else ()
+        return (*shown, *text_in_noise(plane_of(array, photometric), self._second))
 
     def _cleaned(self, request: Mapping[str, Any], picture: Picture, array: NDArray[Any], photometric: str) -> Answer:
         """The frame without text; nothing of it when it may stay as it is, or (``left``) when text stays."""
+        shown = _shown(picture, array, photometric)
         boxes = tuple(Box(*box) for box in request["boxes"])
-        boxes += tuple(box for box in (Box(*each) for each in request["maybe"]) if self._shows(array, photometric, box))
+        boxes += tuple(box for box in (Box(*each) for each in request["maybe"]) if self._shows(*shown, box))
         syntax = request["syntax"]
         if not boxes and not request["cleared_bits"] and syntax == picture.syntax:
             return {"same": True}, b""
         if boxes:
-            boxes, left = self._looked_again(greys(array, photometric), boxes)
-            if left:
+            boxes, left = self._looked_again(greys(*shown), boxes)
+            if left and not request["approved"]:
                 return {"left": len(left)}, b""
-        changed = blank(array, photometric, boxes)
+        changed = blank(array, photometric, boxes, picture.palette)
         after = photometric_after(picture.syntax, syntax, picture.photometric)
         encoded = encode(picture, syntax, after, changed)
         _check(picture, syntax, after, changed, encoded)
@@ -88,7 +111,7 @@ class Examiner:
                 box for box in _found(detector, (filled(image, boxes) for image in images)) if not is_blank(box, boxes)
             )
             if not left:
-                return boxes, ()
+                break
             boxes += left
         return boxes, left
 
@@ -96,12 +119,26 @@ class Examiner:
         """True when this frame may have text in a box where another one has."""
         around = box.widened(_AROUND, array.shape[0], array.shape[1])
         piece = array[around.top : around.bottom, around.left : around.right]
-        return bool(_found(self._first, greys(piece, photometric)))
+        return bool(self._text(Care.ALWAYS, piece, photometric))
+
+
+def _for_people(array: NDArray[Any], photometric: str) -> Answer:
+    image = for_people(array, photometric)
+    return {"shape": image.shape}, image.tobytes()
+
+
+def _shown(picture: Picture, array: NDArray[Any], photometric: str) -> tuple[NDArray[Any], str]:
+    """The picture with the colours of its palette, if it has one, and its photometric interpretation then."""
+    return (array, photometric) if picture.palette is None else (coloured(array, picture.palette), "RGB")
 
 
 def _looks(care: str, array: NDArray[Any]) -> bool:
-    """Whether text is looked for in this frame."""
-    return care == "always" or (care == "signs" and shows_letters(array))
+    """Whether text is looked for in all of this frame."""
+    return care == Care.ALWAYS or (care == Care.SIGNS and shows_letters(array))
+
+
+def _widened(boxes: Boxes, array: NDArray[Any]) -> Iterable[Box]:
+    return (with_margin(box, array.shape[0], array.shape[1]) for box in boxes)
 
 
 def _found(detector: TextDetector, images: Iterable[Grey]) -> Boxes:

@@ -7,7 +7,7 @@ from services.deid.adapters.pictures import ProcessPictures
 from services.deid.adapters.quarantine import SqlQuarantine
 from services.deid.adapters.recalls import SqlRecalls
 from services.deid.adapters.register import SqlRegister
-from services.deid.adapters.rendering import NativePictures
+from services.deid.adapters.rendering import RenderedPictures
 from services.deid.adapters.tables import outbox
 from services.deid.adapters.work_area import StoredWorkArea
 from services.deid.config import Settings
@@ -32,7 +32,7 @@ class Parts:
         self.identities = Identities(settings, self.database, store, keks, self.site_key, self.pictures)
         self.register = SqlRegister(self.database, self.outbox, self.identities.map)
         self.quarantine = SqlQuarantine(self.database, self.outbox, self.identities.map)
-        self.rendering = NativePictures()
+        self.rendering = RenderedPictures(self.pictures)
         self.recalls = SqlRecalls(
             self.database, self.outbox, self.identities.journal, self.identities.keys, self.site_key
         )

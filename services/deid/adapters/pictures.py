@@ -12,8 +12,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from services.deid.domain.pictures.boxes import Box, without_repeats
+from services.deid.domain.pictures.boxes import Box, Boxes, without_repeats
 from services.deid.domain.pictures.devices import Devices, standard_devices
+from services.deid.domain.pictures.picture import Picture
 from services.deid.domain.pictures.retouch import Found, Order
 from services.deid.domain.pictures.series import looked_at_singly
 from services.deid.domain.withholding import Reason, Withheld
@@ -57,25 +58,32 @@ class ProcessPictures:
 
     def examine(self, order: Order, frames: Iterable[bytes]) -> Found:
         """Where text is in each of the frames."""
-        singly, by_frame, between = looked_at_singly(order.picture.frames), [], set[Box]()
-        request = {
-            "do": "examine",
-            "picture": order.picture.facts(),
-            "care": order.care.value,
-            "cleared_bits": order.cleared_bits,
-        }
+        by_frame, between = [], set[Box]()
+        for boxes, before in self._looked("examine", order, frames):
+            by_frame.append(boxes)
+            between.update(before)
+        return Found(tuple(by_frame), without_repeats(between))
+
+    def reread(self, order: Order, frames: Iterable[bytes]) -> Iterator[tuple[int, Box]]:
+        """Frames with what the second network finds in them; what many frames show together is told of their last."""
+        for number, (boxes, before) in enumerate(self._looked("reread", order, frames)):
+            yield from ((number - 1, box) for box in before)
+            yield from ((number, box) for box in boxes)
+
+    def _looked(self, do: str, order: Order, frames: Iterable[bytes]) -> Iterator[tuple[Boxes, Boxes]]:
+        """Boxes of each frame, and of those before it that were looked at together."""
+        singly = looked_at_singly(order.picture.frames)
+        request = {**_asked(order), "do": do, "care": order.care.value}
         with self._process() as process:
             for number, frame in enumerate(frames):
                 asked = {**request, "first": number == 0, "singly": number in singly}
                 answer, _ = process.ask(asked, frame)
-                by_frame.append(tuple(Box(*box) for box in answer["boxes"]))
-                between.update(Box(*box) for box in answer["between"])
-        return Found(tuple(by_frame), without_repeats(between))
+                yield tuple(Box(*box) for box in answer["boxes"]), tuple(Box(*box) for box in answer["between"])
 
     def clean(self, order: Order, found: Found, frames: Iterable[bytes], syntax: str) -> Iterator[bytes | None]:
         """Each frame with its boxes blanked, and those of others where it has text there, too."""
         singly, everywhere = looked_at_singly(order.picture.frames), found.all()
-        request = {**_asked(order), "do": "clean", "syntax": syntax}
+        request = {**_asked(order), "do": "clean", "syntax": syntax, "approved": order.approved}
         with self._process() as process:
             for number, frame in enumerate(frames):
                 sure = order.regions + found.by_frame[number]
@@ -85,6 +93,14 @@ class ProcessPictures:
                 if answer.get("left"):
                     raise Withheld(Reason.TEXT_LEFT)
                 yield None if answer.get("same") else content
+
+    def show(self, picture: Picture, frame: bytes) -> tuple[int, int, int, bytes]:
+        """A frame for people: columns, rows, samples and its bytes. Raises Withheld when it can't be decoded."""
+        request = {"do": "show", "picture": picture.facts(), "cleared_bits": 0}
+        with self._process() as process:
+            answer, content = process.ask(request, frame)
+        rows, columns, *samples = answer["shape"]
+        return columns, rows, samples[0] if samples else 1, content
 
     async def stop(self) -> None:
         """Let the processes end when the service stops."""

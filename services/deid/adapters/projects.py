@@ -7,6 +7,7 @@ from pathlib import Path
 
 from services.deid.adapters.file_map import FilePeople
 from services.deid.adapters.profiles import FileProfiles
+from services.deid.adapters.second_engine import SecondEngine
 from services.deid.domain.options import Option
 from services.deid.domain.part10 import Project
 from services.deid.domain.pictures.retouch import Pictures
@@ -69,7 +70,8 @@ class FileProjects:
         key = key_of(secret, profile, self._people_of(name, profile))
         cleans_pixels = self._pictures is not None and profile.has(Option.CLEAN_PIXEL_DATA)
         refuse = refusal_of(profile, cleans_pixels=cleans_pixels)
-        return Project(name, key, standard_rules(), refuse, profile, self._pictures, self._recognizer)
+        second = SecondEngine(self._pictures) if cleans_pixels and self._pictures else None
+        return Project(name, key, standard_rules(), refuse, profile, self._pictures, self._recognizer, second)
 
     def _people_of(self, name: str, profile: Profile) -> People | None:
         if self._people:

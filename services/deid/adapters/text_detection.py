@@ -9,7 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from services.deid.domain.pictures.boxes import Boxes
-from services.deid.domain.pictures.detection import Thresholds, text_boxes
+from services.deid.domain.pictures.detection import Thresholds, text_boxes, text_boxes_near
 from services.deid.domain.pictures.rendering import Grey
 
 #: Package, file and thresholds for the first look and for the second one: two generations, trained apart.
@@ -34,9 +34,11 @@ class NetworkDetector:
         self._input = self._session.get_inputs()[0].name
         self._thresholds = thresholds
 
-    def text_boxes(self, image: Grey) -> Boxes:
-        """Boxes around the text of a grey picture (rows, columns)."""
-        return text_boxes(image, self._likelihood, self._thresholds)
+    def text_boxes(self, image: Grey, near: Boxes | None = None) -> Boxes:
+        """Boxes around the text of a grey picture (rows, columns), or of some places in it."""
+        if near is None:
+            return text_boxes(image, self._likelihood, self._thresholds)
+        return text_boxes_near(near, image, self._likelihood, self._thresholds)
 
     def _likelihood(self, image: Grey) -> NDArray[np.float32]:
         rows, columns = image.shape

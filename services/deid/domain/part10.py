@@ -196,7 +196,8 @@ def _look(source: BinaryIO, original: Instance, elements: Elements, pixels: Elem
     """What was found in the pixels, where the profile has them cleaned."""
     if not project.profile.has(Option.CLEAN_PIXEL_DATA) or project.pictures is None:
         return Looked()
-    return looked_at(source, original, elements, pixels, project.profile, project.pictures)
+    profile, pictures = project.profile, project.pictures
+    return looked_at(source, original, elements, pixels, profile, pictures, approved=project.approved)
 
 
 def _repainted(pixels: Element | None, looked: Looked) -> Element | None:

@@ -3,7 +3,7 @@
 import struct
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from services.deid.domain.looking.reader import Broken, Head, read_head, value_of
@@ -46,7 +46,8 @@ def png(file: BinaryIO, frame: int) -> bytes | None:
     if len(data) != size:
         return None
     step = max(1, -(-max(layout.rows, layout.columns) // LARGEST))
-    return _encode(layout, _lines(layout, data, step), step)
+    width, height = -(-layout.columns // step), -(-layout.rows // step)
+    return encode(width, height, layout.samples, _lines(layout, data, step))
 
 
 def _layout(head: Head) -> _Layout | None:
@@ -74,7 +75,8 @@ def _layout(head: Head) -> _Layout | None:
     whole = (
         0 < layout.rows * layout.columns * layout.samples * layout.bits <= _MOST and 0 < layout.stored <= layout.bits
     )
-    return layout if usual and whole and "422" not in layout.photometric else None
+    plain = "422" not in layout.photometric and "PALETTE" not in layout.photometric
+    return layout if usual and whole and plain else None
 
 
 def _raw(head: Head, tag: int) -> bytes:
@@ -161,10 +163,9 @@ def _rgb(parts: list[bytes]) -> list[bytes]:
     return [bytes(line) for line in found]
 
 
-def _encode(layout: _Layout, lines: Iterator[bytes], step: int) -> bytes:
-    """A PNG of eight bits (RFC 2083)."""
-    width, height = -(-layout.columns // step), -(-layout.rows // step)
-    head = struct.pack(">IIBBBBB", width, height, 8, 2 if layout.samples == 3 else 0, 0, 0, 0)
+def encode(width: int, height: int, samples: int, lines: Iterable[bytes]) -> bytes:
+    """A PNG of eight bits (RFC 2083): grey, or of three samples."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 2 if samples == 3 else 0, 0, 0, 0)
     body = zlib.compress(b"".join(b"\0" + line for line in lines), 6)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
 

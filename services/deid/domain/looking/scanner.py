@@ -1,13 +1,13 @@
 """One cleaned file and what is told of it, searched for what its original holds (fails closed: see packing.py)."""
 
 import bisect
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from typing import BinaryIO, NamedTuple, Protocol
 
+from services.deid.domain.dataset import Unreadable
 from services.deid.domain.looking.documents import kinds_in_document
 from services.deid.domain.looking.leaves import NUMBERS, TEMPORAL, is_date_of, kinds_in
 from services.deid.domain.looking.needles import Needles, is_kept, needles_of
@@ -19,12 +19,15 @@ from services.deid.domain.looking.text import decoded
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Profile
 from services.deid.domain.rules import Rules
+from services.deid.domain.withholding import Withheld
 
 #: What is told of a file: (name, JSON document or text).
 Told = Iterable[tuple[str, bytes]]
 #: Numbers are no text; UIDs and dates are looked at as such.
 _NO_TEXT = frozenset(("UI", *TEMPORAL, *NUMBERS))
 _MOST_FINDINGS = 100
+#: The kind of a finding that people can judge by the pictures.
+TEXT_IN_PIXELS = "text-in-pixels"
 
 
 class Finding(NamedTuple):
@@ -75,8 +78,7 @@ class Look:
             *self._in_told(told, needles, patterns),
         ]
         if self.pixels is not None and self.profile.has(Option.CLEAN_PIXEL_DATA):
-            frames = Counter(frame for frame, _ in self.pixels.text_boxes(cleaned))
-            found += [Finding(f"(7fe0,0010) frame {frame + 1}", "text-in-pixels") for frame in sorted(frames)]
+            found += _in_pixels(self.pixels, cleaned)
         return tuple(dict.fromkeys(found))[:_MOST_FINDINGS]
 
     def _in_leaves(self, before: Head, after: Head, needles: Needles, patterns: Patterns) -> Iterator[Finding]:
@@ -116,6 +118,15 @@ class Look:
         for name, document in told:
             kinds = kinds_in_document(document, patterns, needles.uids, self.profile, self.ours)
             yield from (Finding(name, kind) for kind in kinds)
+
+
+def _in_pixels(engine: TextFinder, file: BinaryIO) -> list[Finding]:
+    """The frames that still have text; or that there are pixels which the engine can't read."""
+    try:
+        frames = {frame for frame, _ in engine.text_boxes(file)}
+    except (Broken, Unreadable, Withheld):
+        return [Finding("(7fe0,0010)", "unreadable")]
+    return [Finding(f"(7fe0,0010) frame {frame + 1}", TEXT_IN_PIXELS) for frame in sorted(frames)]
 
 
 def _in_rest(head: Head, file: BinaryIO, patterns: Patterns) -> Iterator[Finding]:

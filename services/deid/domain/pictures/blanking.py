@@ -6,22 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.deid.domain.pictures.boxes import Box, Boxes
+from services.deid.domain.pictures.palette import Palette, darkest
 
 #: Pixels around the letters that go with them.
 MARGIN = 3
 
 
-def background(array: NDArray[Any], photometric: str) -> NDArray[Any]:
+def background(array: NDArray[Any], photometric: str, palette: Palette | None = None) -> NDArray[Any]:
     """The darkest value as it is displayed: one number for each sample."""
+    if palette is not None:
+        return np.array(darkest(palette), array.dtype)
     if array.ndim == 3:
         dark = [0, 128, 128] if photometric.startswith("YBR") else [0, 0, 0]
         return np.array(dark, array.dtype)
     return np.array(array.max() if photometric == "MONOCHROME1" else array.min(), array.dtype)
 
 
-def blank(array: NDArray[Any], photometric: str, boxes: Boxes) -> NDArray[Any]:
+def blank(array: NDArray[Any], photometric: str, boxes: Boxes, palette: Palette | None = None) -> NDArray[Any]:
     """A copy with every box filled with the background."""
-    changed, value = array.copy(), background(array, photometric)
+    changed, value = array.copy(), background(array, photometric, palette)
     for box in boxes:
         changed[box.top : box.bottom, box.left : box.right] = value
     return changed

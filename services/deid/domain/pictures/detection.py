@@ -15,9 +15,9 @@ Likelihood = Callable[[Grey], NDArray[np.float32]]
 
 
 class TextDetector(Protocol):
-    """Finds text in a grey picture of eight bits: rows, columns."""
+    """Finds text in a grey picture of eight bits: rows, columns; ``near`` some places only, if they are given."""
 
-    def text_boxes(self, image: Grey) -> Boxes: ...
+    def text_boxes(self, image: Grey, near: Boxes | None = None) -> Boxes: ...
 
 
 class Thresholds(NamedTuple):
@@ -32,6 +32,8 @@ class Thresholds(NamedTuple):
 TILE, OVERLAP = 1024, 96
 ENLARGED = 1024 * 768
 _LEAST_SIDE = 3
+#: What a network sees around a place where it looks, pixels.
+_AROUND = 48
 #: What is higher than this part of the picture's longer side is no line of text, nor what fills so little of its box.
 _HIGHEST, _FULLEST = 1 / 12, 0.25
 
@@ -49,10 +51,37 @@ def text_boxes(image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> B
         found += _of_map(likelihood(logarithm(image)), thresholds)
     elif max(image.shape) > TILE:
         step = -(-max(image.shape) // TILE)
-        found += [_scaled(box, step, 1) for box in _of_map(likelihood(reduced(image, step)), thresholds)]
+        found += [scaled(box, step, 1) for box in _of_map(likelihood(reduced(image, step)), thresholds)]
     steps, (rows, columns) = sharp(image), image.shape
     inside = (box.widened(0, rows, columns) for box in found)
     return without_repeats(grown(box, steps) for box in _lines(box for box in inside if _is_line(box, rows, columns)))
+
+
+def text_boxes_near(places: Boxes, image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> Boxes:
+    """Boxes around the text of ``image`` (rows, columns) that meets one of ``places``: only there it is looked at."""
+    rows, columns = image.shape
+    found: list[Box] = []
+    for part in _apart(place.widened(_AROUND, rows, columns) for place in places):
+        inside = image[part.top : part.bottom, part.left : part.right]
+        twice = image.size * 4 <= ENLARGED
+        for box in _at_full_size(enlarged(inside) if twice else inside, likelihood, thresholds):
+            left, top, right, bottom = scaled(box, 1, 2) if twice else box
+            found.append(Box(left + part.left, top + part.top, right + part.left, bottom + part.top))
+    lines = _lines(box for box in found if _is_line(box, rows, columns))
+    return without_repeats(box.widened(0, rows, columns) for box in lines if any(map(box.meets, places)))
+
+
+def _apart(boxes: Iterable[Box]) -> list[Box]:
+    """Boxes that hold all of ``boxes`` and do not meet each other."""
+    apart: list[Box] = []
+    for box in boxes:
+        joined = box
+        while meeting := [other for other in apart if other.meets(joined)]:
+            apart = [other for other in apart if other not in meeting]
+            for other in meeting:
+                joined = joined.joined(other)
+        apart.append(joined)
+    return apart
 
 
 def _large(image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> Iterator[Box]:
@@ -61,7 +90,7 @@ def _large(image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> Itera
         yield from _at_full_size(image, likelihood, thresholds)
     else:
         for box in _at_full_size(enlarged(image), likelihood, thresholds):
-            yield _scaled(box, 1, 2)
+            yield scaled(box, 1, 2)
 
 
 def _is_line(box: Box, rows: int, columns: int) -> bool:
@@ -69,7 +98,8 @@ def _is_line(box: Box, rows: int, columns: int) -> bool:
     return box.area > 0 and min(box.width, box.height) <= highest
 
 
-def _scaled(box: Box, up: int, down: int) -> Box:
+def scaled(box: Box, up: int, down: int) -> Box:
+    """A box ``up`` times larger or ``down`` times smaller, with all that it held."""
     left, top, right, bottom = (each * up for each in box)
     return Box(left // down, top // down, -(-right // down), -(-bottom // down))
 

@@ -65,12 +65,17 @@ def looked_at(
     inflated: Element | None,
     profile: Profile,
     pictures: Pictures,
+    *,
+    approved: bool = False,
 ) -> Looked:
-    """Look at the pixels that ``elements`` describe, in ``source`` or, of a deflated object, ``inflated``."""
+    """Look at the pixels that ``elements`` describe, in ``source`` or, of a deflated object, ``inflated``.
+
+    Raises Withheld; where a person ``approved`` what comes out, only for what can't be read, cleaned or shown.
+    """
     if inflated is None and original.pixel_offset is None:
         return Looked()
     header = Header(elements, original.transfer_syntax, encoding_of(original.transfer_syntax))
-    order = standard_risks().order(header, profile, pictures.devices)
+    order = standard_risks().order(header, profile, pictures.devices, approved=approved)
     if order is None:
         return Looked()
     if inflated is None:

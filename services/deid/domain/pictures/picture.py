@@ -7,6 +7,7 @@ from typing import Any
 from services.deid.domain.cleaning import text_of
 from services.deid.domain.content.overlay_bits import free_bits
 from services.deid.domain.dataset import Element, Elements, Encoding, Unreadable
+from services.deid.domain.pictures.palette import PALETTE, Palette, palette_of
 from services.deid.domain.withholding import Reason, Withheld
 
 SAMPLES, PHOTOMETRIC, PLANAR, FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
@@ -35,6 +36,7 @@ class Picture:
     syntax: str
     little: bool = True
     words: bool = False
+    palette: Palette | None = None
 
     @property
     def frame_size(self) -> int:
@@ -85,7 +87,10 @@ def picture_of(elements: Elements, transfer_syntax: str, encoding: Encoding) -> 
         syntax=transfer_syntax,
         little=encoding.little,
     )
-    return _sound(picture)
+    sound = _sound(picture)
+    if sound.photometric == PALETTE and sound.samples == 1:
+        return replace(sound, palette=palette_of(elements, encoding, signed=sound.signed))
+    return sound
 
 
 def _number(element: Element | None, encoding: Encoding, default: int | None) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from services.deid.domain.pictures.boxes import Boxes, without_repeats
+from services.deid.domain.pictures.boxes import Box, Boxes, without_repeats
 from services.deid.domain.pictures.devices import Devices
 from services.deid.domain.pictures.frames import Frames
 from services.deid.domain.pictures.picture import Picture
@@ -23,12 +23,14 @@ class Care(StrEnum):
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be done with one picture: how closely to look, what to blank unseen, which bits to clear."""
+    """What is to be done with one picture: how closely to look, what to blank unseen, which bits to clear; and whether
+    it goes out with what is left in it, as a person saw it."""
 
     picture: Picture
     care: Care
     regions: Boxes = ()
     cleared_bits: int = 0
+    approved: bool = False
 
     def of(self, picture: Picture) -> "Order":
         """The same for ``picture``."""
@@ -60,6 +62,10 @@ class Pictures(Protocol):
 
     def clean(self, order: Order, found: Found, frames: Iterable[bytes], syntax: str) -> Iterator[bytes | None]:
         """Each frame in ``syntax`` without text; None when it may stay as it is."""
+        ...
+
+    def reread(self, order: Order, frames: Iterable[bytes]) -> Iterator[tuple[int, Box]]:
+        """Each frame, from 0, with the boxes in which another engine finds text that is left."""
         ...
 
 

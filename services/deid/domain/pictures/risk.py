@@ -51,26 +51,33 @@ class Risks:
     table: Any
     group: Any
 
-    def order(self, header: Header, profile: Profile, devices: Devices) -> Order | None:
+    def order(self, header: Header, profile: Profile, devices: Devices, *, approved: bool = False) -> Order | None:
         """What is to be done with the picture of this header, None when its pixels go as they are.
 
-        Raises Withheld when the profile lets no such picture out.
+        Raises Withheld when the profile lets no such picture out, unless a person saw and ``approved`` it. Moving
+        pictures can't be shown to anybody here.
         """
         if header.syntax in self.table["video"]:
             raise Withheld(Reason.VIDEO)
         care, overlay = self._care(header), overlay_in_pixels(header.elements)
         if care is Care.NEVER and not overlay:
             return None
-        if header.sop_class in self.table["secondary_capture"] and not profile.pictures.secondary_capture:
+        captured = header.sop_class in self.table["secondary_capture"]
+        if captured and not profile.pictures.secondary_capture and not approved:
             raise Withheld(Reason.SECONDARY_CAPTURE)
         picture = picture_of(*header)
         known = devices.regions(header.elements, picture)
-        if care is Care.ALWAYS and known is None and profile.pictures.known_devices_only:
+        if care is Care.ALWAYS and known is None and profile.pictures.known_devices_only and not approved:
             raise Withheld(Reason.UNKNOWN_DEVICE)
         regions = known or ()
         if profile.pictures.only_ultrasound_regions and header.sop_class in self.table["ultrasound"]:
             regions += outside(header.elements, picture, header.encoding)
-        return Order(picture, care, regions, picture.free_bits if overlay else 0)
+        return Order(picture, care, regions, picture.free_bits if overlay else 0, approved)
+
+    def reread(self, header: Header) -> Order | None:
+        """How the picture of a header that goes out is looked at once more, None when it is not."""
+        care = self._care(header)
+        return None if care is Care.NEVER else Order(picture_of(*header), care)
 
     def _care(self, header: Header) -> Care:
         care = Care(self.table["care"].get(self.group.get(header.sop_class, ""), Care.NEVER))

@@ -1,0 +1,141 @@
+"""Faint letters: where something may be a line of them, and a rendering in which they stand out from noise.
+
+Letters of five times the noise differ from their surroundings by less than single pixels differ from each other. Their
+strokes are longer than a pixel, so means along them are steadier than what they are made of.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.deid.domain.pictures.boxes import Box, Boxes, Mask, components, without_repeats
+from services.deid.domain.pictures.detection import TILE, TextDetector, scaled
+from services.deid.domain.pictures.letters import grown, sharp
+from services.deid.domain.pictures.rendering import Grey, reduced
+
+#: A mean of four rows steps when it differs from its neighbour by so many times the usual difference, and by this part
+#: of the picture's range: 20 HU of a CT.
+_NOISE, _RANGE = 4.5, 0.005
+#: Letters are looked for in windows of so many columns, in cells of eight, and four means high: of eleven rows.
+_LONG, _CELL, _MEANS = 48, 8, 4
+#: As in letters.py: so many steps up and as many down in each mean of a window.
+_STEPS = 3.5
+#: A background is the mean of so many pixels around; what is left of it is shown so many greys for each usual one.
+_WIDE, _NARROW, _GAIN = 33, 3, 25.0
+
+#: A line of text is so many times as long as it is high; what a network takes for letters in noise alone is not.
+_LENGTH = 2.5
+
+
+def text_in_noise(plane: NDArray[np.float32], detector: TextDetector) -> Boxes:
+    """Boxes around lines of text in a picture (rows, columns) that may be as faint as five times its noise."""
+    places = lines(plane)
+    if not places:
+        return ()
+    image = evened(plane)
+    found = [box for box in detector.text_boxes(image, places) if _is_long(box)]
+    steps = sharp(image) if found else None
+    return without_repeats(grown(box, steps) for box in found if steps is not None)
+
+
+def text_near_lines(image: Grey, detector: TextDetector) -> Boxes:
+    """Boxes around the text of a picture as it is displayed, where it may have lines of letters: large ones, too."""
+    found = list(_near_lines(image, detector))
+    step = -(-max(image.shape) // TILE)
+    if step > 1:
+        found += [scaled(box, step, 1) for box in _near_lines(reduced(image, step), detector)]
+    rows, columns = image.shape
+    return without_repeats(box.widened(0, rows, columns) for box in found)
+
+
+def _near_lines(image: Grey, detector: TextDetector) -> Boxes:
+    places = lines(image.astype(np.float32))
+    return tuple(box for box in detector.text_boxes(image, places) if _is_long(box)) if places else ()
+
+
+def _is_long(box: Box) -> bool:
+    return max(box.width, box.height) >= _LENGTH * min(box.width, box.height)
+
+
+def plane_of(array: NDArray[Any], photometric: str) -> NDArray[np.float32]:
+    """Brightness of a picture (rows, columns[, samples]) in its own units."""
+    if array.ndim == 3 and not photometric.startswith("YBR"):
+        return array.mean(axis=2, dtype=np.float32)
+    return (array[..., 0] if array.ndim == 3 else array).astype(np.float32)
+
+
+def lines(plane: NDArray[np.float32]) -> Boxes:
+    """Where in the picture (rows, columns) a line of letters may be, upright or turned: the boxes of such windows."""
+    rows, columns = plane.shape
+    upright = _windows(plane)
+    turned = _windows(np.ascontiguousarray(plane.T))
+    boxes = [*upright, *(Box(box.top, box.left, box.bottom, box.right) for box in turned)]
+    return tuple(box.widened(0, rows, columns) for box in boxes)
+
+
+def _windows(plane: NDArray[np.float32]) -> list[Box]:
+    """Boxes around windows in which each row of means has many steps up, and as many down."""
+    if plane.shape[0] < 2 * _MEANS + 4 or plane.shape[1] <= _LONG:
+        return []
+    steps = np.diff(_means(plane), axis=1)
+    least = _least(plane, steps)
+    high = steps.shape[0] // 2 * 2
+    if not high or least <= 0:
+        return []
+    hits = np.minimum(_counts(steps[:high] > least), _counts(steps[:high] < -least)) >= _STEPS * _MEANS
+    return [_in_pixels(one.box) for one in components(hits)]
+
+
+def _means(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sums of four rows, every second row."""
+    even = plane.shape[0] // 2 * 2
+    pairs = plane[0:even:2] + plane[1:even:2]
+    sums: NDArray[np.float32] = pairs[1:] + pairs[:-1]
+    return sums
+
+
+def _least(plane: NDArray[np.float32], steps: NDArray[np.float32]) -> float:
+    """What difference of two sums is a step."""
+    low, high = np.percentile(plane[::4, ::4], (0.5, 99.8))
+    sample = np.abs(steps[::3, ::3])
+    some = sample[sample > 0]
+    # Where hardly anything differs from its neighbour, it is no noise that differs.
+    usual = float(np.median(some)) if 4 * some.size >= sample.size else 0.0
+    return max(_NOISE * usual, 4 * _RANGE * float(high - low))
+
+
+def _counts(mask: Mask) -> NDArray[np.int32]:
+    """How many runs of True begin in each window, by pairs of rows and cells of columns."""
+    first = mask.copy()
+    first[:, 1:] &= ~mask[:, :-1]
+    rows, cells = mask.shape[0] // 2, mask.shape[1] // _CELL
+    by_cell = first[:, : cells * _CELL].view(np.uint8).reshape(rows, 2, cells, _CELL).sum(axis=(1, 3), dtype=np.int32)
+    total = np.pad((by_cell[1:] + by_cell[:-1]).cumsum(1, dtype=np.int32), ((0, 0), (1, 0)))
+    wide = _LONG // _CELL
+    found: NDArray[np.int32] = total[:, wide:] - total[:, :-wide]
+    return found
+
+
+def _in_pixels(box: Box) -> Box:
+    """A box of windows as a box of what lies in them."""
+    return Box(box.left * _CELL, box.top * 4, (box.right - 1) * _CELL + _LONG + 1, (box.bottom - 1) * 4 + 11)
+
+
+def evened(plane: NDArray[np.float32]) -> Grey:
+    """Means of nine pixels against the background around them, as many times the usual difference from it."""
+    around = _mean(plane, _WIDE)
+    apart = _mean(plane, _NARROW) - around
+    usual = float(np.median(np.abs(apart[::2, ::2]))) * 1.4826
+    if usual == 0:
+        usual = max(float(np.abs(apart).max()) / 4, 1e-6)
+    return np.clip(128 + apart * (_GAIN / usual), 0, 255).astype(np.uint8)
+
+
+def _mean(plane: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Of a square of ``side`` pixels around each."""
+    padded = np.pad(plane, side // 2, mode="edge")
+    sums = np.pad(padded, ((1, 0), (1, 0))).cumsum(0, dtype=np.float64).cumsum(1)
+    inside = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    found: NDArray[np.float32] = (inside / side**2).astype(np.float32)
+    return found
