@@ -5,6 +5,7 @@ Nothing is decoded: a file's data set is sent byte for byte. So a file is only l
 """
 
 import os
+import stat
 import struct
 import warnings
 import zlib
@@ -67,12 +68,13 @@ class Unsendable(Exception):
 
 
 def files_below(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files named, and all files below the folders named, in order of name."""
+    """The files named, and all files below the folders named, in order of name; of links to folders the links."""
     for path in paths:
         if path.is_dir():
             for folder, folders, names in os.walk(path):
                 folders.sort()
-                yield from (Path(folder, name) for name in sorted(names))
+                links = [name for name in folders if Path(folder, name).is_symlink()]
+                yield from (Path(folder, name) for name in sorted([*names, *links]))
         else:
             yield path
 
@@ -80,6 +82,7 @@ def files_below(paths: Iterable[Path]) -> Iterator[Path]:
 def examine(path: Path) -> Outgoing | Problem | Skipped:
     """What ``path`` is; never raises for what is in it."""
     try:
+        _insist_on_a_file(path.stat().st_mode)
         with path.open("rb") as file:
             handle, size = file.fileno(), os.fstat(file.fileno()).st_size
             return _examine(path, Window(lambda offset, count: os.pread(handle, count, offset), size))
@@ -87,6 +90,14 @@ def examine(path: Path) -> Outgoing | Problem | Skipped:
         return Problem(path, str(error))
     except OSError as error:
         return Problem(path, f"cannot be read: {error.strerror or error}")
+
+
+def _insist_on_a_file(mode: int) -> None:
+    """A pipe would be waited for, and a link to a folder may lead in a circle."""
+    if stat.S_ISDIR(mode):
+        raise Unsendable("a link to a folder, which is not followed: name the folder itself")
+    if not stat.S_ISREG(mode):
+        raise Unsendable("no file, but a pipe, a socket or a device")
 
 
 def _examine(path: Path, file: Window) -> Outgoing | Skipped:

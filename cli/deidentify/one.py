@@ -198,6 +198,8 @@ def _compare(content: IO[bytes], path: Path) -> None:
 
 def uid_of(path: Path) -> str:
     """The SOP Instance UID of a file that breaks the standard, "" when even a lenient reader finds none."""
+    if not path.is_file():  # a pipe would be waited for
+        return ""
     with suppress(Exception), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return str(dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"]).get("SOPInstanceUID", ""))

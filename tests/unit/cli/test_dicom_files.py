@@ -1,5 +1,6 @@
 """Which files can be sent, and what is told of those that cannot."""
 
+import os
 from io import BytesIO
 from pathlib import Path
 
@@ -102,6 +103,21 @@ def test_an_object_without_its_uids_is_told_so(image: pydicom.Dataset, missing: 
 def test_a_file_that_cannot_be_opened_is_told_so(tmp_path: Path) -> None:
     found = examine(tmp_path / "nothing")
     assert isinstance(found, Problem) and found.why.startswith("cannot be read")
+
+
+def test_what_is_no_file_is_told_so_and_not_waited_for(tmp_path: Path) -> None:
+    """A pipe that nobody writes to; and nothing behind a link to a folder is left out in silence."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    os.mkfifo(folder / "pipe")
+    (folder / "circle").symlink_to(folder)
+    (folder / "nowhere").symlink_to(tmp_path / "none")
+    found = {path.name: examine(path) for path in files_below([folder])}
+    assert {name: isinstance(one, Problem) for name, one in found.items()} == dict.fromkeys(
+        ("circle", "nowhere", "pipe"), True
+    )
+    told = {name: one.why for name, one in found.items() if isinstance(one, Problem)}
+    assert "not followed" in told["circle"] and "a pipe" in told["pipe"] and "cannot be read" in told["nowhere"]
 
 
 def test_folders_are_searched_to_the_bottom_in_order(tmp_path: Path) -> None:
