@@ -9,7 +9,7 @@ import typer
 
 from cli.api import Api, ApiError
 from cli.options import Data, Json, site_of
-from cli.output import emit_json, fail, say, table
+from cli.output import emit_json, fail, say, table, warn
 
 app = typer.Typer(help="What went out de-identified: who it is, who was merged since, what is called back.")
 identity_map = typer.Typer(help="The map from pseudonyms to people. It stays on site.", no_args_is_help=True)
@@ -135,7 +135,10 @@ def recall(
         fail("say --profile-version VERSION and --reason TEXT", status=2)
     wanted = {"profile": profile, "version": profile_version, "reason": reason}
     answer = _post(data, "/api/deid/recalls", {**wanted, **({"project": project} if project else {})})
-    say(f"recall {answer['recall']}: see `causeway deid recall list`")
+    say(f"recall {answer['recall']}, of {answer['studies']} studies: see `causeway deid recall list`")
+    if not answer["studies"]:
+        of = f" in project {project}" if project else ""
+        warn(f"nothing is out under profile {profile}, version {profile_version}{of}: are they spelled as in its file?")
 
 
 @recalls.command("list")

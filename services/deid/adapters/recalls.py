@@ -42,15 +42,17 @@ class SqlRecalls:
         self._keys = keys
         self._site_key = site_key
 
-    async def open(self, one: Recall) -> None:
+    async def open(self, one: Recall) -> int:
         entry = Recalled(one.id, one.profile, one.version, one.project, one.who, one.told.timestamp(), one.reason)
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> int:
             keep_recalls(connection, self._keys.of(connection, ""), Entry(recalls=(entry,)))
             self._journal.note(connection, Entry(recalls=(entry,)))
+            return _count(connection, _affected(one))
 
-        await self._database.run(work)
+        studies = await self._database.run(work)
         await self._journal.flush()
+        return studies
 
     async def unfinished(self) -> Sequence[str]:
         query = select(recall.c.id).where(recall.c.finished.is_(None)).order_by(recall.c.told)
@@ -184,9 +186,6 @@ def _kept(row: Row[Any]) -> Outputs | None:
 def _progress(connection: Connection, row: Row[Any]) -> Progress:
     mine = select(recalled_pack.c.pack_id).where(recalled_pack.c.recall_id == row.id)
 
-    def count(query: Any) -> int:
-        return int(connection.execute(select(func.count()).select_from(query.subquery())).scalar_one())
-
     gone = select(absence.c.sealed_id, absence.c.target, absence.c.generation).where(absence.c.recall_id == row.id)
     known = select(known_copy.c.sealed_id, known_copy.c.target, known_copy.c.generation).where(
         known_copy.c.pack_id.in_(mine), or_(known_copy.c.proven.is_not(None), known_copy.c.lost.is_not(None))
@@ -211,9 +210,13 @@ def _progress(connection: Connection, row: Row[Any]) -> Progress:
         who=row.who,
         told=row.told,
         found=row.finished is not None,
-        packs=count(mine),
-        copies=count(known.union(gone)),
-        absent=count(gone),
-        shredded=count(gone.where(absence.c.level == "shredded")),
-        released=count(again),
+        packs=_count(connection, mine),
+        copies=_count(connection, known.union(gone)),
+        absent=_count(connection, gone),
+        shredded=_count(connection, gone.where(absence.c.level == "shredded")),
+        released=_count(connection, again),
     )
+
+
+def _count(connection: Connection, query: Any) -> int:
+    return int(connection.execute(select(func.count()).select_from(query.subquery())).scalar_one())

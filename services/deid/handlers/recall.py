@@ -43,17 +43,18 @@ class RecallHandlers:
         )
 
     async def recall(self, request: Request) -> Response:
-        """``{profile, version, reason}``, and ``project`` for one alone: 202, and the id of the recall."""
+        """``{profile, version, reason}``, and ``project`` for one alone: 202, the id of the recall, and how many
+        studies it is about."""
         try:
             asked = _asked(await request.json())
         except ValueError:
             return JSONResponse({"error": "say profile, version and reason, and project for one alone"}, 422)
         who = str(getattr(request.state, "who", "unknown"))[:64]
         one = Recall(secrets.token_hex(16), who=who, told=self._clock(), **asked)
-        await self._recalls.open(one)
+        studies = await self._recalls.open(one)
         log.warning("recall-opened", who=who, ref=one.id)
         self._asked.set()
-        return JSONResponse({"recall": one.id}, 202)
+        return JSONResponse({"recall": one.id, "studies": studies}, 202)
 
     async def listed(self, request: Request) -> Response:
         """How far every recall is."""

@@ -12,8 +12,9 @@ from services.deid.domain.recall import Progress, Recall
 class Recalls(Protocol):
     """The recalls of this site."""
 
-    async def open(self, one: Recall) -> None:
-        """Keep that something is called back: from now on nothing is made under its profile."""
+    async def open(self, one: Recall) -> int:
+        """Keep that something is called back: from now on nothing is made under its profile. Of how many studies
+        something is out under it."""
         ...
 
     async def unfinished(self) -> Sequence[str]:

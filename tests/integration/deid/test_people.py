@@ -203,8 +203,6 @@ async def test_the_command_line_leads_back_exports_and_lists(site: DeidSite, tmp
         found = await causeway("reidentify", *why, "--patient", pseudonym, "--json")
         unknown = await causeway("reidentify", *why, "--uid", "2.25.1")
         merged = await causeway("deid", "merged")
-        unsaid = [await causeway("deid", "merged", "--undo", "t"), await causeway("deid", "merged", "--reason", "r")]
-        nobody = await causeway("deid", "merged", "--undo", "t", "--reason", "r")
         recall = await causeway("deid", "recall", "--profile-version", "0", "--reason", "too weak")
         listed = await causeway("deid", "recall", "list", "--json")
         silent = await causeway("deid", "recall", "--profile-version", "0")
@@ -212,5 +210,5 @@ async def test_the_command_line_leads_back_exports_and_lists(site: DeidSite, tmp
     assert stat.S_IMODE(output.stat().st_mode) == 0o600
     assert json.loads(found.stdout)["found"][0]["original"] == CANARY.patient_id
     assert (merged.returncode, recall.returncode) == (0, 0)
-    assert [one.returncode for one in (*unsaid, nobody)] == [2, 2, 1]
+    assert "of 0 studies" in recall.stdout and "nothing is out under profile basic, version 0" in recall.stderr
     assert json.loads(listed.stdout)["recalls"][0]["version"] == "0"

@@ -39,7 +39,8 @@ async def test_a_pack_is_withdrawn_proven_gone_everywhere_and_released_again(rec
             (first,) = await site.said(PackDeidentified)
             before = {name: await objects(site.store(name)) for name in ("onsite", "remote")}
         async with site.running("deid", profile_dir=site.profile("2")):
-            assert (await site.recall()).status_code == 202
+            asked = await site.recall()
+            assert (asked.status_code, asked.json()["studies"]) == (202, 1)
             await site.in_state("released")
             (back,) = await site.said(PackRecalled)
             absent = await site.said(CopyAbsent)
