@@ -11,8 +11,6 @@ from contracts.formats.headers import TOO_LARGE, header_line, opaque_line
 from contracts.formats.lines import LINE_LIMIT
 from contracts.formats.manifest import Instance, Routing
 from services.deid.domain.cleaning import (
-    ISSUER,
-    PATIENT_ID,
     SERIES_INSTANCE,
     SOP_CLASS,
     SOP_INSTANCE,
@@ -42,6 +40,7 @@ from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.looking.scanner import Look, TextFinder
 from services.deid.domain.marks import with_pixels_cleaned
 from services.deid.domain.options import Option
+from services.deid.domain.person import Person, person_of
 from services.deid.domain.pictures.looking import Looked, looked_at
 from services.deid.domain.pictures.retouch import Pictures
 from services.deid.domain.pictures.syntaxes import has_plain_samples
@@ -94,15 +93,6 @@ class Project:
     def ruling(self) -> Rules:
         """The rules under the profile."""
         return self.rules.under(self.profile)
-
-
-@dataclass(frozen=True)
-class Person:
-    """An original patient as the object names it: issuer and ID; and the Patient ID that goes out."""
-
-    issuer: str
-    patient_id: str
-    pseudonym: str
 
 
 @dataclass(frozen=True)
@@ -250,16 +240,6 @@ def _mask(samples: Samples | None, elements: Elements, looked: Looked, original:
     reachable = has_plain_samples(looked.syntax or original.transfer_syntax)
     encoding = encoding_of(original.transfer_syntax)
     return image_bits(samples, elements, encoding, reachable=reachable, cleared=looked.without_overlays)
-
-
-def person_of(elements: Elements, key: ProjectKey, token: str | None = None, default_issuer: str = "") -> Person:
-    """Whose object this is, and the pseudonym that stands for (issuer, ID), or the match ``token``, in the project.
-
-    Who names the ``default_issuer`` is who names none, so the pseudonyms of those do not depend on it.
-    """
-    issuer, patient_id = text_of(elements, ISSUER), text_of(elements, PATIENT_ID)
-    told = "" if issuer == default_issuer else issuer
-    return Person(issuer, patient_id, key.patient(told, patient_id, text_of(elements, STUDY_INSTANCE), token))
 
 
 def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:

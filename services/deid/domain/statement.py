@@ -101,13 +101,17 @@ def _restrictions(profile: Profile, rules: Rules) -> Iterator[str]:
         "Text, dates and bytes that the table does not list stay only where `tables/supplement.yaml` vouches for the "
         "attribute and the value looks harmless; attributes that no dictionary knows are removed."
     )
+    yield (
+        "Codes stay where they look like those of a published scheme, check digits too, or are technical; meanings "
+        "where PS3.16 has them so, else their harmless words. What people fill in has technical words only."
+    )
     yield "What names this patient in the header is searched for in all that stays; a find withholds the object."
     if profile.has(Option.CLEAN_DESCRIPTORS):
         yield "Cleaned text keeps words that are known to be harmless and are nobody's name, and nothing else."
     if profile.has(Option.SAFE_PRIVATE):
         yield (
             f"{len(rules.under(profile).safe_private)} private elements stay, by creator, where they name nobody; what "
-            "the object itself declares safe in (0008,0300) too. Pictures and files in private elements go."
+            "the object itself declares safe in (0008,0300) too. Private bytes (OB, OW) go: nobody can look into them."
         )
     else:
         yield "All private attributes are removed."

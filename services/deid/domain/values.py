@@ -31,9 +31,9 @@ DUMMIES: dict[str, bytes] = {
 WIDTHS = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "AT": 4, "SV": 8, "UV": 8}
 WIDTHS |= {"OB": 2, "UN": 2, "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
-_UID = re.compile(rb"[0-9.]*")
-_NUMBER = re.compile(rb"[0-9+\-.eE ]*")
-_CODED = re.compile(rb"[A-Z0-9 _]{0,16}")
+_UIDS = re.compile(rb"[0-9.\\]*")
+_NUMBERS = re.compile(rb"[0-9+\-.eE\\ ]*")
+_CODED = re.compile(rb"(?:[A-Z0-9 _]{0,16}\\)*[A-Z0-9 _]{0,16}")
 _PRINTABLE = re.compile(rb"[ -~]*")
 #: So many letters and digits are text, and in a run among other numbers twice as many.
 _SPELLED = 7
@@ -79,22 +79,22 @@ def uids_in(elements: Iterable[Element]) -> Iterator[str]:
 
 def is_uids(value: bytes) -> bool:
     """True when ``value`` is what UI may hold (PS3.5 section 9.1)."""
-    return _each(value, _UID)
+    return _has_shape(value, _UIDS)
 
 
 def is_number(value: bytes) -> bool:
     """True when ``value`` is what DS and IS may hold, and nothing else."""
-    return _each(value, _NUMBER)
+    return _has_shape(value, _NUMBERS)
 
 
 def is_coded(value: bytes) -> bool:
     """True when ``value`` is what CS may hold (PS3.5 section 6.2)."""
-    return _each(value, _CODED)
+    return _has_shape(value, _CODED)
 
 
 def is_harmless(value: bytes) -> bool:
     """True for printable ASCII that is not shaped like a date, a phone number or an address."""
-    return _each(value, _PRINTABLE) and _SHAPES.search(value) is None
+    return _has_shape(value, _PRINTABLE) and _SHAPES.search(value) is None
 
 
 def spells_text(value: bytes, vr: str) -> bool:
@@ -128,7 +128,10 @@ def _is_told(byte: int) -> bool:
     return 0x30 <= byte <= 0x39 or 0x41 <= byte <= 0x5A or 0x61 <= byte <= 0x7A
 
 
-def _each(value: bytes, shape: re.Pattern[bytes]) -> bool:
-    """Whether all of several values have the shape, whatever pads them: senders take more than the one NUL or space of
+def _has_shape(value: bytes, shape: re.Pattern[bytes]) -> bool:
+    """Whether the values have the shape, whatever pads each of them: senders take more than the one NUL or space of
     PS3.5 section 6.2."""
-    return all(shape.fullmatch(part.rstrip(b" \0")) for part in value.split(b"\\"))
+    bare = value.rstrip(b" \0")
+    if b"\0" in bare:
+        bare = b"\\".join(part.rstrip(b" \0") for part in bare.split(b"\\"))
+    return shape.fullmatch(bare) is not None
