@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.deidentify.issuers import issuers_of
 from cli.deidentify.ledger import Ledger, replacing
 from cli.deidentify.one import Recipe
 from cli.deidentify.refusals import check_places, check_recipe, profile_in
@@ -56,7 +57,7 @@ def command(
     check_places(paths, out, map_file, quarantine)
     folder = keys or site_of(None).secrets / "projects"
     is_new = not (folder / f"{project}.key").exists()
-    recipe = Recipe(folder, project, chosen, out, by_series, devices, issuer.strip(), recognizer)
+    recipe = Recipe(folder, project, chosen, out, by_series, devices, issuers_of(issuer.strip(), paths), recognizer)
     check_recipe(recipe)
     if is_new:
         warn(f"made the key of project {project}, without which nobody can continue it: {folder / project}.key")

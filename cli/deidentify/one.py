@@ -22,6 +22,7 @@ from services.deid.adapters.profiles import FileProfiles
 from services.deid.adapters.projects import FileProjects
 from services.deid.adapters.recognizers import load_recognizer
 from services.deid.domain.part10 import Project, clean_file
+from services.deid.domain.person import NOBODY_ELSE, Issuers
 from services.deid.domain.profile import Profile
 from services.deid.domain.record import Step
 from services.deid.domain.withholding import Reason, Withheld
@@ -42,7 +43,7 @@ class Taken(Exception):
 class Recipe:
     """What is done with each file, as another process can be told it; results go into ``folder``.
 
-    ``issuer`` gave the Patient IDs of files that name none.
+    ``issuers`` gave the Patient IDs of files that name none.
     """
 
     keys: Path
@@ -51,7 +52,7 @@ class Recipe:
     folder: Path
     by_series: bool = False
     devices: Path | None = None
-    issuer: str = ""
+    issuers: Issuers = NOBODY_ELSE
     recognizer: str | None = None
 
     def task(self) -> "Task":
@@ -63,7 +64,7 @@ class Recipe:
         pictures = ProcessPictures.of(self.devices, bounds.memory, bounds.seconds)
         profiles = _GivenProfile(self.profile)
         projects = FileProjects(self.keys, profiles=profiles, pictures=pictures, recognizer=recognizer)
-        project = replace(projects.open(self.project), default_issuer=self.issuer)
+        project = replace(projects.open(self.project), issuers=self.issuers)
         return Task(project, self.folder, self.by_series, pictures)
 
 

@@ -40,7 +40,7 @@ from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.looking.scanner import Look, TextFinder
 from services.deid.domain.marks import with_pixels_cleaned
 from services.deid.domain.options import Option
-from services.deid.domain.person import Person, person_of
+from services.deid.domain.person import NOBODY_ELSE, Issuers, Person, person_of
 from services.deid.domain.pictures.looking import Looked, looked_at
 from services.deid.domain.pictures.retouch import Pictures
 from services.deid.domain.pictures.syntaxes import has_plain_samples
@@ -69,8 +69,8 @@ class Project:
     """What de-identifies for one project; ``refuse`` says why a header's object may not go out, None when it may.
 
     ``second_engine`` looks for text in pixels once more, in what was made of them. ``approved`` is for what a person
-    looks at and lets go: then nothing is held back that could be cleaned. ``default_issuer`` gave the Patient IDs of
-    objects that name none: for files that no ingest has read, which tells by match token.
+    looks at and lets go: then nothing is held back that could be cleaned. ``issuers`` gave the Patient IDs of objects
+    that name none: for files that no ingest has read, which tells by match token.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Project:
     recognizer: Recognizer | None = None
     second_engine: TextFinder | None = None
     approved: bool = False
-    default_issuer: str = ""
+    issuers: Issuers = NOBODY_ELSE
 
     @property
     def look(self) -> Look:
@@ -221,7 +221,7 @@ def _clean_header(elements: Elements, pixels: Element | None, original: Instance
             raise Withheld(Reason.HELD_BY_PROFILE)
         if reason := project.refuse((*elements, *shown)):
             raise Withheld(reason)
-    person = person_of(elements, project.key, original.routing.patient_token, project.default_issuer)
+    person = person_of(elements, project.key, original.routing.patient_token, project.issuers)
     project.key.expect(uids_in(elements))
     names = Identifiers(project.ruling, project.recognizer)
     names.leave_out(person.pseudonym)

@@ -93,16 +93,32 @@ def patients(desk: Desk, *words: str, out: str) -> list[str]:
     return [str(each.PatientID) for each in sorted(found, key=lambda each: int(each.InstanceNumber))]
 
 
+def name_the_issuer(desk: Desk, number: int, issuer: str, **more: str) -> None:
+    """Have one slice name its issuer."""
+    path = sorted(desk.originals.glob("CANARY*"))[number]
+    image = dcmread(path)
+    image.IssuerOfPatientID = issuer
+    for keyword, value in more.items():
+        setattr(image, keyword, value)
+    path.write_bytes(as_file(image))
+
+
 def test_who_names_the_default_issuer_is_who_names_none(desk: Desk) -> None:
     """And whoever named none has the same pseudonym as before."""
-    first = sorted(desk.originals.glob("CANARY*"))[0]
-    image = dcmread(first)
-    image.IssuerOfPatientID = "ELSEWHERE"
-    first.write_bytes(as_file(image))
+    name_the_issuer(desk, 0, "ELSEWHERE", StudyInstanceUID="2.25.123")
     named, *rest = patients(desk, out="apart")
     assert len({*rest}) == 1 and named != rest[0]
     assert patients(desk, "--issuer", "ELSEWHERE", out="one") == [rest[0]] * 3
     assert patients(desk, "--issuer", "OTHER", out="other") == [named, *rest]
+
+
+def test_a_study_whose_files_do_not_all_name_the_issuer_is_of_one_patient(desk: Desk) -> None:
+    """A study has one patient; two issuers of the same number are two all the same."""
+    before = patients(desk, out="before")
+    name_the_issuer(desk, 0, "ELSEWHERE")
+    assert patients(desk, out="one") == before
+    name_the_issuer(desk, 1, "OTHER")
+    assert len({*patients(desk, out="three")}) == 3
 
 
 def test_nothing_of_an_original_is_in_a_result_its_name_or_the_report(desk: Desk) -> None:
