@@ -14,8 +14,14 @@ from cli.output import emit_json, fail, say, table
 
 Ref = Annotated[str, typer.Argument(help="The message's ref, as `list` shows it.")]
 State = Annotated[
-    str, typer.Option("--state", help="waiting, done, refused, failed, corrected, discarded; several with commas.")
+    str | None,
+    typer.Option(
+        "--state",
+        help="waiting, done, refused, failed, corrected, discarded; several with commas. Default: refused,failed, and "
+        "any state with --flag.",
+    ),
 ]
+Flag = Annotated[str | None, typer.Option("--flag", help="Only those with this flag, such as patient-not-identified.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=500, help="How many at most.")]
 Before = Annotated[int | None, typer.Option("--before", help="Go on below this number of an earlier list.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", dir_okay=False, help="Write the exact bytes there.")]
@@ -25,17 +31,21 @@ OnlyLosses = Annotated[
 Sender = Annotated[str | None, typer.Option("--sender", help="Only what comes from this one: MSH-3, as it sends it.")]
 Corrected = Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The corrected message.")]
 
-COLUMNS = ("number", "ref", "received", "sender", "type", "state", "reason", "place")
+COLUMNS = ("number", "ref", "received", "sender", "type", "state", "reason", "place", "flags")
 
 
 @app.command("list")
 def listed(
-    state: State = "refused,failed", limit: Limit = 100, before: Before = None, data: Data = None, as_json: Json = False
+    state: State = None,
+    flag: Flag = None,
+    limit: Limit = 100,
+    before: Before = None,
+    data: Data = None,
+    as_json: Json = False,
 ) -> None:
-    """Show messages that need a decision, or those in other states; never anything of what they say."""
-    query: dict[str, str | int] = {"state": state, "limit": limit}
-    if before is not None:
-        query["before"] = before
+    """Show messages that need a decision, or those in other states or with a flag; never anything of what they say."""
+    asked = {"state": state, "flag": flag, "before": before, "limit": limit}
+    query: dict[str, str | int] = {name: value for name, value in asked.items() if value is not None}
     found = _call(data, "get", "/messages", None, **query)
     if as_json:
         emit_json(found)
@@ -120,5 +130,5 @@ def _row(one: dict[str, Any]) -> tuple[object, ...]:
     received = one["received"][:19].replace("T", " ")
     return (
         one["sequence"], one["ref"], received, one["sender"] or "–", one["type"], one["state"],
-        one["reason"] or "", one["place"] or "",
+        one["reason"] or "", one["place"] or "", " ".join(one["flags"]),
     )  # fmt: skip

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, literal, select, update
 
 from services.hl7_fhir.adapters.contents import Contents
 from services.hl7_fhir.adapters.losses import loss_report, losses_of
-from services.hl7_fhir.adapters.tables import IS_OPEN, messages
+from services.hl7_fhir.adapters.tables import IS_FLAGGED, IS_OPEN, messages
 from services.hl7_fhir.domain.intake.keeping import Kept, State
 from shared.errors import RetryLater
 from shared.observability import logger
@@ -43,10 +43,19 @@ class SqlArchive:
         self._still_needed = tuple(still_needed)
         self._clock = clock
 
-    async def listed(self, states: Sequence[State], limit: int, before: int | None = None) -> tuple[Kept, ...]:
-        """Messages in one of ``states``, those that came last first; ``before``: the sequence to go on from."""
+    async def listed(
+        self, states: Sequence[State], limit: int, before: int | None = None, flag: str | None = None
+    ) -> tuple[Kept, ...]:
+        """Messages in one of ``states``, those that came last first; ``before``: the sequence to go on from.
+
+        With ``flag`` only those that have it.
+        """
         wanted = select(messages).where(messages.c.state.in_(states)).order_by(messages.c.sequence.desc()).limit(limit)
-        if "done" not in states:
+        if flag is not None:
+            wanted = wanted.where(
+                IS_FLAGGED, (literal(" ") + messages.c.flags + " ").contains(f" {flag} ", autoescape=True)
+            )
+        elif "done" not in states:
             wanted = wanted.where(IS_OPEN)
         if before is not None:
             wanted = wanted.where(messages.c.sequence < before)

@@ -22,6 +22,8 @@ metadata = MetaData()
 
 #: The condition of the index of messages with which something is left to do.
 IS_OPEN = text("state <> 'done'")
+#: The condition of the index of messages that a person may want to look at.
+IS_FLAGGED = text("flags <> ''")
 _HAS_CONTENT, _HAS_NONE = text("content IS NOT NULL"), text("content IS NULL")
 #: The condition of the index of messages that were refused for their content.
 IS_AE = text("code = 'AE'")
@@ -59,6 +61,7 @@ messages = Table(
     Column("peer", String(64), nullable=False, server_default=""),
     # What is not done is found at once among millions that are.
     Index("messages_open", "state", "sequence", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
+    Index("messages_flagged", "sequence", sqlite_where=IS_FLAGGED, postgresql_where=IS_FLAGGED),
     Index("messages_kept", "received", sqlite_where=_HAS_CONTENT, postgresql_where=_HAS_CONTENT),
     Index("messages_gone", "received", sqlite_where=_HAS_NONE, postgresql_where=_HAS_NONE),
     # With their sizes: SQLite would read through every content to find them in the rows.

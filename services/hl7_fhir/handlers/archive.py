@@ -42,15 +42,17 @@ class ArchiveRoutes:
         )
 
     async def listed(self, request: Request) -> Response:
-        """Messages by state (default: those that need a decision), the newest first."""
+        """Messages by state (default: those that need a decision), or with a flag whatever their state, the newest
+        first."""
         query = request.query_params
-        states = tuple(query.get("state", ",".join(_OPEN)).split(","))
+        flag = query.get("flag")
+        states = tuple(query.get("state", ",".join(_OPEN if flag is None else get_args(State))).split(","))
         limit, before = query.get("limit", "100"), query.get("before", "")
         numbers_are_good = _limits(limit) and (not before or before.isdecimal())
-        if not set(states) <= set(get_args(State)) or not numbers_are_good:
-            return _refused(400, "state, limit or before is not usable")
+        if not set(states) <= set(get_args(State)) or not numbers_are_good or flag == "":
+            return _refused(400, "state, limit, before or flag is not usable")
         found = await self.archive.listed(
-            cast("tuple[State, ...]", states), int(limit), int(before) if before else None
+            cast("tuple[State, ...]", states), int(limit), int(before) if before else None, flag
         )
         log_access(request, "hl7-messages", count=len(found))
         return JSONResponse({"messages": [_row(one) for one in found], "open": await self.archive.counts()})

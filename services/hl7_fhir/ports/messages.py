@@ -48,8 +48,10 @@ class Waiting(Protocol):
 class Archive(Protocol):
     """The messages that were kept, for an operator."""
 
-    async def listed(self, states: Sequence[State], limit: int, before: int | None = None) -> tuple[Kept, ...]:
-        """Messages in one of ``states``, the newest first; RetryLater."""
+    async def listed(
+        self, states: Sequence[State], limit: int, before: int | None = None, flag: str | None = None
+    ) -> tuple[Kept, ...]:
+        """Messages in one of ``states``, with ``flag`` if one is given, the newest first; RetryLater."""
 
     async def counts(self) -> dict[str, int]:
         """How many are in each state but done; RetryLater."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import Engine, event, text, update
 from sqlalchemy.dialects import sqlite
 from starlette.applications import Starlette
 
@@ -136,6 +136,7 @@ async def test_what_no_map_took_is_told_by_message_and_by_sender_and_never_its_v
         ("/api/hl7/messages?before=x", 400),
         ("/api/hl7/messages/nothing", 404),
         ("/api/hl7/losses?limit=501", 400),
+        ("/api/hl7/messages?flag=", 400),
     ],
 )
 async def test_bad_questions_are_told_so(api: httpx.AsyncClient, path: str, status: int) -> None:
@@ -148,6 +149,39 @@ async def test_a_long_list_is_read_in_portions(desk: Desk, api: httpx.AsyncClien
     first = (await api.get("/api/hl7/messages?limit=2")).json()["messages"]
     rest = (await api.get(f"/api/hl7/messages?before={first[-1]['sequence']}")).json()["messages"]
     assert [len(first), len(rest)] == [2, 3]
+
+
+async def flagged(api: httpx.AsyncClient, flag: str, **more: str) -> list[tuple[str, list[str]]]:
+    found = await api.get("/api/hl7/messages", params={"flag": flag, **more})
+    return [(one["state"], one["flags"]) for one in found.json()["messages"]]
+
+
+async def test_messages_with_a_flag_are_a_work_list_whatever_their_state(desk: Desk, api: httpx.AsyncClient) -> None:
+    unknown, empty = adt(control_id="2", pid="PID|1||UNKNOWN^^^HOSP||Doe"), orm(control_id="3", pid="PID|1||||")
+    for content in (adt(), unknown, empty, adt(control_id="2"), BROKEN):
+        await desk.send(content)
+    nobody = ("done", ["patient-not-identified"])
+    assert await flagged(api, "patient-not-identified") == [nobody, nobody]
+    assert await flagged(api, "patient-not-identified", limit="1") == [nobody]
+    assert await flagged(api, "control-id-reused") == [("done", ["control-id-reused"])]
+    for none in ("patient-not", "%", "patient_not_identified"):
+        assert await flagged(api, none) == []
+    assert await flagged(api, "patient-not-identified", state="refused") == []
+
+
+@pytest.mark.parametrize("desk", ["sqlite"], indirect=True)  # whose planner needs the condition written out
+async def test_what_is_flagged_is_found_by_an_index(desk: Desk) -> None:
+    told: list[str] = []
+    archive = SqlArchive(desk.database, Contents(Sealer(KEY)), timedelta(days=30))
+
+    def explain(connection: Any, _: Any, sql: str, values: Any, *__: Any) -> None:
+        if "flags" in sql and not sql.startswith("EXPLAIN"):
+            told.extend(row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values))
+
+    event.listen(Engine, "before_cursor_execute", explain)
+    await archive.listed(("done",), 10, flag="control-id-reused")
+    event.remove(Engine, "before_cursor_execute", explain)
+    assert "messages_flagged" in " ".join(told)
 
 
 async def test_bytes_go_when_their_time_is_over_but_not_those_of_what_waits(desk: Desk, api: httpx.AsyncClient) -> None:

@@ -40,6 +40,10 @@ async def test_losses_and_what_waits_for_a_person_are_shown(service: Hl7Service,
     assert json.loads((await causeway("hl7", "losses", "--sender", "HIS", "--json")).stdout) == {"losses": []}
     assert "ZPI-2" in (await causeway("hl7", "losses")).stdout
     listed = json.loads((await causeway("hl7", "list", "--state", "done", "--json")).stdout)["messages"]
+    assert json.loads((await causeway("hl7", "list", "--flag", "patient-not-identified", "--json")).stdout) == {
+        "messages": [],
+        "open": {"refused": 1},
+    }
     shown = await causeway("hl7", "show", listed[0]["ref"], "--losses")
     assert {"ZPI-1", "ZPI-2"} <= set(shown.stdout.split())
     assert "secret" not in told.stdout + shown.stdout

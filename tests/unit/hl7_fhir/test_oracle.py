@@ -65,14 +65,43 @@ def test_the_corpora_are_read_as_hl7apy_reads_them() -> None:
     assert compared > 60
 
 
+#: What hl7apy itself cannot read: the last is broken (see below), of the others its tables know less than is sent.
+_UNREAD = {"MDHHS-OML-O21-1.hl7:0", "MDHHS-OML-O21-2.hl7:0", "ORU-R01-01.hl7:0", "ORU^R01-PDF.hl7:0"}
+#: Fields that hl7apy drops: its tables of 2.5.1 end with MSH-21, where this message goes on to MSH-23.
+_DROPPED = {"VXU.hl7:0": {22, 23}}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # hl7apy reads 22 to 97 of them a second on a quiet machine, a few on a busy one
+def test_every_message_of_the_corpora_is_read_as_hl7apy_reads_it() -> None:
+    unread, compared = set(), 0
+    for name, content in corpus():
+        expected = theirs(content)
+        if expected is None:
+            unread.add(name)
+        elif not _has_hexadecimals(content):
+            compared += 1
+            mine = ours(content)
+            assert _DROPPED.get(name, set()) <= mine[0][1].keys(), name
+            header = {number: parts for number, parts in mine[0][1].items() if number not in _DROPPED.get(name, ())}
+            _assert_agree(name, [("MSH", header), *mine[1:]], expected, header_of(content).text(12))
+    assert unread == _UNREAD
+    assert compared == len(corpus()) - len(_UNREAD) - 1
+
+
+def _has_hexadecimals(content: bytes) -> bool:
+    """hl7apy writes hexadecimal escapes otherwise than it read them."""
+    return b"\\X" in content
+
+
 def _sample() -> Iterator[tuple[str, bytes]]:
     """Every mapped message, and the first of every other trigger; of the simulated days, where all are alike, a few."""
     seen: set[tuple[str, str]] = set()
     for number, (name, content) in enumerate(corpus()):
         header = header_of(content)
         trigger = (header.text(9), header.text(9, 2))
-        if b"\\X" in content:
-            continue  # hl7apy writes hexadecimal escapes otherwise than it read them
+        if _has_hexadecimals(content):
+            continue
         if trigger not in seen or (trigger in TRIGGERS and ("messages.out" not in name or number % 100 == 0)):
             seen.add(trigger)
             yield name, content
