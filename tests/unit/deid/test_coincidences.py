@@ -149,7 +149,8 @@ def test_what_is_no_coincidence_is_still_found(left: Element) -> None:
     """A value that is none of its VR, text of any kind, at any depth but our own statement's."""
     names = Identifiers(standard_rules())
     names.note_all(CHROME)
-    terms = (Element(0x00280004, "CS", b"MONOCHROME2 "), Element(0x00281050, "DS", b"1024"))
+    terms = tuple(Element(0x00280004, vr, b"MONOCHROME2 ") for vr in ("CS", "UN"))
+    terms += tuple(Element(0x00281050, vr, b"1024") for vr in ("DS", "UN"))
     assert not names.in_header(encode(without_coincidences(terms, names), EXPLICIT_LITTLE))
     found = names.in_header(encode(without_coincidences((left, *terms), names), EXPLICIT_LITTLE))
     assert found is (left.tag != 0x00120064)
