@@ -117,6 +117,14 @@ def test_a_name_in_a_coded_string_that_is_no_term_goes() -> None:
     assert "ScanOptions" not in out
 
 
+@pytest.mark.parametrize("options", [(), (Option.RETAIN_UIDS,)])
+def test_a_uid_of_a_class_holds_no_number_of_the_patient(options: tuple[Option, ...]) -> None:
+    """Of what the table does not list, the UIDs of classes and mappings stay."""
+    out = released(*options, PatientID="12345", MappingResourceUID="1.2.826.12345.7", ContextUID="1.2.826.7")
+    assert out.MappingResourceUID.startswith("2.25.")
+    assert out.ContextUID == "1.2.826.7"
+
+
 @pytest.mark.parametrize("number", ["12345", "10008", "20260131"])
 def test_a_uid_that_is_retained_holds_no_number_of_the_patient(number: str) -> None:
     """It is replaced like those that are not retained; the standard's own stay."""
