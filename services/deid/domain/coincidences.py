@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from services.deid.domain.dataset import NUMERIC, Element, Elements
+from services.deid.domain.dataset import NUMERIC, Element, Elements, Encoding, encode
 from services.deid.domain.dates import is_temporal
 from services.deid.domain.dictionary import known_vr
 from services.deid.domain.identifiers import Identifiers, without_terms
@@ -10,6 +10,11 @@ from services.deid.domain.marks import MARKS
 from services.deid.domain.values import NUMBERS, is_number, is_uids
 
 _DATES = frozenset(("DA", "DT", "TM"))
+
+
+def is_left(cleaned: Elements, names: Identifiers, encoding: Encoding) -> bool:
+    """Whether a cleaned data set holds an identifier that is no coincidence."""
+    return names.in_header(encode(without_coincidences(cleaned, names), encoding))
 
 
 def without_coincidences(elements: Elements, names: Identifiers) -> Elements:
