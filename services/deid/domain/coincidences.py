@@ -2,13 +2,19 @@
 
 from collections.abc import Iterator
 
-from services.deid.domain.dataset import NUMERIC, Element, Elements
+from services.deid.domain.dataset import NUMERIC, Element, Elements, Encoding, encode
 from services.deid.domain.dates import is_temporal
+from services.deid.domain.dictionary import known_vr
 from services.deid.domain.identifiers import Identifiers, without_terms
 from services.deid.domain.marks import MARKS
 from services.deid.domain.values import NUMBERS, is_number, is_uids
 
 _DATES = frozenset(("DA", "DT", "TM"))
+
+
+def is_left(cleaned: Elements, names: Identifiers, encoding: Encoding) -> bool:
+    """Whether a cleaned data set holds an identifier that is no coincidence."""
+    return names.in_header(encode(without_coincidences(cleaned, names), encoding))
 
 
 def without_coincidences(elements: Elements, names: Identifiers) -> Elements:
@@ -23,17 +29,17 @@ def without_coincidences(elements: Elements, names: Identifiers) -> Elements:
 
 def _level(elements: Iterator[Element] | Elements, names: Identifiers) -> Iterator[Element]:
     for element in elements:
+        vr = known_vr(element.tag) or "UN" if element.vr == "UN" else element.vr
         if element.items is not None:
             yield element._replace(items=tuple(tuple(_level(item, names)) for item in element.items))
-        elif element.vr == "CS":
+        elif vr == "CS":
             yield element._replace(value=without_terms(element.tag, element.value))
-        elif not _is_examined(element, names):
+        elif not _is_examined(vr, element.value, names):
             yield element
 
 
-def _is_examined(element: Element, names: Identifiers) -> bool:
+def _is_examined(vr: str, value: bytes, names: Identifiers) -> bool:
     """Whether a value is what its VR may hold, and nothing of the study's by the rule of that VR."""
-    _, vr, value, _ = element
     if vr in _DATES:
         return is_temporal(value, vr)
     if vr in NUMBERS:

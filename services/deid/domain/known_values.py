@@ -98,12 +98,18 @@ def _names(text: str, common_words: frozenset[str]) -> Iterator[Needle]:
     for name in re.split(r"[\\=]", text):
         parts = [(_spelled(part), [*map(_spelled, within)]) for part, within in parts_of(name)][: 4 * _JOINED]
         for spellings in (each for whole, within in parts for each in (whole, *within)):
-            yield from (Needle(each, Kind.NAME) for each in spellings if tells(each, common_words))
+            yield from (_needle(each) for each in spellings if tells(each, common_words))
         wholes = [whole for whole, _ in parts]
         single = [each for whole, within in parts for each in (within if len(within) > 1 else [whole])]
+        single = [each for each in single if not any(map(str.isdecimal, each))]
         for first, second in {*permutations(wholes[:_JOINED], 2), *permutations(single[:_JOINED], 2)}:
             if not (first <= common_words and second <= common_words):
                 yield from _joined(first, second)
+
+
+def _needle(text: str) -> Needle:
+    """A part of a name; of Trial-07-0003 the digits are a number, which stands within no other."""
+    return Needle(text, Kind.NUMBER if text.isdecimal() else Kind.NAME)
 
 
 def _spelled(part: str) -> frozenset[str]:

@@ -18,7 +18,7 @@ from services.deid.domain.cleaning import (
     Cleaner,
     text_of,
 )
-from services.deid.domain.coincidences import without_coincidences
+from services.deid.domain.coincidences import is_left
 from services.deid.domain.content.overlay_bits import Mask, image_bits
 from services.deid.domain.content.samples import Samples, samples_of
 from services.deid.domain.dataset import (
@@ -152,7 +152,7 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, output: 
     found = None if deflated or looked.retouched else survey_pixels(source, original, samples, mask)
     cleaned = with_tables(cleaned, found)
     data = encode(cleaned, encoding)
-    if header.names.in_header(data) and _names_left(cleaned, header.names, encoding):
+    if header.names.in_header(data) and is_left(cleaned, header.names, encoding):
         raise Withheld(Reason.IDENTIFIER_LEFT)
     output.meta(file_meta(original.sop_class_uid, text_of(cleaned, SOP_INSTANCE), syntax))
     if deflated:
@@ -168,11 +168,6 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, output: 
     instance = _instance(original, cleaned, facts | output.facts() | {"transfer_syntax": syntax})
     line = b"" if isinstance(output, Untold) else _line(cleaned, encoding)
     return Cleaned(instance, line, header.person, header.steps)
-
-
-def _names_left(cleaned: Elements, names: Identifiers, encoding: Encoding) -> bool:
-    """Whether the header holds an identifier where it is no coincidence."""
-    return names.in_header(encode(without_coincidences(cleaned, names), encoding))
 
 
 def _alone(pixels: Element | None, samples: Samples | None) -> Element | None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 
-from services.deid.domain.coincidences import without_coincidences
-from services.deid.domain.dataset import EXPLICIT_LITTLE, Element, encode
+from services.deid.domain.coincidences import is_left
+from services.deid.domain.dataset import EXPLICIT_LITTLE, Element
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.looking.scanner import Look
 from services.deid.domain.options import Option
@@ -117,6 +117,14 @@ def test_a_name_in_a_coded_string_that_is_no_term_goes() -> None:
     assert "ScanOptions" not in out
 
 
+@pytest.mark.parametrize("options", [(), (Option.RETAIN_UIDS,)])
+def test_a_uid_of_a_class_holds_no_number_of_the_patient(options: tuple[Option, ...]) -> None:
+    """Of what the table does not list, the UIDs of classes and mappings stay."""
+    out = released(*options, PatientID="12345", MappingResourceUID="1.2.826.12345.7", ContextUID="1.2.826.7")
+    assert out.MappingResourceUID.startswith("2.25.")
+    assert out.ContextUID == "1.2.826.7"
+
+
 @pytest.mark.parametrize("number", ["12345", "10008", "20260131"])
 def test_a_uid_that_is_retained_holds_no_number_of_the_patient(number: str) -> None:
     """It is replaced like those that are not retained; the standard's own stay."""
@@ -149,10 +157,10 @@ def test_what_is_no_coincidence_is_still_found(left: Element) -> None:
     """A value that is none of its VR, text of any kind, at any depth but our own statement's."""
     names = Identifiers(standard_rules())
     names.note_all(CHROME)
-    terms = (Element(0x00280004, "CS", b"MONOCHROME2 "), Element(0x00281050, "DS", b"1024"))
-    assert not names.in_header(encode(without_coincidences(terms, names), EXPLICIT_LITTLE))
-    found = names.in_header(encode(without_coincidences((left, *terms), names), EXPLICIT_LITTLE))
-    assert found is (left.tag != 0x00120064)
+    terms = tuple(Element(0x00280004, vr, b"MONOCHROME2 ") for vr in ("CS", "UN"))
+    terms += tuple(Element(0x00281050, vr, b"1024") for vr in ("DS", "UN"))
+    assert not is_left(terms, names, EXPLICIT_LITTLE)
+    assert is_left((left, *terms), names, EXPLICIT_LITTLE) is (left.tag != 0x00120064)
 
 
 def test_our_statement_holds_what_we_write_and_nothing_else() -> None:

@@ -83,6 +83,16 @@ def test_a_letter_alone_is_no_part() -> None:
     assert not named("O'Ann^Mary").in_text("anno domini")
 
 
+def test_the_numbers_within_a_name_are_numbers() -> None:
+    """A trial calls its subjects so; parts of other numbers, such as codes, are none of them."""
+    names = named("TRIAL-01-0003")
+    assert names.in_text("subject 0003")
+    assert names.in_text("trial 01 0003")
+    for code in ("M-80003", "126010", "0101", "10003"):
+        assert not names.in_text(code)
+        assert not names.in_header(b"SH\x08\0" + code.encode())
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -152,6 +152,7 @@ def test_titles_within_a_name_are_no_finding() -> None:
 
 def test_the_dates_of_a_newborn_stay_where_the_table_does_not_list_them() -> None:
     """The day of birth is that of the study."""
-    before = as_file(original(PatientBirthDate="20210403", ContextGroupVersion="20210403"))
+    before = as_file(original(PatientBirthDate="20210403", StudyUpdateDateTime="20210403101500"))
     after = clean(before, choosing(Option.FULL_DATES))[1]
+    assert b"20210403101500" in after
     assert look(before, after, options=frozenset((Option.FULL_DATES,))) == ()

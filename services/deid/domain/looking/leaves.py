@@ -11,6 +11,8 @@ from services.deid.domain.looking.text import decode, decoded
 NUMBERS = frozenset(("DS", "IS"))
 TEMPORAL = frozenset(("DA", "DT"))
 _TEXT = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "UN"))
+#: What may be a coded string: other software writes them as UN, too.
+CODED = frozenset(("CS", "UN"))
 _BYTES = frozenset(("OB", "OW"))
 #: Numbers in two's complement or IEEE 754 (PS3.5 section 6.2) that may have six digits.
 _BINARY = {"UL": "I", "SL": "i", "UV": "Q", "SV": "q", "FL": "f", "FD": "d", "OL": "I", "OV": "Q"}
@@ -31,7 +33,7 @@ def kinds_in(leaf: Leaf, data: bytes, patterns: Patterns, uids: frozenset[str], 
     elif leaf.vr in _BYTES:
         yield from patterns.in_text(decode(value, ()), uids)
     elif leaf.vr in _TEXT:
-        text = without_terms(leaf.tag, decoded(data, leaf)) if leaf.vr == "CS" else decoded(data, leaf)
+        text = without_terms(leaf.tag, decoded(data, leaf)) if leaf.vr in CODED else decoded(data, leaf)
         if not (may_be_ours(leaf) and ours.issuperset(parts(text))):
             yield from patterns.in_text(text, uids)
 

@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 from services.deid.domain.dataset import Unreadable
 from services.deid.domain.looking.documents import kinds_in_document
-from services.deid.domain.looking.leaves import NUMBERS, TEMPORAL, is_date_of, kinds_in
+from services.deid.domain.looking.leaves import CODED, NUMBERS, TEMPORAL, is_date_of, kinds_in
 from services.deid.domain.looking.needles import Needles, is_kept, needles_of
 from services.deid.domain.looking.ours import may_be_ours, our_texts, parts, without_terms
 from services.deid.domain.looking.pixels import in_rest
@@ -110,7 +110,7 @@ class Look:
         term of the standard."""
         if is_kept(leaf.tag, self.profile):
             return True
-        if leaf.vr == "CS" and not without_terms(leaf.tag, decoded(head.data, leaf)).strip("\\"):
+        if leaf.vr in CODED and not without_terms(leaf.tag, decoded(head.data, leaf)).strip("\\"):
             return True
         return may_be_ours(leaf) and self.ours.issuperset(parts(decoded(head.data, leaf)))
 
