@@ -103,7 +103,7 @@ class ProcessPictures:
         return columns, rows, samples[0] if samples else 1, content
 
     def decodes(self, picture: Picture, frame: bytes) -> bool:
-        """True when CharLS, which refuses surplus bytes, decodes a frame of JPEG-LS. Raises Withheld when it dies of it."""
+        """True when CharLS, which refuses surplus bytes, decodes a frame. Raises Withheld when the process dies."""
         with self._process() as process:
             answer, _ = process.ask({"do": "decode", "picture": picture.facts()}, frame)
         return bool(answer["decoded"])
