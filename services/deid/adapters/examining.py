@@ -49,6 +49,8 @@ class Examiner:
     def answer(self, request: Mapping[str, Any], frame: bytes) -> Answer:
         """Do what ``request`` says with ``frame``."""
         picture = Picture(**request["picture"])
+        if request["do"] == "decode":
+            return {"decoded": _is_decodable(picture, frame)}, b""
         array, photometric = decode(picture, frame)
         if request["cleared_bits"]:
             array = without_bits(array, request["cleared_bits"])
@@ -130,6 +132,15 @@ def _for_people(array: NDArray[Any], photometric: str) -> Answer:
 def _shown(picture: Picture, array: NDArray[Any], photometric: str) -> tuple[NDArray[Any], str]:
     """The picture with the colours of its palette, if it has one, and its photometric interpretation then."""
     return (array, photometric) if picture.palette is None else (coloured(array, picture.palette), "RGB")
+
+
+def _is_decodable(picture: Picture, frame: bytes) -> bool:
+    """Whether the codec takes the frame: each refuses with exceptions of its own."""
+    try:
+        decode(picture, frame)
+    except Exception:
+        return False
+    return True
 
 
 def _looks(care: str, array: NDArray[Any]) -> bool:

@@ -102,6 +102,12 @@ class ProcessPictures:
         rows, columns, *samples = answer["shape"]
         return columns, rows, samples[0] if samples else 1, content
 
+    def decodes(self, picture: Picture, frame: bytes) -> bool:
+        """True when CharLS, which refuses surplus bytes, decodes a frame. Raises Withheld when the process dies."""
+        with self._process() as process:
+            answer, _ = process.ask({"do": "decode", "picture": picture.facts()}, frame)
+        return bool(answer["decoded"])
+
     async def stop(self) -> None:
         """Let the processes end when the service stops."""
         self.close()

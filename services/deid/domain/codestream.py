@@ -21,6 +21,11 @@ EXAMINED = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 
 #: Runs of native pixels, which have to be as many as the header says.
 RLE = "1.2.840.10008.1.2.5"
 
+#: Their decoder is strict, and ours is slow.
+JPEG_LS = frozenset({"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"})
+
+#: True when it is known that a frame of JPEG-LS has no byte behind its last sample.
+Proof = Callable[[bytes], bool]
 #: Gives a frame without what is no part of its picture, the frame itself when there is no such thing.
 CleanFrame = Callable[[bytes], bytes]
 
@@ -30,8 +35,15 @@ def starts_frame(head: bytes) -> bool:
     return head.startswith((SOI, SOC, JP2))
 
 
-def cleaner_of(transfer_syntax: str, samples: Samples | None, mask: Mask | None = None) -> CleanFrame:
-    """What cleans the frames of a transfer syntax, of such ``samples``. Raises Withheld when nobody can."""
+def cleaner_of(
+    transfer_syntax: str, samples: Samples | None, mask: Mask | None = None, proof: Proof | None = None
+) -> CleanFrame:
+    """What cleans the frames of a transfer syntax, of such ``samples``. Raises Withheld when nobody can.
+
+    ``mask`` is what to leave of each sample in runs; with ``proof`` of it, frames of JPEG-LS are not decoded here.
+    """
+    if transfer_syntax in JPEG_LS and proof is not None:
+        return partial(_clean_proven, proof=proof)
     if transfer_syntax in EXAMINED:
         return clean_frame
     if transfer_syntax != RLE or samples is None:
@@ -48,6 +60,14 @@ def clean_frame(frame: bytes) -> bytes:
     if frame.startswith(JP2):
         return _clean(clean_jp2, frame)
     raise Withheld(Reason.CODE_STREAM_TEXT)
+
+
+def _clean_proven(frame: bytes, proof: Proof) -> bytes:
+    """The frame without text, whose data are followed to their end only when there is no proof of it."""
+    if not frame.startswith(SOI):
+        raise Withheld(Reason.CODE_STREAM_TEXT)
+    cleaned = _clean(partial(clean_jpeg, decodes=False), frame)
+    return cleaned if proof(cleaned) else clean_frame(frame)
 
 
 def _clean(clean: CleanFrame, frame: bytes) -> bytes:

@@ -19,8 +19,6 @@ from services.deid.domain.cleaning import (
     text_of,
 )
 from services.deid.domain.coincidences import is_left
-from services.deid.domain.content.overlay_bits import Mask, image_bits
-from services.deid.domain.content.samples import Samples, samples_of
 from services.deid.domain.dataset import (
     EXPLICIT_LITTLE,
     Element,
@@ -40,12 +38,11 @@ from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.looking.scanner import Look, TextFinder
 from services.deid.domain.marks import with_pixels_cleaned
 from services.deid.domain.options import Option
+from services.deid.domain.passing import passage
 from services.deid.domain.person import NOBODY_ELSE, Issuers, Person, person_of
 from services.deid.domain.pictures.looking import Looked, looked_at
 from services.deid.domain.pictures.retouch import Pictures
-from services.deid.domain.pictures.syntaxes import has_plain_samples
-from services.deid.domain.pictures.writing import native_frames, write
-from services.deid.domain.pixels import Output, Untold, splice, survey_pixels
+from services.deid.domain.pixels import Output, Untold
 from services.deid.domain.profile import BASIC_PROFILE, Profile
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.recognizer import Recognizer
@@ -143,38 +140,24 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, output: 
     encoding = encoding_of(original.transfer_syntax)
     looked = _look(source, original, elements, pixels, project)
     syntax = looked.syntax or original.transfer_syntax
-    samples = samples_of(elements, encoding)
-    mask = _mask(samples, elements, looked, original) if pixels or original.pixel_offset is not None else None
+    passed = passage(source, original, elements, pixels, looked, project.pictures)
     cleaned = looked.told(header.elements, encoding)
     without = pixels is None and original.pixel_offset is None
     if project.profile.has(Option.CLEAN_PIXEL_DATA) and (looked.passed or without):
         cleaned = with_pixels_cleaned(cleaned, project.ruling.edition, project.profile)
-    found = None if deflated or looked.retouched else survey_pixels(source, original, samples, mask)
-    cleaned = with_tables(cleaned, found)
+    cleaned = with_tables(cleaned, passed.found)
     data = encode(cleaned, encoding)
     if header.names.in_header(data) and is_left(cleaned, header.names, encoding):
         raise Withheld(Reason.IDENTIFIER_LEFT)
     output.meta(file_meta(original.sop_class_uid, text_of(cleaned, SOP_INSTANCE), syntax))
     if deflated:
-        facts = deflate(data, _alone(_repainted(pixels, looked), samples), mask, output)
+        facts = deflate(data, passed.inflated(pixels), passed.mask, output)
     else:
         output.data(data)
-        facts = header_so_far(output)
-        facts |= (
-            write(looked.retouched, output, samples, mask)
-            if looked.retouched
-            else splice(source, original, output, found, mask, samples)
-        )
+        facts = header_so_far(output) | passed.write(source, original, output)
     instance = _instance(original, cleaned, facts | output.facts() | {"transfer_syntax": syntax})
     line = b"" if isinstance(output, Untold) else _line(cleaned, encoding)
     return Cleaned(instance, line, header.person, header.steps)
-
-
-def _alone(pixels: Element | None, samples: Samples | None) -> Element | None:
-    """The pixels without what stands behind them."""
-    if pixels is not None and samples is None:
-        raise Withheld(Reason.PIXELS_UNREADABLE)
-    return pixels._replace(value=pixels.value[: samples.native_size]) if pixels and samples else pixels
 
 
 def _look(source: BinaryIO, original: Instance, elements: Elements, pixels: Element | None, project: Project) -> Looked:
@@ -183,10 +166,6 @@ def _look(source: BinaryIO, original: Instance, elements: Elements, pixels: Elem
         return Looked()
     profile, pictures = project.profile, project.pictures
     return looked_at(source, original, elements, pixels, profile, pictures, approved=project.approved)
-
-
-def _repainted(pixels: Element | None, looked: Looked) -> Element | None:
-    return pixels._replace(value=native_frames(looked.retouched)) if pixels and looked.retouched else pixels
 
 
 def _line(elements: Elements, encoding: Encoding) -> bytes:
@@ -228,13 +207,6 @@ def _clean_header(elements: Elements, pixels: Element | None, original: Instance
     encoding = encoding_of(original.transfer_syntax)
     cleaner = Cleaner(project.ruling, project.key, names, person.pseudonym, project.profile, encoding=encoding)
     return _Header(cleaner.data_set(elements), person, names, cleaner.record.steps)
-
-
-def _mask(samples: Samples | None, elements: Elements, looked: Looked, original: Instance) -> Mask | None:
-    """What to leave of each sample as it goes out."""
-    reachable = has_plain_samples(looked.syntax or original.transfer_syntax)
-    encoding = encoding_of(original.transfer_syntax)
-    return image_bits(samples, elements, encoding, reachable=reachable, cleared=looked.without_overlays)
 
 
 def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:

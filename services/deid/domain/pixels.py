@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from contracts.formats.manifest import Fragments, Frames, Instance, NativeFrames
 from services.deid.domain import fragments
-from services.deid.domain.codestream import cleaner_of
+from services.deid.domain.codestream import Proof, cleaner_of
 from services.deid.domain.content.overlay_bits import Mask
 from services.deid.domain.content.samples import Samples
 from services.deid.domain.dataset import LONG, PIXEL_DATA, SEQUENCE_END, UNDEFINED, Unreadable, encoding_of
@@ -65,12 +65,16 @@ class Untold(Output):
 
 
 def survey_pixels(
-    source: BinaryIO, original: Instance, samples: Samples | None, mask: Mask | None = None
+    source: BinaryIO,
+    original: Instance,
+    samples: Samples | None,
+    mask: Mask | None = None,
+    proof: Proof | None = None,
 ) -> fragments.Fragments | None:
     """What is in the frames of an encapsulated pixel element, None for native pixels and for none.
 
-    ``samples`` is what the header says of it, ``mask`` what to leave of each sample. Raises Withheld when the header
-    says nothing, so that nobody knows what is a pixel and what is not.
+    ``samples`` is what the header says of it, ``mask`` what to leave of each sample, ``proof`` a quick one that nothing
+    is surplus in a frame. Raises Withheld when the header says nothing: nobody knows then what is a pixel.
     """
     if original.pixel_offset is None:
         return None
@@ -79,7 +83,7 @@ def survey_pixels(
     syntax, start = original.transfer_syntax, original.dataset_offset + original.pixel_offset
     if syntax in NATIVE:
         return None
-    return fragments.survey(source, start, syntax, cleaner_of(syntax, samples, mask), samples.frames)
+    return fragments.survey(source, start, syntax, cleaner_of(syntax, samples, mask, proof), samples.frames)
 
 
 def splice(

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from services.deid.domain.content import cda, documents, graphics, icc
 from services.deid.domain.content.concepts import standard_concepts
+from services.deid.domain.content.lookup import with_sound_tables
 from services.deid.domain.content.report import CONTENT, Generic, Report, Texts, placeholder
 from services.deid.domain.dataset import Element, Elements, Encoding
 from services.deid.domain.options import Option
@@ -86,7 +87,7 @@ class Contents:
         document = next((each for each in cleaned if each.tag == documents.DOCUMENT), None)
         if document is not None:
             cleaned = documents.with_length(cleaned, len(document.value), self.encoding)
-        return graphics.without_bitmap_shutter(cleaned)
+        return with_sound_tables(graphics.without_bitmap_shutter(cleaned), self.encoding)
 
 
 def _profile(element: Element, where: str | int) -> Element | None:

@@ -1,13 +1,14 @@
 """ICC profiles with their numbers and without their words (ICC.1:2022; PS3.3 section C.11.15).
 
 The numbers decide how colours look and stay. Names, copyrights, devices, creators and times are left out, and so is
-every tag whose type could hold text.
+every tag whose type could hold text. What stays is made anew of its numbers (icc_tags.py), each tag behind the other.
 """
 
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from services.deid.domain.content.icc_tags import numbers_of
 from services.deid.domain.dataset import Unreadable
 
 ICC_PROFILE = 0x00282000
@@ -15,12 +16,16 @@ _HEADER, _TAG = 128, struct.Struct(">4sII")
 #: A profile with more tags, or longer, is none that a camera or a scanner makes.
 _TAG_LIMIT, _SIZE_LIMIT = 64, 4 * 1024 * 1024
 #: Tags that colours are computed with (ICC.1 clause 9.2).
-_NUMERIC_TAGS = frozenset(
-    b"rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC wtpt bkpt lumi chad A2B0 A2B1 A2B2 B2A0 B2A1 B2A2 gamt".split()
-)
-#: Bytes of the header that say nothing of a place or a time: version to connection space, signature; and the intent.
-_KEPT = (slice(8, 24), slice(36, 40), slice(64, 80))
-_PARAMETERS = {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}
+_NUMERIC_TAGS = frozenset(b"rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC wtpt bkpt chad A2B0 A2B1 A2B2 B2A0 B2A1 B2A2".split())
+#: What a profile of pictures may be, of which colours, and connected by which (Tables 18 and 19).
+_VERSIONS, _CLASSES = frozenset({2, 4}), frozenset({b"scnr", b"mntr", b"prtr", b"spac"})
+_COLOURS = frozenset({b"RGB ", b"GRAY", b"CMYK", b"YCbr", b"Lab ", b"XYZ "})
+_CONNECTIONS = frozenset({b"XYZ ", b"Lab "})
+#: The white that all profiles are adapted to (clause 7.2.16).
+_D50 = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
+_INTENTS = 4
+#: The start of a header: version 2.2, of a display's RGB.
+_STANDARD = b"".join([bytes(8), b"\2\x20\0\0", b"mntrRGB XYZ "]).ljust(_HEADER, b"\0")
 
 
 class _Profile(NamedTuple):
@@ -32,7 +37,7 @@ def clean_profile(value: bytes) -> bytes | None:
     """The profile without words, None when it is not one that can be followed byte by byte."""
     try:
         found = _read(value)
-    except (struct.error, Unreadable, KeyError, OverflowError):
+    except (struct.error, Unreadable, KeyError, ValueError, OverflowError):
         return None
     return _write(found)
 
@@ -44,54 +49,37 @@ def _read(value: bytes) -> _Profile:
     tags: dict[bytes, bytes] = {}
     for number in range(count):
         name, start, length = _TAG.unpack_from(value, _HEADER + 4 + number * _TAG.size)
-        data = value[start : start + length]
         if name in _NUMERIC_TAGS:
-            tags[name] = data[: _length(data)]
+            tags[name] = numbers_of(value[start : start + length])
     if not (tags.keys() >= {b"rXYZ", b"gXYZ", b"bXYZ"} or b"A2B0" in tags or b"kTRC" in tags):
         raise Unreadable
+    return _Profile(_header(value), tags)
+
+
+def _header(value: bytes) -> bytes:
+    """The header with nothing of a place, a time or a maker (clause 7.2). Raises Unreadable for another profile."""
+    version, minor, kind, colours, connection = struct.unpack_from(">BBxx4s4s4s", value, 8)
+    if version not in _VERSIONS or kind not in _CLASSES or colours not in _COLOURS or connection not in _CONNECTIONS:
+        raise Unreadable
+    (intent,) = struct.unpack_from(">I", value, 64)
     header = bytearray(_HEADER)
-    for part in _KEPT:
-        header[part] = value[part]
-    return _Profile(bytes(header), tags)
-
-
-def _length(data: bytes) -> int:
-    """How long a tag of this type is, all of it numbers. Raises Unreadable for any other type or a shorter tag."""
-    kind, length = data[:4], len(data)
-    if kind == b"XYZ ":
-        length = 20
-    elif kind == b"sf32":
-        length = 8 + 36
-    elif kind == b"curv":
-        length = 12 + 2 * int(struct.unpack_from(">I", data, 8)[0])
-    elif kind == b"para":
-        length = 12 + 4 * _PARAMETERS[struct.unpack_from(">H", data, 8)[0]]
-    elif kind in (b"mft1", b"mft2"):
-        length = _table_length(data)
-    else:
-        raise Unreadable
-    if len(data) < length:
-        raise Unreadable
-    return length
-
-
-def _table_length(data: bytes) -> int:
-    """Lookup tables of one or two bytes per value (ICC.1 clauses 10.10 and 10.11)."""
-    inputs, outputs, grid = data[8:11]
-    if data[:4] == b"mft1":
-        return int(48 + 256 * inputs + grid**inputs * outputs + 256 * outputs)
-    entries, exits = struct.unpack_from(">HH", data, 48)
-    return int(52 + 2 * (entries * inputs + grid**inputs * outputs + exits * outputs))
+    struct.pack_into(">BBxx4s4s4s", header, 8, version, minor & 0xF0, kind, colours, connection)
+    header[36:40] = b"acsp"
+    struct.pack_into(">I", header, 64, intent if intent < _INTENTS else 0)
+    header[68:80] = _D50
+    return bytes(header)
 
 
 def _write(profile: _Profile) -> bytes:
     """A profile of these tags and the two texts that every one must have."""
     tags = profile.tags | {b"desc": _text(profile.header, b"desc"), b"cprt": _text(profile.header, b"text")}
     start = _HEADER + 4 + len(tags) * _TAG.size
-    table, body = bytearray(struct.pack(">I", len(tags))), bytearray()
+    table, body, places = bytearray(struct.pack(">I", len(tags))), bytearray(), dict[bytes, int]()
     for name, data in sorted(tags.items()):
-        table += _TAG.pack(name, start + len(body), len(data))
-        body += data + bytes(-len(data) % 4)
+        if data not in places:
+            places[data] = start + len(body)
+            body += data + bytes(-len(data) % 4)
+        table += _TAG.pack(name, places[data], len(data))
     header = struct.pack(">I", start + len(body)) + profile.header[4:]
     return bytes(header + table + body)
 
@@ -120,13 +108,5 @@ def _standard_tags() -> Iterator[tuple[bytes, bytes]]:
         yield name, b"curv\0\0\0\0" + struct.pack(">IH", 1, round(2.2 * 256))
 
 
-def _standard_header() -> bytes:
-    header = bytearray(_HEADER)
-    header[8:24] = b"\2\x20\0\0mntrRGB XYZ "
-    header[36:40] = b"acsp"
-    header[68:80] = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
-    return bytes(header)
-
-
 #: What takes the place of a profile that can't be followed where one must be.
-STANDARD_PROFILE = _write(_Profile(_standard_header(), dict(_standard_tags())))
+STANDARD_PROFILE = _write(_Profile(_header(_STANDARD), dict(_standard_tags())))

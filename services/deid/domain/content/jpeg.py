@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from services.deid.domain.content.encoders import is_encoder
 from services.deid.domain.content.jpeg_frame import JPEG_LS, Frame, frame_of
+from services.deid.domain.content.jpeg_ls import Presets, trimmed_jpeg_ls
 from services.deid.domain.content.jpeg_scan import trimmed
 from services.deid.domain.content.jpeg_tables import HUFFMAN, QUANTIZATION, Table, Tables, restart_interval
 from services.deid.domain.dataset import Unreadable
@@ -54,10 +55,13 @@ class _Kept(NamedTuple):
         return struct.pack(">BBH", _FILL, self.marker, len(value) + 2) + value + self.data
 
 
-def clean_jpeg(frame: bytes) -> bytes:
-    """The frame without text; itself when it has none. Raises Unreadable where it can't be followed to its end."""
+def clean_jpeg(frame: bytes, *, decodes: bool = True) -> bytes:
+    """The frame without text; itself when it has none. Raises Unreadable where it can't be followed to its end.
+
+    Without ``decodes`` the data of JPEG-LS stay as they are: somebody else has to know where they end.
+    """
     parts, end = _parts(frame)
-    reader = _Reader()
+    reader = _Reader(decodes)
     kept = [each for part in parts if (each := reader.kept(part)) is not None]
     cleaned = b"".join([SOI, *(each.encoded() for each in kept), end])
     return frame if cleaned == frame else cleaned
@@ -102,7 +106,9 @@ def padding(rest: bytes) -> bytes:
 class _Reader:
     """What is known of the frame at a place of it."""
 
+    decodes: bool
     frame: Frame | None = None
+    presets: Presets = field(default_factory=Presets)
     interval: int = 0
     tables: Tables = field(default_factory=Tables)
     told: set[int] = field(default_factory=set)
@@ -120,6 +126,7 @@ class _Reader:
             self.interval = restart_interval(value)
             return _Kept(marker, value[:2])
         if marker == _PRESET and value[:1] == bytes((_PARAMETERS,)) and len(value) >= _PARAMETERS_LENGTH:
+            self.presets = Presets(*struct.unpack_from(">5H", value, 1))
             return _Kept(marker, value[:_PARAMETERS_LENGTH])
         if marker == _COMMENT or 0xE0 <= marker <= 0xEF:
             return self._told(marker, value)
@@ -139,6 +146,8 @@ class _Reader:
         header, data = self.frame.scan_header(part.value), part.data
         if self.frame.marker != JPEG_LS:
             data = trimmed(data, self.frame.scan(header, self.tables, self.interval))
+        elif self.decodes:
+            data = trimmed_jpeg_ls(data, self.frame.scan_of_jpeg_ls(header, self.presets, self.interval))
         return _Kept(part.marker, header, data)
 
     def _told(self, marker: int, value: bytes) -> _Kept | None:

@@ -4,6 +4,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from services.deid.domain.content.jpeg_ls import Presets, ScanOfJpegLs, scan_of
 from services.deid.domain.content.jpeg_scan import Codes, Scan
 from services.deid.domain.content.jpeg_tables import AC, DC, Tables
 from services.deid.domain.dataset import Unreadable
@@ -58,6 +59,12 @@ class Frame:
                 tables.quantization(component.quantization)
             blocks += [(dc, ac)] * (component.wide * component.high if len(chosen) > 1 else 1)
         return Scan(tuple(blocks), self._units([component for component, _ in chosen]), interval)
+
+    def scan_of_jpeg_ls(self, header: bytes, told: Presets, interval: int) -> ScanOfJpegLs:
+        """The scan that ``header`` begins. Raises Unreadable where it has restarts, or components of other sizes."""
+        if interval or any(component[:2] != (1, 1) for component in self.components.values()):
+            raise Unreadable
+        return scan_of(self.value[0], self.columns, self.lines, header, told)
 
     def _units(self, chosen: list[_Component]) -> int:
         """MCUs of a scan: of one component its blocks, of several as many as cover the picture (T.81 A.2)."""

@@ -9,8 +9,9 @@ from services.deid.domain.profile import Profile
 def told(profile: Profile) -> Iterator[str]:
     """One sentence for each kind of content, as the options of ``profile`` have it cleaned."""
     yield (
-        "Comments, application segments and boxes are cut out of compressed frames, overlays out of unused bits of "
-        "native pixels; ICC profiles keep their numbers only."
+        "Compressed frames keep what decodes them: comments, application segments, boxes and surplus bytes are cut "
+        "out. Bits of samples that are none of the image's, where overlays used to lie, are cleared. ICC profiles are "
+        "made anew of their numbers; lookup tables have the length that they say."
     )
     if profile.has(Option.CLEAN_STRUCTURED_CONTENT):
         yield (

@@ -64,6 +64,10 @@ class Pictures(Protocol):
         """Each frame in ``syntax`` without text; None when it may stay as it is."""
         ...
 
+    def decodes(self, picture: Picture, frame: bytes) -> bool:
+        """True when the frame is decoded and none of its bytes is left over (of JPEG-LS; others forgive)."""
+        ...
+
     def reread(self, order: Order, frames: Iterable[bytes]) -> Iterator[tuple[int, Box]]:
         """Each frame, from 0, with the boxes in which another engine finds text that is left."""
         ...

@@ -22,7 +22,12 @@ def write(retouched: Retouched, output: Output, samples: Samples | None, mask: M
     """
     if not is_encapsulated(retouched.syntax):
         return _native(retouched, output, mask)
-    return _encapsulated(retouched, output, cleaner_of(retouched.syntax, samples, mask))
+    return _encapsulated(retouched, output, cleaner_of(retouched.syntax, samples, mask, _is_decoded))
+
+
+def _is_decoded(frame: bytes) -> bool:
+    """That nothing is surplus in a frame of JPEG-LS: each was decoded to be looked at (Pictures.decodes)."""
+    return True
 
 
 def native_frames(retouched: Retouched) -> bytes:
