@@ -162,7 +162,7 @@ def clean_pack(pack_id: str, originals: Iterable[Original], project: Project, wo
     held: list[Held] = []
     steps: Counter[Step] = Counter()
     for original in _expected(originals, project.key):
-        _fetch(original, workspace.at_hand)
+        fetch(original, workspace.at_hand)
         one = _clean(original.instance, project, workspace, steps)
         (released if isinstance(one, Released) else held).append(one)  # type: ignore[arg-type]
     # By new UID: the order of the originals would be a trace of when they were made.
@@ -220,7 +220,7 @@ def _hold(original: Instance, reason: Reason, findings: tuple[Finding, ...], sta
     return Held(original.sop_instance_uid, *digests, reason, span, record)
 
 
-def _fetch(original: Original, sink: BinaryIO) -> None:
+def fetch(original: Original, sink: BinaryIO) -> None:
     """Copy the file from the first source that holds it as it was received."""
     later: RetryLater | None = None
     for source in original.sources:

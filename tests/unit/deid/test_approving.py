@@ -26,6 +26,7 @@ from services.deid.domain.pictures.picture import Picture
 from services.deid.domain.pictures.policy import PicturePolicy
 from services.deid.domain.pictures.rendering import Grey
 from services.deid.domain.pictures.retouch import Found, Order, Pictures
+from services.deid.domain.pictures.risk import refusal_of
 from services.deid.domain.withholding import Reason, Withheld
 from services.deid.domain.workspace import Workspace, part_of
 from tests.support.instances import CANARY, as_file
@@ -41,7 +42,8 @@ def screenshot(**attributes: Any) -> Dataset:
 def holding(using: Pictures, **profile: Any) -> Project:
     """A project whose profile holds more back."""
     project = cleaning(using)
-    return replace(project, profile=replace(project.profile, **profile))
+    wanted = replace(project.profile, **profile)
+    return replace(project, profile=wanted, refuse=refusal_of(wanted, cleans_pixels=True))
 
 
 def candidate(image: Dataset, project: Project, *, approved: bool) -> Candidate:
