@@ -202,8 +202,9 @@ def _clean(original: Instance, project: Project, workspace: Workspace, steps: Co
     new = cleaned.instance
     file = Span(start, new.length)
     told = (("manifest", new.model_dump_json().encode()), ("headers", cleaned.line))
-    findings = project.look.at(workspace.at_hand, part_of(workspace.cleaned, file), told)
-    if findings and not project.approved:
+    # Who lets it go is shown what a look at it finds: candidate.py.
+    findings = () if project.approved else project.look.at(workspace.at_hand, part_of(workspace.cleaned, file), told)
+    if findings:
         return _hold(original, Reason.SECOND_LOOK, findings, start, workspace)
     workspace.cleaned.seek(0, 2)
     add_steps(steps, cleaned.steps)

@@ -65,7 +65,8 @@ async def desk(site: DeidSite, *services: str, **settings: Any) -> AsyncIterator
     """The services at work, deid with an HTTP port."""
     (port,) = free_ports(1)
     others = [name for name in services or SERVICES if name != "deid"]
-    client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)
+    # While a person waits, networks are loaded and a picture is cleaned: pytest's own timeout bounds it.
+    client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120)
     around = site.running(*others) if others else nullcontext()
     async with around, site.running("deid", http_port=port, **settings), client:
         yield Desk(site, client)
