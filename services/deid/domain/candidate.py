@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from contracts.formats.manifest import Instance
 from services.deid.domain.looking.scanner import Finding
-from services.deid.domain.packing import CleanPack, Held, Opener, Original, clean_pack
+from services.deid.domain.packing import CleanPack, Held, Opener, Original, clean_pack, fetch
 from services.deid.domain.part10 import Project
 from services.deid.domain.withholding import Reason
 from services.deid.domain.workspace import Span, Workspace, part_of
@@ -40,6 +40,12 @@ def candidate_of(
     (released,) = pack.released
     cleaned = part_of(workspace.cleaned, released.file)
     return Candidate(pack, None, project.look.at(part_of(workspace.at_hand, Span(0, instance.length)), cleaned))
+
+
+def original_of(instance: Instance, sources: Sequence[Opener], workspace: Workspace) -> BinaryIO:
+    """The withheld file as it was received; InputDamaged or RetryLater when its bytes can't be read."""
+    fetch(Original(instance, tuple(sources)), workspace.at_hand)
+    return part_of(workspace.at_hand, Span(0, instance.length))
 
 
 def part_id_of(source_pack_id: str, instance: Instance, project: Project, release: int) -> str:

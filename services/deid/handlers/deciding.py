@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from contracts.events import PackDeidentified
-from services.deid.domain.candidate import Candidate, approving, candidate_of, part_id_of
+from services.deid.domain.candidate import Candidate, approving, candidate_of, original_of, part_id_of
 from services.deid.domain.facts import event_id, part_deidentified
 from services.deid.domain.part10 import Project
 from services.deid.domain.quarantine import Action, Entry, Ruling, State, Verdict, VerdictRefused, is_repeat
 from services.deid.domain.showing import candidate_document
-from services.deid.domain.workspace import Span, Workspace, part_of
+from services.deid.domain.workspace import Workspace, part_of
 from services.deid.ports.content import Projects, WorkArea
 from services.deid.ports.quarantine import Quarantine
 from shared.errors import RetryLater
@@ -100,13 +100,14 @@ class Deciding:
         if entry.state is not State.WAITING or entry.instance is None:
             yield None
             return
-        async with self._workspace() as workspace, self._made(entry, workspace, approved=True) as (_, candidate):
+        async with self._workspace() as workspace:
             if not cleaned:
-                yield part_of(workspace.at_hand, Span(0, entry.instance.length))
-            elif candidate.pack.released:
-                yield part_of(workspace.cleaned, candidate.pack.released[0].file)
-            else:
-                yield None
+                sources = [self._work_area.held(entry.blob_key, entry.size)]
+                yield await in_thread(original_of, entry.instance, sources, workspace)
+                return
+            async with self._made(entry, workspace, approved=True) as (_, candidate):
+                released = candidate.pack.released
+                yield part_of(workspace.cleaned, released[0].file) if released else None
 
     @asynccontextmanager
     async def _candidate(self, entry: Entry, *, approved: bool) -> AsyncIterator[tuple[Project, Candidate]]:

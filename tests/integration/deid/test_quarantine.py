@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 from zipfile import ZipFile
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 from pydicom import Dataset, dcmread
-from pydicom.uid import CTImageStorage
+from pydicom.uid import CTImageStorage, JPEG2000Lossless, SecondaryCaptureImageStorage
 from typer.testing import CliRunner
 
 from cli.main import app as cli
@@ -26,6 +28,7 @@ from tests.support.instances import CANARY
 from tests.support.packs import planned
 from tests.support.ports import free_ports
 from tests.support.services import eventually
+from tests.unit.deid.pictures import lettered, picture
 
 
 class Answer(NamedTuple):
@@ -62,7 +65,8 @@ async def desk(site: DeidSite, *services: str, **settings: Any) -> AsyncIterator
     """The services at work, deid with an HTTP port."""
     (port,) = free_ports(1)
     others = [name for name in services or SERVICES if name != "deid"]
-    client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)
+    # While a person waits, networks are loaded and a picture is cleaned: pytest's own timeout bounds it.
+    client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=120)
     around = site.running(*others) if others else nullcontext()
     async with around, site.running("deid", http_port=port, **settings), client:
         yield Desk(site, client)
@@ -183,6 +187,45 @@ async def test_people_see_both_pictures(site: DeidSite) -> None:
             assert answer.headers["content-type"] == "image/png"
             assert answer.content.startswith(b"\x89PNG")
         assert (await at.client.get(f"/api/quarantine/{entry['id']}/after.png?frame=7")).status_code == 404
+
+
+HOLDING = """
+format: causeway.profile/1
+name: pictures
+version: "1"
+legal_basis: gdpr_pseudonymised
+options: [clean_pixel_data]
+pictures: {secondary_capture: false}
+"""
+
+
+async def test_a_compressed_picture_that_the_profile_holds_is_seen_and_let_go(site: DeidSite) -> None:
+    """Both sides of it as people see them; approved, it goes out cleaned, with who said so and why."""
+    grey = lettered(160, 240, text="DOE, JANE")
+    folder = site.folder / "profiles"
+    folder.mkdir()
+    (folder / "research.yaml").write_text(HOLDING)
+    capture = picture([grey], JPEG2000Lossless, SOPClassUID=SecondaryCaptureImageStorage)
+    async with desk(site, "deid", profile_dir=folder) as at:
+        await at.site.say(planned([await at.site.batch_of([capture])], PLAN), "plan")
+        await site.until(InstancesQuarantined, lambda found: len(found) == 1)
+        (entry,) = await at.listed()
+        assert entry["reason"] == "secondary-capture"
+        shown = {}
+        for side in ("before", "after"):
+            answer = await at.client.get(f"/api/quarantine/{entry['id']}/{side}.png")
+            shown[side] = np.asarray(Image.open(BytesIO(answer.content)))
+        found = await at.shown(entry["id"])
+        assert (found["hindrance"], found["left"]) == (None, [])
+        answer = await at.decide(entry["id"], "approve", candidate=found["candidate"])
+        (told,) = await site.until(PackDeidentified, lambda found: len(found) == 1)
+        (decision,) = answer.json()["decisions"]
+        content = await site.content(told.archive)
+    assert shown["before"][grey > 200].min() > 200
+    assert shown["after"][grey > 200].max() < 10
+    assert (told.part, decision["who"], decision["reason"]) == (1, "loopback", "looked at it")
+    inside = dcmread(BytesIO(ZipFile(BytesIO(content)).read("000001.dcm")))
+    assert set(inside.pixel_array[grey > 100].tolist()) == {0}
 
 
 async def test_decisions_survive_a_restart_and_a_later_run_tells_of_the_parts(site: DeidSite) -> None:

@@ -11,9 +11,10 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import get_encoder
 from pydicom.uid import UID, UltrasoundImageStorage
 
-from services.deid.adapters.pictures import ProcessPictures
+from services.deid.adapters.second_engine import SecondEngine
 from services.deid.domain.options import Option
 from services.deid.domain.part10 import Project
+from services.deid.domain.pictures.retouch import Pictures
 from services.deid.domain.profile import Profile
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.rules import standard_rules
@@ -25,11 +26,13 @@ TEXT = "KILMISTER, IAN 24/12/1945"
 PLACE = (slice(85, 140), slice(0, 345))
 
 
-def cleaning(pictures: ProcessPictures, **profile: Any) -> Project:
-    """A project whose profile has pixels cleaned."""
+def cleaning(pictures: Pictures, **profile: Any) -> Project:
+    """A project whose profile has pixels cleaned, and read once more."""
     wanted = Profile("pixels", options=frozenset({Option.CLEAN_PIXEL_DATA}), **profile)
     refuse = standard_refusal(cleans_pixels=True)
-    return Project("research", ProjectKey(b"p" * 32), standard_rules(), refuse, wanted, pictures)
+    return Project(
+        "research", ProjectKey(b"p" * 32), standard_rules(), refuse, wanted, pictures, None, SecondEngine(pictures)
+    )
 
 
 def lettered(rows: int = 300, columns: int = 400, text: str = TEXT, seed: int = 1) -> NDArray[np.uint8]:

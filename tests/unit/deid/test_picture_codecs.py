@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import dcmread
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 
 from services.deid.adapters.codecs import decode, encode
 from services.deid.adapters.pictures import ProcessPictures
@@ -21,6 +22,7 @@ from tests.unit.deid.pictures import PLACE, cleaning, lettered, picture
 
 NATIVE, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5"
 JPEG, JPEG_LOSSLESS, JPEG_LOSSLESS_FIRST = (f"1.2.840.10008.1.2.4.{number}" for number in (50, 57, 70))
+JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 JPEG_LS, NEAR_LOSSLESS = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"
 JPEG_2000, LOSSY_2000, HTJ2K = (f"1.2.840.10008.1.2.4.{number}" for number in (90, 91, 201))
 
@@ -120,3 +122,25 @@ def test_a_lossy_picture_becomes_native_and_stays_called_lossy(pictures: Process
     left[PLACE], expected = 0, before.astype(np.int64)
     expected[PLACE] = 0
     assert np.abs(left - expected).max() <= 1
+
+
+def test_twelve_bits_of_lossy_jpeg_are_decoded(corpus: Path) -> None:
+    """JPEG Extended, process 4; the values are those that other decoders give for this file."""
+    file = corpus / "dicom" / "pydicom_core" / "test_files" / "JPEG-lossy.dcm"
+    image = dcmread(file)
+    frame = next(generate_frames(image.PixelData, number_of_frames=1))
+    described = Picture(1024, 256, 1, 1, 16, 12, 11, False, "MONOCHROME2", 0, JPEG_EXTENDED)
+    samples, photometric = decode(described, frame)
+    assert (samples.dtype, photometric) == (np.uint16, "MONOCHROME2")
+    assert (int(samples[420, 140]), int(samples[230, 120])) == (244, 95)
+
+
+def test_twelve_bits_of_lossy_jpeg_are_looked_at_and_go_out(corpus: Path, pictures: ProcessPictures) -> None:
+    """A picture of a kind that always is; its frames stay the bytes that came."""
+    file = (corpus / "dicom" / "pydicom_core" / "test_files" / "JPEG-lossy.dcm").read_bytes()
+    _, cleaned = clean(file, cleaning(pictures))
+    before, after = dcmread(BytesIO(file)), dcmread(BytesIO(cleaned))
+    stored = [next(generate_frames(each.PixelData, number_of_frames=1)) for each in (before, after)]
+    assert stored[0].rstrip(b"\0") == stored[1].rstrip(b"\0")
+    assert after.file_meta.TransferSyntaxUID == JPEG_EXTENDED
+    assert after.BurnedInAnnotation == "NO"

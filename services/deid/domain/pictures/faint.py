@@ -133,9 +133,12 @@ def evened(plane: NDArray[np.float32]) -> Grey:
 
 
 def _mean(plane: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Of a square of ``side`` pixels around each."""
-    padded = np.pad(plane, side // 2, mode="edge")
-    sums = np.pad(padded, ((1, 0), (1, 0))).cumsum(0, dtype=np.float64).cumsum(1)
-    inside = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
-    found: NDArray[np.float32] = (inside / side**2).astype(np.float32)
+    """Of a square of ``side`` pixels around each, an odd number."""
+    return _of_rows(_of_rows(plane, side).T, side).T
+
+
+def _of_rows(plane: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """The mean of each row with those above and below."""
+    sums = np.pad(plane, ((side // 2 + 1, side // 2), (0, 0)), mode="edge").cumsum(0, dtype=np.float64)
+    found: NDArray[np.float32] = ((sums[side:] - sums[:-side]) / side).astype(np.float32)
     return found
