@@ -74,7 +74,9 @@ def commented(size: int) -> bytes:
     """An object whose one frame of ``size`` bytes begins with a comment."""
     (slice_,) = make_instances(1)
     slice_.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    frame = b"\xff\xd8\xff\xfe\0\x0aKilmiste\xff\xda\0\x08\1\1\0\0\x3f\0"
+    codes = b"\xff\xc4\0\x14\0\1" + bytes(15) + b"\x0f"  # a zero, and fifteen bits behind it
+    scan = b"\xff\xc3\0\x0b\x10\xff\xff\xff\xff\1\1\x11\0\xff\xda\0\x08\1\1\0\1\0\0"
+    frame = b"\xff\xd8\xff\xfe\0\x0aKilmiste" + codes + scan
     slice_.PixelData = encapsulate([frame + bytes(size - len(frame) - 2) + b"\xff\xd9"])
     slice_["PixelData"].VR = "OB"
     return as_file(slice_)

@@ -45,14 +45,16 @@ class _Kept(NamedTuple):
     value: bytes | list[Table]
     data: bytes = b""
 
-    def encoded(self) -> bytes:
-        """Marker, length, value and data; nothing when no table is left."""
+    def encoded(self) -> Iterator[bytes]:
+        """Marker and length, value, data; nothing when no table is left."""
         value = self.value
         if isinstance(value, list):
             value = b"".join(table.data for table in value if table.used)
             if not value:
-                return b""
-        return struct.pack(">BBH", _FILL, self.marker, len(value) + 2) + value + self.data
+                return
+        yield struct.pack(">BBH", _FILL, self.marker, len(value) + 2)
+        yield value
+        yield self.data
 
 
 def clean_jpeg(frame: bytes, *, decodes: bool = True) -> bytes:
@@ -63,7 +65,7 @@ def clean_jpeg(frame: bytes, *, decodes: bool = True) -> bytes:
     parts, end = _parts(frame)
     reader = _Reader(decodes)
     kept = [each for part in parts if (each := reader.kept(part)) is not None]
-    cleaned = b"".join([SOI, *(each.encoded() for each in kept), end])
+    cleaned = b"".join([SOI, *(piece for each in kept for piece in each.encoded()), end])
     return frame if cleaned == frame else cleaned
 
 

@@ -5,8 +5,9 @@ from typing import NamedTuple
 from services.deid.domain.content.jpeg_ls_decoder import Bits, Decoder, Parameters
 from services.deid.domain.dataset import Unreadable
 
-#: More samples than this are not decoded here; and how it is told that components follow each other sample by sample.
-_MOST_SAMPLES = 8_000_000
+#: More samples, or longer data (bytes), are not decoded here.
+_MOST_SAMPLES, _MOST_BYTES = 8_000_000, 2 * 1024 * 1024
+#: How it is told that components follow each other sample by sample.
 _BY_SAMPLE = 2
 
 
@@ -66,7 +67,12 @@ def scan_of(precision: int, columns: int, lines: int, header: bytes, told: Prese
 
 
 def trimmed_jpeg_ls(data: bytes, scan: ScanOfJpegLs) -> bytes:
-    """The data without what no sample needs; ``data`` itself when all is needed or zero, or they are cut short."""
+    """The data without what no sample needs; ``data`` itself when all is needed or zero, or they are cut short.
+
+    Raises Unreadable for more than is decoded here.
+    """
+    if len(data) > _MOST_BYTES:
+        raise Unreadable
     bits = Bits(data)
     decoder = Decoder(bits, scan.found)
     try:

@@ -22,7 +22,8 @@ _LONGEST = 16
 _BLOCK, _SKIP, _END = 64, 0xF0, 0
 #: The category of a lossless difference that no bits follow (T.81 H.1.2.2).
 _WHOLE = 16
-_PIECE = 1 << 20
+#: Longer data are made ready a piece at a time; bytes.
+_PIECE = 1 << 18
 
 
 class Codes(NamedTuple):
@@ -72,7 +73,7 @@ def _interval(data: bytes, scan: Scan, count: int) -> bytes:
 
 def _bits(plain: bytes, scan: Scan, count: int) -> int:
     """How many bits ``count`` MCUs take; no fewer than there are when the data are cut short."""
-    windows = _windows(plain)
+    windows = _windows(plain, 0) if len(plain) <= _PIECE else _Windows(plain)
     if any(ac is None for _, ac in scan.blocks):
         at = _differences(windows, [_table(codes, False).bits for codes, _ in scan.blocks], count)
     else:
@@ -85,18 +86,33 @@ def _bits(plain: bytes, scan: Scan, count: int) -> int:
     return 8 * len(plain)
 
 
-def _windows(plain: bytes) -> "array[int]":
-    """The 24 bits from each byte on; ones stand behind the last."""
+class _Windows:
+    """The 24 bits from each byte on, made for a piece at a time; ones stand behind the last byte."""
+
+    def __init__(self, plain: bytes) -> None:
+        self._plain, self._start = plain, 0
+        self._piece = _windows(plain, 0)
+
+    def __getitem__(self, at: int) -> int:
+        place = at - self._start
+        if not 0 <= place < len(self._piece):
+            if at >= len(self._plain):
+                raise IndexError
+            self._start = at
+            self._piece, place = _windows(self._plain, at), 0
+        return self._piece[place]
+
+
+def _windows(plain: bytes, start: int) -> "array[int]":
+    """The windows of the piece that begins at ``start``."""
+    length = min(_PIECE, len(plain) - start)
+    wide = np.frombuffer(plain[start : start + length + 2].ljust(length + 2, b"\xff"), np.uint8).astype("I")
     found = array("I")
-    for start in range(0, len(plain), _PIECE):
-        length = min(_PIECE, len(plain) - start)
-        piece = plain[start : start + length + 2].ljust(length + 2, b"\xff")
-        wide = np.frombuffer(piece, np.uint8).astype("I")
-        found.frombytes((wide[:-2] << 16 | wide[1:-1] << 8 | wide[2:]).tobytes())
+    found.frombytes((wide[:-2] << 16 | wide[1:-1] << 8 | wide[2:]).tobytes())
     return found
 
 
-def _differences(windows: "array[int]", tables: list[list[int]], count: int) -> int:
+def _differences(windows: "array[int] | _Windows", tables: list[list[int]], count: int) -> int:
     """The bit behind ``count`` MCUs of a lossless scan (T.81 annex H)."""
     at = 0
     try:
@@ -113,7 +129,7 @@ def _differences(windows: "array[int]", tables: list[list[int]], count: int) -> 
     return at
 
 
-def _blocks(windows: "array[int]", pairs: list[tuple["_Table", "_Table"]], count: int) -> int:
+def _blocks(windows: "array[int] | _Windows", pairs: list[tuple["_Table", "_Table"]], count: int) -> int:
     """The bit behind ``count`` MCUs of a sequential scan (T.81 annex F)."""
     at = 0
     try:
