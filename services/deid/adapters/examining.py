@@ -28,6 +28,8 @@ Answer = tuple[Mapping[str, Any], bytes]
 _Look = Callable[[str, NDArray[Any], str], Boxes]
 #: Looks of the second network after blanking; what the first one finds then stays for a human to see.
 _ROUNDS = 2
+#: A faint line of which so much is found already is that one.
+_KNOWN = 0.9
 #: What is looked at around a box to see whether a frame has text there.
 _AROUND = 24
 
@@ -81,7 +83,8 @@ class Examiner:
     def _text(self, care: str, array: NDArray[Any], photometric: str) -> Boxes:
         """What the first network finds in this picture: as it is displayed, and in its noise."""
         found = _found(self._first, greys(array, photometric)) if _looks(care, array) else ()
-        return without_repeats((*found, *_widened(text_in_noise(plane_of(array, photometric), self._first), array)))
+        faint = _widened(text_in_noise(plane_of(array, photometric), self._first), array)
+        return without_repeats((*found, *(box for box in faint if not is_blank(box, found, _KNOWN))))
 
     def _left(self, care: str, array: NDArray[Any], photometric: str) -> Boxes:
         """What the second network finds in a picture that goes out: in its noise, and as a risky one is displayed."""

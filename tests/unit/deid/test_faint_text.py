@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from services.deid.adapters.examining import Examiner
 from services.deid.adapters.pictures import ProcessPictures
 from services.deid.domain.pictures.boxes import Box, Boxes
 from services.deid.domain.pictures.faint import evened, lines, text_in_noise
@@ -114,3 +115,25 @@ def test_evened_letters_stand_out_from_a_background_that_varies() -> None:
 def test_pictures_too_small_for_a_line_have_none(shape: tuple[int, int]) -> None:
     assert lines(np.zeros(shape, np.float32)) == ()
     assert evened(np.zeros(shape, np.float32)).shape == shape
+
+
+class Twice:
+    """Finds a line as it is displayed, and again in its noise, there so many rows ``lower``."""
+
+    def __init__(self, lower: int) -> None:
+        self._lower = lower
+
+    def text_boxes(self, image: Grey, near: Boxes | None = None) -> Boxes:
+        top = 100 + (0 if near is None else self._lower)
+        return (Box(10, top, 500, top + 40),)
+
+
+@pytest.mark.parametrize(("lower", "boxes"), [(1, 1), (60, 2)])
+def test_a_line_that_was_found_already_is_not_found_again_in_noise(lower: int, boxes: int) -> None:
+    """A box that differs by a pixel would only blank more of what is around."""
+    examiner = Examiner()
+    examiner.__dict__["_first"] = Twice(lower)
+    request = {"do": "examine", "picture": SLICE.facts(), "care": Care.ALWAYS, "cleared_bits": 0}
+    request |= {"first": True, "singly": True}
+    told, _ = examiner.answer(request, faint(4, 8, [None]).pixels.tobytes())
+    assert len(told["boxes"]) == boxes

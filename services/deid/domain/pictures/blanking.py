@@ -43,10 +43,10 @@ def with_margin(box: Box, rows: int, columns: int) -> Box:
 _BLANK = 0.6
 
 
-def is_blank(box: Box, blanked: Boxes) -> bool:
-    """True when most of ``box`` lies in what was blanked."""
+def is_blank(box: Box, blanked: Boxes, share: float = _BLANK) -> bool:
+    """True when most of ``box``, this ``share`` of it, lies in what was blanked."""
     covered = np.zeros((box.height, box.width), np.bool_)
     for each in blanked:
         top, left = max(0, each.top - box.top), max(0, each.left - box.left)
         covered[top : max(0, each.bottom - box.top), left : max(0, each.right - box.left)] = True
-    return bool(covered.mean() >= _BLANK)
+    return bool(covered.mean() >= share)
