@@ -162,6 +162,7 @@ def slices_of(count: int) -> list[Slice]:
         one.InstanceNumber, one.ImagePositionPatient = number + 1, [-100.5, -100.5, 2.5 * number]
         before = as_file(one)
         cleaned, after = clean(before, trusting())
+        after = planted(after, 0x00080032, "TM", b"10111%d" % number)
         told = (("manifest", cleaned.instance.model_dump_json().encode()), ("headers", cleaned.line))
         found.append((before, after, told))
     return found
@@ -186,6 +187,7 @@ def test_all_slices_but_the_first_ones_are_cleared_by_those_before() -> None:
         (0x00080060, "CS", b"ASTRID"),  # what was the same before
         (0x00200013, "IS", b"481516"),  # what differs from slice to slice
         (0x00200032, "DS", b"0\\1\\481516"),
+        (0x00080032, "TM", b"ASTRID"),
         (0x00291001, "OB", b"\0QX481516\0\0"),
         (0x00080018, "UI", b"original"),
         (0x00020003, "UI", b"original"),

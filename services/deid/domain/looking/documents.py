@@ -18,7 +18,7 @@ _FACTS = frozenset(
 #: Attributes in the line of the manifest (contracts/formats/manifest.py).
 _CODED = {"image_type": 0x00080008, "modality": 0x00080060, "body_part": 0x00180015}
 _TAG = re.compile("[0-9A-Fa-f]{8}")
-_DIGEST = re.compile("[0-9a-f]{64}")
+_DIGEST = re.compile("[0-9a-f]+")
 
 
 class Number(str):
@@ -40,8 +40,10 @@ def kinds_in_document(
 
 
 def kinds_in_string(text: str, patterns: Patterns, uids: frozenset[str]) -> Iterator[str]:
-    """The kinds of what stands in one string of a document; digests are random."""
-    if not (len(text) == 64 and _DIGEST.fullmatch(text)):
+    """The kinds of what stands in one string of a document; tokens and digests are random, and count as a whole."""
+    if len(text) in (32, 64) and _DIGEST.fullmatch(text):
+        yield from (kind for kind in (patterns.kinds.get(text),) if kind)
+    else:
         yield from patterns.in_text(text.casefold(), uids)
 
 
