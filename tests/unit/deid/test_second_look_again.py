@@ -156,7 +156,9 @@ def test_what_is_remembered_changes_nothing_that_is_said(slices: list[Slice], op
 
 def slices_of(count: int) -> list[Slice]:
     """Slices of one series as they come from the cleaner, others in UID, position and number."""
-    made = make_instances(count, PatientName="Lindqvist^Astrid", PatientID="QX-48/1516")
+    made = make_instances(
+        count, PatientName="Lindqvist^Astrid", PatientID="QX-48/1516", ReferringPhysicianName="Kurk^A"
+    )
     found: list[Slice] = []
     for number, one in enumerate(made):
         one.InstanceNumber, one.ImagePositionPatient = number + 1, [-100.5, -100.5, 2.5 * number]
@@ -191,6 +193,7 @@ def test_all_slices_but_the_first_ones_are_cleared_by_those_before() -> None:
         (0x00291001, "OB", b"\0QX481516\0\0"),
         (0x00080018, "UI", b"original"),
         (0x00020003, "UI", b"original"),
+        (0x7FD10010, "LO", b"Kurk"),  # behind all that was there before
     ],
 )
 def test_what_is_in_one_slice_of_many_is_found(tag: int, vr: str, value: bytes) -> None:
@@ -198,24 +201,51 @@ def test_what_is_in_one_slice_of_many_is_found(tag: int, vr: str, value: bytes) 
     for before, after, told in slices[:5]:
         assert look.at(BytesIO(before), BytesIO(after), told) == ()
     before, after, told = slices[5]
-    uid = before[before.index(b"\x08\0\x18\0UI") :][8:72].split(b"\x08\0")[0].strip(b"\0")
+    uid = original_uid(before)
     after = planted(after, tag, vr, uid if value == b"original" else value)
     (found,) = {each.place for each in look.at(BytesIO(before), BytesIO(after), told)}
     assert found == f"({tag >> 16:04x},{tag & 0xFFFF:04x})"
 
 
 @pytest.mark.parametrize("name", ["manifest", "headers"])
-@pytest.mark.parametrize("what", ['"ASTRID"', '"\\u0041strid"', "481516", '"QX.481516"', '"original"'])
+@pytest.mark.parametrize("what", ['"ASTRID"', '"\\u0041strid"', "481516", '"QX.481516"', '"QX-48""1516"', '"original"'])
 def test_what_is_told_of_one_slice_of_many_is_found(name: str, what: str) -> None:
     look, slices = remembering(), slices_of(6)
     for before, after, told in slices[:5]:
         assert look.at(BytesIO(before), BytesIO(after), told) == ()
     before, after, told = slices[5]
-    uid = before[before.index(b"\x08\0\x18\0UI") :][8:72].split(b"\x08\0")[0].strip(b"\0").decode()
+    uid = original_uid(before).decode()
     lines = {each: text.replace(b'"CT"', what.replace("original", uid).encode(), 1) for each, text in told}
     changed = tuple((each, lines[each] if each == name else text) for each, text in told)
     assert changed != told
     assert {each.place for each in look.at(BytesIO(before), BytesIO(after), changed)} == {name}
+
+
+def original_uid(before: bytes) -> bytes:
+    """SOP Instance UID of a file."""
+    return before[before.index(b"\x08\0\x18\0UI") :][8:72].split(b"\x08\0")[0].strip(b"\0")
+
+
+def test_what_was_nobodys_before_is_found_where_nothing_changed() -> None:
+    """A UID that stands in all files, and is that of the last original."""
+    slices = slices_of(6)
+    uid = original_uid(slices[5][0])
+    line = json.dumps({"00081155": {"vr": "UI", "Value": [uid.decode()]}}).encode()
+    for place in ("(0008,1155)", "headers"):
+        look = remembering()
+        for before, after, told in slices:
+            inside = planted(after, 0x00081155, "UI", uid) if place != "headers" else after
+            found = look.at(BytesIO(before), BytesIO(inside), (told[0], ("headers", line)) if inside is after else told)
+            assert {each.place for each in found} == ({place} if before is slices[5][0] else set())
+        assert look.precedents.cleared >= 3  # type: ignore[attr-defined]
+
+
+def test_what_is_in_the_pixels_of_one_slice_of_many_is_found() -> None:
+    look, slices = remembering(), slices_of(6)
+    for before, after, told in slices[:5]:
+        assert look.at(BytesIO(before), BytesIO(after), told) == ()
+    before, after, told = slices[5]
+    assert look.at(BytesIO(before), BytesIO(after[:-20] + b"lindqvist" + after[-11:]), told)
 
 
 def test_another_patient_is_searched_for_what_is_his_own() -> None:
