@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from services.deid.domain.dataset import EXPLICIT_LITTLE, LONG, SHORT, Element, encode
 from services.deid.domain.looking.precedents import Precedents, Told, Under
+from services.deid.domain.looking.reader import read_head
 from services.deid.domain.looking.scanner import Look
 from services.deid.domain.options import Option
 from services.deid.domain.part10 import file_meta
@@ -246,6 +247,27 @@ def test_what_is_in_the_pixels_of_one_slice_of_many_is_found() -> None:
         assert look.at(BytesIO(before), BytesIO(after), told) == ()
     before, after, told = slices[5]
     assert look.at(BytesIO(before), BytesIO(after[:-20] + b"lindqvist" + after[-11:]), told)
+
+
+def test_what_stands_behind_all_that_was_there_before_is_found() -> None:
+    """Of objects without pixels."""
+    look, slices = remembering(), slices_of(6)
+    bare = [(before, after[: read_head(BytesIO(after)).rest], told) for before, after, told in slices]
+    for before, after, told in bare[:5]:
+        assert look.at(BytesIO(before), BytesIO(after), told) == ()
+    before, after, told = bare[5]
+    found = look.at(BytesIO(before), BytesIO(after + b"\xd1\x7f\x10\0LO\4\0Kurk"), told)
+    assert {each.place for each in found} == {"(7fd1,0010)"}
+
+
+def test_a_moved_date_is_compared_with_the_one_in_its_place_each_time() -> None:
+    """It may be no finding in one slice, and one in the next."""
+    moved = Profile("test", options=frozenset((Option.MODIFIED_DATES,)))
+    look, slices = Look(project().rules, moved), slices_of(6)
+    for number, (before, after, told) in enumerate(slices):
+        was = planted(before, 0x00400244, "DA", [b"20210101", b"20210102"][number % 2] if number < 5 else b"20200102")
+        found = look.at(BytesIO(was), BytesIO(planted(after, 0x00400244, "DA", b"20200102")), told)
+        assert [each.place for each in found] == ([] if number < 5 else ["(0040,0244)"])
 
 
 def test_another_patient_is_searched_for_what_is_his_own() -> None:
