@@ -4,10 +4,11 @@ import struct
 from collections.abc import Iterable
 from functools import cache
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydicom import Dataset, dcmread
 
+from services.deid.domain.looking.precedents import Precedents, Told, Under
 from services.deid.domain.looking.reader import META, Walk, read_head
 from services.deid.domain.looking.scanner import Finding, Look
 from services.deid.domain.profile import Profile
@@ -69,3 +70,17 @@ def plain() -> tuple[bytes, bytes]:
     """The file of an original and what was made of it."""
     before = as_file(original())
     return before, clean(before)[1]
+
+
+class Counting(Precedents):
+    """Counts how often nothing had to be looked at anew."""
+
+    cleared = 0
+
+    def clear(self, original: BinaryIO, cleaned: BinaryIO, told: Told, under: Under) -> bool:
+        known = super().clear(original, cleaned, told, under)
+        self.cleared += known
+        return known
+
+
+Slice = tuple[bytes, bytes, Told]
