@@ -39,7 +39,7 @@ def remembering() -> Look:
 def test_all_slices_but_the_first_ones_are_cleared_by_those_before() -> None:
     look = remembering()
     assert [look.at(BytesIO(before), BytesIO(after), told) for before, after, told in slices_of(12)] == [()] * 12
-    assert look.precedents.cleared >= 9  # type: ignore[attr-defined]
+    assert look.precedents.cleared >= 6  # type: ignore[attr-defined]
     assert len(look.precedents.last) <= 2
 
 
@@ -89,15 +89,15 @@ def original_uid(before: bytes) -> bytes:
 
 def test_what_was_nobodys_before_is_found_where_nothing_changed() -> None:
     """A UID that stands in all files, and is that of the last original."""
-    slices = slices_of(6)
-    uid = original_uid(slices[5][0])
+    slices = slices_of(12)
+    uid = original_uid(slices[-1][0])
     line = json.dumps({"00081155": {"vr": "UI", "Value": [uid.decode()]}}).encode()
     for place in ("(0008,1155)", "headers"):
         look = remembering()
         for before, after, told in slices:
             inside = planted(after, 0x00081155, "UI", uid) if place != "headers" else after
             found = look.at(BytesIO(before), BytesIO(inside), (told[0], ("headers", line)) if inside is after else told)
-            assert {each.place for each in found} == ({place} if before is slices[5][0] else set())
+            assert {each.place for each in found} == ({place} if before is slices[-1][0] else set())
         assert look.precedents.cleared >= 3  # type: ignore[attr-defined]
 
 
