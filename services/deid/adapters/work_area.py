@@ -21,6 +21,7 @@ from typing import BinaryIO, cast
 from contracts.events import Blob
 from contracts.formats.archive import layout
 from services.deid.domain.facts import Outputs
+from services.deid.domain.looking.objects import opaque
 from services.deid.domain.packing import CleanPack, Held, Opener
 from services.deid.domain.part10 import Project
 from services.deid.domain.workspace import Document, Workspace
@@ -79,6 +80,7 @@ class StoredWorkArea:
 
     async def _put(self, key: str, chunks: Iterator[bytes | bytearray | memoryview], size: int) -> Blob:
         """Small values go in one piece; of large ones, which take a buffer of a part, one at a time."""
+        opaque(key)
         if size <= SMALL:
             data = await in_thread(b"".join, chunks)
             await self._store.put(part_key(key, 1), data)

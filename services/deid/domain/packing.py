@@ -163,7 +163,7 @@ def clean_pack(pack_id: str, originals: Iterable[Original], project: Project, wo
     steps: Counter[Step] = Counter()
     for original in _expected(originals, project.key):
         fetch(original, workspace.at_hand)
-        one = _clean(original.instance, project, workspace, steps)
+        one = _clean(original.instance, project, workspace, steps, pack_id)
         (released if isinstance(one, Released) else held).append(one)  # type: ignore[arg-type]
     # By new UID: the order of the originals would be a trace of when they were made.
     released.sort()
@@ -193,7 +193,9 @@ def _written(file: BinaryIO) -> Document:
     return Document(file, file.seek(0, 2))
 
 
-def _clean(original: Instance, project: Project, workspace: Workspace, steps: Counter[Step]) -> Released | Held:
+def _clean(
+    original: Instance, project: Project, workspace: Workspace, steps: Counter[Step], pack_id: str
+) -> Released | Held:
     start = workspace.cleaned.tell()
     try:
         cleaned = clean_file(workspace.at_hand, original, project, workspace.cleaned)
@@ -201,7 +203,7 @@ def _clean(original: Instance, project: Project, workspace: Workspace, steps: Co
         return _hold(original, refusal.code, (), start, workspace)
     new = cleaned.instance
     file = Span(start, new.length)
-    told = (("manifest", new.model_dump_json().encode()), ("headers", cleaned.line))
+    told = (("manifest", new.model_dump_json().encode()), ("headers", cleaned.line), ("pack", pack_id.encode()))
     # Who lets it go is shown what a look at it finds: candidate.py.
     findings = () if project.approved else project.look.at(workspace.at_hand, part_of(workspace.cleaned, file), told)
     if findings:

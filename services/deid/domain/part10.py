@@ -81,9 +81,9 @@ class Project:
     approved: bool = False
     issuers: Issuers = NOBODY_ELSE
 
-    @property
+    @cached_property
     def look(self) -> Look:
-        """The second look at what was cleaned for the project."""
+        """The second look at what was cleaned for the project, which remembers where it found nothing."""
         return Look(self.ruling, self.profile, self.second_engine)
 
     @cached_property

@@ -6,13 +6,17 @@ import zlib
 from io import BytesIO
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom import Dataset, dcmread
 from pydicom.sequence import Sequence
 from pydicom.uid import BasicTextSRStorage, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from services.deid.domain.looking.ours import IMPLEMENTATION, our_texts
+from services.deid.domain.looking.pixels import in_rest
 from services.deid.domain.looking.reader import Broken, read_head
 from services.deid.domain.looking.scanner import Finding, Look
+from services.deid.domain.looking.search import Patterns
 from services.deid.domain.options import Option
 from services.deid.domain.part10 import IMPLEMENTATION_NAME
 from services.deid.domain.profile import Profile
@@ -169,3 +173,18 @@ def test_a_number_in_pixels_is_found_behind_a_longer_one() -> None:
     assert look(before, after[:-4000] + pixels + after[len(after) - 4000 + len(pixels) :]) == ()
     pixels += b"880117 "
     assert kinds(look(before, after[:-4000] + pixels + after[len(after) - 4000 + len(pixels) :])) == {"digits"}
+
+
+NEEDLES = [b"kilmister", b"20200102", b"8472655", b"Mc-42/7"]
+
+
+@given(st.binary(max_size=40), st.sampled_from(NEEDLES), st.binary(max_size=40))
+def test_letters_in_pixels_are_found_wherever_they_lie(before: bytes, needle: bytes, after: bytes) -> None:
+    texts = {"kilmister": "name", "8472655": "identifier", "mc-42/7": "identifier"}
+    patterns = Patterns(texts, frozenset(("20200102",)))
+    around = before[-1:] + after[:1]
+    if needle.isdigit() and any(each in b"0123456789." for each in around):
+        return
+    found = dict(in_rest(3, BytesIO(b"xyz" + before + needle + after), patterns))
+    assert 3 + len(before) in found
+    assert not list(in_rest(3, BytesIO(b"xyz" + bytes(each % 0x20 for each in before) * 9), patterns))

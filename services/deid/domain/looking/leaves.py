@@ -10,7 +10,7 @@ from services.deid.domain.looking.text import decode, decoded
 
 NUMBERS = frozenset(("DS", "IS"))
 TEMPORAL = frozenset(("DA", "DT"))
-_TEXT = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "UN"))
+TEXT = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "UN"))
 #: What may be a coded string: other software writes them as UN, too.
 CODED = frozenset(("CS", "UN"))
 _BYTES = frozenset(("OB", "OW"))
@@ -32,7 +32,7 @@ def kinds_in(leaf: Leaf, data: bytes, patterns: Patterns, uids: frozenset[str], 
         yield from _in_binary(leaf, value, patterns)
     elif leaf.vr in _BYTES:
         yield from patterns.in_text(decode(value, ()), uids)
-    elif leaf.vr in _TEXT:
+    elif leaf.vr in TEXT:
         text = without_terms(leaf.tag, decoded(data, leaf)) if leaf.vr in CODED else decoded(data, leaf)
         if not (may_be_ours(leaf) and ours.issuperset(parts(text))):
             yield from patterns.in_text(text, uids)

@@ -38,11 +38,15 @@ _DUMMIES = frozenset(("removed", "anonymous", "19000101", "urn:removed"))
 
 @dataclass(frozen=True)
 class Needles:
-    """By kind: what is searched for; ``dates`` are eight digits each, ``uids`` whole UIDs."""
+    """By kind: what is searched for; ``dates`` are eight digits each, ``uids`` whole UIDs.
+
+    ``shared`` are dates of birth that are not searched for: the dates of the study stay, and they are among those.
+    """
 
     texts: dict[str, str]
     uids: frozenset[str]
     dates: frozenset[str]
+    shared: frozenset[str] = frozenset()
 
 
 @cache
@@ -86,12 +90,12 @@ def needles_of(head: Head, rules: Rules, profile: Profile) -> Needles:
         elif vr in _TEXT and not (leaf.tag >> 16 & 1 and profile.has(Option.SAFE_PRIVATE) and vr != "PN"):
             for kind, text in _texts(leaf._replace(vr=vr), decoded(head.data, leaf), rules):
                 texts.setdefault(text, kind)
-    dates -= stay  # a newborn's date of birth is that of the study
+    shared = dates & stay  # a newborn's date of birth is that of the study
+    dates -= shared
     if profile.dates is Dates.YEARS:
         dates = {date for date in dates if not date.endswith("0101")}
-    return Needles(
-        {text: kind for text, kind in texts.items() if _tells(text, rules)}, frozenset(uids), frozenset(dates)
-    )
+    texts = {text: kind for text, kind in texts.items() if _tells(text, rules)}
+    return Needles(texts, frozenset(uids), frozenset(dates), frozenset(shared))
 
 
 def _uids(value: bytes) -> Iterator[str]:

@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from typing import BinaryIO
 
+import numpy as np
+
 from services.deid.domain.looking.search import LONG, Patterns
 
 _CHUNK = 1024 * 1024
 _PRINTABLE = bytes(1 if 0x20 <= each < 0x7F else 0 for each in range(256))
-#: Of a run of ``LONG`` bytes, every third byte are two.
-_STEP = 3
-_RUN, _SPARSE_RUN = b"\1" * LONG, b"\1" * (LONG // _STEP)
+_RUN = b"\1" * LONG
+#: Where a byte is a letter, a word that it is the higher byte of is from _LETTERS on, and less than _ABOVE.
+_LETTERS, _ABOVE = 0x2000, 0x8000
+_ORDERS = ("<u2", ">u2")
 
 
 def in_rest(start: int, file: BinaryIO, patterns: Patterns) -> Iterator[tuple[int, str]]:
@@ -19,7 +22,7 @@ def in_rest(start: int, file: BinaryIO, patterns: Patterns) -> Iterator[tuple[in
     """
     if not patterns.long:
         return
-    overlap = max(map(len, patterns.long)) + 1
+    overlap = max(map(len, patterns.long)) + 2 & ~1  # words stay words
     file.seek(start)
     at, before = start, b""
     while chunk := file.read(_CHUNK):
@@ -34,8 +37,13 @@ def in_rest(start: int, file: BinaryIO, patterns: Patterns) -> Iterator[tuple[in
 
 
 def _has_letters(window: bytes) -> bool:
-    sparse = window[::_STEP].translate(_PRINTABLE)
-    return _SPARSE_RUN in sparse and _RUN in window.translate(_PRINTABLE)
+    """Whether there is a run of them: it has two whole words side by side, whatever the byte order."""
+    for order in _ORDERS:
+        words = np.frombuffer(window, order, len(window) // 2)
+        letters = words - np.uint16(_LETTERS) < _ABOVE - _LETTERS
+        if not (letters[1:] & letters[:-1]).any():
+            return False
+    return _RUN in window.translate(_PRINTABLE)
 
 
 def _place(needle: bytes, text: bytes) -> int:

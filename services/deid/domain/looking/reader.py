@@ -14,7 +14,7 @@ from services.deid.domain.dictionary import known_vr
 #: So much of a file is looked at as header, bytes; the rest is searched as it lies.
 HEAD_LIMIT = 33 * 1024 * 1024
 #: So much is read at first, bytes: most headers are shorter.
-FIRST = 32 * 1024
+FIRST = 128 * 1024
 _DEEPEST = 64
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -23,6 +23,11 @@ SYNTAX, CHARSET = 0x00020010, 0x00080005
 _WIDE = frozenset((b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 #: Of undefined length, these hold the fragments of an encapsulated picture, such as an icon (PS3.5 annex A.4).
 _FRAGMENTED = frozenset(("OB", "OW"))
+#: Tag, VR and a short length; tag and a long length; a number: little endian or not.
+_UNPACK = {
+    little: tuple(struct.Struct(order + fields).unpack_from for fields in ("HH2sH", "HHI", "I"))
+    for little, order in ((True, "<"), (False, ">"))
+}
 #: An item begins so, little or big endian.
 _MARKS = frozenset((b"\xfe\xff\0\xe0", b"\xff\xfe\xe0\0"))
 
@@ -106,16 +111,6 @@ def charsets_in(value: bytes) -> tuple[str, ...]:
     return tuple(value.decode("latin-1").strip(" \0").split("\\"))
 
 
-def read_element(data: bytes, at: int, form: Form, charsets: tuple[str, ...]) -> tuple[list[Leaf], int]:
-    """The leaves of the one top-level element at ``at``, and where the next begins; Broken or More when there is none.
-
-    It reads as ``read_head`` does: an element tells nothing of those around it but for the character sets.
-    """
-    leaves: list[Leaf] = []
-    stop, _ = _Walk(data, form, leaves).one(at, len(data), "", charsets, 0)
-    return leaves, stop
-
-
 def _head(data: bytes, whole: bool) -> Head:
     if data[128:132] != b"DICM":
         raise Broken
@@ -130,7 +125,7 @@ def _head(data: bytes, whole: bool) -> Head:
             raise More
         inflated, behind = _inflated(data[start:])
         data = data[:start] + inflated
-    end = _Walk(data, form, leaves).data_set(start, starts)
+    end = Walk(data, form, leaves).data_set(start, starts)
     if end == len(data) and not whole:
         raise More
     return Head(data + behind, tuple(leaves), start, end, tuple(starts), form, deflated)
@@ -138,14 +133,10 @@ def _head(data: bytes, whole: bool) -> Head:
 
 def _meta(data: bytes, leaves: list[Leaf], starts: list[int]) -> int:
     """Read File Meta Information, which is explicit and little endian: group 0002; where it ends."""
-    walk, at = _Walk(data, META, leaves), 132
+    walk, at = Walk(data, META, leaves), 132
     while data[at : at + 2] == b"\x02\0":
         starts.append(at)
-        tag, vr, start, stop = walk.element(at)
-        if stop < 0:
-            raise Broken
-        leaves.append(Leaf(path_of(tag), tag, vr, (), start, stop))
-        at = stop
+        at, _ = walk.one(at, len(data), "", (), 0)
     if not leaves:
         raise Broken
     return at
@@ -163,8 +154,8 @@ def _inflated(data: bytes) -> tuple[bytes, bytes]:
     return found, inflater.unused_data
 
 
-class _Walk:
-    """Goes through elements of one form, and puts their leaves into ``found``.
+class Walk:
+    """Goes through elements of one form, and puts their leaves into ``found``. Raises Broken or More where it can't.
 
     A ``trial`` is a reading that may be the wrong one: it makes none itself.
     """
@@ -174,10 +165,7 @@ class _Walk:
         self._form = form
         self._found = found
         self._trial = trial
-        order = "<" if form.little else ">"
-        self._short = struct.Struct(order + "HH2sH").unpack_from
-        self._long = struct.Struct(order + "HHI").unpack_from
-        self._number = struct.Struct(order + "I").unpack_from
+        self._short, self._long, self._number = _UNPACK[form.little]
 
     def data_set(self, at: int, starts: list[int]) -> int:
         """Read to the pixels, or to the end of the window; where that is."""
@@ -194,7 +182,10 @@ class _Walk:
         return at
 
     def one(self, at: int, end: int, above: str, charsets: tuple[str, ...], depth: int) -> tuple[int, tuple[str, ...]]:
-        """Read one element that ends before ``end``; where it ends, and the character sets after it."""
+        """Read one element that ends before ``end``; where it ends, and the character sets after it.
+
+        It tells nothing of the elements around it but for the character sets.
+        """
         tag, vr, start, stop = self.element(at)
         if stop > end:
             raise Broken
@@ -216,7 +207,7 @@ class _Walk:
         why: Exception = Broken()
         for form in forms:
             try:
-                return _Walk(self._data, form, self._found, trial=True).items(leaf, end, depth)
+                return Walk(self._data, form, self._found, trial=True).items(leaf, end, depth)
             except (Broken, More) as reason:
                 del self._found[known:]
                 why = reason if isinstance(reason, More) else why

@@ -2,7 +2,7 @@
 
 import bisect
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
 from typing import BinaryIO, NamedTuple, Protocol
@@ -13,6 +13,7 @@ from services.deid.domain.looking.leaves import CODED, NUMBERS, TEMPORAL, is_dat
 from services.deid.domain.looking.needles import Needles, is_kept, needles_of
 from services.deid.domain.looking.ours import may_be_ours, our_texts, parts, without_terms
 from services.deid.domain.looking.pixels import in_rest
+from services.deid.domain.looking.precedents import Precedents, Told, Under
 from services.deid.domain.looking.reader import Broken, Head, Leaf, read_head
 from services.deid.domain.looking.search import Patterns, patterns_of
 from services.deid.domain.looking.text import decoded
@@ -21,8 +22,6 @@ from services.deid.domain.profile import Profile
 from services.deid.domain.rules import Rules
 from services.deid.domain.withholding import Withheld
 
-#: What is told of a file: (name, JSON document or text).
-Told = Iterable[tuple[str, bytes]]
 #: Numbers are no text; UIDs and dates are looked at as such.
 _NO_TEXT = frozenset(("UI", *TEMPORAL, *NUMBERS))
 _MOST_FINDINGS = 100
@@ -53,22 +52,35 @@ class Look:
     rules: Rules
     profile: Profile
     pixels: TextFinder | None = None
+    precedents: Precedents = field(default_factory=Precedents, compare=False, repr=False)
 
     @cached_property
     def ours(self) -> frozenset[str]:
         """The texts of our own statements."""
         return our_texts(self.rules.edition, self.profile)
 
-    def at(self, original: BinaryIO, cleaned: BinaryIO, told: Told = ()) -> tuple[Finding, ...]:
-        """What of ``original`` is still in ``cleaned``, or in what is ``told`` of it.
+    @cached_property
+    def _under(self) -> Under:
+        return Under(self.rules, self.profile, self.ours)
+
+    def at(self, original: BinaryIO, cleaned: BinaryIO, told: Iterable[tuple[str, bytes]] = ()) -> tuple[Finding, ...]:
+        """What of ``original`` is still in ``cleaned``, or in what is ``told`` of it: (name, JSON document or text).
 
         Both are Part 10 files. Finds something, too, where either can't be read.
         """
         told = tuple(told)
         try:
-            before, after = read_head(original), read_head(cleaned)
+            clear = self.precedents.clear(original, cleaned, told, self._under)
+            found = [] if clear else self._searched(original, cleaned, told)
         except Broken:
             return (Finding("file", "unreadable"),)
+        if self.pixels is not None and self.profile.has(Option.CLEAN_PIXEL_DATA):
+            found += _in_pixels(self.pixels, cleaned)
+        return tuple(dict.fromkeys(found))[:_MOST_FINDINGS]
+
+    def _searched(self, original: BinaryIO, cleaned: BinaryIO, told: Told) -> list[Finding]:
+        """All of it searched, remembered when there is nothing; Broken when a file can't be read."""
+        before, after = read_head(original), read_head(cleaned)
         needles = needles_of(before, self.rules, self.profile)
         patterns = patterns_of(needles)
         found = [
@@ -77,9 +89,9 @@ class Look:
             *_in_rest(after, cleaned, patterns),
             *self._in_told(told, needles, patterns),
         ]
-        if self.pixels is not None and self.profile.has(Option.CLEAN_PIXEL_DATA):
-            found += _in_pixels(self.pixels, cleaned)
-        return tuple(dict.fromkeys(found))[:_MOST_FINDINGS]
+        if not found:
+            self.precedents.learn(before, after, told, needles, patterns, self._under)
+        return found
 
     def _in_leaves(self, before: Head, after: Head, needles: Needles, patterns: Patterns) -> Iterator[Finding]:
         """Values as they read."""

@@ -38,6 +38,7 @@ class Patterns:
         runs = {run: kind for text, kind in squeezed.items() for run in _DIGITS.findall(text)}
         self.numbers = {run.lstrip("0"): kind for run, kind in runs.items()} | dict.fromkeys(dates, "date")
         self.numbers = {digits: kind for digits, kind in self.numbers.items() if len(digits) >= LONG}
+        self._significant = {digits.rstrip("0") for digits in self.numbers}
         spelled = {each: kind for text, kind in texts.items() for each in spellings(text)}
         spelled |= {each: "date" for date in dates for each in _dates_spelled(date)}
         self.spelled = {each: kind for each, kind in spelled.items() if len(each) >= _SHORTEST}
@@ -67,6 +68,9 @@ class Patterns:
 
     def in_numbers(self, value: str) -> Iterator[str]:
         """The kinds of what whole numbers in a value of IS or DS say, however they are written."""
+        plain = value.replace(".", "")
+        if not any(digits in plain for digits in self._significant):
+            return
         for part in value.split("\\"):
             digits = whole(part.strip(" \0"))
             if digits in self.numbers:
