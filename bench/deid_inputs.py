@@ -25,16 +25,16 @@ def mr(folder: Path) -> None:
 
 
 def us(folder: Path) -> None:
-    """Ultrasound images of 640 × 480 in colour, 922 kB, without any text in them."""
+    """Ultrasound images of 1024 × 768 in colour, 2.4 MB, without any text in them."""
     random = np.random.default_rng(3)
     for path in series(folder, 20, 3, rows=16, frames=1):
         image = dcmread(path)
         image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = UltrasoundImageStorage
-        image.Modality, image.Rows, image.Columns = "US", 480, 640
+        image.Modality, image.Rows, image.Columns = "US", 768, 1024
         image.SamplesPerPixel, image.PhotometricInterpretation, image.PlanarConfiguration = 3, "RGB", 0
         image.BitsAllocated = image.BitsStored = 8
         image.HighBit, image.PixelRepresentation = 7, 0
-        image.PixelData = random.integers(0, 60, size=480 * 640 * 3, dtype=np.uint8).tobytes()
+        image.PixelData = random.integers(0, 60, size=768 * 1024 * 3, dtype=np.uint8).tobytes()
         image["PixelData"].VR = "OB"
         image.save_as(path)
 

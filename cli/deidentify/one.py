@@ -1,20 +1,17 @@
 """One file through the engine, and onto disk under its new name."""
 
-import os
 import re
-import secrets
 import warnings
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
-from typing import IO, BinaryIO, cast
 
 from pydicom import dcmread
 
 from cli.deidentify.originals import Found, find, opened
+from cli.deidentify.placing import Taken, put, unnamed
 from cli.deidentify.results import Done, Outcome, Result
 from cli.dicom_files import Problem, Skipped
 from services.deid.adapters.pictures import Bounds, ProcessPictures
@@ -28,15 +25,8 @@ from services.deid.domain.record import Step
 from services.deid.domain.withholding import Reason, Withheld
 from shared.errors import CausewayError, RetryLater
 
-#: Results up to this size stay in memory until they are finished, bytes.
-IN_MEMORY = 8 * 1024 * 1024
-_CHUNK = 1024 * 1024
 #: What a new UID that names a file may look like, whatever a profile retains.
 _SAFE = re.compile(r"[0-9][0-9.]{0,63}")
-
-
-class Taken(Exception):
-    """Another file has the name already."""
 
 
 @dataclass(frozen=True)
@@ -129,10 +119,10 @@ def _broken(path: Path, why: str) -> Result:
 def _clean(found: Found, task: Task, steps: Counter[Step]) -> Result:
     path, original = found.path, found.instance.sop_instance_uid
     # Nothing has a name in the folder before it is known to be clean.
-    with opened(found) as (source, instance), SpooledTemporaryFile(IN_MEMORY) as sink:
+    with opened(found) as (source, instance), unnamed(task.folder) as sink:
         try:
-            cleaned = clean_file(source, instance, task.project, cast(BinaryIO, sink), told=False)
-            if task.looks_again and task.project.look.at(source, cast(BinaryIO, sink)):
+            cleaned = clean_file(source, instance, task.project, sink, told=False)
+            if task.looks_again and task.project.look.at(source, sink):
                 raise Withheld(Reason.SECOND_LOOK)
         except Withheld as refused:
             return Result(path, Outcome.WITHHELD, refused.code.value, original=original)
@@ -154,47 +144,6 @@ def _name(sop_instance: str, series: str, task: Task) -> str:
     folder = series if _SAFE.fullmatch(series) else ""
     name = sop_instance if _SAFE.fullmatch(sop_instance) else task.project.key.token("file", sop_instance)
     return str(Path(folder, f"{name}.dcm"))
-
-
-def put(content: IO[bytes], path: Path) -> None:
-    """Give ``content`` the name ``path``, whole or not at all; Taken when something else has it."""
-    if path.exists():
-        _compare(content, path)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with part.open("xb") as file:
-            content.seek(0)
-            while chunk := content.read(_CHUNK):
-                file.write(chunk)
-        _link(part, path)
-    except FileExistsError:
-        _compare(content, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _link(part: Path, path: Path) -> None:
-    try:
-        os.link(part, path)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links
-        if path.exists():
-            raise FileExistsError from None
-        part.rename(path)
-
-
-def _compare(content: IO[bytes], path: Path) -> None:
-    content.seek(0)
-    with path.open("rb") as other:
-        while True:
-            mine, theirs = content.read(_CHUNK), other.read(_CHUNK)
-            if mine != theirs:
-                raise Taken
-            if not mine:
-                return
 
 
 def uid_of(path: Path) -> str:

@@ -1,28 +1,19 @@
 """The walk: every element at every depth, by rule (PS3.15 annex E.1 and E.2)."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from services.deid.domain.charset import charsets_of
-from services.deid.domain.codes import MEANING, Coding, coding_of
+from services.deid.domain.charset import SPECIFIC_CHARACTER_SET, charsets_of
+from services.deid.domain.codes import CODES, MEANING, SCHEME, Coding, coding_of
 from services.deid.domain.content.contents import Contents
-from services.deid.domain.dataset import (
-    DEEPEST,
-    EXPLICIT_LITTLE,
-    NUMERIC,
-    Element,
-    Elements,
-    Encoding,
-    as_sequence,
-)
+from services.deid.domain.dataset import DEEPEST, NUMERIC, Element, Elements
 from services.deid.domain.dictionary import known_vr
 from services.deid.domain.examining import may_stay
 from services.deid.domain.identifiers import Identifiers
-from services.deid.domain.marks import PIXEL_OPTIONS, PSEUDONYMS, marks
 from services.deid.domain.options import Option
 from services.deid.domain.private import (
+    CHARACTERISTICS,
     Block,
     Declared,
     PrivateBlocks,
@@ -34,11 +25,14 @@ from services.deid.domain.private import (
 )
 from services.deid.domain.profile import Profile
 from services.deid.domain.pseudonyms import ProjectKey
+from services.deid.domain.reading import as_sequence
 from services.deid.domain.record import Record
 from services.deid.domain.retaining import WORDS, Retaining
 from services.deid.domain.rules import BASIC, Action, Row, Rules, resolve
 from services.deid.domain.values import BINARY, TEMPORAL, dummy, is_harmless, is_uids, new_uids
 
+#: What becomes of other attributes depends on these: character sets, SOP class, code, safe private blocks.
+_TELLING = frozenset({SPECIFIC_CHARACTER_SET, 0x00080016, SCHEME, *CODES, CHARACTERISTICS})
 PATIENT_ID, ISSUER = 0x00100020, 0x00100021
 SOP_CLASS, SOP_INSTANCE, STUDY_INSTANCE, SERIES_INSTANCE = 0x00080016, 0x00080018, 0x0020000D, 0x0020000E
 #: Rules beside those of the table and of options (record.Step).
@@ -48,6 +42,23 @@ SUPPLEMENT, PRIVATE, UNLISTED = "supplement", "private", "unlisted"
 def text_of(elements: Elements, tag: int) -> str:
     """The value of a top-level attribute without padding, "" when it is absent."""
     return next((each.value.decode("latin-1").strip(" \0") for each in elements if each.tag == tag), "")
+
+
+def texts_of(elements: Elements) -> Callable[[int], str]:
+    """``text_of`` for many attributes of one data set."""
+    by_tag = {each.tag: each.value for each in elements}
+    return lambda tag: by_tag.get(tag, b"").decode("latin-1").strip(" \0")
+
+
+def telling(rules: Rules, profile: Profile) -> Callable[[Element], Element | None]:
+    """Gives of an element at the top of a data set what others depend on: all of it, a part, or None for nothing."""
+    names, keeps_private = Identifiers(rules), profile.has(Option.SAFE_PRIVATE)
+
+    def tells(element: Element) -> Element | None:
+        tag = element.tag
+        return element if tag in _TELLING or (keeps_private and is_creator(tag)) else names.heeded(element)
+
+    return tells
 
 
 class Level(NamedTuple):
@@ -67,43 +78,37 @@ class Level(NamedTuple):
 
 @dataclass(frozen=True)
 class Cleaner:
-    """Cleans one data set by ``rules``, which are those of ``profile`` already (Rules.under)."""
+    """Cleans the elements of one data set by ``rules``, which are those of ``profile`` already (Rules.under)."""
 
     rules: Rules
     key: ProjectKey
-    identifiers: Identifiers
-    patient: str
     profile: Profile
-    record: Record = field(default_factory=Record)
-    encoding: Encoding = EXPLICIT_LITTLE
+    identifiers: Identifiers
+    retaining: Retaining
+    contents: Contents
+    record: Record
 
-    @cached_property
-    def _retaining(self) -> Retaining:
-        return Retaining(self.profile, self.identifiers, self.key.days(self.patient))
+    def top(self, elements: Elements) -> Level:
+        """The top of a data set. ``elements``: all that others depend on (``telling``)."""
+        declared, where = declared_of(elements), text_of(elements, SOP_CLASS)
+        return self._level_of(elements, where, declared, private=self.profile.has(Option.SAFE_PRIVATE))
 
-    @cached_property
-    def _contents(self) -> Contents:
-        return Contents(self.encoding, self.profile, self._retaining)
+    def element(self, element: Element, level: Level) -> tuple[Element | None, Element | None]:
+        """What goes out in place of ``element``, None for nothing; and the creator of its private block, if it stays.
 
-    def data_set(self, elements: Elements) -> Elements:
-        """The whole data set, with the attributes that say what was done to it; of its pixels nothing is said yet."""
-        level = self._level_of(elements, text_of(elements, SOP_CLASS), declared_of(elements))
-        kept = {each.tag: each for each in self._level(elements, level)}
-        for tag, vr in PSEUDONYMS.items():
-            kept[tag] = Element(tag, vr, self.patient.encode())
-        done = self.profile.options - PIXEL_OPTIONS
-        kept.update((each.tag, each) for each in marks(self.rules.edition, self.profile, done))
-        return self._contents.whole(tuple(kept[tag] for tag in sorted(kept)))
+        It depends on the element and the level alone, and on the identifiers.
+        """
+        if not is_private(element.tag):
+            return self._public(element, level), None
+        if level.private is None:
+            self.record.note(level.path, element.tag, Action.REMOVE, PRIVATE)
+            return None, None
+        return self._private(element, level.private, level)
 
     def _level_of(
-        self,
-        elements: Elements,
-        where: str | int,
-        declared: Declared,
-        above: Level | None = None,
-        trusted: bool = False,
-    ) -> Level:
-        safe = self.profile.has(Option.SAFE_PRIVATE) and any(is_private(each.tag) for each in elements)
+        self, elements: Elements, where: str | int, declared: Declared, above: Level | None = None, *,
+        trusted: bool = False, private: bool = False,
+    ) -> Level:  # fmt: skip
         return Level(
             where,
             (*above.path, where) if above and isinstance(where, int) else (),
@@ -111,38 +116,25 @@ class Cleaner:
             coding_of(elements, self.rules.public_schemes),
             trusted,
             declared,
-            blocks_of(elements, self.rules.safe_private, declared) if safe else None,
+            blocks_of(elements, self.rules.safe_private, declared) if private else None,
         )
 
-    def _level(self, elements: Elements, level: Level) -> Iterator[Element]:
-        rows, contents, goes_always = self.rules.rows, self._contents.tags, self.rules.goes_always
-        for element in elements:
-            tag = element.tag
-            if is_private(tag):
-                if level.private is None:
-                    self.record.note(level.path, tag, Action.REMOVE, PRIVATE)
-                continue
-            if tag in contents and not self.rules.site_removes(tag):
-                yield from self._content(element, level)
-                continue
-            if goes_always(tag):
-                self.record.note(level.path, tag, Action.REMOVE, SUPPLEMENT)
-                continue
-            row, kind = rows.get(tag), self.rules.kind(level.where, tag)
-            cleaned = self._listed(element, row, kind, level) if row else self._unlisted(element, kind, level)
-            if cleaned is not None:
-                yield cleaned
-        if level.private is not None:
-            yield from self._private(elements, level.private, level)
+    def _public(self, element: Element, level: Level) -> Element | None:
+        tag = element.tag
+        if tag in self.contents.tags and not self.rules.site_removes(tag):
+            return self._content(element, level)
+        if self.rules.goes_always(tag):
+            self.record.note(level.path, tag, Action.REMOVE, SUPPLEMENT)
+            return None
+        row, kind = self.rules.rows.get(tag), self.rules.kind(level.where, tag)
+        return self._listed(element, row, kind, level) if row else self._unlisted(element, kind, level)
 
-    def _content(self, element: Element, level: Level) -> Iterator[Element]:
+    def _content(self, element: Element, level: Level) -> Element | None:
         """An attribute that is cleaned by what it is (content/contents.py)."""
-        self.record.note(level.path, element.tag, *self._contents.step(element.tag))
-        cleaned = self._contents.clean(
+        self.record.note(level.path, element.tag, *self.contents.step(element.tag))
+        return self.contents.clean(
             element, level.where, lambda item, sequence: self._item(item, sequence, level, False), level.charsets
         )
-        if cleaned is not None:
-            yield cleaned
 
     def _listed(self, element: Element, row: Row, kind: str | None, level: Level) -> Element | None:
         """A listed attribute, by its rule; where an option can keep nothing of it, by that of the Basic Profile."""
@@ -163,9 +155,9 @@ class Cleaner:
         if element.items is not None:
             return None
         if action is Action.KEEP:
-            value = self._retaining.kept(element.value, row.vr, level.charsets, row.identity)
+            value = self.retaining.kept(element.value, row.vr, level.charsets, row.identity)
         else:
-            value = self._retaining.cleaned(element.value, row.vr, level.charsets)
+            value = self.retaining.cleaned(element.value, row.vr, level.charsets)
         if value is None:
             return None
         return Element(element.tag, element.vr if {element.vr, row.vr} <= NUMERIC else row.vr, value)
@@ -204,7 +196,7 @@ class Cleaner:
     def _moved(self, element: Element, row: Row | None, vr: str) -> bytes | None:
         """A date of a dummy item where the profile retains dates: it says no more there than elsewhere."""
         is_date = row is not None and Option.MODIFIED_DATES in row.options and element.value.strip(b" \0")
-        return self._retaining.date(element.value, vr) if is_date else None
+        return self.retaining.date(element.value, vr) if is_date else None
 
     def _items(self, element: Element, above: Level, trusted: bool = False) -> Element | None:
         if element.items is None:
@@ -212,9 +204,13 @@ class Cleaner:
         return element._replace(items=tuple(self._item(item, element.tag, above, trusted) for item in element.items))
 
     def _item(self, item: Elements, sequence: int, above: Level, trusted: bool) -> Elements:
-        level = self._level_of(item, sequence, above.declared, above, trusted or above.trusted)
-        cleaned = self._level(item, level)
-        return tuple(cleaned) if level.private is None else in_order(cleaned)
+        private = self.profile.has(Option.SAFE_PRIVATE) and any(is_private(each.tag) for each in item)
+        trusted = trusted or above.trusted
+        level = self._level_of(item, sequence, above.declared, above, trusted=trusted, private=private)
+        cleaned = [self.element(each, level) for each in item]
+        kept = [each for each, _ in cleaned if each is not None]
+        creators = {each.tag: each for _, each in cleaned if each is not None}
+        return in_order((*kept, *creators.values())) if creators else tuple(kept)
 
     def _unlisted(self, element: Element, kind: str | None, level: Level) -> Element | None:
         """An attribute that the table does not list, and what was done to it."""
@@ -249,13 +245,13 @@ class Cleaner:
         if element.vr not in (known, "UN"):
             return None
         if element.tag == MEANING and level.coding.scheme in self.rules.public_schemes:
-            return self._retaining.meaning(element.value, level.charsets)
+            return self.retaining.meaning(element.value, level.charsets)
         if level.trusted and known in WORDS:
-            return self._retaining.kept(element.value, known, level.charsets)
+            return self.retaining.kept(element.value, known, level.charsets)
         if known in TEMPORAL:
-            return self._retaining.date(element.value, known)
+            return self.retaining.date(element.value, known)
         if known in WORDS - {"AE", "UR"} and self.profile.has(Option.CLEAN_DESCRIPTORS):
-            return self._retaining.cleaned(element.value, known, level.charsets)
+            return self.retaining.cleaned(element.value, known, level.charsets)
         return None
 
     def _replaced(self, tag: int, vr: str, value: bytes, kind: str | None) -> Element | None:
@@ -264,22 +260,18 @@ class Cleaner:
             return dummy(tag, vr, value, self.key)
         return Element(tag, vr) if kind in ("2", "2C") else None
 
-    def _private(self, elements: Elements, private: PrivateBlocks, level: Level) -> Iterator[Element]:
-        """Private attributes that are known to be safe, and the creators of their blocks (PS3.15 section E.3.10)."""
-        taken: dict[int, Element] = {}
-        for element in elements:
-            if not is_private(element.tag) or is_creator(element.tag):
-                continue
-            block = private.block(element.tag)
-            vr = private.safe_vr(element, block) if block else None
-            cleaned = self._safe_private(element, block, vr, level) if block and vr else None
-            if block is None or cleaned is None:
-                self.record.note(level.path, element.tag, Action.REMOVE, PRIVATE)
-                continue
-            self.record.note(level.path, element.tag, Action.KEEP, Option.SAFE_PRIVATE)
-            taken[block.creator.tag] = block.creator._replace(vr="LO")
-            yield cleaned
-        yield from taken.values()
+    def _private(self, element: Element, private: PrivateBlocks, level: Level) -> tuple[Element | None, Element | None]:
+        """A private attribute that is known to be safe, and the creator of its block (PS3.15 section E.3.10)."""
+        if is_creator(element.tag):
+            return None, None
+        block = private.block(element.tag)
+        vr = private.safe_vr(element, block) if block else None
+        cleaned = self._safe_private(element, block, vr, level) if block and vr else None
+        if block is None or cleaned is None:
+            self.record.note(level.path, element.tag, Action.REMOVE, PRIVATE)
+            return None, None
+        self.record.note(level.path, element.tag, Action.KEEP, Option.SAFE_PRIVATE)
+        return cleaned, block.creator._replace(vr="LO")
 
     def _safe_private(self, element: Element, block: Block, vr: str, level: Level) -> Element | None:
         creator = block.creator.value
@@ -290,6 +282,6 @@ class Cleaner:
             return self._items(sequence, level) if sequence else None
         if vr == "UI":
             return self._uid(element)
-        value = self._retaining.safe(element.value, vr, level.charsets)
+        value = self.retaining.safe(element.value, vr, level.charsets)
         is_text = {each not in NUMERIC | BINARY for each in (vr, element.vr) if each != "UN"}
         return Element(element.tag, vr, value) if value is not None and len(is_text) == 1 else None

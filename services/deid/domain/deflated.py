@@ -7,8 +7,9 @@ from typing import Any, BinaryIO
 
 from contracts.formats.manifest import Instance
 from services.deid.domain.content.overlay_bits import Mask
-from services.deid.domain.dataset import EXPLICIT_LITTLE, LONG, PIXEL_DATA, Element, Elements, Unreadable, encode, parse
+from services.deid.domain.dataset import EXPLICIT_LITTLE, LONG, PIXEL_DATA, Element, Elements, Unreadable, encode
 from services.deid.domain.pixels import CHUNK, Output
+from services.deid.domain.reading import parse
 from services.deid.domain.withholding import Reason, Withheld
 
 DEFLATED = frozenset({"1.2.840.10008.1.2.1.99"})

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
-from services.deid.domain.charset import charsets_of, decode, encode
+from services.deid.domain.charset import SPECIFIC_CHARACTER_SET, charsets_of, decode, encode
 from services.deid.domain.dataset import Element, TooMuch
 from services.deid.domain.dictionary import is_registered, known_vr, tags_of
 from services.deid.domain.known import Known, known
@@ -33,6 +33,8 @@ _LETTERS = re.compile(rb"[a-z]+")
 _NO_ONES_UID = re.compile(rb"2\.25\.\d{1,39}|1\.2\.840\.10008(?:\.\d{1,9}){1,12}")
 #: A date as DICOM writes it, and as ACR-NEMA did; what stands behind it is a time of day.
 _DATE = re.compile(rb"((?:18|19|20)\d\d)(\.?)(\d\d)\2(\d\d)")
+#: Characters of the longer form.
+_DAY = 10
 _FRACTION = re.compile(rb"(?:^|[^\d.])\d+\.$")
 
 
@@ -82,6 +84,23 @@ class Identifiers:
                 self.note(element, charsets)
             for item in items or ():
                 self.note_all(item, charsets)
+
+    def heeded(self, element: Element) -> Element | None:
+        """The element as far as ``note_all`` heeds it: without times of day, in items nothing but what it looks at."""
+        tag, vr, value, items = element
+        if items is not None:
+            heeded = tuple(tuple(filter(None, map(self._heeded_within, item))) for item in items)
+            is_heeded = any(each.tag != SPECIFIC_CHARACTER_SET for item in heeded for each in item)
+            return element._replace(items=heeded) if is_heeded else None
+        if vr == "PN" or tag in tags_of("PN"):
+            return element
+        if _is_date(element):
+            days = b"\\".join(each[:_DAY] for each in value.split(b"\\"))
+            return element._replace(value=days) if tag in self.rules.rows else None
+        return element if tag in self.rules.identifying else None
+
+    def _heeded_within(self, element: Element) -> Element | None:
+        return element if element.tag == SPECIFIC_CHARACTER_SET else self.heeded(element)
 
     def leave_out(self, pseudonym: str) -> None:
         """Do not search in what stands for the patient: sixteen digits and letters may spell anything."""
@@ -163,9 +182,13 @@ class Identifiers:
         """True when ``value``, which should be no text, spells any of them."""
         return any(self.in_value(run.group()) for run in _READABLE.finditer(value))
 
+    def has_uid(self, header: bytes) -> bool:
+        """True when an encoded header holds an original UID, and not as part of a longer one."""
+        return any(_stands_alone(uid, header) for uid in self._uids)
+
     def in_header(self, header: bytes) -> bool:
         """True when an encoded header holds any of them; within UIDs, which are new, only whole ones count."""
-        if any(_stands_alone(uid, header) for uid in self._uids):
+        if self.has_uid(header):
             return True
         dates = self.known().dates
         return any(self._in_bytes(piece) or dates.in_bytes(piece) for piece in _pieces(header, self._made))

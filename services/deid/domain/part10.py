@@ -4,21 +4,20 @@ import struct
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, BinaryIO, NamedTuple
+from functools import cached_property, lru_cache
+from itertools import chain
+from typing import BinaryIO, NamedTuple
 
-from contracts.formats.headers import TOO_LARGE, header_line, opaque_line
-from contracts.formats.lines import LINE_LIMIT
-from contracts.formats.manifest import Instance, Routing
+from contracts.formats.manifest import Instance
 from services.deid.domain.cleaning import (
     SERIES_INSTANCE,
     SOP_CLASS,
     SOP_INSTANCE,
     STUDY_INSTANCE,
-    Cleaner,
-    text_of,
+    telling,
+    texts_of,
 )
-from services.deid.domain.coincidences import is_left
+from services.deid.domain.cutting import Cutter, as_stretches
 from services.deid.domain.dataset import (
     EXPLICIT_LITTLE,
     Element,
@@ -28,15 +27,16 @@ from services.deid.domain.dataset import (
     Unreadable,
     encode,
     encoding_of,
-    parse,
 )
 from services.deid.domain.deflated import DEFLATED, deflate, header_so_far, inflated
-from services.deid.domain.dicom_json import is_longer, to_json
 from services.deid.domain.dictionary import is_registered
+from services.deid.domain.entry import instance_of, line_of
 from services.deid.domain.fragments import with_tables
+from services.deid.domain.header import CleanHeader
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.looking.scanner import Look, TextFinder
 from services.deid.domain.marks import with_pixels_cleaned
+from services.deid.domain.memo import Memo
 from services.deid.domain.options import Option
 from services.deid.domain.passing import passage
 from services.deid.domain.person import NOBODY_ELSE, Issuers, Person, person_of
@@ -48,6 +48,7 @@ from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.record import Step
 from services.deid.domain.rules import Rules
+from services.deid.domain.stretch import Context, Stretch
 from services.deid.domain.values import uids_in
 from services.deid.domain.withholding import Reason, Withheld
 from shared.errors import RetryLater
@@ -57,8 +58,6 @@ IMPLEMENTATION_UID, IMPLEMENTATION_NAME = "2.25.27069599682585517994988158772357
 
 #: A longer header is not taken apart: in memory it is there up to three times; bytes.
 HEADER_LIMIT = 16 * 1024 * 1024
-#: A line of the headers before its entry has a number; every entry's name is as long.
-UNNUMBERED = "000000.dcm"
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,16 @@ class Project:
         """The rules under the profile."""
         return self.rules.under(self.profile)
 
+    @cached_property
+    def memo(self) -> Memo:
+        """What was made of the elements of earlier headers."""
+        return Memo()
+
+    @cached_property
+    def tells(self) -> Callable[[Element], Element | None]:
+        """What of an element others depend on."""
+        return telling(self.ruling, self.profile)
+
 
 @dataclass(frozen=True)
 class Cleaned:
@@ -103,13 +112,13 @@ class Cleaned:
     steps: Counter[Step] = field(default_factory=Counter)
 
 
-class _Header(NamedTuple):
-    """A cleaned header, whose it was, and what must not be in it."""
+class _Original(NamedTuple):
+    """A header as it was read, and the pixels where they were inflated with it; ``text`` gives values by tag."""
 
+    stretches: list[Stretch]
     elements: Elements
-    person: Person
-    names: Identifiers
-    steps: Counter[Step]
+    pixels: Element | None
+    text: Callable[[int], str]
 
 
 def clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO, *, told: bool = True) -> Cleaned:
@@ -134,30 +143,32 @@ def clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bin
 
 
 def _clean_file(source: BinaryIO, original: Instance, project: Project, output: Output) -> Cleaned:
-    deflated = original.transfer_syntax in DEFLATED
-    elements, pixels = (inflated if deflated else _stored)(source, original)
-    header = _clean_header(elements, pixels, original, project)
-    encoding = encoding_of(original.transfer_syntax)
+    deflated, encoding = original.transfer_syntax in DEFLATED, encoding_of(original.transfer_syntax)
+    stretches, elements, pixels, text = (_inflated if deflated else _stored)(source, original, project)
+    if text(SOP_CLASS) != original.sop_class_uid:
+        raise Unreadable
+    _check(elements, pixels, original, project)
+    person = person_of(elements, project.key, original.routing.patient_token, project.issuers)
+    project.key.expect(uids_in(elements))
+    header = _clean_header(stretches, person, encoding, project)
     looked = _look(source, original, elements, pixels, project)
     syntax = looked.syntax or original.transfer_syntax
     passed = passage(source, original, elements, pixels, looked, project.pictures)
-    cleaned = looked.told(header.elements, encoding)
+    cleaned = looked.told(header.elements, encoding) if any(looked) else header.elements
     without = pixels is None and original.pixel_offset is None
     if project.profile.has(Option.CLEAN_PIXEL_DATA) and (looked.passed or without):
         cleaned = with_pixels_cleaned(cleaned, project.ruling.edition, project.profile)
     cleaned = with_tables(cleaned, passed.found)
-    data = encode(cleaned, encoding)
-    if header.names.in_header(data) and is_left(cleaned, header.names, encoding):
-        raise Withheld(Reason.IDENTIFIER_LEFT)
-    output.meta(file_meta(original.sop_class_uid, text_of(cleaned, SOP_INSTANCE), syntax))
+    data, new = header.encoded(cleaned, _uids(text, project)), texts_of(cleaned)
+    output.meta(file_meta(original.sop_class_uid, new(SOP_INSTANCE), syntax))
     if deflated:
         facts = deflate(data, passed.inflated(pixels), passed.mask, output)
     else:
         output.data(data)
         facts = header_so_far(output) | passed.write(source, original, output)
-    instance = _instance(original, cleaned, facts | output.facts() | {"transfer_syntax": syntax})
-    line = b"" if isinstance(output, Untold) else _line(cleaned, encoding)
-    return Cleaned(instance, line, header.person, header.steps)
+    instance = instance_of(original, new, facts | output.facts() | {"transfer_syntax": syntax})
+    line = b"" if isinstance(output, Untold) else line_of(cleaned, encoding)
+    return Cleaned(instance, line, person, header.steps)
 
 
 def _look(source: BinaryIO, original: Instance, elements: Elements, pixels: Element | None, project: Project) -> Looked:
@@ -168,26 +179,27 @@ def _look(source: BinaryIO, original: Instance, elements: Elements, pixels: Elem
     return looked_at(source, original, elements, pixels, profile, pictures, approved=project.approved)
 
 
-def _line(elements: Elements, encoding: Encoding) -> bytes:
-    """The header's line, null when it would be too long."""
-    if is_longer(elements, LINE_LIMIT):
-        return opaque_line(UNNUMBERED, TOO_LARGE)
-    return header_line(UNNUMBERED, to_json(elements, encoding))
-
-
-def _stored(source: BinaryIO, original: Instance) -> tuple[Elements, None]:
+def _stored(source: BinaryIO, original: Instance, project: Project) -> _Original:
     if original.header_length > HEADER_LIMIT:
         raise Withheld(Reason.TOO_LARGE)
     source.seek(original.dataset_offset)
     data = source.read(original.header_length)
     if len(data) != original.header_length:
         raise Unreadable
-    return parse(data, encoding_of(original.transfer_syntax)), None
+    passes = not (project.profile.has(Option.SAFE_PRIVATE) or project.profile.has(Option.CLEAN_PIXEL_DATA))
+    cutter = Cutter(data, encoding_of(original.transfer_syntax), project.memo, project.tells, passes=passes)
+    stretches = cutter.cut()
+    elements = tuple(chain.from_iterable([each.elements for each in stretches]))
+    return _Original(stretches, elements, None, texts_of(elements))
 
 
-def _clean_header(elements: Elements, pixels: Element | None, original: Instance, project: Project) -> _Header:
-    if text_of(elements, SOP_CLASS) != original.sop_class_uid:
-        raise Unreadable
+def _inflated(source: BinaryIO, original: Instance, project: Project) -> _Original:
+    elements, pixels = inflated(source, original)
+    return _Original(as_stretches(elements, project.tells), elements, pixels, texts_of(elements))
+
+
+def _check(elements: Elements, pixels: Element | None, original: Instance, project: Project) -> None:
+    """Raise Withheld when an object with this header may not go out."""
     # That there are pixels, where there are: their element is no part of a header.
     shown = (Element(0x7FE00010, "OW"),) if pixels or original.pixel_offset is not None else ()
     if not project.approved:
@@ -195,59 +207,44 @@ def _clean_header(elements: Elements, pixels: Element | None, original: Instance
             raise Withheld(Reason.HELD_BY_PROFILE)
         if reason := project.refuse((*elements, *shown)):
             raise Withheld(reason)
-    person = person_of(elements, project.key, original.routing.patient_token, project.issuers)
-    project.key.expect(uids_in(elements))
-    names = Identifiers(project.ruling, project.recognizer)
-    names.leave_out(person.pseudonym)
-    names.note_all(elements)
+
+
+def _clean_header(stretches: list[Stretch], person: Person, encoding: Encoding, project: Project) -> CleanHeader:
+    telling = tuple(chain.from_iterable([each.telling for each in stretches]))
+    context = project.memo.context(
+        (person.pseudonym, encoding, telling),
+        lambda: Context(
+            project.ruling, project.key, project.profile, project.recognizer, person.pseudonym, encoding, telling
+        ),
+    )
+    return CleanHeader(stretches, context, project.memo)
+
+
+def _uids(text: Callable[[int], str], project: Project) -> Identifiers:
+    """The UIDs of the original, where it is to have new ones."""
+    originals = Identifiers(project.ruling)
     if not project.profile.has(Option.RETAIN_UIDS):
         for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):
-            uid = text_of(elements, tag)
-            names.note_uid("" if is_registered(uid) else uid)
-    encoding = encoding_of(original.transfer_syntax)
-    cleaner = Cleaner(project.ruling, project.key, names, person.pseudonym, project.profile, encoding=encoding)
-    return _Header(cleaner.data_set(elements), person, names, cleaner.record.steps)
+            uid = text(tag)
+            originals.note_uid("" if is_registered(uid) else uid)
+    return originals
 
 
 def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
     """A preamble of zeros and File Meta Information of our own (PS3.10 section 7.1)."""
-    meta = encode(
-        [
-            Element(0x00020001, "OB", b"\0\1"),
-            Element(0x00020002, "UI", sop_class.encode()),
-            Element(0x00020003, "UI", sop_instance.encode()),
-            Element(0x00020010, "UI", transfer_syntax.encode()),
-            Element(0x00020012, "UI", IMPLEMENTATION_UID.encode()),
-            Element(0x00020013, "SH", IMPLEMENTATION_NAME.encode()),
-        ],
-        EXPLICIT_LITTLE,
-    )
+    before, behind = _meta_around(sop_class, transfer_syntax)
+    meta = before + encode([Element(0x00020003, "UI", sop_instance.encode())], EXPLICIT_LITTLE) + behind
     length = encode([Element(0x00020000, "UL", struct.pack("<I", len(meta)))], EXPLICIT_LITTLE)
     return bytes(128) + b"DICM" + length + meta
 
 
-def _instance(original: Instance, cleaned: Elements, facts: dict[str, Any]) -> Instance:
-    """The line of the manifest: no digest of the source's, so none of the pixels alone."""
-    return Instance(
-        sop_class_uid=original.sop_class_uid,
-        sop_instance_uid=text_of(cleaned, SOP_INSTANCE),
-        study_uid=text_of(cleaned, STUDY_INSTANCE) or None,
-        series_uid=text_of(cleaned, SERIES_INSTANCE) or None,
-        routing=Routing(
-            modality=text_of(cleaned, 0x00080060) or None,
-            body_part=text_of(cleaned, 0x00180015) or None,
-            image_type=tuple(filter(None, text_of(cleaned, 0x00080008).split("\\"))),
-            series_number=_number(cleaned, 0x00200011),
-            instance_number=_number(cleaned, 0x00200013),
-        ),
-        flags=original.flags,
-        **facts,
-    )
-
-
-def _number(elements: Elements, tag: int) -> int | None:
-    """The whole number that an attribute has in the header that goes out."""
-    try:
-        return int(text_of(elements, tag))
-    except ValueError:
-        return None
+@lru_cache(64)
+def _meta_around(sop_class: str, transfer_syntax: str) -> tuple[bytes, bytes]:
+    """What stands before and behind the SOP Instance UID in it."""
+    before = [Element(0x00020001, "OB", b"\0\1"), Element(0x00020002, "UI", sop_class.encode())]
+    behind = [
+        Element(0x00020010, "UI", transfer_syntax.encode()),
+        Element(0x00020012, "UI", IMPLEMENTATION_UID.encode()),
+        Element(0x00020013, "SH", IMPLEMENTATION_NAME.encode()),
+    ]
+    return encode(before, EXPLICIT_LITTLE), encode(behind, EXPLICIT_LITTLE)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 from typing import NamedTuple
 
 from services.deid.domain.dataset import Element
@@ -41,26 +42,26 @@ DONE = {
 }
 
 
+#: A step as it is noted: the sequences around an attribute, the attribute, what was done to it, by which rule.
+_Noted = tuple[tuple[int, ...], int, Action, str]
+#: What was noted of one attribute and of all in its items, and how often.
+Notes = tuple[tuple[_Noted, int], ...]
+
+
 class Record:
     """Counts steps; kept attributes that no rule speaks of are no step."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[tuple[int, ...], int, Action, str], int] = {}
+        self._counts: dict[_Noted, int] = {}
 
-    @property
-    def steps(self) -> Counter[Step]:
-        """How often each step was done."""
-        found: Counter[Step] = Counter()
-        for (path, tag, action, rule), count in self._counts.items():
-            found[Step((*path, tag) if tag != OTHERS else (), DONE[action], rule)] += count
-        return found
+    def taken(self) -> Notes:
+        """What was noted since this was asked for."""
+        notes, self._counts = tuple(self._counts.items()), {}
+        return notes
 
     def note(self, path: tuple[int, ...], tag: int, action: Action, rule: str) -> None:
         """Count one step."""
-        step = (path, tag, action, rule)
-        if step not in self._counts and len(self._counts) >= MOST:
-            step = ((), OTHERS, action, rule)
-        self._counts[step] = self._counts.get(step, 0) + 1
+        _count(self._counts, (path, tag, action, rule), 1)
 
     def outcome(self, path: tuple[int, ...], before: Element, after: Element | None, rule: str) -> None:
         """Count what became of an attribute that was examined, if anything did."""
@@ -72,9 +73,18 @@ class Record:
             self.note(path, before.tag, Action.DUMMY if after.value else Action.EMPTY, rule)
 
 
-def total(steps: Iterable[Counter[Step]]) -> Counter[Step]:
-    """The steps of several objects together."""
+def _count(counts: dict[_Noted, int], noted: _Noted, times: int) -> None:
+    if noted not in counts and len(counts) >= MOST:
+        noted = ((), OTHERS, *noted[2:])
+    counts[noted] = counts.get(noted, 0) + times
+
+
+def steps_of(notes: Iterable[Notes]) -> Counter[Step]:
+    """How often each step was done to an object, of whose attributes these are the notes."""
+    counts: dict[_Noted, int] = {}
+    for noted, times in chain.from_iterable(notes):
+        _count(counts, noted, times)
     found: Counter[Step] = Counter()
-    for one in steps:
-        found.update(one)
+    for (path, tag, action, rule), times in counts.items():
+        found[Step((*path, tag) if tag != OTHERS else (), DONE[action], rule)] += times
     return found

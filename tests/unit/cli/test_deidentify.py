@@ -13,7 +13,7 @@ from pydicom import dcmread
 from pydicom.uid import SecondaryCaptureImageStorage
 from typer.testing import CliRunner
 
-from cli.deidentify.one import Taken, put
+from cli.deidentify.placing import Taken, put, unnamed
 from cli.main import app
 from services.deid.domain.pseudonyms import ProjectKey
 from tests.support.instances import CANARY, as_file, make_instances
@@ -201,6 +201,27 @@ def test_a_file_that_came_in_between_is_compared(tmp_path: Path) -> None:
     put(BytesIO(b"same"), tmp_path / "a.dcm")
     with pytest.raises(Taken):
         put(BytesIO(b"same and more"), tmp_path / "a.dcm")
+
+
+def test_a_result_has_no_name_before_it_is_put_and_is_gone_without_one(tmp_path: Path) -> None:
+    with unnamed(tmp_path) as first, unnamed(tmp_path) as second:
+        first.write(b"clean")
+        second.write(b"not so")
+        assert list(tmp_path.iterdir()) == []
+        put(first, tmp_path / "series" / "a.dcm")
+        with pytest.raises(Taken):
+            put(second, tmp_path / "series" / "a.dcm")
+    assert [path.read_bytes() for path in tmp_path.rglob("*.dcm")] == [b"clean"]
+    assert [path.name for path in (tmp_path / "series").iterdir()] == ["a.dcm"]
+
+
+def test_where_every_file_has_a_name_results_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "O_TMPFILE")
+    with unnamed(tmp_path) as result:
+        result.write(b"clean")
+        put(result, tmp_path / "a.dcm")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.dcm"]
+    assert (tmp_path / "a.dcm").read_bytes() == b"clean"
 
 
 def test_a_file_without_preamble_and_meta_is_taken(desk: Desk) -> None:

@@ -18,8 +18,8 @@ from services.deid.domain.dataset import (
     TooMuch,
     Unreadable,
     encode,
-    parse,
 )
+from services.deid.domain.reading import parse
 
 BIG = Encoding(implicit=False, little=False)
 TREE = (
