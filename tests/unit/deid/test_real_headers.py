@@ -14,6 +14,8 @@ from services.deid.domain.withholding import Withheld
 from tests.unit.deid.originals import choosing, describe
 
 FORESEEN = {"unreadable-header", "code-stream-text"}
+#: Its Number of Frames is "1A": nobody can say where its pixels end.
+ENDLESS = "badVR.dcm"
 
 
 def kinds(corpus: Path) -> list[Path]:
@@ -38,10 +40,11 @@ def test_every_kind_of_object_comes_out_readable_or_is_withheld_with_a_reason(
         try:
             clean_file(BytesIO(file), told, project, sink)
         except Withheld as refused:
-            reasons[refused.reason] += 1
+            assert path.name != ENDLESS or refused.reason == "pixels-unreadable"
+            reasons[refused.reason] += path.name != ENDLESS
             continue
         out = dcmread(BytesIO(sink.getvalue()))
         assert out.PatientIdentityRemoved == "YES", path
         reasons["out"] += 1
-    assert reasons.keys() - {"out"} <= FORESEEN
+    assert {reason for reason, count in reasons.items() if count} - {"out"} <= FORESEEN
     assert reasons["out"] > 60
