@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from services.deid.domain.cleaning import Cleaner
-from services.deid.domain.coincidences import is_left, without_coincidences
-from services.deid.domain.dataset import Element, Elements, encode
+from services.deid.domain.coincidences import is_left
+from services.deid.domain.dataset import Element, Elements
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.memo import Memo
 from services.deid.domain.record import Step
@@ -58,16 +58,12 @@ class CleanHeader:
         data = b"".join([out.encoded for out in outs])
         fresh = [out for out in outs if not out.is_proven]
         searched = data if len(fresh) == len(outs) else b"".join([out.encoded for out in fresh])
-        if (self._context.names.in_header(searched) or uids.has_uid(data)) and self._tells(elements, uids):
+        names = self._context.names
+        if uids.has_uid(data) or (names.in_header(searched) and is_left(elements, names, self._context.encoding)):
             raise Withheld(Reason.IDENTIFIER_LEFT)
         for out in fresh:
             out.is_proven = True
         return data
-
-    def _tells(self, elements: Elements, uids: Identifiers) -> bool:
-        names, encoding = self._context.names, self._context.encoding
-        others = encode(without_coincidences(elements, names), encoding)
-        return is_left(elements, names, encoding) or uids.has_uid(others)
 
     def _out(self, element: Element) -> Out:
         kept = self._kept.get(element.tag)
