@@ -77,11 +77,21 @@ def _dtype(picture: Picture) -> np.dtype[Any]:
     return np.dtype(kind).newbyteorder("<" if picture.little else ">")
 
 
+def _in_order(picture: Picture, frame: bytes) -> bytes:
+    """The bytes of a frame by sample, or as they are stored: the same both ways. Undecodable where a word is of two
+    frames."""
+    if not picture.is_swapped:
+        return frame
+    if len(frame) % 2:
+        raise Undecodable
+    return np.frombuffer(frame, "u2").byteswap().tobytes()
+
+
 def _native(picture: Picture, frame: bytes) -> NDArray[Any]:
     """Native bytes (PS3.5 section 8.1.1): colour by pixel or by plane, in 422 four samples for two pixels."""
     if len(frame) != picture.frame_size:
         raise Undecodable
-    flat: NDArray[Any] = np.frombuffer(frame, _dtype(picture))
+    flat: NDArray[Any] = np.frombuffer(_in_order(picture, frame), _dtype(picture))
     if picture.photometric == "YBR_FULL_422":
         return _from_422(flat.reshape(picture.rows, picture.columns // 2, 4))
     if picture.samples == 1:
@@ -102,7 +112,7 @@ def _from_422(pairs: NDArray[Any]) -> NDArray[Any]:
 def encode(picture: Picture, syntax: str, photometric: str, array: NDArray[Any]) -> bytes:
     """The array as a frame in ``syntax``, without loss."""
     if not is_encapsulated(syntax):
-        return _to_native(picture, photometric, array)
+        return _in_order(picture, _to_native(picture, photometric, array))
     if syntax == JPEG_LOSSLESS_FIRST:
         return _jpeg_lossless(picture, photometric, array)
     encoder = get_encoder(UID(syntax))

@@ -152,7 +152,7 @@ class Cleaner:
         """Codes K and C: on a sequence both clean the items, which K trusts to be about what is retained."""
         if row.vr == "SQ":
             return self._items(element, level, trusted=action is Action.KEEP)
-        if element.items is not None:
+        if element.items is not None or (row.vr in NUMERIC and element.vr not in NUMERIC | BINARY | {"UN"}):
             return None
         if action is Action.KEEP:
             value = self.retaining.kept(element.value, row.vr, level.charsets, row.identity)

@@ -12,8 +12,8 @@ from shared.errors import Unprocessable
 
 #: VRs whose length field has 32 bits in explicit VR (PS3.5 section 7.1.2).
 LONG = frozenset(["OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"])
-NUMERIC = frozenset(["AT", "FD", "FL", "SL", "SS", "UL", "US"])
-SHORT = NUMERIC | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI"}
+NUMERIC = frozenset(["AT", "FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"])
+SHORT = (NUMERIC - LONG) | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI"}
 #: By their two bytes: one object for each, however many elements have it.
 VRS = {vr.encode(): vr for vr in LONG | SHORT}
 SHORT_VRS = {code: vr for code, vr in VRS.items() if vr in SHORT}

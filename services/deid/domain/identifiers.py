@@ -66,9 +66,10 @@ class Identifiers:
         if element.vr == "PN" or element.tag in tags_of("PN"):
             noted = Noted(0, "PN", element.value, charsets)
             self._add(noted, _names_in(noted))
-        elif _is_date(element):
+            return
+        if _is_date(element):
             self._note_dates(element)
-        elif element.tag in self.rules.identifying:
+        if self._identifies(element.tag):
             noted = Noted(element.tag, known_vr(element.tag) or element.vr, element.value, charsets)
             self._add(noted, (part for each in _encodings(noted) for part in each.split(b"\\")))
 
@@ -92,12 +93,15 @@ class Identifiers:
             heeded = tuple(tuple(filter(None, map(self._heeded_within, item))) for item in items)
             is_heeded = any(each.tag != SPECIFIC_CHARACTER_SET for item in heeded for each in item)
             return element._replace(items=heeded) if is_heeded else None
-        if vr == "PN" or tag in tags_of("PN"):
+        if vr == "PN" or tag in tags_of("PN") or self._identifies(tag):
             return element
-        if _is_date(element):
-            days = b"\\".join(each[:_DAY] for each in value.split(b"\\"))
-            return element._replace(value=days) if tag in self.rules.rows else None
-        return element if tag in self.rules.identifying else None
+        if not _is_date(element) or tag not in self.rules.rows:
+            return None
+        return element._replace(value=b"\\".join(each[:_DAY] for each in value.split(b"\\")))
+
+    def _identifies(self, tag: int) -> bool:
+        """Whether an attribute that is no date names the patient, a case or a place, whatever its VR says."""
+        return tag in self.rules.identifying and tag not in _temporal()
 
     def _heeded_within(self, element: Element) -> Element | None:
         return element if element.tag == SPECIFIC_CHARACTER_SET else self.heeded(element)

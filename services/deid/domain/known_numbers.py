@@ -41,11 +41,19 @@ class KnownNumbers:
 
     def in_uid(self, uid: str) -> bool:
         """True when a component (PS3.5 section 9.1) is one of five digits and more, or begins with a date: alone, or
-        with a time of day behind it."""
-        return any(
+        with a time of day behind it; or when three of them are a date with its century."""
+        arcs = uid.split(".")
+        return self._has_day(arcs) or any(
             (len(arc) >= _SHORTEST_ARC and arc in self._arcs)
             or (arc[:8] in self._dates.dates and (len(arc) == 8 or _TIMED.match(arc) is not None))
-            for arc in uid.split(".")
+            for arc in arcs
+        )
+
+    def _has_day(self, arcs: list[str]) -> bool:
+        """Whether three components side by side are a date in any order; of 1.3.12 nobody can say it."""
+        return any(
+            any(len(arc) == 4 for arc in (first, third)) and any(self._dates.spans(f"{first}-{second}-{third}"))
+            for first, second, third in zip(arcs, arcs[1:], arcs[2:], strict=False)
         )
 
     def _is_known(self, whole: int) -> bool:

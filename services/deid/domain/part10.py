@@ -32,6 +32,7 @@ from services.deid.domain.deflated import DEFLATED, deflate, header_so_far, infl
 from services.deid.domain.dictionary import is_registered
 from services.deid.domain.entry import instance_of, line_of
 from services.deid.domain.fragments import with_tables
+from services.deid.domain.free_text import MOST as MOST_TEXT
 from services.deid.domain.header import CleanHeader
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.looking.scanner import Look, TextFinder
@@ -58,6 +59,8 @@ IMPLEMENTATION_UID, IMPLEMENTATION_NAME = "2.25.27069599682585517994988158772357
 
 #: A longer header is not taken apart: in memory it is there up to three times; bytes.
 HEADER_LIMIT = 16 * 1024 * 1024
+#: A longer header may hold more text than is cleaned of one object (free_text.MOST), so all of it is counted; bytes.
+REMEMBERED = MOST_TEXT // 4
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,10 @@ class Project:
     def memo(self) -> Memo:
         """What was made of the elements of earlier headers."""
         return Memo()
+
+    def memo_for(self, original: Instance) -> Memo:
+        """The memo, or an empty one for what has a long header: whether it is too much depends on no other object."""
+        return self.memo if original.header_length <= REMEMBERED else Memo()
 
     @cached_property
     def tells(self) -> Callable[[Element], Element | None]:
@@ -186,8 +193,9 @@ def _stored(source: BinaryIO, original: Instance, project: Project) -> _Original
     data = source.read(original.header_length)
     if len(data) != original.header_length:
         raise Unreadable
+    memo = project.memo_for(original)
     passes = not (project.profile.has(Option.SAFE_PRIVATE) or project.profile.has(Option.CLEAN_PIXEL_DATA))
-    cutter = Cutter(data, encoding_of(original.transfer_syntax), project.memo, project.tells, passes=passes)
+    cutter = Cutter(data, encoding_of(original.transfer_syntax), memo, project.tells, passes=passes)
     stretches = cutter.cut()
     elements = tuple(chain.from_iterable([each.elements for each in stretches]))
     return _Original(stretches, elements, None, texts_of(elements))

@@ -13,7 +13,7 @@ TEXT = frozenset(["AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "UN"])
 TEMPORAL = frozenset(["AS", "DA", "DT", "TM"])
 BINARY = frozenset(["OB", "OD", "OF", "OL", "OV", "OW"])
 NUMBERS = frozenset(["DS", "IS"])
-INTEGERS = frozenset(["AT", "SL", "SS", "UL", "US"])
+INTEGERS = frozenset(["AT", "SL", "SS", "SV", "UL", "US", "UV"])
 
 #: The dummy of texts.
 REMOVED = b"REMOVED"
@@ -32,7 +32,7 @@ WIDTHS = {"US": 2, "SS": 2, "UL": 4, "SL": 4, "FL": 4, "FD": 8, "AT": 4, "SV": 8
 WIDTHS |= {"OB": 2, "UN": 2, "OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
 
 _UIDS = re.compile(rb"[0-9.\\]*")
-_NUMBERS = re.compile(rb"[0-9+\-.eE\\ ]*")
+_NUMBER = re.compile(rb"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _CODED = re.compile(rb"(?:[A-Z0-9 _]{0,16}\\)*[A-Z0-9 _]{0,16}")
 _PRINTABLE = re.compile(rb"[ -~]*")
 #: So many letters and digits are text, and in a run among other numbers twice as many.
@@ -83,8 +83,10 @@ def is_uids(value: bytes) -> bool:
 
 
 def is_number(value: bytes) -> bool:
-    """True when ``value`` is what DS and IS may hold, and nothing else."""
-    return _has_shape(value, _NUMBERS)
+    """True when each value is what DS and IS may hold (PS3.5 section 6.2), or empty; 1953-08-17 is none, nor 1.8.1953,
+    though their characters are those of numbers."""
+    values = (each.strip(b" \0") for each in value.split(b"\\"))
+    return all(_NUMBER.fullmatch(each) is not None for each in values if each)
 
 
 def is_coded(value: bytes) -> bool:

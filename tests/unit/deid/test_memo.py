@@ -9,14 +9,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.deid.domain import cutting
+from services.deid.domain import cutting, free_text, part10
 from services.deid.domain.dataset import EXPLICIT_LITTLE, Element, encode
+from services.deid.domain.free_text import MOST
 from services.deid.domain.memo import LIMIT, Memo
 from services.deid.domain.options import Option
-from services.deid.domain.part10 import Project, clean_file, file_meta
+from services.deid.domain.part10 import REMEMBERED, Project, clean_file, file_meta
 from services.deid.domain.profile import Profile
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.reading import Reader
+from services.deid.domain.rules import standard_rules
 from services.deid.domain.withholding import Reason, Withheld
 from tests.unit.deid.originals import choosing, describe, trusting
 from tests.unit.deid.test_any_data_set import ELEMENTS, ENCODINGS, OPTIONS
@@ -26,6 +28,12 @@ PEOPLE = ((b"Kilmister^Ian", b"MRN8472655"), (b"Clarke^Edward", b"CHEST-4711"))
 EXPLICIT = "1.2.840.10008.1.2.1"
 #: Texts that stay unless they name the patient: Manufacturer's Model Name, Convolution Kernel.
 MODEL, KERNEL = 0x00081090, 0x00181210
+#: Texts that are cleaned as descriptions.
+DESCRIPTIONS = [
+    tag
+    for tag, row in sorted(standard_rules().rows.items())
+    if row.options.get(Option.CLEAN_DESCRIPTORS) == "C" and row.vr in ("LO", "LT", "ST", "UT")
+][:24]
 CHARACTER_SET, SEQUENCE, CREATOR, PRIVATE = 0x00080005, 0x00081140, 0x20010010, 0x20011004
 
 
@@ -209,3 +217,15 @@ def test_of_a_series_only_what_changes_is_read_again(monkeypatch: pytest.MonkeyP
         own = Element(0x00200013, "IS", str(number).encode()), Element(0x00091010, "DS", str(number).encode())
         outcome(project, file_of([*TEXTS, reference, *own], number=number))
     assert sorted(tags) == [0x00080018, 0x00200013]
+
+
+def test_how_much_text_is_cleaned_of_an_object_depends_on_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came before counts as much as what is new."""
+    monkeypatch.setattr(free_text, "MOST", MOST // 16)
+    monkeypatch.setattr(part10, "REMEMBERED", REMEMBERED // 16)
+    shared = [Element(tag, "UT", b"spine axial " * 80) for tag in DESCRIPTIONS]
+    comments = tuple((Element(0x00204000, "LT", b"knee axial " * 370),) for _ in range(12))
+    project, more = choosing(Option.CLEAN_DESCRIPTORS), file_of([*shared, Element(0x00082218, "SQ", items=comments)])
+    for _ in range(2):
+        assert len(outcome(project, file_of(shared))) > 1
+    assert outcome(project, more) == outcome(choosing(Option.CLEAN_DESCRIPTORS), more) == (Reason.TOO_LARGE,)

@@ -12,7 +12,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.encaps import encapsulate, generate_frames
 
-from services.deid.adapters.codecs import decode, encode
+from services.deid.adapters.codecs import Undecodable, decode, encode
 from services.deid.adapters.pictures import ProcessPictures
 from services.deid.domain.pictures.picture import Picture
 from services.deid.domain.pictures.syntaxes import blanked, photometric_after
@@ -20,7 +20,7 @@ from tests.support.instances import as_file
 from tests.unit.deid.originals import clean
 from tests.unit.deid.pictures import PLACE, cleaning, lettered, picture
 
-NATIVE, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5"
+NATIVE, BIG_ENDIAN, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5"
 JPEG, JPEG_LOSSLESS, JPEG_LOSSLESS_FIRST = (f"1.2.840.10008.1.2.4.{number}" for number in (50, 57, 70))
 JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 JPEG_LS, NEAR_LOSSLESS = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"
@@ -56,6 +56,24 @@ def test_what_is_encoded_decodes_to_the_same(syntax: str, kind: str) -> None:
     samples = noise(KINDS[kind])
     stored = encode(KINDS[kind], syntax, KINDS[kind].photometric, samples)
     assert np.array_equal(decode(replace(KINDS[kind], syntax=syntax), stored)[0], samples)
+
+
+@pytest.mark.parametrize("kind", ["8", "8 signed", "palette", "colour", "luminance"])
+def test_bytes_in_words_of_big_endian_are_the_same_picture(kind: str) -> None:
+    """The second of two samples comes first (PS3.5 section 8.1.1)."""
+    samples = noise(KINDS[kind])
+    words = replace(KINDS[kind], syntax=BIG_ENDIAN, little=False, words=True)
+    stored = encode(words, BIG_ENDIAN, words.photometric, samples)
+    assert stored[:4] == samples.tobytes()[1::-1] + samples.tobytes()[3:1:-1]
+    assert np.array_equal(decode(words, stored)[0], samples)
+    plain = replace(words, words=False)
+    assert encode(plain, BIG_ENDIAN, words.photometric, samples) == samples.tobytes()
+
+
+def test_a_word_of_two_frames_is_not_guessed_at() -> None:
+    words = replace(GREY, rows=3, columns=3, syntax=BIG_ENDIAN, little=False, words=True)
+    with pytest.raises(Undecodable):
+        decode(words, bytes(9))
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 
-from services.deid.domain.dataset import Element, Elements, encode, encoding_of, parse
+from services.deid.domain.dataset import Element, Elements, encode, encoding_of
 from services.deid.domain.options import Option
+from services.deid.domain.reading import parse
 from services.deid.domain.values import is_coded, is_harmless, is_number, is_uids, spells_text
 from tests.support.instances import as_file, make_instances
 from tests.unit.deid.content_items import STRUCTURED, code, content_item, measured, report, using

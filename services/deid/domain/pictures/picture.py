@@ -54,6 +54,11 @@ class Picture:
         """The bits of a sample that hold no part of it, where overlays used to be."""
         return free_bits(self.allocated, self.stored, self.high_bit)
 
+    @property
+    def is_swapped(self) -> bool:
+        """Whether the second of two samples comes first: 8 bits in words of big endian (PS3.5 section 8.1.1)."""
+        return self.words and not self.little and self.allocated == 8
+
     def in_words(self, words: bool) -> "Picture":
         """The same with bytes in words, or not."""
         return replace(self, words=words)
