@@ -14,6 +14,7 @@ from cli.deidentify.originals import Found, find, opened
 from cli.deidentify.placing import Taken, put, unnamed
 from cli.deidentify.results import Done, Outcome, Result
 from cli.dicom_files import Problem, Skipped
+from cli.outlines import Outlines
 from services.deid.adapters.pictures import Bounds, ProcessPictures
 from services.deid.adapters.profiles import FileProfiles
 from services.deid.adapters.projects import FileProjects
@@ -81,6 +82,7 @@ class Task:
     by_series: bool = False
     pictures: ProcessPictures | None = None
     looks_again: bool = True
+    outlines: Outlines = field(default_factory=Outlines, compare=False, repr=False)
 
     def close(self) -> None:
         """Let the process that looks at pictures end."""
@@ -91,7 +93,7 @@ class Task:
 def deidentify_all(paths: Iterable[Path], task: Task) -> Done:
     """What becomes of ``paths``, which are few; never raises for what is in one."""
     steps: Counter[Step] = Counter()
-    found = [(path, find(path)) for path in paths]
+    found = [(path, find(path, task.outlines)) for path in paths]
     with suppress(CausewayError):  # then each file that needs them says so itself
         task.project.key.expect(one.instance.sop_instance_uid for _, one in found if isinstance(one, Found))
     return Done([_deidentify(path, one, task, steps) for path, one in found], steps)
