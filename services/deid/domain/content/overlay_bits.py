@@ -55,7 +55,7 @@ class Mask:
         """
         kind = np.dtype(self.form)
         samples = np.frombuffer(pixels, kind, len(pixels) // kind.itemsize)
-        if not (samples & kind.type(self.free)).any():
+        if not int(np.bitwise_or.reduce(samples)) & self.free:
             return pixels
         plain = self._plain(samples)
         wrong = samples != plain
