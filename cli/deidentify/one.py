@@ -141,9 +141,8 @@ def _clean(found: Found, task: Task, tally: Tally) -> Result:
 
 
 def _name(sop_instance: str, series: str, task: Task) -> str:
-    folder = series if _SAFE.fullmatch(series) else ""
     name = sop_instance if _SAFE.fullmatch(sop_instance) else task.project.key.token("file", sop_instance)
-    return str(Path(folder, f"{name}.dcm"))
+    return str(Path(series, f"{name}.dcm")) if _SAFE.fullmatch(series) else f"{name}.dcm"
 
 
 def uid_of(path: Path) -> str:
