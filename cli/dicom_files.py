@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pydicom
 
-from services.dicom_ingest.domain.bounds import Bounds
+from cli.outlines import NOTHING, Outlines, Seen
 from services.dicom_ingest.domain.elements import UNDEFINED, Encoding, PixelData, Walk, is_deflated
 from services.dicom_ingest.domain.negotiation import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, is_identifier
 from services.dicom_ingest.domain.window import CutShort, Malformed, Window
@@ -25,11 +25,15 @@ _DIRECTORY = "1.2.840.10008.1.3.10"
 _SOP_CLASS, _SOP_INSTANCE = 0x00080016, 0x00080018
 _META_SOP_CLASS, _META_SOP_INSTANCE, _META_SYNTAX = 0x00020002, 0x00020003, 0x00020010
 _FIRST_ELEMENT = struct.Struct("<HH2s")
-#: VR and length of an element of a short VR; a sequence delimitation item. Bytes.
-_SHORT_HEAD, _DELIMITER = 4, 8
+#: A tag; VR and length of an element of a short VR; a sequence delimitation item. Bytes.
+_TAG, _SHORT_HEAD, _DELIMITER = 4, 4, 8
 _SOP = frozenset({_SOP_CLASS, _SOP_INSTANCE})
 _META_LIMIT = 64 * 1024
+#: What the File Meta Information is called among the outlines, which are told apart by transfer syntax.
+_META = "meta"
 _INFLATE_LIMIT = 1024 * 1024
+#: So much of a data set is compared with those before it, bytes.
+_FIRST = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -79,13 +83,14 @@ def files_below(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def examine(path: Path) -> Outgoing | Problem | Skipped:
-    """What ``path`` is; never raises for what is in it."""
+def examine(path: Path, outlines: Outlines | None = None) -> Outgoing | Problem | Skipped:
+    """What ``path`` is; never raises for what is in it. ``outlines`` are those of the files before it."""
     try:
         _insist_on_a_file(path.stat().st_mode)
         with path.open("rb") as file:
             handle, size = file.fileno(), os.fstat(file.fileno()).st_size
-            return _examine(path, Window(lambda offset, count: os.pread(handle, count, offset), size))
+            window = Window(lambda offset, count: os.pread(handle, count, offset), size)
+            return _examine(path, window, outlines or Outlines())
     except Unsendable as error:
         return Problem(path, str(error))
     except OSError as error:
@@ -100,14 +105,14 @@ def _insist_on_a_file(mode: int) -> None:
         raise Unsendable("no file, but a pipe, a socket or a device")
 
 
-def _examine(path: Path, file: Window) -> Outgoing | Skipped:
+def _examine(path: Path, file: Window, outlines: Outlines) -> Outgoing | Skipped:
     if not file.size:
         raise Unsendable("not DICOM: the file is empty")
-    meta, offset = _meta(file)
+    meta, offset = _meta(file, outlines)
     syntax = meta.get(_META_SYNTAX) or _guess(file, offset)
     if meta.get(_META_SOP_CLASS) == _DIRECTORY:
         return Skipped(path, "a DICOMDIR lists files and is no instance")
-    found, pixels = _look_over(path, file, offset, syntax, has_meta=bool(meta))
+    found, pixels = _look_over(path, file, offset, syntax, outlines, has_meta=bool(meta))
     sop_class = found.get(_SOP_CLASS) or meta.get(_META_SOP_CLASS, "")
     sop_instance = found.get(_SOP_INSTANCE) or meta.get(_META_SOP_INSTANCE, "")
     if sop_class == _DIRECTORY:
@@ -120,20 +125,23 @@ def _examine(path: Path, file: Window) -> Outgoing | Skipped:
     return Outgoing(path, offset, file.size - offset, sop_class, sop_instance, syntax, pixels)
 
 
-def _meta(file: Window) -> tuple[dict[int, str], int]:
+def _meta(file: Window, outlines: Outlines) -> tuple[dict[int, str], int]:
     """The File Meta Information and where the data set begins; some writers leave out the preamble."""
     has_prefix = file.size >= 132 and file.read(128, 4) == b"DICM"
     start = 132 if has_prefix else 0
     length = min(file.size - start, _META_LIMIT)
     if length < 8 or file.read(start, 2) != b"\x02\x00":
         return {}, start
-    head = Window.over(file.read(start, length))
-    found: dict[int, str] = {}
-    end = 0
+    block = file.read(start, length)
+    head = Window.over(block)
+    encoding, seen = Encoding.of(EXPLICIT_LITTLE), Seen()
+    end, values, bounds = passed = outlines.passed(_META, block)
+    found = {tag: _uid(value) for tag, value in values.items()}
     try:
-        for element in Walk(head, Encoding.of(EXPLICIT_LITTLE), Bounds()).header():
+        for element in Walk(head, encoding, bounds).header(end):
             if element.tag >> 16 != 0x0002:
                 break
+            seen.note(end, element)
             end = element.end
             if element.vr == "UI":
                 found[element.tag] = _uid(head.read(element.offset, element.length))
@@ -141,6 +149,8 @@ def _meta(file: Window) -> tuple[dict[int, str], int]:
         # Where the data set begins in another encoding the walk ends here too.
         if not end:
             raise Unsendable("cut short in its file meta information") from None
+    if passed is NOTHING:
+        outlines.learn(_META, block, encoding, seen, end, found)
     return found, start + end
 
 
@@ -159,12 +169,12 @@ def _guess(file: Window, offset: int) -> str:
 
 
 def _look_over(
-    path: Path, file: Window, offset: int, syntax: str, *, has_meta: bool
+    path: Path, file: Window, offset: int, syntax: str, outlines: Outlines, *, has_meta: bool
 ) -> tuple[dict[int, str], PixelData | None]:
     """The SOP UIDs of the data set and where its pixels lie; Unsendable when it is cut short, or is none at all."""
     found: dict[int, str] = {}
     try:
-        pixels = _walk(_dataset(file, offset, syntax), syntax, found)
+        pixels = _walk(_dataset(file, offset, syntax), syntax, found, outlines)
         return found, None if is_deflated(syntax) else pixels
     except CutShort:
         if not has_meta and not found:
@@ -189,18 +199,28 @@ def _dataset(file: Window, offset: int, syntax: str) -> Window:
     return Window.over(plain)
 
 
-def _walk(dataset: Window, syntax: str, found: dict[int, str]) -> PixelData | None:
-    walk = Walk(dataset, Encoding.of(syntax), Bounds())
-    at = 0
+def _walk(dataset: Window, syntax: str, found: dict[int, str], outlines: Outlines) -> PixelData | None:
+    encoding, seen = Encoding.of(syntax), Seen()
+    block = dataset.read(0, min(dataset.size, _FIRST))
+    at, values, bounds = passed = outlines.passed(syntax, block)
+    found.update((tag, _uid(value)) for tag, value in values.items())
+    walk = Walk(dataset, encoding, bounds)
     while True:
-        short, at = walk.short(at)
-        found.update((tag, _uid(written[_SHORT_HEAD:])) for tag, written in short if tag in _SOP)
-        element = walk.next(at)
+        short, end = walk.short(at)
+        for tag, written in short:
+            seen.starts.append(at)
+            at += _TAG + len(written)
+            if tag in _SOP:
+                found[tag] = _uid(written[_SHORT_HEAD:])
+        element = walk.next(end)
         if element is None:
             break
+        seen.note(at, element)
         at = element.end
         if element.tag in _SOP:
             found[element.tag] = _uid(dataset.read(element.offset, element.length))
+    if passed is NOTHING:
+        outlines.learn(syntax, block, encoding, seen, at, found)
     pixels = walk.pixel_data
     if pixels is None:
         return None

@@ -14,6 +14,7 @@ from cli import tls
 from cli.dicom_files import Outgoing, Problem, Skipped, examine, files_below
 from cli.dispatch import Dispatch, Peer, Progressed, Report
 from cli.options import Data, Json, site_of
+from cli.outlines import Outlines
 from cli.output import console, emit_json, fail, say, warn
 from cli.scu import MAX_CONTEXTS, Pair
 from cli.site import SiteDown
@@ -49,8 +50,9 @@ def send(
 def _sort(paths: Iterable[Path], report: Report, dispatch: Dispatch) -> list[Outgoing]:
     """What can be sent; the rest is reported."""
     outgoing: list[Outgoing] = []
+    outlines = Outlines()
     for path in files_below(paths):
-        match examine(path):
+        match examine(path, outlines):
             case Outgoing() as found:
                 outgoing.append(found)
             case Skipped() as skipped:

@@ -2,7 +2,6 @@
 
 import re
 import warnings
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,8 +11,9 @@ from pydicom import dcmread
 
 from cli.deidentify.originals import Found, find, opened
 from cli.deidentify.placing import Taken, put, unnamed
-from cli.deidentify.results import Done, Outcome, Result
+from cli.deidentify.results import Done, Outcome, Result, Tally
 from cli.dicom_files import Problem, Skipped
+from cli.outlines import Outlines
 from services.deid.adapters.pictures import Bounds, ProcessPictures
 from services.deid.adapters.profiles import FileProfiles
 from services.deid.adapters.projects import FileProjects
@@ -21,7 +21,6 @@ from services.deid.adapters.recognizers import load_recognizer
 from services.deid.domain.part10 import Project, clean_file
 from services.deid.domain.person import NOBODY_ELSE, Issuers
 from services.deid.domain.profile import Profile
-from services.deid.domain.record import Step
 from services.deid.domain.withholding import Reason, Withheld
 from shared.errors import CausewayError, RetryLater
 
@@ -81,6 +80,7 @@ class Task:
     by_series: bool = False
     pictures: ProcessPictures | None = None
     looks_again: bool = True
+    outlines: Outlines = field(default_factory=Outlines, compare=False, repr=False)
 
     def close(self) -> None:
         """Let the process that looks at pictures end."""
@@ -90,22 +90,22 @@ class Task:
 
 def deidentify_all(paths: Iterable[Path], task: Task) -> Done:
     """What becomes of ``paths``, which are few; never raises for what is in one."""
-    steps: Counter[Step] = Counter()
-    found = [(path, find(path)) for path in paths]
+    tally = Tally()
+    found = [(path, find(path, task.outlines)) for path in paths]
     with suppress(CausewayError):  # then each file that needs them says so itself
         task.project.key.expect(one.instance.sop_instance_uid for _, one in found if isinstance(one, Found))
-    return Done([_deidentify(path, one, task, steps) for path, one in found], steps)
+    return Done([_deidentify(path, one, task, tally) for path, one in found], tally.total())
 
 
-def _deidentify(path: Path, found: Found | Problem | Skipped, task: Task, steps: Counter[Step]) -> Result:
-    """What becomes of ``path``; ``steps`` counts what was done in it when it is out."""
+def _deidentify(path: Path, found: Found | Problem | Skipped, task: Task, tally: Tally) -> Result:
+    """What becomes of ``path``; ``tally`` counts what was done in it when it is out."""
     match found:
         case Skipped(why=why):
             return Result(path, Outcome.SKIPPED, why)
         case Problem(why=why) as problem:
             return _broken(problem.path, why)
         case Found():
-            return _clean(found, task, steps)
+            return _clean(found, task, tally)
 
 
 def _broken(path: Path, why: str) -> Result:
@@ -116,7 +116,7 @@ def _broken(path: Path, why: str) -> Result:
     return Result(path, Outcome.WITHHELD, Reason.UNREADABLE_HEADER.value, original=original)
 
 
-def _clean(found: Found, task: Task, steps: Counter[Step]) -> Result:
+def _clean(found: Found, task: Task, tally: Tally) -> Result:
     path, original = found.path, found.instance.sop_instance_uid
     # Nothing has a name in the folder before it is known to be clean.
     with opened(found) as (source, instance), unnamed(task.folder) as sink:
@@ -136,14 +136,13 @@ def _clean(found: Found, task: Task, steps: Counter[Step]) -> Result:
             return Result(path, Outcome.FAILED, f"another file has its name already: {name}")
         except OSError as error:
             return Result(path, Outcome.FAILED, f"cannot be written: {error.strerror or error}")
-        steps.update(cleaned.steps)
+        tally.note(cleaned.steps)
         return Result(path, Outcome.RELEASED, output=name, original=original, new=new)
 
 
 def _name(sop_instance: str, series: str, task: Task) -> str:
-    folder = series if _SAFE.fullmatch(series) else ""
     name = sop_instance if _SAFE.fullmatch(sop_instance) else task.project.key.token("file", sop_instance)
-    return str(Path(folder, f"{name}.dcm"))
+    return str(Path(series, f"{name}.dcm")) if _SAFE.fullmatch(series) else f"{name}.dcm"
 
 
 def uid_of(path: Path) -> str:

@@ -9,6 +9,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple
 
 from cli.dicom_files import Outgoing, Problem, Skipped, examine
+from cli.outlines import Outlines
 from contracts.formats.manifest import Instance
 from services.deid.domain.part10 import file_meta
 
@@ -33,9 +34,9 @@ class Found(NamedTuple):
     instance: Instance
 
 
-def find(path: Path) -> Found | Problem | Skipped:
-    """What ``path`` is; never raises for what is in it."""
-    match examine(path):
+def find(path: Path, outlines: Outlines | None = None) -> Found | Problem | Skipped:
+    """What ``path`` is; never raises for what is in it. ``outlines`` are those of the files before it."""
+    match examine(path, outlines):
         case Outgoing() as outgoing:
             return Found(path, describe(outgoing))
         case Problem(why=why) as problem:

@@ -38,11 +38,12 @@ def _without_name(folder: Path) -> int | None:
 
 def put(content: IO[bytes], path: Path) -> None:
     """Give ``content`` the name ``path``, whole or not at all; Taken when something else has it."""
-    if path.exists():
-        _compare(content, path)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        if _named(content, path):
+            return
+        if path.exists():
+            raise FileExistsError
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not _named(content, path):
             _copy(content, path)
     except FileExistsError:

@@ -31,6 +31,27 @@ class Result(NamedTuple):
     new: str = ""
 
 
+class Tally:
+    """What was done in objects, of which many share one counter: that is added up once."""
+
+    def __init__(self) -> None:
+        #: By identity, which is one as long as the counter is kept here.
+        self._shared: dict[int, tuple[Counter[Step], int]] = {}
+
+    def note(self, steps: Counter[Step]) -> None:
+        """One more object; nobody may change ``steps`` any more."""
+        _, times = self._shared.get(id(steps), (steps, 0))
+        self._shared[id(steps)] = steps, times + 1
+
+    def total(self) -> Counter[Step]:
+        """How often each step was done in all of them."""
+        found: Counter[Step] = Counter()
+        for steps, times in self._shared.values():
+            for step, count in steps.items():
+                found[step] += count * times
+        return found
+
+
 class Done(NamedTuple):
     """Some inputs, and what was done in those that are out: how often each step, without a value."""
 

@@ -46,7 +46,7 @@ def text_of(elements: Elements, tag: int) -> str:
 
 def texts_of(elements: Elements) -> Callable[[int], str]:
     """``text_of`` for many attributes of one data set."""
-    by_tag = {each.tag: each.value for each in elements}
+    by_tag = {tag: value for tag, _, value, _ in elements}
     return lambda tag: by_tag.get(tag, b"").decode("latin-1").strip(" \0")
 
 

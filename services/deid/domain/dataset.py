@@ -79,6 +79,8 @@ class Element(NamedTuple):
 
 Elements = tuple[Element, ...]
 _TAG = itemgetter(0)
+#: Writes the head of an element with a short VR, by whether its bytes are in little endian order.
+_GLANCES = {True: struct.Struct("<HH2sH").pack, False: struct.Struct(">HH2sH").pack}
 
 
 def encode(elements: Iterable[Element], encoding: Encoding) -> bytes:
@@ -90,8 +92,7 @@ def encode(elements: Iterable[Element], encoding: Encoding) -> bytes:
 
 def _encode(elements: Iterable[Element], encoding: Encoding, encoded: bytearray) -> None:
     """Into one buffer, lengths last: a sequence's bytes are never there twice."""
-    order = "<" if encoding.little else ">"
-    glance = struct.Struct(order + "HH2sH").pack
+    glance = _GLANCES[encoding.little]
     for element in sorted(elements, key=_TAG):
         tag, vr, value, items = element
         if items is not None or encoding.implicit or vr in LONG:

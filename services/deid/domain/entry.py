@@ -21,7 +21,9 @@ def line_of(elements: Elements, encoding: Encoding) -> bytes:
     return header_line(UNNUMBERED, to_json(elements, encoding))
 
 
-def instance_of(original: Instance, text: Callable[[int], str], facts: dict[str, Any]) -> Instance:
+def instance_of(
+    original: Instance, text: Callable[[int], str], facts: dict[str, Any], routing: Routing | None = None
+) -> Instance:
     """The line of the manifest: no digest of the source's, so none of the pixels alone.
 
     ``text`` gives the value of an attribute in the header that goes out.
@@ -31,15 +33,20 @@ def instance_of(original: Instance, text: Callable[[int], str], facts: dict[str,
         sop_instance_uid=text(SOP_INSTANCE),
         study_uid=text(STUDY_INSTANCE) or None,
         series_uid=text(SERIES_INSTANCE) or None,
-        routing=Routing(
-            modality=text(0x00080060) or None,
-            body_part=text(0x00180015) or None,
-            image_type=tuple(filter(None, text(0x00080008).split("\\"))),
-            series_number=_number(text, 0x00200011),
-            instance_number=_number(text, 0x00200013),
-        ),
+        routing=routing or Routing(),
         flags=original.flags,
         **facts,
+    )
+
+
+def routing_of(text: Callable[[int], str]) -> Routing:
+    """What policy may decide on, of the header that goes out."""
+    return Routing(
+        modality=text(0x00080060) or None,
+        body_part=text(0x00180015) or None,
+        image_type=tuple(filter(None, text(0x00080008).split("\\"))),
+        series_number=_number(text, 0x00200011),
+        instance_number=_number(text, 0x00200013),
     )
 
 

@@ -30,7 +30,7 @@ from services.deid.domain.dataset import (
 )
 from services.deid.domain.deflated import DEFLATED, deflate, header_so_far, inflated
 from services.deid.domain.dictionary import is_registered
-from services.deid.domain.entry import instance_of, line_of
+from services.deid.domain.entry import instance_of, line_of, routing_of
 from services.deid.domain.fragments import with_tables
 from services.deid.domain.free_text import MOST as MOST_TEXT
 from services.deid.domain.header import CleanHeader
@@ -155,7 +155,7 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, output: 
     if text(SOP_CLASS) != original.sop_class_uid:
         raise Unreadable
     _check(elements, pixels, original, project)
-    person = person_of(elements, project.key, original.routing.patient_token, project.issuers)
+    person = person_of(text, project.key, original.routing.patient_token, project.issuers)
     project.key.expect(uids_in(elements))
     header = _clean_header(stretches, person, encoding, project)
     looked = _look(source, original, elements, pixels, project)
@@ -173,9 +173,11 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, output: 
     else:
         output.data(data)
         facts = header_so_far(output) | passed.write(source, original, output)
-    instance = instance_of(original, new, facts | output.facts() | {"transfer_syntax": syntax})
-    line = b"" if isinstance(output, Untold) else line_of(cleaned, encoding)
-    return Cleaned(instance, line, person, header.steps)
+    facts |= output.facts() | {"transfer_syntax": syntax}
+    if isinstance(output, Untold):
+        return Cleaned(instance_of(original, new, facts), b"", person, header.steps)
+    instance = instance_of(original, new, facts, routing_of(new))
+    return Cleaned(instance, line_of(cleaned, encoding), person, header.steps)
 
 
 def _look(source: BinaryIO, original: Instance, elements: Elements, pixels: Element | None, project: Project) -> Looked:

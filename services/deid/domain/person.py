@@ -1,9 +1,9 @@
 """Whose object it is (PS3.3 section C.2.2), and who stands for them in a project."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from services.deid.domain.cleaning import ISSUER, PATIENT_ID, STUDY_INSTANCE, text_of
-from services.deid.domain.dataset import Elements
+from services.deid.domain.cleaning import ISSUER, PATIENT_ID, STUDY_INSTANCE
 from services.deid.domain.pseudonyms import ProjectKey
 
 
@@ -35,11 +35,15 @@ class Person:
     pseudonym: str
 
 
-def person_of(elements: Elements, key: ProjectKey, token: str | None = None, issuers: Issuers = NOBODY_ELSE) -> Person:
+def person_of(
+    text: Callable[[int], str], key: ProjectKey, token: str | None = None, issuers: Issuers = NOBODY_ELSE
+) -> Person:
     """Whose object this is, and the pseudonym that stands for (issuer, ID), or the match ``token``, in the project.
+
+    ``text`` gives the value of an attribute in the original.
 
     Who names an issuer that is known for one that others leave out is who names none, so the pseudonyms of those do not
     depend on it.
     """
-    issuer, patient_id, study = (text_of(elements, tag) for tag in (ISSUER, PATIENT_ID, STUDY_INSTANCE))
+    issuer, patient_id, study = (text(tag) for tag in (ISSUER, PATIENT_ID, STUDY_INSTANCE))
     return Person(issuer, patient_id, key.patient(issuers.told(issuer, patient_id, study), patient_id, study, token))

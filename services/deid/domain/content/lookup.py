@@ -37,16 +37,17 @@ def with_sound_tables(elements: Elements, encoding: Encoding) -> Elements:
 def _changed(elements: Elements, encoding: Encoding) -> Iterator[Element]:
     """Elements that are not what they were; without a VR those that go."""
     for element in elements:
-        if element.items:
-            items = tuple(with_sound_tables(item, encoding) for item in element.items)
-            if any(new is not old for new, old in zip(items, element.items, strict=True)):
+        tag, _, _, within = element
+        if within:
+            items = tuple(with_sound_tables(item, encoding) for item in within)
+            if any(new is not old for new, old in zip(items, within, strict=True)):
                 yield element._replace(items=items)
-        elif element.tag in _TABLES and element.items is None:
-            descriptor = _descriptor(elements, _TABLES[element.tag], encoding)
+        elif tag in _TABLES and within is None:
+            descriptor = _descriptor(elements, _TABLES[tag], encoding)
             if descriptor is None:
                 yield element._replace(vr="")
                 continue
-            make = _segments if element.tag in _SEGMENTED else _entries
+            make = _segments if tag in _SEGMENTED else _entries
             value = make(element.value, descriptor, encoding)
             if value != element.value:
                 yield element._replace(value=value)

@@ -55,7 +55,7 @@ class Mask:
         """
         kind = np.dtype(self.form)
         samples = np.frombuffer(pixels, kind, len(pixels) // kind.itemsize)
-        if not (samples & kind.type(self.free)).any():
+        if not int(np.bitwise_or.reduce(samples)) & self.free:
             return pixels
         plain = self._plain(samples)
         wrong = samples != plain
@@ -120,7 +120,7 @@ def image_bits(
 
 def _positions(elements: Elements, encoding: Encoding) -> set[int]:
     """Bit positions of overlay planes that have one, or have no data of their own (PS3.3 section C.9.2)."""
-    planes = {element.tag >> 16 for element in elements if element.tag >> 24 == 0x60}
+    planes = {tag >> 16 for tag, _, _, _ in elements if tag >> 24 == 0x60}
     with_data = {group for group in planes if any(each.tag == group << 16 | _DATA for each in elements)}
     told = {group: _number(elements, group << 16 | _POSITION, encoding) or 0 for group in planes}
     return {position for group, position in told.items() if position or group not in with_data}

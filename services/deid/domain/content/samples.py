@@ -37,7 +37,7 @@ class Samples(NamedTuple):
 
 def samples_of(elements: Elements, encoding: Encoding) -> Samples | None:
     """What the header says, None when it does not say how many bytes there are; of bits untold, 0."""
-    values = {element.tag: element.value for element in elements if element.tag >> 16 == 0x0028}
+    values = {tag: value for tag, _, value, _ in elements if tag >> 16 == 0x0028}
 
     def number(tag: int, default: int = 0) -> int:
         value = values.get(tag, b"")
