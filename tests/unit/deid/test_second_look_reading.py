@@ -21,7 +21,7 @@ from services.deid.domain.options import Option
 from services.deid.domain.part10 import IMPLEMENTATION_NAME
 from services.deid.domain.profile import Profile
 from tests.support.instances import as_file
-from tests.unit.deid.looked_at import kinds, look, original, plain, planted
+from tests.unit.deid.looked_at import changed, kinds, look, original, plain, planted
 from tests.unit.deid.originals import choosing, clean, project, trusting
 
 ITEM, ITEM_END, END = b"\xfe\xff\0\xe0", b"\xfe\xff\r\xe0\0\0\0\0", b"\xfe\xff\xdd\xe0\0\0\0\0"
@@ -188,3 +188,12 @@ def test_letters_in_pixels_are_found_wherever_they_lie(before: bytes, needle: by
     found = dict(in_rest(3, BytesIO(b"xyz" + before + needle + after), patterns))
     assert 3 + len(before) in found
     assert not list(in_rest(3, BytesIO(b"xyz" + bytes(each % 0x20 for each in before) * 9), patterns))
+
+
+@pytest.mark.parametrize(
+    ("number", "found"), [("0.084906", set()), ("0.89.447755", {"phone"}), ("089.447755", {"phone"})]
+)
+def test_a_decimal_below_one_is_no_telephone_number(number: str, found: set[str]) -> None:
+    before = as_file(original(DerivationDescription=f"compression error of {number}"))
+    after = changed(clean(before)[1], DerivationDescription=f"error of {number}")
+    assert kinds(look(before, after)) == found

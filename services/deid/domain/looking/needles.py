@@ -26,6 +26,8 @@ _DOUBLE = re.compile(r"[-\u2010-\u2015'\u2018\u2019\u02bb\u02bc`\u00b4._\u00b7\u
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae", "ñ": "ny"})
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _PHONE = re.compile(r"\+?\(?\d[\d ()./-]{6,}\d")
+#: A decimal below one, such as an error or a ratio, has the signs of a telephone number.
+_FRACTION = re.compile(r"0\.\d+")
 _DIGITS = re.compile(r"(?<![\d.])\d{6,}(?![\d.])")
 _DATE = re.compile(r"(?:18|19|20)\d{6}")
 _TEMPORAL = frozenset(("DA", "DT"))
@@ -154,7 +156,7 @@ def _is_telling(text: str) -> bool:
 
 def _patterns(value: str) -> Iterator[tuple[str, str]]:
     yield from (("mail", found) for found in _MAIL.findall(value))
-    yield from (("phone", found.strip()) for found in _PHONE.findall(value))
+    yield from (("phone", found.strip()) for found in _PHONE.findall(value) if not _FRACTION.fullmatch(found))
     yield from (("digits", found) for found in _DIGITS.findall(value))
 
 
