@@ -6,9 +6,10 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import httpx
 import pytest
@@ -181,34 +182,48 @@ async def test_the_journal_has_everybody_before_the_pack_is_told(site: DeidSite)
         assert len(site.rows("SELECT * FROM identity")) == 5
 
 
-async def test_the_command_line_leads_back_exports_and_lists(site: DeidSite, tmp_path: Path) -> None:
-    """The export is a file that only its owner reads, and takes no other's place."""
+@asynccontextmanager
+async def desk(site: DeidSite, folder: Path) -> AsyncIterator[Callable[..., Awaitable[CompletedProcess[str]]]]:
+    """What ``causeway`` says of a site with one study that is out."""
     batch = await site.batch_of(study(2, 0), "HOSP")
     (port,) = free_ports(1)
-    folder = folder_of(tmp_path / "site", site.server.url, f"http://127.0.0.1:{port}")
+    data = folder_of(folder / "site", site.server.url, f"http://127.0.0.1:{port}").data
 
-    async def causeway(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "cli.main", *words, "--data", str(folder.data)]
+    async def causeway(*words: str) -> CompletedProcess[str]:
+        command = [sys.executable, "-m", "cli.main", *words, "--data", str(data)]
         return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
 
-    why = ("--project", "research", "--reason", "an audit")
-    output = tmp_path / "map.ndjson"
     async with site.running("deid", http_port=port):
         await site.say(planned([batch], PLAN), "plan")
         await site.until(PackDeidentified, lambda found: len(found) == 1)
+        yield causeway
+
+
+@pytest.mark.timeout(240)
+async def test_the_command_line_leads_back_and_exports(site: DeidSite, tmp_path: Path) -> None:
+    """The export is a file that only its owner reads, and takes no other's place."""
+    why = ("--project", "research", "--reason", "an audit")
+    output = tmp_path / "map.ndjson"
+    async with desk(site, tmp_path) as causeway:
         exported = await causeway("deid", "map", "export", *why, "-o", str(output))
         again = await causeway("deid", "map", "export", *why, "-o", str(output))
         lines = [json.loads(line) for line in output.read_text().splitlines()]
         pseudonym = next(one["replacement"] for one in lines if one["kind"] == "patient")
         found = await causeway("reidentify", *why, "--patient", pseudonym, "--json")
         unknown = await causeway("reidentify", *why, "--uid", "2.25.1")
+    assert (exported.returncode, again.returncode, unknown.returncode) == (0, 1, 1)
+    assert stat.S_IMODE(output.stat().st_mode) == 0o600
+    assert json.loads(found.stdout)["found"][0]["original"] == CANARY.patient_id
+
+
+@pytest.mark.timeout(240)
+async def test_the_command_line_lists_and_calls_back(site: DeidSite, tmp_path: Path) -> None:
+    """A recall of nothing says so; none goes without a reason."""
+    async with desk(site, tmp_path) as causeway:
         merged = await causeway("deid", "merged")
         recall = await causeway("deid", "recall", "--profile-version", "0", "--reason", "too weak")
         listed = await causeway("deid", "recall", "list", "--json")
         silent = await causeway("deid", "recall", "--profile-version", "0")
-    assert (exported.returncode, again.returncode, unknown.returncode, silent.returncode) == (0, 1, 1, 2)
-    assert stat.S_IMODE(output.stat().st_mode) == 0o600
-    assert json.loads(found.stdout)["found"][0]["original"] == CANARY.patient_id
-    assert (merged.returncode, recall.returncode) == (0, 0)
+    assert (merged.returncode, recall.returncode, silent.returncode) == (0, 0, 2)
     assert "of 0 studies" in recall.stdout and "nothing is out under profile basic, version 0" in recall.stderr
     assert json.loads(listed.stdout)["recalls"][0]["version"] == "0"
