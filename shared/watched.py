@@ -42,17 +42,17 @@ class Watched(Generic[T]):
             metrics().count("causeway_reloads_total", kind=self._kind, outcome="loaded")
             log.info("reloaded", kind=self._kind)
 
-    def _marks(self) -> tuple[tuple[int, int, int] | None, ...]:
-        """What differs once a file was written or replaced."""
+    def _marks(self) -> tuple[tuple[int, ...] | None, ...]:
+        """What differs once a file was written, replaced, or given another owner or mode."""
         return tuple(map(_mark, self._paths))
 
 
-def _mark(path: Path) -> tuple[int, int, int] | None:
+def _mark(path: Path) -> tuple[int, ...] | None:
     try:
         stat = path.stat()
     except OSError:
         return None
-    return stat.st_mtime_ns, stat.st_ino, stat.st_size
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size
 
 
 def _line(error: Exception) -> int | None:

@@ -280,6 +280,23 @@ async def test_tokens_are_given_and_withdrawn_without_a_restart(serve, token_fil
     assert said == ["reloaded", "reload-refused", "reload-refused"]
 
 
+async def test_a_token_file_that_was_refused_for_its_mode_counts_as_soon_as_that_is_mended(serve, token_file):
+    """Another mode changes neither the time of writing nor the size."""
+    client = serve(ServiceSettings(http_token_file=token_file))
+
+    async def status(token: str) -> int:
+        return (await client.get("/studies/1", headers={"Authorization": f"Bearer {token}"})).status_code
+
+    later = "a-later-token-that-is-long-0003"
+    new = token_file.with_name("new")
+    new.write_text(f"viewer {later}\n")
+    new.chmod(0o644)
+    new.replace(token_file)
+    assert [await status(TOKEN), await status(later)] == [200, 401]
+    token_file.chmod(0o600)
+    assert [await status(TOKEN), await status(later)] == [401, 200]
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "pacs.example"])
 async def test_does_not_leave_loopback_unprotected(host, token_file, certificate):
     """Outside loopback nothing starts without certificate, key and token file; the error names what is missing."""
