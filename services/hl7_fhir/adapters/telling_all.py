@@ -1,11 +1,13 @@
 """Tells a follower that is new of every patient and order that was here before it: it begins where the others are.
 
-That goes on beside everything else, a few in each transaction. What was told is found in what the follower keeps, so
-that the next start goes on where this one ended.
+That goes on beside everything else, a few in each transaction, and rests for as long as it worked: whoever waits for an
+answer goes first. What was told is found in what the follower keeps, so that the next start goes on where this one
+ended.
 """
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
@@ -23,7 +25,8 @@ from shared.identity import SiteKey
 from shared.observability import logger
 from shared.sql import Database
 
-_AT_ONCE = 200
+#: As many as messages are mapped in one transaction: it holds up all others who write.
+_AT_ONCE = 16
 _PAUSE = 1.0
 
 T = TypeVar("T")
@@ -60,8 +63,10 @@ class TellingAll:
             wanted = select(resources.c.id).where(resources.c.type == kind, resources.c.record != "{}", unknown)
             wanted, last = wanted.order_by(resources.c.id).limit(at_once), ""
             while ids := await self._strangers(wanted.where(resources.c.id > last)):
+                began = time.monotonic()
                 await self._tell(kind, ids)
                 last = ids[-1]
+                await asyncio.sleep(time.monotonic() - began)
 
     async def _strangers(self, wanted: Any) -> Sequence[str]:
         return await _patiently(lambda: self._database.read(lambda c: c.execute(wanted).scalars().all()))
