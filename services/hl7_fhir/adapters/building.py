@@ -11,7 +11,7 @@ from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.core import Field as FieldElement
 from hl7apy.core import Message as MessageElement
 
-from services.hl7_fhir.domain.messages.message import Repetition
+from services.hl7_fhir.domain.messages.message import Field, Repetition
 from services.hl7_fhir.domain.outgoing.receivers import Own
 from services.hl7_fhir.domain.outgoing.telling import DATA_TYPES, News, SaidSegment, escaped, said, structure_of
 
@@ -69,6 +69,22 @@ def build(structure: str, version: str, segments: Sequence[SaidSegment]) -> str:
             for repetition in field:
                 _fill(element, f"{segment.name}_{number}", repetition)
     return str(message.to_er7()) + "\r"
+
+
+def plain(segments: Sequence[SaidSegment]) -> str:
+    """The same without hl7apy's tables, and so without any place or type of theirs: for what ``build`` cannot build."""
+    return "".join(f"{_line(segment)}\r" for segment in segments)
+
+
+def _line(segment: SaidSegment) -> str:
+    fields = [_field(segment.fields.get(number, ())) for number in range(1, max(segment.fields, default=0) + 1)]
+    if segment.name == "MSH":
+        fields[:2] = ["^~\\&"]
+    return "|".join((segment.name, *fields))
+
+
+def _field(field: Field) -> str:
+    return "~".join("^".join("&".join(map(escaped, part)) for part in repetition) for repetition in field)
 
 
 def _added(message: Any, name: str, places: Iterator[tuple[str, tuple[str, ...]]]) -> Any:

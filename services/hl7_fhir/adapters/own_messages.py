@@ -5,14 +5,14 @@ from datetime import datetime, tzinfo
 
 from sqlalchemy import Connection
 
-from services.hl7_fhir.adapters.building import write
+from services.hl7_fhir.adapters.building import plain, write
 from services.hl7_fhir.adapters.outgoing import AVAILABLE, STATUS, STUDY_UID, CurrentReceivers, Outgoing
 from services.hl7_fhir.adapters.resources import load
 from services.hl7_fhir.adapters.tells import StudyNow
 from services.hl7_fhir.domain.clinical import record
 from services.hl7_fhir.domain.clinical.record import Fields
-from services.hl7_fhir.domain.outgoing.receivers import Receiver
-from services.hl7_fhir.domain.outgoing.telling import News, State, encode
+from services.hl7_fhir.domain.outgoing.receivers import Own, Receiver
+from services.hl7_fhir.domain.outgoing.telling import News, State, encode, said
 from shared.identity import SiteKey
 from shared.observability import logger, metrics
 
@@ -86,15 +86,23 @@ class Telling:
     def _put(self, connection: Connection, receiver: Receiver, kind: str, ref: str, news: News) -> None:
         own = receiver.own
         form: str = getattr(own, _FORMS[kind])
-        text = write(form, own, news, ref[:_CONTROL_ID], self._zone)
+        text, aside = _written(form, own, news, ref[:_CONTROL_ID], self._zone)
         content, holds_all = encode(text, own)
-        aside = None
-        if not holds_all:
-            aside = None if own.replaces else "charset-too-small"
+        if not holds_all and not own.replaces:
+            aside = aside or "charset-too-small"
+        if aside or not holds_all:
             outcome = "aside" if aside else "replaced"
             log.warning("hl7-own-message-flagged", target=receiver.name, kind=kind, ref=ref, reason=aside or outcome)
             metrics().count("causeway_hl7_outgoing_total", target=receiver.name, outcome=outcome)
         self._outgoing.add(connection, receiver=receiver.name, kind=kind, ref=ref, content=content, aside=aside)
+
+
+def _written(form: str, own: Own, news: News, control_id: str, zone: tzinfo) -> tuple[str, str | None]:
+    """The message, and why a person must look at it: one that cannot be built holds up nothing that is its cause."""
+    try:
+        return write(form, own, news, control_id, zone), None
+    except Exception:  # hl7apy also raises what Python does where its tables and a message do not meet
+        return plain(said(form, own, news, control_id, zone)), "profile-violation"
 
 
 def _order(connection: Connection, order: str) -> tuple[Fields, Fields]:

@@ -1,7 +1,8 @@
 """What is told of orders and studies comes to those that want it, once, and never silently wrong; on both databases."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,29 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from services.hl7_fhir.adapters.own_messages import Telling
+from services.hl7_fhir.adapters.receivers import ReceiversFile
 from services.hl7_fhir.adapters.tables import resources
 from services.hl7_fhir.adapters.tells import StudyNow
 from services.hl7_fhir.domain.messages.message import read
+from services.hl7_fhir.domain.outgoing.receivers import Receiver
 from services.hl7_fhir.domain.outgoing.telling import State
 from tests.support.hl7 import orm
 from tests.support.receivers import receivers_yaml, receiving
-from tests.support.sending import Post, posting
+from tests.support.sending import KEY, Post, posting
 
 NOW = datetime(2026, 1, 2, 8, 30, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Receivers that no file has."""
+
+    named: Mapping[str, Receiver]
+
+    def get(self) -> Mapping[str, Receiver]:
+        """All of them."""
+        return self.named
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -135,3 +150,24 @@ async def test_what_does_not_fit_the_profile_waits_for_a_person(
     await desk.desk.retry("ris", None)
     await desk.until("ris", waiting=0, aside=0, delivered=1)
     assert len(ris.got) == 1
+
+
+async def test_what_cannot_be_built_waits_for_a_person_and_holds_up_nothing(
+    url: str, stack: AsyncExitStack, tmp_path: Path
+) -> None:
+    ris, ehr = await stack.enter_async_context(receiving()), await stack.enter_async_context(receiving())
+    named = {each: (of.port, "pass_on: none\nstatus: orm") for each, of in (("ris", ris), ("ehr", ehr))}
+    desk = await post(stack, url, tmp_path / "r.yaml", **named)
+    await desk.send(orm())
+    order, _ = await ids(desk)
+    known = ReceiversFile(tmp_path / "r.yaml").get()
+    bad = replace(known["ris"], own=replace(known["ris"].own, receiving_application="A^B^C^D"))
+    telling = Telling(desk.outgoing, Fixed({**known, "ris": bad}), KEY, UTC)
+    await desk.database.run(lambda c: telling.status_changed(c, order=order, state=State.COMPLETED, cause="x", now=NOW))
+    await desk.until("ehr", waiting=0, delivered=1)
+    await desk.until("ris", aside=1)
+    assert (await desk.desk.shown("ris"))[0]["reason"] == "profile-violation"
+    await desk.desk.retry("ris", None)
+    await desk.until("ris", waiting=0, aside=0, delivered=1)
+    sent, as_usual = (read(each.got[0], "utf-8") for each in (ris, ehr))
+    assert (sent.header.raw(5), sent.required("OBR").text(18)) == ("A^B^C^D", as_usual.required("OBR").text(18))

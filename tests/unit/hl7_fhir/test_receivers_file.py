@@ -73,6 +73,7 @@ def test_any_of_several_rules_is_enough() -> None:
         ("    status: orm\n    version: 2.7\n", 7, "built in versions 2.3.1"),
         ("    charset: KLINGON\n", 6, "table 0211"),
         ("    application: A|B\n", 6, "without delimiters"),
+        ("    facility: A^1.2^ISO^B\n", 6, "at most 3 components"),
         ("    retry: {first: 2m}\n", 6, "must not be longer"),
         ("    tries: 0\n", 6, "at least 1"),
         ("  - name: ris\n    host: h\n    port: 70000\n", 6, "stands twice"),

@@ -9,7 +9,7 @@ import pytest
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.parser import parse_message
 
-from services.hl7_fhir.adapters.building import build, write
+from services.hl7_fhir.adapters.building import build, plain, write
 from services.hl7_fhir.adapters.profile import fits_own_profile, fits_profile
 from services.hl7_fhir.domain.clinical.decision import Reader
 from services.hl7_fhir.domain.clinical.record import Fields, Site
@@ -80,6 +80,22 @@ def test_values_that_look_like_escape_sequences_are_no_others_for_the_receiver(f
     told = news(orm(pid="PID|1||P1^^^H||\\E\\F\\E\\^\\E\\.br\\E\\^a\\E\\b\\X1B\\"))
     back = read(written(form, version, told).encode(), "utf-8")
     assert back.required("PID").field(5)[0] == (("\\F\\",), ("\\.br\\",), ("a\\b\x1b",))
+
+
+@pytest.mark.parametrize(("charset", "codec"), [("UNICODE UTF-8", "utf-8"), ("8859/1", "iso8859-1")])
+def test_a_control_character_of_c1_comes_back_in_every_character_set(charset: str, codec: str) -> None:
+    """What a sender calls 8859/1 is often Windows-1252, whose apostrophe is read as U+0092."""
+    content = orm(pid="PID|1||P1^^^H||O\x92Hara^A\x85B")
+    own = Own(charset=charset, codec=codec)
+    sent, holds_all = encode(write("oru", own, news(content), "c", UTC), own)
+    assert holds_all
+    assert read(sent, "utf-8").required("PID").field(5)[0] == (("O\x92Hara",), ("A\x85B",))
+
+
+@pytest.mark.parametrize(("form", "version"), EVERY)
+def test_what_is_written_without_tables_is_what_they_build(form: str, version: str) -> None:
+    told = said(form, Own(version=version), news(), "a" * 20, UTC)
+    assert plain(told) == written(form, version)
 
 
 def test_a_segment_that_its_structure_has_no_place_for_is_not_sent() -> None:

@@ -31,6 +31,8 @@ _CONNECTION = (
 )
 _KEYS = (*_CONNECTION, "pass_on", "refused", *_OCCASIONS, "version", "charset", "unmappable", *_NAMES)
 _MOST_NAMED = 180
+#: Components of the data type HD, which MSH-3 to -6 have (chapter 2A).
+_MOST_PARTS = 3
 
 
 def read_receivers(text: str, source: str = "receivers.yaml") -> Mapping[str, Receiver]:
@@ -126,6 +128,8 @@ class _ReceiversReader(LineReader):
         name = self.text(node, f"'{key}'")
         if len(name) > _MOST_NAMED or not name.isascii() or any(mark in name for mark in "|~\\&\r\n"):
             self.refuse(node, f"'{key}' must be a name for MSH without delimiters other than '^'")
+        if name.count("^") >= _MOST_PARTS:
+            self.refuse(node, f"'{key}' must have at most {_MOST_PARTS} components: name^universal ID^its type")
         return name
 
     def _port(self, node: Node) -> int:

@@ -102,12 +102,15 @@ def encode(text: str, own: Own) -> tuple[bytes, bool]:
 
 
 def escaped(text: str) -> str:
-    """``text`` with the escape sequences of chapter 2, section 2.7, for the delimiters ``|^~\\&``."""
+    """``text`` with escape sequences (chapter 2, section 2.7) for the delimiters ``|^~\\&`` and control characters.
+
+    Only for those of ASCII: for C1 each character set has other bytes, and they delimit nothing.
+    """
     return "".join(_SPECIAL.get(sign) or (f"\\X{ord(sign):02X}\\" if _is_control(sign) else sign) for sign in text)
 
 
 def _is_control(sign: str) -> bool:
-    return sign < " " or "\x7f" <= sign <= "\x9f"
+    return sign < " " or sign == "\x7f"
 
 
 def _msh(form: str, own: Own, control_id: str, time: str) -> SaidSegment:
