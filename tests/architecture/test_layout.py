@@ -3,7 +3,9 @@
 import ast
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -168,3 +170,18 @@ def test_shared_stays_small() -> None:
         for top in ("shared", "contracts", "services", "cli")
     }
     assert sizes["shared"] / sum(sizes.values()) < 0.18, sizes
+
+
+def test_an_installed_package_has_its_data_files() -> None:
+    """What is read beside the code goes into the wheel; the lock of a service's image does not."""
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["*"]
+    tracked = subprocess.run(
+        ["git", "ls-files", "contracts", "services", "shared", "cli"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    data = [Path(name) for name in tracked if not name.endswith((".py", "requirements.txt"))]
+    assert len(data) > 50
+    assert [path for path in data if not any(fnmatch(path.name, pattern) for pattern in patterns)] == []
