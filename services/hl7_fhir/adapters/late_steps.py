@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, select
 
 from services.hl7_fhir.adapters.following import OrderNow, PatientNow
 from services.hl7_fhir.adapters.steps import Steps
+from services.hl7_fhir.adapters.study_tables import order_keys, study_orders
 from services.hl7_fhir.adapters.tables import resources, versions
 from services.hl7_fhir.adapters.worklist_tables import steps
 
@@ -23,9 +24,15 @@ class LateSteps:
         self._clock = clock or (lambda: datetime.now(UTC))
 
     def strangers(self) -> Mapping[str, ColumnElement[bool]]:
-        """The orders."""
+        """The orders, without those whose images came under a UID that they do not name.
+
+        A step of theirs would be for another study: nobody takes it, and the RIS would be told of a UID that no study
+        has.
+        """
         has_step = exists(select(steps.c.id).where(steps.c.order_id == resources.c.id))
-        return {"ServiceRequest": and_(resources.c.updated >= self._clock() - self._back, ~has_step)}
+        tied = select(study_orders.c.study).join(order_keys, order_keys.c.id == study_orders.c.order_id)
+        is_done = exists(tied.where(study_orders.c.order_id == resources.c.id, order_keys.c.study_uid.is_(None)))
+        return {"ServiceRequest": and_(resources.c.updated >= self._clock() - self._back, ~has_step, ~is_done)}
 
     def patient_found(self, connection: Connection, patient: PatientNow) -> None:
         """No step is of a patient alone."""

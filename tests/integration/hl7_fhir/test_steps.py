@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
-from sqlalchemy import update
+from sqlalchemy import Connection, insert, update
 
 from contracts.events import StepReported
 from contracts.events.common import Blob
 from services.hl7_fhir.adapters.performed import SqlPerformedSteps
 from services.hl7_fhir.adapters.stepping import Stepping
+from services.hl7_fhir.adapters.study_tables import order_keys, study_orders
 from services.hl7_fhir.adapters.tables import resources
 from services.hl7_fhir.config.worklist import WorklistSettings
 from shared.storage.memory import MemoryStore
@@ -387,6 +388,23 @@ async def test_a_further_start_changes_nothing_and_messages_go_on_from_there(off
     off.follow(stepping)
     await off.send(order_number(0, "CA"))
     assert [row.state for row in await off.steps()] == ["CANCELLED"]
+
+
+async def test_an_order_whose_images_came_under_a_uid_of_the_modality_gets_no_step_later(off: Desk) -> None:
+    """By accession number a study is tied to it; a step would be for another one, which nobody takes any more."""
+    await off.send(*(order_number(number) for number in range(3)))
+    ids = [row.id for row in await off.versions("ServiceRequest")]
+
+    def tie(connection: Connection) -> None:
+        for at, (order_id, study_uid) in enumerate(zip(ids[:2], (None, STUDY), strict=True)):
+            key = {"id": order_id, "patient": "p", "study_uid": study_uid, "status": "active"}
+            connection.execute(insert(order_keys).values(key))
+            connection.execute(insert(study_orders).values(study=f"s{at}", order_id=order_id))
+
+    await off.database.run(tie)
+    await switched_on(off)
+    assert {row.order_id for row in await off.steps()} == set(ids[1:])
+    assert {order_id for order_id, _ in off.announced} == set(ids[1:])
 
 
 async def test_what_is_older_than_the_site_wants_gets_no_step(off: Desk) -> None:
