@@ -83,4 +83,10 @@ class Counting(Precedents):
         return known
 
 
+def cleared(look: Look) -> int:
+    """How often a look that counts had to look at nothing anew."""
+    assert isinstance(look.precedents, Counting)
+    return look.precedents.cleared
+
+
 Slice = tuple[bytes, bytes, Told]

@@ -11,7 +11,7 @@ from services.deid.domain.looking.scanner import Look
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Profile
 from tests.support.instances import as_file, make_instances
-from tests.unit.deid.looked_at import Counting, Slice, planted
+from tests.unit.deid.looked_at import Counting, Slice, cleared, planted
 from tests.unit.deid.originals import clean, project, trusting
 
 
@@ -39,7 +39,7 @@ def remembering() -> Look:
 def test_all_slices_but_the_first_ones_are_cleared_by_those_before() -> None:
     look = remembering()
     assert [look.at(BytesIO(before), BytesIO(after), told) for before, after, told in slices_of(12)] == [()] * 12
-    assert look.precedents.cleared >= 6  # type: ignore[attr-defined]
+    assert cleared(look) >= 6
     assert len(look.precedents.last) <= 2
 
 
@@ -98,7 +98,7 @@ def test_what_was_nobodys_before_is_found_where_nothing_changed() -> None:
             inside = planted(after, 0x00081155, "UI", uid) if place != "headers" else after
             found = look.at(BytesIO(before), BytesIO(inside), (told[0], ("headers", line)) if inside is after else told)
             assert {each.place for each in found} == ({place} if before is slices[-1][0] else set())
-        assert look.precedents.cleared >= 3  # type: ignore[attr-defined]
+        assert cleared(look) >= 3
 
 
 def test_what_is_in_the_pixels_of_one_slice_of_many_is_found() -> None:
@@ -165,4 +165,4 @@ def test_real_series_are_cleared(corpus: Path) -> None:
             told = (("manifest", cleaned.instance.model_dump_json().encode()), ("headers", cleaned.line))
             assert look.at(BytesIO(before), BytesIO(after), told) == ()
             count += 1
-        assert look.precedents.cleared >= count - few  # type: ignore[attr-defined]
+        assert cleared(look) >= count - few

@@ -12,7 +12,7 @@ from services.deid.domain.looking.scanner import Look
 from services.deid.domain.options import Option
 from services.deid.domain.part10 import file_meta
 from services.deid.domain.profile import Profile
-from tests.unit.deid.looked_at import Counting, Slice
+from tests.unit.deid.looked_at import Counting, Slice, cleared
 from tests.unit.deid.originals import project
 from tests.unit.deid.test_any_data_set import CT, ENCODINGS, NAME, NUMBER
 
@@ -132,4 +132,4 @@ def test_what_is_remembered_changes_nothing_that_is_said(slices: list[Slice], op
     remembering = Look(rules, profile, precedents=Counting())
     said = [Look(rules, profile).at(BytesIO(before), BytesIO(after), told) for before, after, told in slices]
     assert [remembering.at(BytesIO(before), BytesIO(after), told) for before, after, told in slices * 2] == said * 2
-    event(f"cleared {min(remembering.precedents.cleared, 5)}")  # type: ignore[attr-defined]
+    event(f"cleared {min(cleared(remembering), 5)}")

@@ -1,5 +1,6 @@
 """What the headers of a series have in common: nearly all of their elements are the same bytes from slice to slice."""
 
+import struct
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -125,5 +126,4 @@ def _slots(head: Head) -> tuple[Slot, ...]:
 
 
 def _tag(tag: int, form: Form) -> bytes:
-    order = "little" if form.little else "big"
-    return (tag >> 16).to_bytes(2, order) + (tag & 0xFFFF).to_bytes(2, order)  # type: ignore[arg-type]
+    return struct.pack("<HH" if form.little else ">HH", tag >> 16, tag & 0xFFFF)
