@@ -38,8 +38,7 @@ def candidate_of(
         (held,) = pack.held
         return Candidate(pack, held.reason, pack.held_record(held).findings)
     (released,) = pack.released
-    cleaned = part_of(workspace.cleaned, released.file)
-    return Candidate(pack, None, project.look.at(part_of(workspace.at_hand, Span(0, instance.length)), cleaned))
+    return Candidate(pack, None, released.findings)
 
 
 def original_of(instance: Instance, sources: Sequence[Opener], workspace: Workspace) -> BinaryIO:

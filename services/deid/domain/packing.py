@@ -55,12 +55,16 @@ class Original(NamedTuple):
 
 
 class Released(NamedTuple):
-    """A file that goes out: its new UID and digest, by which it is sorted, and where it and what is told of it lie."""
+    """A file that goes out: its new UID and digest, by which it is sorted, and where it and what is told of it lie.
+
+    ``findings`` are those of the second look in what a person lets go all the same.
+    """
 
     sop_instance_uid: str
     dataset_sha256: str
     file: Span
     told: Span
+    findings: tuple[Finding, ...] = ()
 
 
 class Held(NamedTuple):
@@ -204,13 +208,12 @@ def _clean(
     new = cleaned.instance
     file = Span(start, new.length)
     told = (("manifest", new.model_dump_json().encode()), ("headers", cleaned.line), ("pack", pack_id.encode()))
-    # Who lets it go is shown what a look at it finds: candidate.py.
-    findings = () if project.approved else project.look.at(workspace.at_hand, part_of(workspace.cleaned, file), told)
-    if findings:
+    findings = project.look.at(workspace.at_hand, part_of(workspace.cleaned, file), told)
+    if findings and not project.approved:
         return _hold(original, Reason.SECOND_LOOK, findings, start, workspace)
     workspace.cleaned.seek(0, 2)
     add_steps(steps, cleaned.steps)
-    return Released(new.sop_instance_uid, new.dataset_sha256, file, tell(workspace, cleaned, original))
+    return Released(new.sop_instance_uid, new.dataset_sha256, file, tell(workspace, cleaned, original), findings)
 
 
 def _hold(original: Instance, reason: Reason, findings: tuple[Finding, ...], start: int, workspace: Workspace) -> Held:

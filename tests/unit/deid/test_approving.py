@@ -154,3 +154,13 @@ def test_an_identifier_in_the_header_stays_whoever_approves(
     """Nobody can see it in a picture: another profile, and a retry, are the way out."""
     monkeypatch.setattr("services.deid.domain.identifiers.Identifiers.in_header", lambda *_: True)
     assert candidate(screenshot(), cleaning(pictures), approved=True).reason is Reason.IDENTIFIER_LEFT
+
+
+def test_who_lets_it_go_is_shown_what_is_found_in_what_is_told_of_it(pictures: ProcessPictures) -> None:
+    """The name of a pack, its manifest and its headers are looked at for whoever decides, too."""
+    file = as_file(screenshot(PatientID=CANARY.patient_id))
+    workspace = Workspace.of(BytesIO)
+    named = f"part {CANARY.patient_id}"
+    found = candidate_of(named, describe(file), [lambda: iter([file])], approving(cleaning(pictures)), workspace)
+    assert found.pack.released
+    assert {each.place for each in found.findings} == {"pack"}

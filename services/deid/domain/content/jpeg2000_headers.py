@@ -25,7 +25,6 @@ from services.deid.domain.dataset import Unreadable
 TLM, PLT, COM = 0xFF55, 0xFF58, 0xFF64
 #: Profiles, lengths of all packets, registration of components: what decodes the image does without them.
 _NEEDLESS = frozenset({0xFF56, 0xFF57, 0xFF59, 0xFF63})
-_ONCE = frozenset({SIZ, CAP, COD, QCD, POC})
 _FLAGS = 1 | SOP | EPH
 
 
