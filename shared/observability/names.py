@@ -126,6 +126,9 @@ METRICS: dict[str, Metric] = {
     "causeway_commitments_total": Metric("counter", "Reports of storage commitment by outcome.", ("outcome",)),
     "causeway_steps_total": Metric("counter", "Reports on procedure steps told of.", ("kind", "state")),
     "causeway_open_associations": Metric("gauge", "Open DICOM associations."),
+    "causeway_handshakes_total": Metric(
+        "counter", "TLS handshakes that did not end well: failed, or gave way to a later one.", ("outcome",)
+    ),
     "causeway_associations_total": Metric("counter", "DICOM associations by outcome.", ("outcome",)),
     "causeway_reloads_total": Metric("counter", "Files read again after a change, by outcome.", ("kind", "outcome")),
     "causeway_spool_bytes": Metric("gauge", "Bytes that wait in the ingest spool."),

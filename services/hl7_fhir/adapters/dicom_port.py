@@ -34,16 +34,14 @@ class DicomPort:
     async def run(self) -> None:
         """Serve until cancelled."""
         listeners = Listeners(self._wanted, self._protocol)
+        self.ports = listeners.ports
+        self.listening.set()
+        for port in self.ports:
+            log.info("worklist-listening", port=port)
         try:
-            await listeners.open()
-            self.ports = listeners.ports
-            self.listening.set()
-            for port in self.ports:
-                log.info("worklist-listening", port=port)
-            await listeners.keep_fresh()
+            await listeners.serve()
         finally:
             self.listening.clear()
-            listeners.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)

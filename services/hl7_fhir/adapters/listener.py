@@ -1,4 +1,8 @@
-"""TCP ports of the event loop, plain or with TLS whose certificates are read again when their files change."""
+"""TCP ports of the event loop, plain or with TLS whose certificates are read again when their files change.
+
+Who has not ended the handshake is no connection yet, and only so many of them wait: the oldest gives way to the next.
+So neither memory nor descriptors grow with those who never end it, and they keep nobody out who does.
+"""
 
 import asyncio
 import socket
@@ -6,25 +10,32 @@ import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from shared.observability import logger, metrics
 from shared.tls import TlsFiles, server_context
 from shared.watched import Watched
 
 _HANDSHAKE = 10.0
-#: How often the certificates are looked at again, seconds.
-_LOOK_EVERY = 5.0
+#: How many handshakes a port has at a time, unless it is told.
+_WAITING = 64
+#: How long accepting rests once there is no descriptor left for another connection, seconds.
+_REST = 1.0
+
+log = logger("causeway.listener")
 
 
 @dataclass(frozen=True)
 class Port:
     """Where it listens; port 0 takes a free one. ``context`` gives what TLS is spoken with as the files say it now;
-    None: no TLS. ``handshake`` is how long one may take, seconds.
+    None: no TLS. ``handshake`` is how long one may take, seconds, ``waiting`` how many may be under way.
     """
 
     host: str
     port: int
     context: Callable[[], ssl.SSLContext] | None = None
     handshake: float = _HANDSHAKE
+    waiting: int = _WAITING
 
 
 def tls_ports(
@@ -34,6 +45,7 @@ def tls_ports(
     *,
     mutual: bool,
     handshake: float = _HANDSHAKE,
+    waiting: int = _WAITING,
 ) -> tuple[Port, ...]:
     """The port for TLS, none without ``port``; ``files`` are certificate, key and who signs those of clients.
 
@@ -44,7 +56,7 @@ def tls_ports(
         return ()
     found = TlsFiles(certificate, key, client_ca)
     context = Watched("certificates", found.paths(), lambda: server_context(found, mutual=mutual))
-    return (Port(host, port, context.get, handshake),)
+    return (Port(host, port, context.get, handshake, waiting),)
 
 
 class Listeners:
@@ -55,22 +67,11 @@ class Listeners:
         self._listeners = [_Listener(wanted, protocol) for wanted in ports]
         self.ports = tuple(listener.port for listener in self._listeners)
 
-    async def open(self) -> None:
-        """Accept connections."""
-        for listener in self._listeners:
-            await listener.open()
-
-    async def keep_fresh(self) -> None:
-        """Look at the certificates again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(_LOOK_EVERY)
+    async def serve(self) -> None:
+        """Accept connections until cancelled; those who are connected then stay, and no port is bound any more."""
+        async with asyncio.TaskGroup() as tasks:
             for listener in self._listeners:
-                await listener.refresh()
-
-    def close(self) -> None:
-        """Accept no more; those who are connected stay."""
-        for listener in self._listeners:
-            listener.close()
+                tasks.create_task(listener.serve())
 
 
 class _Listener:
@@ -80,35 +81,55 @@ class _Listener:
         self._wanted = wanted
         self._protocol = protocol
         self._socket = _bound(wanted)
-        self._context: ssl.SSLContext | None = None
-        self._server: asyncio.Server | None = None
+        #: Those who are not connected yet, in the order in which they came.
+        self._waiting: dict[asyncio.Task[None], None] = {}
         self.port = int(self._socket.getsockname()[1])
 
-    async def open(self) -> None:
-        """Accept connections."""
-        self._context = self._wanted.context() if self._wanted.context else None
-        self._server = await asyncio.get_running_loop().create_server(
-            self._protocol,
-            sock=self._socket.dup(),
-            ssl=self._context,
-            ssl_handshake_timeout=self._wanted.handshake if self._context else None,
-            backlog=128,
-        )
+    async def serve(self) -> None:
+        """Accept connections until cancelled."""
+        try:
+            while True:
+                await self._accept()
+                await asyncio.sleep(0)  # who connects faster than is accepted stops nothing else
+        finally:
+            waiting = tuple(self._waiting)
+            for each in waiting:
+                each.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+            self._socket.close()
 
-    async def refresh(self) -> None:
-        """Serve the next ones with what the files say now; the socket stays, so that nobody is turned away."""
-        if self._wanted.context is None or self._wanted.context() is self._context:
+    async def _accept(self) -> None:
+        try:
+            connection, _ = await asyncio.get_running_loop().sock_accept(self._socket)
+        except ConnectionError:
+            return  # it was gone before it was accepted
+        except OSError as error:
+            log.error("accept-failed", port=self.port, error=type(error).__name__)
+            await asyncio.sleep(_REST)
             return
-        former = self._server
-        await self.open()
-        if former is not None:
-            former.close()
+        while len(self._waiting) >= self._wanted.waiting:
+            oldest = next(iter(self._waiting))
+            del self._waiting[oldest]
+            oldest.cancel()
+            metrics().count("causeway_handshakes_total", outcome="gave-way")
+        task = asyncio.create_task(self._connect(connection))
+        self._waiting[task] = None
+        task.add_done_callback(lambda done: self._over(done, connection))
 
-    def close(self) -> None:
-        """Accept no more."""
-        if self._server is not None:
-            self._server.close()
-        self._socket.close()
+    async def _connect(self, connection: socket.socket) -> None:
+        """Give the connection its protocol once its handshake has ended; a handshake that fails ends it."""
+        secured: dict[str, Any] = {}
+        if self._wanted.context is not None:
+            secured = {"ssl": self._wanted.context(), "ssl_handshake_timeout": self._wanted.handshake}
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection, **secured)
+        except OSError:
+            metrics().count("causeway_handshakes_total", outcome="failed")
+
+    def _over(self, task: asyncio.Task[None], connection: socket.socket) -> None:
+        self._waiting.pop(task, None)
+        if task.cancelled():
+            connection.close()  # also where it had not begun
 
 
 def _bound(wanted: Port) -> socket.socket:

@@ -17,7 +17,13 @@ def mllp_server(settings: Settings, answer: Answer, refuse: Answer) -> MllpServe
         message=settings.mllp_message_timeout,
     )
     files = (settings.mllp_tls_cert, settings.mllp_tls_key, settings.mllp_tls_client_ca)
-    secured = tls_ports(settings.mllp_host, settings.mllp_tls_port, files, mutual=settings.mllp_tls_mutual)
+    secured = tls_ports(
+        settings.mllp_host,
+        settings.mllp_tls_port,
+        files,
+        mutual=settings.mllp_tls_mutual,
+        waiting=settings.mllp_connections,
+    )
     ports = (Port(settings.mllp_host, settings.mllp_port), *secured)
     return MllpServer(ports=ports, answer=answer, refuse=refuse, limits=limits)
 

@@ -35,16 +35,14 @@ class MllpServer:
     async def run(self) -> None:
         """Serve until cancelled; messages that are being answered then are answered first."""
         listeners = Listeners(self._wanted, lambda: Conversation(self._hall))
+        self.ports = listeners.ports
+        self.listening.set()
+        for port in self.ports:
+            log.info("mllp-listening", port=port)
         try:
-            await listeners.open()
-            self.ports = listeners.ports
-            self.listening.set()
-            for port in self.ports:
-                log.info("mllp-listening", port=port)
-            await listeners.keep_fresh()
+            await listeners.serve()
         finally:
             self._stopping = True
-            listeners.close()
             await self._hang_up()
 
     async def check(self) -> None:

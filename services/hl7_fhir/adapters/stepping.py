@@ -66,6 +66,7 @@ class Stepping:
             (settings.worklist_tls_cert, settings.worklist_tls_key, settings.worklist_tls_client_ca),
             mutual=settings.worklist_tls_mutual,
             handshake=settings.worklist_greeting_timeout,
+            waiting=settings.worklist_associations,
         )
         if not plain and not secured:
             return ()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from services.hl7_fhir.adapters import listener
 from services.hl7_fhir.adapters.listening import mllp_server
 from services.hl7_fhir.adapters.mllp import MllpServer
 from services.hl7_fhir.config import Settings
@@ -81,10 +80,7 @@ async def test_a_client_without_a_certificate_or_with_a_strange_one_is_not(
         assert await ask(server.ports[0], None) == b"none"
 
 
-async def test_new_certificates_are_for_those_who_connect_from_then_on(
-    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listener, "_LOOK_EVERY", 0.05)
+async def test_new_certificates_are_for_those_who_connect_from_then_on(authority: Authority, tmp_path: Path) -> None:
     own, shown = authority.issue("localhost"), authority.issue("ris")
     (tmp_path / "next").mkdir()
     following = Authority(tmp_path / "next", "next")
@@ -114,6 +110,30 @@ async def test_handshakes_that_never_end_keep_nobody_out(authority: Authority) -
         assert await ask(server.ports[0], None) == b"none"
         for _, writer in silent:
             writer.close()
+
+
+async def test_no_more_handshakes_wait_than_connections_may_be_open_and_the_oldest_gives_way(
+    authority: Authority,
+) -> None:
+    async with serving(authority, authority.issue("localhost"), mllp_connections=4) as server:
+        silent = [await asyncio.open_connection("127.0.0.1", server.ports[1]) for _ in range(7)]
+        for reader, _ in silent[:3]:
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+        for reader, _ in silent[3:]:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reader.read(), 0.1)
+        for _, writer in silent:
+            writer.close()
+
+
+async def test_a_server_that_ends_hangs_up_on_those_whose_handshake_has_not_ended(authority: Authority) -> None:
+    async with serving(authority, authority.issue("localhost")) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.ports[1])
+        await asyncio.sleep(0.1)
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+    with pytest.raises(OSError, match="Connect"):
+        await asyncio.open_connection("127.0.0.1", server.ports[1])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from services.hl7_fhir.adapters import listener
 from services.hl7_fhir.config import Settings
 from services.hl7_fhir.config.worklist import WorklistSettings
 from tests.support.certificates import Authority, Issued
@@ -93,10 +92,7 @@ async def test_a_site_may_let_modalities_without_a_certificate_ask(ward: Ward) -
 
 
 @pytest.mark.dcmtk
-async def test_new_certificates_are_for_those_who_ask_from_then_on(
-    ward: Ward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listener, "_LOOK_EVERY", 0.05)
+async def test_new_certificates_are_for_those_who_ask_from_then_on(ward: Ward, tmp_path: Path) -> None:
     (tmp_path / "next").mkdir()
     following = Authority(tmp_path / "next", "next")
     async with worklist(ward.url, **ward.settings()) as desk:
