@@ -65,30 +65,42 @@ def credentials(target: Annotated[str, typer.Argument(help="A target of targets.
 @app.command()
 def dicom_certificate(into: Folder) -> None:
     """Take the certificate for DICOM over TLS from standard input: PEM with its chain and its key."""
-    _take("the certificate", Vault(into).accept_dicom_certificate)
+    _take("the certificate", Vault(into).accept_certificate, "dicom")
 
 
 @app.command()
 def dicom_clients(into: Folder) -> None:
     """Take from standard input, as PEM, the authorities that sign the certificates of modalities."""
-    _take("the authorities", Vault(into).accept_dicom_clients)
+    _take("the authorities", Vault(into).accept_clients, "dicom")
 
 
 @app.command()
 def mllp_certificate(into: Folder) -> None:
     """Take the certificate for MLLP over TLS from standard input: PEM with its chain and its key."""
-    _take("the certificate", Vault(into).accept_mllp_certificate)
+    _take("the certificate", Vault(into).accept_certificate, "mllp")
 
 
 @app.command()
 def mllp_clients(into: Folder) -> None:
     """Take from standard input, as PEM, the authorities that sign the certificates of senders."""
-    _take("the authorities", Vault(into).accept_mllp_clients)
+    _take("the authorities", Vault(into).accept_clients, "mllp")
 
 
-def _take(what: str, accept: Callable[[str], None]) -> None:
+@app.command()
+def worklist_certificate(into: Folder) -> None:
+    """Take the certificate for the worklist over TLS from standard input: PEM with its chain and its key."""
+    _take("the certificate", Vault(into).accept_certificate, "worklist")
+
+
+@app.command()
+def worklist_clients(into: Folder) -> None:
+    """Take from standard input, as PEM, the authorities that sign the certificates of modalities that ask for it."""
+    _take("the authorities", Vault(into).accept_clients, "worklist")
+
+
+def _take(what: str, accept: Callable[[str, str], None], way: str) -> None:
     try:
-        accept(sys.stdin.read())
+        accept(way, sys.stdin.read())
     except ValueError as error:
         fail(f"standard input is not what is wanted: {error}", status=2)
     say(f"{what}: taken")

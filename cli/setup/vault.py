@@ -18,8 +18,8 @@ from cli.setup.rights import bus_rights
 SERVICES_WITH_SQL = ("catalog", "deid", "forwarding", "hl7_fhir", "tier_routing", "verification")
 #: Whom modalities call.
 RECEIVER = "dicom_ingest"
-#: Whom the RIS calls.
-_LISTENER = "hl7_fhir"
+#: Who is called over TLS with a certificate of the hospital, by what the port is for.
+CALLED = {"dicom": RECEIVER, "mllp": "hl7_fhir", "worklist": "hl7_fhir"}
 #: Those that read or write copies, and so need the credentials of the targets.
 TARGET_USERS = ("deid", "forwarding", "replication", "verification", "provision", "operator")
 SERVICES = (*SERVICES_WITH_SQL, "dicom_ingest", "encryption", "replication")
@@ -84,21 +84,13 @@ class Vault:
         for user in TARGET_USERS:
             self._write(container(user), {f"{target}.json": document.encode()})
 
-    def accept_dicom_certificate(self, bundle: str) -> None:
-        """Give our certificate for DICOM over TLS, its chain and its key to whom modalities call; ValueError."""
-        self._write(container(RECEIVER), {"dicom.pem": checked_pair(bundle)})
+    def accept_certificate(self, way: str, bundle: str) -> None:
+        """Give our certificate for TLS, its chain and its key to whom others call that ``way``; ValueError."""
+        self._write(container(CALLED[way]), {f"{way}.pem": checked_pair(bundle)})
 
-    def accept_dicom_clients(self, authorities: str) -> None:
-        """Tell whom modalities call who signs their certificates; ValueError when these are none."""
-        self._write(container(RECEIVER), {"dicom-clients.pem": checked_authorities(authorities)})
-
-    def accept_mllp_certificate(self, bundle: str) -> None:
-        """Give our certificate for MLLP over TLS, its chain and its key to whom the RIS calls; ValueError."""
-        self._write(container(_LISTENER), {"mllp.pem": checked_pair(bundle)})
-
-    def accept_mllp_clients(self, authorities: str) -> None:
-        """Tell whom the RIS calls who signs the certificates of senders; ValueError when these are none."""
-        self._write(container(_LISTENER), {"mllp-clients.pem": checked_authorities(authorities)})
+    def accept_clients(self, way: str, authorities: str) -> None:
+        """Tell whom others call that ``way`` who signs their certificates; ValueError when these are none."""
+        self._write(container(CALLED[way]), {f"{way}-clients.pem": checked_authorities(authorities)})
 
     def _service(self, name: str) -> None:
         certificate, key = self._certificate(name, self._names(container(name)))

@@ -109,7 +109,9 @@ def test_what_a_site_says_of_ids_and_of_fhir_clients_reaches_every_service_that_
         assert given[name].startswith(f"${{{name}:-"), name
 
 
-@pytest.mark.parametrize(("service", "way"), [("dicom_ingest", "dicom"), ("hl7_fhir", "mllp")])
+@pytest.mark.parametrize(
+    ("service", "way"), [("dicom_ingest", "dicom"), ("hl7_fhir", "mllp"), ("hl7_fhir", "worklist")]
+)
 def test_tls_is_off_until_one_variable_turns_it_on(
     service: str, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -122,8 +124,8 @@ def test_tls_is_off_until_one_variable_turns_it_on(
     monkeypatch.setenv(port, "2762")
     settings = settings_of(service)()
     laid_out, ours = vault.Vault(tmp_path), Authority(tmp_path).issue("localhost")
-    getattr(laid_out, f"accept_{way}_certificate")(ours.certificate.read_text() + ours.key.read_text())
-    getattr(laid_out, f"accept_{way}_clients")((tmp_path / "authority.pem").read_text())
+    laid_out.accept_certificate(way, ours.certificate.read_text() + ours.key.read_text())
+    laid_out.accept_clients(way, (tmp_path / "authority.pem").read_text())
     for path in (getattr(settings, f"{way}_tls_{what}") for what in ("cert", "key", "client_ca")):
         assert (path.parent, (tmp_path / container(service) / path.name).is_file()) == (Path("/run/causeway"), True)
 
@@ -202,6 +204,7 @@ def test_ports_are_published_on_loopback_alone() -> None:
     assert sorted(published) == [
         "127.0.0.1:11112:11112",
         "127.0.0.1:11113:11113",
+        "127.0.0.1:11114:11114",
         "127.0.0.1:16686:16686",
         "127.0.0.1:2575:2575",
         "127.0.0.1:2576:2576",

@@ -158,7 +158,7 @@ def test_compose_and_kubernetes_configure_a_service_alike() -> None:
     site |= {"CAUSEWAY_TIME_ZONE", "CAUSEWAY_STUDY_QUIET", "CAUSEWAY_PATIENT_ISSUER", "CAUSEWAY_ORDER_ISSUER"}
     site |= {"CAUSEWAY_TRACE_FILE"}  # pods on many nodes send their spans to a collector
     everything = {name for found in compose.values() for name in found.get("environment", ())}
-    site |= {name for name in everything if "_TLS_" in name and "_HTTP_" not in name}  # components/dicom-tls, mllp-tls
+    site |= {name for name in everything if "_TLS_" in name and "_HTTP_" not in name}  # components/…-tls
     site |= {name for name in everything if "_WORKLIST_" in name}  # components/worklist
     for name in map(container, SERVICES):
         main = pod(of("base", "Deployment", "StatefulSet")[name])["containers"][0]

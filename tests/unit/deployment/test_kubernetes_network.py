@@ -30,6 +30,14 @@ def with_component(place: str, component: str, folder: Path) -> tuple[Object, ..
     return made
 
 
+def tls_as_composed(way: str, workload: str, port: int) -> dict[str, str]:
+    """The settings that turn TLS on in docker-compose.yml, with this port."""
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"][workload]["environment"]
+    prefix = f"CAUSEWAY_{way.upper()}_TLS_"
+    files = {name: value.partition(":+")[2].rstrip("}") for name, value in compose.items() if name.startswith(prefix)}
+    return files | {f"{prefix}PORT": str(port)}
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_nothing_goes_in_or_out_unless_a_policy_names_it(place: str) -> None:
     policies = of(place, "NetworkPolicy")
@@ -109,26 +117,28 @@ def test_tls_is_closed_unless_a_component_opens_it(
     assert callers["ports"] == [{"port": plain["port"]}, {"port": port}]
     assert callers["from"] == before[0]["from"]
     given = {row["name"]: row["value"] for row in main["env"]}
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"][workload]["environment"]
-    prefix = f"CAUSEWAY_{way.upper()}_TLS_"
-    files = {name: value.partition(":+")[2].rstrip("}") for name, value in compose.items() if name.startswith(prefix)}
-    assert given.items() >= (files | {f"{prefix}PORT": str(port)}).items()
+    assert given.items() >= tls_as_composed(way, workload, port).items()
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_the_worklist_is_closed_unless_a_component_opens_it(place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("component", "ports"), [("worklist", (11113,)), ("worklist-tls", (11113, 11114))])
+def test_the_worklist_is_closed_unless_a_component_opens_it(
+    place: str, component: str, ports: tuple[int, ...], tmp_path: Path
+) -> None:
     """Service, way and settings together, for the modalities alone."""
-    assert "11113" not in str(built(place))
-    made = {(one["kind"], one["metadata"]["name"]): one for one in with_component(place, "worklist", tmp_path)}
-    (served,) = made["Service", "worklist"]["spec"]["ports"]
+    assert not {"11113", "11114"} & set(re.findall(r"\d+", str(built(place))))
+    made = {(one["kind"], one["metadata"]["name"]): one for one in with_component(place, component, tmp_path)}
+    served = made["Service", "worklist"]["spec"]["ports"]
     main = pod(made["Deployment", "hl7-fhir"])["containers"][0]
     listening = {row["name"]: row["containerPort"] for row in main["ports"]}
-    assert (served["port"], listening[served["targetPort"]]) == (11113, 11113)
+    assert [(each["port"], listening[each["targetPort"]]) for each in served] == [(port, port) for port in ports]
     policy = made["NetworkPolicy", "worklist"]["spec"]
-    assert [rule["ports"] for rule in policy["ingress"]] == [[{"port": 11113}]]
+    assert [rule["ports"] for rule in policy["ingress"]] == [[{"port": port} for port in ports]]
     assert policy["podSelector"]["matchLabels"].items() <= labels(made["Deployment", "hl7-fhir"]).items()
     given = {row["name"]: row["value"] for row in main["env"]}
     assert (given["CAUSEWAY_WORKLIST_HOST"], given["CAUSEWAY_WORKLIST_PORT"]) == ("0.0.0.0", "11113")
+    secured = {name: value for name, value in given.items() if "_WORKLIST_TLS_" in name}
+    assert secured == (tls_as_composed("worklist", "hl7-fhir", 11114) if component == "worklist-tls" else {})
 
 
 @pytest.mark.parametrize("place", PLACES)

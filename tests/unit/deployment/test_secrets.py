@@ -166,7 +166,9 @@ def give(command: str, into: Path, text: str) -> Result:
     return CliRunner().invoke(app, [command, "--into", str(into)], input=text)
 
 
-WAYS = pytest.mark.parametrize(("way", "called"), [("dicom", "dicom-ingest"), ("mllp", "hl7-fhir")])
+WAYS = pytest.mark.parametrize(
+    ("way", "called"), [("dicom", "dicom-ingest"), ("mllp", "hl7-fhir"), ("worklist", "hl7-fhir")]
+)
 
 
 @WAYS
