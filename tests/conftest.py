@@ -3,6 +3,7 @@
 import os
 import sysconfig
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # storescu and storescp are dcmtk's here, also where the environment that holds pynetdicom's is activated.
@@ -25,3 +26,8 @@ pytest_plugins = [
     "tests.support.postgres",
     "tests.support.nats",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that take long begin first: none of them is left to one worker while the others have nothing to do."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

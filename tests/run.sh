@@ -23,7 +23,8 @@ fi
 if [ "$#" -gt 0 ]; then
     exec .venv/bin/python -m pytest "$@"
 fi
-# Most of these wait for servers: more at a time than there are processors.
-.venv/bin/python -m pytest -n 6 --dist loadgroup --ignore tests/e2e
+# Most of these wait for servers: more at a time than there are processors. Where a worker dies the run ends: its tests
+# would not be given to another, and the others would wait for them.
+.venv/bin/python -m pytest -n 6 --dist loadgroup --max-worker-restart 0 --ignore tests/e2e
 # A whole site is nine services and three servers: two of them at a time.
-.venv/bin/python -m pytest -n 2 --dist loadgroup tests/e2e
+.venv/bin/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0 tests/e2e

@@ -14,7 +14,7 @@ from services.deid.domain.dataset import LONG, PIXEL_DATA, SEQUENCE_END, UNDEFIN
 from services.deid.domain.withholding import Reason, Withheld
 
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"})
-CHUNK = 1024 * 1024
+CHUNK = 128 * 1024
 
 
 class Output:

@@ -39,10 +39,10 @@ def commands(path: Path) -> list[tuple[Any, list[str]]]:
         for line in re.findall(rf"{beginning} ([a-z][^\n#|<>;&]*)", code(path), re.MULTILINE):
             command: Any = get_command(app)
             words = line.split()
-            while hasattr(command, "commands") and words and not words[0].startswith("-"):
-                name = words.pop(0)
-                assert name in command.commands, f"{command.name} {name}"
-                command = command.commands[name]
+            while hasattr(command, "get_command") and words and not words[0].startswith("-"):
+                group, name = command, words.pop(0)
+                command = group.get_command(None, name)
+                assert command is not None, f"{group.name} {name}"
             found.append((command, words))
     return found
 
