@@ -107,7 +107,8 @@ class Life:
 
     def _start_pulse(self) -> None:
         self._pulse = asyncio.create_task(self._beat(), name="pulse")
-        threading.Thread(target=_watch, args=(self.heartbeat,), name="watchdog", daemon=True).start()
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=_watch, args=(self.heartbeat, loop), name="watchdog", daemon=True).start()
 
     async def _beat(self) -> None:
         while True:
@@ -198,11 +199,12 @@ async def live(service: Service) -> None:
         raise failure or life.failure  # type: ignore[misc]
 
 
-def _watch(heartbeat: Heartbeat) -> None:
+def _watch(heartbeat: Heartbeat, loop: asyncio.AbstractEventLoop) -> None:
     """End the process when its event loop has stood still for too long: nothing else in it can."""
     while heartbeat.silence() < ABANDONED:
-        # A life that has ended is silent as well; whatever else this process does goes on.
-        if heartbeat.stopped(PULSE * 5):
+        # A life that has ended is silent as well, and so is one that was cut off with its loop; whatever else this
+        # process does goes on.
+        if heartbeat.stopped(PULSE * 5) or loop.is_closed():
             return
     faulthandler.dump_traceback()
     os._exit(FROZEN_STATUS)

@@ -68,11 +68,14 @@ def worker(server: NatsServer, handler: Callable[[Any], Awaitable[None]], **othe
 async def living(service: Service, *, heartbeat: float = 5) -> AsyncIterator[Life]:
     """``service`` from ready to stopped."""
     life = Life(service, heartbeat=heartbeat)
-    await life.application.start()
     try:
-        yield life
+        await life.application.start()
+        try:
+            yield life
+        finally:
+            await life.application.stop()
     finally:
-        await life.application.stop()
+        life.heartbeat.stop()  # where it could not stop, its watchdog would end this process
 
 
 @asynccontextmanager
