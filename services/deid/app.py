@@ -13,10 +13,10 @@ from contracts.events import (
     PatientMerged,
 )
 from services.deid import handlers as on
-from services.deid.adapters.allocator import return_large_blocks
 from services.deid.adapters.clock import now
 from services.deid.adapters.parts import Parts
 from services.deid.config import Settings
+from shared.allocator import return_large_blocks
 from shared.messaging.bus import Bus
 from shared.service import On, Service, Task
 

@@ -23,6 +23,7 @@ from services.dicom_ingest.handlers.reception import Reception
 from services.dicom_ingest.handlers.status import StatusHandlers
 from services.dicom_ingest.handlers.steps import Steps
 from services.dicom_ingest.handlers.stow import StowHandlers
+from shared.allocator import return_large_blocks
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.service import On, Service, Task
@@ -51,11 +52,10 @@ def build(settings: Settings | None = None) -> Service:
     reception = Reception(spool=spool, room=room, farewells=farewells, site_key=site_key, largest=settings.largest)
     steps = Steps(*rules.step_reports(settings), store=store, bus=bus, site_key=site_key)
     desk = CommitmentDesk(reception=reception, bus=bus, reach=reach(settings), site_key=site_key, steps=steps)
-    decided = On(CommitmentDecided, desk.decided)
     attend, associations = receiver(settings, spool.directory, room), rules.association_rules(settings)
     listener = Listener(rules.listener_rules(settings), associations, desk, attend)
-    senders, read_parts = rules.http_door(associations), part_reader(settings)
-    stow = StowHandlers(reception=reception, rules=stow_rules(settings), read_parts=read_parts, senders=senders)
+    door, decided = rules.http_door(associations), On(CommitmentDecided, desk.decided)
+    stow = StowHandlers(reception=reception, rules=stow_rules(settings), read_parts=part_reader(settings), senders=door)
     status = StatusHandlers(batches=spool.count_files, waiting_bytes=outbox.waiting, storage=settings.spool_storage)
     return Service(
         name="dicom_ingest",
@@ -64,7 +64,7 @@ def build(settings: Settings | None = None) -> Service:
         consumes=(On(BatchArchived, landed.batch_archived), On(BatchOverdue, landed.batch_overdue), decided),
         publishes=(BatchStored, AssociationEnded, CommitmentRequested, StepReported),
         stores=("spool", "landing"),
-        starts=(spool.open, outbox.adopt),
+        starts=(return_large_blocks, spool.open, outbox.adopt),
         tasks=(
             Task("dicom", listener.run),
             Task("stow", stow.run),

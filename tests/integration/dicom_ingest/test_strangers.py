@@ -36,6 +36,15 @@ def cost_of_each(site: IngestSite, stack: ExitStack, begin: Callable[[socket.soc
     return (resident_bytes(site) - before) / COUNT
 
 
+def kept_bytes(site: IngestSite) -> int:
+    """The service's memory without what is given back within two seconds of the last answer."""
+    sizes = []
+    for _ in range(20):
+        time.sleep(0.1)
+        sizes.append(resident_bytes(site))
+    return min(sizes)
+
+
 def item(kind: int, value: bytes) -> bytes:
     """An item of a greeting (PS3.8 section 9.3.2)."""
     return struct.pack(">BxH", kind, len(value)) + value
@@ -104,7 +113,7 @@ async def test_a_greeting_of_nearly_1_mebibyte_is_answered_and_not_kept(site: In
             connection.settimeout(60)
             connection.sendall(LONGEST)
             assert connection.recv(1) == b"\x02"
-            sizes.append(resident_bytes(site))
+            sizes.append(kept_bytes(site))
         # Its objects would be 5 MB; there is the buffer for data, and what the allocator keeps for each thread.
         assert (sizes[-1] - sizes[0]) / 3 <= 5 << 20
 
