@@ -10,6 +10,7 @@ from services.hl7_fhir.adapters.bell import Bell
 from services.hl7_fhir.adapters.deliveries import Patience, SqlDeliveries
 from services.hl7_fhir.adapters.dispatch import Dispatcher
 from services.hl7_fhir.adapters.header_vault import HeaderVault
+from services.hl7_fhir.adapters.holders import Standing
 from services.hl7_fhir.adapters.resources import load, save
 from services.hl7_fhir.adapters.socket_deliveries import SqlSocketDeliveries
 from services.hl7_fhir.adapters.subscription_tables import subscriptions
@@ -32,20 +33,23 @@ class Site:
     database: Database
     patience: Patience = field(default_factory=lambda: Patience(first=0.05, longest=0.1, give_up=60))
 
-    #: Clients that hold a token.
+    #: Clients that hold a token, and whether nobody knows it of the others.
     known: set[str] = field(default_factory=lambda: {WHO})
+    is_unsure: bool = False
 
-    def is_known(self, who: str) -> bool:
-        """Whether a client holds one."""
-        return who in self.known
+    def standing_of(self, who: str) -> Standing:
+        """How a client stands."""
+        if who in self.known:
+            return Standing.KNOWN
+        return Standing.UNSURE if self.is_unsure else Standing.WITHDRAWN
 
     def __post_init__(self) -> None:
         self.vault = HeaderVault(KEY)
         self.bell = Bell()
         self.store = SqlSubscriptions(self.database, self.vault, 10)
         self.dispatcher = Dispatcher(self.database, self.vault, self.bell, poll=0.05, keep=3600)
-        self.deliveries = SqlDeliveries(self.database, self.vault, self.patience, self.is_known)
-        self.sockets = SqlSocketDeliveries(self.database, self.vault, self.is_known)
+        self.deliveries = SqlDeliveries(self.database, self.vault, self.patience, self.standing_of)
+        self.sockets = SqlSocketDeliveries(self.database, self.vault, self.standing_of)
 
     async def change(self, resource_id: str, kind: str = "Patient", **body: Any) -> None:
         """Write a version of a resource, as a message would."""

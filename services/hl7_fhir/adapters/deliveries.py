@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, or_, select, update
 
 from services.hl7_fhir.adapters.header_vault import HeaderVault
-from services.hl7_fhir.adapters.holders import IsKnown, anybody
+from services.hl7_fhir.adapters.holders import SETTLED, Standing, StandingOf, anybody
 from services.hl7_fhir.adapters.subscription_rows import events_of, row_of, stop_of_stranger, subscription_of
 from services.hl7_fhir.adapters.subscription_tables import subscriptions
 from services.hl7_fhir.domain.subscriptions.channel import REST_HOOK
@@ -53,8 +53,10 @@ class Patience:
 class SqlDeliveries:
     """The queues of all rest-hooks; each holds up nothing but itself."""
 
-    def __init__(self, database: Database, vault: HeaderVault, patience: Patience, is_known: IsKnown = anybody) -> None:
-        self._is_known = is_known
+    def __init__(
+        self, database: Database, vault: HeaderVault, patience: Patience, standing_of: StandingOf = anybody
+    ) -> None:
+        self._standing_of = standing_of
         self._database = database
         self._vault = vault
         self._patience = patience
@@ -91,8 +93,11 @@ class SqlDeliveries:
         row = connection.execute(wanted).one_or_none()
         if row is None:
             return None
-        if not self._is_known(row.creator):
-            stop_of_stranger(connection, row.id)
+        if (standing := self._standing_of(row.creator)) is not Standing.KNOWN:
+            if standing is Standing.WITHDRAWN:
+                stop_of_stranger(connection, row.id)
+            else:
+                _set(connection, row.id, retry_at=now + SETTLED)
             return None
         try:
             found = subscription_of(row, self._vault)

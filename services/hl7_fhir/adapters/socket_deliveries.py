@@ -1,6 +1,7 @@
 """What is to be sent to each websocket: the one that was bound last has it, until it goes or another is bound."""
 
 import json
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, select, update
 
 from services.hl7_fhir.adapters.header_vault import HeaderVault
-from services.hl7_fhir.adapters.holders import IsKnown, anybody
+from services.hl7_fhir.adapters.holders import Standing, StandingOf, anybody
 from services.hl7_fhir.adapters.subscription_rows import events_of, row_of, stop_of_stranger, subscription_of
 from services.hl7_fhir.adapters.subscription_tables import subscription_tokens, subscriptions
 from services.hl7_fhir.adapters.subscriptions import digest
@@ -23,8 +24,8 @@ Waiting = tuple[Subscription, tuple[Event, ...]]
 class SqlSocketDeliveries:
     """Queues of websocket subscriptions. ``holder`` is the name of one socket, nobody else's."""
 
-    def __init__(self, database: Database, vault: HeaderVault, is_known: IsKnown = anybody) -> None:
-        self._is_known = is_known
+    def __init__(self, database: Database, vault: HeaderVault, standing_of: StandingOf = anybody) -> None:
+        self._standing_of = standing_of
         self._database = database
         self._vault = vault
 
@@ -33,9 +34,15 @@ class SqlSocketDeliveries:
         return await self._database.run(lambda connection: self._bind(connection, token, holder))
 
     async def waiting(self, subscription: str, holder: str, after: int) -> Waiting | None:
-        """The subscription and its events with numbers over ``after``; None when it is no longer this holder's."""
-        if await self._database.read(lambda connection: self._is_strangers(connection, subscription)):
+        """The subscription and its events with numbers over ``after``; None when it is no longer this holder's.
+
+        No events while it is not known whether it may be told of them.
+        """
+        standing = await self._database.read(lambda connection: self._standing(connection, subscription))
+        if standing is Standing.WITHDRAWN:
             await self._database.run(lambda connection: stop_of_stranger(connection, subscription))
+        elif standing is Standing.UNSURE:
+            after = sys.maxsize
         return await self._database.read(lambda connection: self._waiting(connection, subscription, holder, after))
 
     async def arrived(self, subscription: str, holder: str, number: int) -> None:
@@ -49,9 +56,9 @@ class SqlSocketDeliveries:
         freed = update(subscriptions).where(subscriptions.c.claimed_by == holder).values(claimed_by=None)
         await self._database.run(lambda connection: connection.execute(freed))
 
-    def _is_strangers(self, connection: Connection, subscription: str) -> bool:
+    def _standing(self, connection: Connection, subscription: str) -> Standing:
         row = _open(connection, subscription)
-        return row is not None and not self._is_known(row.creator)
+        return Standing.KNOWN if row is None else self._standing_of(row.creator)
 
     def _bind(self, connection: Connection, token: str, holder: str) -> tuple[Subscription, ...]:
         wanted = select(subscription_tokens).where(subscription_tokens.c.digest == digest(token))
@@ -67,7 +74,7 @@ class SqlSocketDeliveries:
         found = []
         for subscription in sorted(wanted):
             row = _open(connection, subscription, lock=True)
-            if row is not None and not self._is_known(row.creator):
+            if row is not None and self._standing_of(row.creator) is Standing.WITHDRAWN:
                 stop_of_stranger(connection, subscription)
             elif row is not None:
                 taken = update(subscriptions).where(subscriptions.c.id == subscription).values(claimed_by=holder)

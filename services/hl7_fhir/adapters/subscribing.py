@@ -27,16 +27,16 @@ class Subscribing:
     def __init__(self, settings: Settings, database: Database, site_key: SiteKey) -> None:
         vault = HeaderVault(site_key)
         limit = settings.fhir_subscription_limit
-        is_known = holders(settings.http_token_file) if settings.fhir_subscriptions else anybody
+        standing_of = holders(settings.http_token_file) if settings.fhir_subscriptions else anybody
         self.bell = Bell()
         self.store = SqlSubscriptions(database, vault, limit)
-        self.sockets = SqlSocketDeliveries(database, vault, is_known)
+        self.sockets = SqlSocketDeliveries(database, vault, standing_of)
         self._enabled = settings.fhir_subscriptions
         keep = settings.fhir_subscription_keep
         self._dispatcher = Dispatcher(database, vault, self.bell, poll=_POLL, keep=keep)
         self._trimming = Trimming(database, keep)
         patience = Patience(give_up=settings.fhir_subscription_give_up)
-        deliveries = SqlDeliveries(database, vault, patience, is_known)
+        deliveries = SqlDeliveries(database, vault, patience, standing_of)
         listed = settings.fhir_subscription_endpoints
         if not all(map(parse, listed)):
             raise ValueError("CAUSEWAY_FHIR_SUBSCRIPTION_ENDPOINTS lists what is no plain http(s) URL")

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from services.hl7_fhir.adapters import deliveries
 from services.hl7_fhir.adapters.deliveries import Job, Patience
 from services.hl7_fhir.adapters.rest_hooks import RestHooks
 from services.hl7_fhir.adapters.subscription_tables import subscription_events, subscription_tokens, subscriptions
@@ -187,6 +188,28 @@ async def test_a_client_whose_token_was_withdrawn_is_told_nothing_more(site: Sit
     assert (stopped.status, stopped.error, stopped.version) == (Status.OFF, "token-withdrawn", one.version + 1)
     site.known.add(WHO)
     assert await site.deliveries.claim(10) == []
+
+
+async def test_while_nobody_knows_whether_a_token_was_withdrawn_its_client_is_told_nothing_and_loses_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "SETTLED", 0.05)
+    one = await site.subscribe(endpoint=HOOK)
+    await site.change("p1")
+    await site.dispatch()
+    site.known.discard(WHO)
+    site.is_unsure = True
+    assert await site.deliveries.claim(10) == []
+    assert (await site.present(one)).status is Status.ACTIVE
+    site.known.add(WHO)
+    told: list[Job] = []
+
+    async def is_told() -> bool:
+        told.extend(await site.deliveries.claim(10))
+        return bool(told)
+
+    await eventually(is_told)
+    assert [event.number for event in told[0].events] == [1]
 
 
 async def test_there_are_no_more_subscriptions_than_the_operator_wants(site: Site) -> None:

@@ -204,6 +204,19 @@ async def test_a_socket_ends_when_the_token_of_its_client_is_withdrawn(site: Sit
     assert (await site.present(one)).error == "token-withdrawn"
 
 
+async def test_a_socket_whose_client_may_have_lost_its_token_waits_until_that_is_known(site: Site) -> None:
+    one = await site.subscribe()
+    async with bound(site, served(site), one) as peer:
+        site.is_unsure = True
+        site.known.discard(WHO)
+        await site.change("p1")
+        await site.dispatch()
+        await asyncio.sleep(0.5)
+        assert (peer.closed, peer.numbers()) == (None, [])
+        site.known.add(WHO)
+        await eventually(lambda: peer.numbers() == [1])
+
+
 async def test_who_holds_no_token_any_more_binds_no_socket(site: Site) -> None:
     one = await site.subscribe()
     peer = Peer(served(site))

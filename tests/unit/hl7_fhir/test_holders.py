@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.hl7_fhir.adapters.holders import holders
+from services.hl7_fhir.adapters.holders import Standing, holders
 
 NOW = 1_800_000_000.0
 EHR, VIEWER = (f"{who} a-token-that-is-long-enough-{who}\n" for who in ("ehr", "viewer"))
@@ -26,30 +26,30 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_file_that_is_being_written_withdraws_nobody(path: Path) -> None:
-    is_known = holders(path, clock=lambda: NOW)
+    standing_of = holders(path, clock=lambda: NOW)
     write(path, VIEWER, 0.5)
-    assert is_known("ehr")
+    assert standing_of("ehr") is Standing.UNSURE
     write(path, VIEWER + EHR, 0.1)
-    assert is_known("ehr")
+    assert standing_of("ehr") is Standing.KNOWN
 
 
 def test_a_token_is_withdrawn_once_the_file_has_settled_without_it(path: Path) -> None:
-    is_known = holders(path, clock=lambda: NOW)
+    standing_of = holders(path, clock=lambda: NOW)
     write(path, VIEWER, 3)
-    assert (is_known("ehr"), is_known("viewer")) == (False, True)
+    assert (standing_of("ehr"), standing_of("viewer")) == (Standing.WITHDRAWN, Standing.KNOWN)
     path.unlink()
-    assert (is_known("ehr"), is_known("viewer")) == (False, True)
+    assert (standing_of("ehr"), standing_of("viewer")) == (Standing.WITHDRAWN, Standing.KNOWN)
 
 
 def test_a_file_that_was_made_beside_it_and_took_its_place_counts_at_once(path: Path) -> None:
-    is_known = holders(path, clock=lambda: NOW)
+    standing_of = holders(path, clock=lambda: NOW)
     new = path.with_name("new")
     write(new, VIEWER, 10)
     new.replace(path)
-    assert not is_known("ehr")
+    assert standing_of("ehr") is Standing.WITHDRAWN
 
 
 def test_a_time_of_writing_that_lies_in_the_future_keeps_nobody(path: Path) -> None:
-    is_known = holders(path, clock=lambda: NOW)
+    standing_of = holders(path, clock=lambda: NOW)
     write(path, VIEWER, -3600)
-    assert not is_known("ehr")
+    assert standing_of("ehr") is Standing.WITHDRAWN
