@@ -28,6 +28,14 @@ pytest_plugins = [
 ]
 
 
+#: Seconds after which a slow test counts as stuck, where it does not say so itself: the machine may be a slow one.
+_STUCK = 900
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Those that take long begin first: none of them is left to one worker while the others have nothing to do."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    for item in slow:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_STUCK))
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)

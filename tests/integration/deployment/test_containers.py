@@ -26,7 +26,7 @@ from tests.support.postgres import Postgres
 
 STUDY = str(generate_uid())
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("containers")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("containers")]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 async def test_ten_thousand_frames_are_told_and_indexed_within_the_memory_bound(
     site: IngestSite, undefined: bool
 ) -> None:
