@@ -1,6 +1,7 @@
 """What files say, read again when they change; a change that is wrong changes nothing."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -9,6 +10,9 @@ from shared.observability import logger, metrics
 
 log = logger("causeway.watched")
 T = TypeVar("T")
+
+#: Seconds after which files that could not be read are tried again: they may be right, and the disk or the mount not.
+_AGAIN = 5.0
 
 
 class Watched(Generic[T]):
@@ -21,13 +25,14 @@ class Watched(Generic[T]):
         self._load = load
         self._lock = threading.Lock()
         self._seen = self._marks()
+        self._again: float | None = None
         self._value = load()
 
     def get(self) -> T:
         """The value as the files say it now, or as they last said it rightly."""
         with self._lock:
             marks = self._marks()
-            if marks != self._seen:
+            if marks != self._seen or (self._again is not None and time.monotonic() >= self._again):
                 self._seen = marks
                 self._reload()
             return self._value
@@ -36,9 +41,11 @@ class Watched(Generic[T]):
         try:
             self._value = self._load()
         except (OSError, ValueError) as error:
+            self._again = time.monotonic() + _AGAIN if isinstance(error, OSError) else None
             metrics().count("causeway_reloads_total", kind=self._kind, outcome="refused")
             log.error("reload-refused", kind=self._kind, error=type(error).__name__, line=_line(error))
         else:
+            self._again = None
             metrics().count("causeway_reloads_total", kind=self._kind, outcome="loaded")
             log.info("reloaded", kind=self._kind)
 
