@@ -11,7 +11,7 @@ import faulthandler
 import os
 import signal
 import threading
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -30,6 +30,8 @@ from shared.service.model import Service, Task
 from shared.service.routes import bind
 
 PULSE = 1.0
+#: Seconds for what a task does at its end, before it is cancelled once more.
+CANCEL_AGAIN = 10.0
 FIND_PAUSE = 0.5
 #: ``sysexits.h`` EX_SOFTWARE: the loop stood still.
 FROZEN_STATUS = 70
@@ -91,9 +93,7 @@ class Life:
         for interrupt in self._service.interrupts:
             interrupt()
         await asyncio.gather(*(subscriber.stop() for subscriber in self._subscribers))
-        for task in self._background:
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await _end(self._background)
 
     async def _closed(self) -> None:
         for stop in self._service.stops:
@@ -197,6 +197,19 @@ async def live(service: Service) -> None:
     await life.application.stop()
     if failure or life.failure:
         raise failure or life.failure  # type: ignore[misc]
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel ``tasks`` until they have ended.
+
+    Once is not always enough: in Python 3.11 ``wait_for``, by which nats-py awaits every answer, loses a cancellation
+    that comes together with what it waits for.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN)
 
 
 def _watch(heartbeat: Heartbeat, loop: asyncio.AbstractEventLoop) -> None:
