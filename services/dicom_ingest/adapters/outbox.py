@@ -124,9 +124,8 @@ class Outbox:
 
     async def run_landing(self) -> None:
         """Land closed batches, until cancelled; a batch that cannot be landed now is tried again and again."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(self._workers):
-                group.create_task(self._work())
+        # Not a TaskGroup, which hands on one cancellation only: where wait_for loses it, the next must come through.
+        await asyncio.gather(*(self._work() for _ in range(self._workers)))
 
     async def _close_all(self, batches: Iterable[OpenBatch]) -> None:
         """Close those of one line one behind the other: on the disk, too, the first is the first."""

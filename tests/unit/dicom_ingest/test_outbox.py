@@ -59,3 +59,24 @@ async def test_a_record_that_is_damaged_before_it_lands_is_set_aside_and_the_oth
     assert landing.landed == [[HEADER + b"one" * 1000]]
     assert spool.count_files() == 0
     assert path.with_suffix(".damaged").exists()
+
+
+async def test_landing_ends_though_it_lost_its_first_cancellation(tmp_path: Path) -> None:
+    """As where the bus answers at that moment."""
+    spool, landed = await open_spool(tmp_path), asyncio.Event()
+
+    async def land(batch: SpooledBatch) -> None:
+        landed.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    store(spool, b"one")
+    outbox = Outbox(spool=spool, land=land, crash=CrashPoints(), workers=2)
+    for batch in spool.take_due(everything=True):
+        await outbox._close(batch)
+    work = asyncio.create_task(outbox.run_landing())
+    await landed.wait()
+    for _ in range(2):
+        work.cancel()
+        await asyncio.wait([work], timeout=1)
+    assert work.cancelled()

@@ -108,6 +108,7 @@ async def test_a_small_batch_waits_for_the_slow_one_before_it_and_other_studies_
     store(spool, b"another", key=OTHER)
     async with landing(spool, telling):
         await telling.until("another")
+        await until(lambda: "first" in telling.attempts)
         await asyncio.sleep(0.05)
         assert sorted(telling.attempts) == ["another", "first"]
         over.set()
