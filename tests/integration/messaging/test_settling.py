@@ -137,7 +137,7 @@ async def test_an_unknown_error_is_retried_a_counted_number_of_times(bus: NatsSe
 
     async with living(worker(bus, handle)), publisher(bus) as sender:
         await sender.publish(Noted(number=1), id="a")
-        await eventually(lambda: _some_letters(bus), within=40)
+        await eventually(lambda: _some_letters(bus), within=90)
     (letter,) = await letters(bus)
     assert len(deliveries) == FAILURES
     assert (letter.error_class, letter.reason) == ("KeyError", "unknown-error")
