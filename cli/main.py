@@ -76,8 +76,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-
 app.callback()(_nothing)
 
 

@@ -14,6 +14,7 @@ from services.deid.domain.dataset import LONG, PIXEL_DATA, SEQUENCE_END, UNDEFIN
 from services.deid.domain.withholding import Reason, Withheld
 
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"})
+#: Bytes that pass at a time: so many stay in a processor's cache between reading and writing.
 CHUNK = 128 * 1024
 
 

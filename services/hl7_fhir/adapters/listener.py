@@ -90,7 +90,9 @@ class _Listener:
         try:
             while True:
                 await self._accept()
-                await asyncio.sleep(0)  # who connects faster than is accepted stops nothing else
+                # Who connects faster than is accepted stops nothing else, and what was accepted has begun, so that it
+                # closes its own socket when it is cancelled.
+                await asyncio.sleep(0)
         finally:
             waiting = tuple(self._waiting)
             for each in waiting:
@@ -114,7 +116,7 @@ class _Listener:
             metrics().count("causeway_handshakes_total", outcome="gave-way")
         task = asyncio.create_task(self._connect(connection))
         self._waiting[task] = None
-        task.add_done_callback(lambda done: self._over(done, connection))
+        task.add_done_callback(lambda done: self._waiting.pop(done, None))
 
     async def _connect(self, connection: socket.socket) -> None:
         """Give the connection its protocol once its handshake has ended; a handshake that fails ends it."""
@@ -125,11 +127,6 @@ class _Listener:
             await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection, **secured)
         except OSError:
             metrics().count("causeway_handshakes_total", outcome="failed")
-
-    def _over(self, task: asyncio.Task[None], connection: socket.socket) -> None:
-        self._waiting.pop(task, None)
-        if task.cancelled():
-            connection.close()  # also where it had not begun
 
 
 def _bound(wanted: Port) -> socket.socket:
