@@ -50,7 +50,7 @@ def behind(tmp_path: Path) -> Iterator[Behind]:
     found = Behind(Orthanc(tmp_path), Stow(), StoreScp(tmp_path / "node"))
     servers = (found.pacs.server, found.node.server)
     for server in servers:
-        server.start(timeout=20)
+        server.start(timeout=60)
     yield found
     for server in servers:
         server.kill()
@@ -158,8 +158,8 @@ def test_all_that_is_behind_gets_everything_once_whatever_is_away_or_killed(
     for name in US:
         running.start(name)
     running.until(lambda: not lifecycle.not_ready(running.site), what="ready")
-    behind.pacs.server.start(timeout=20)
-    behind.node.server.start(timeout=20)
+    behind.pacs.server.start(timeout=60)
+    behind.node.server.start(timeout=60)
     behind.vna.answers = []
     every = {uid: data for one in studies for uid, data in one.data_sets.items()}
     of_mr = {uid: data for one in studies[1::2] for uid, data in one.data_sets.items()}

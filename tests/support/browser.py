@@ -66,7 +66,7 @@ class Page:
         assert "exceptionDetails" not in told, told
         return told["result"].get("value")
 
-    async def until(self, expression: str, within: float = 30) -> Any:
+    async def until(self, expression: str, within: float = 90) -> Any:
         """The first true value of an expression; AssertionError when there is none in time."""
         deadline = asyncio.get_running_loop().time() + within
         while not (found := await self.value(expression)):

@@ -40,7 +40,7 @@ class NatsServer:
 
     def start(self) -> "NatsServer":
         """Start and wait until it listens."""
-        self.server.start(timeout=20)
+        self.server.start(timeout=60)
         return self
 
     def kill(self) -> None:

@@ -79,7 +79,7 @@ class Receiver:
         self._open.discard(writer)
         writer.close()
 
-    async def has(self, count: int, within: float = 30) -> None:
+    async def has(self, count: int, within: float = 90) -> None:
         """Wait until it got so many messages, repeats among them."""
         async with asyncio.timeout(within):
             while len(self.got) < count:

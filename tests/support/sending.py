@@ -64,7 +64,7 @@ class Post:
         """Where a queue stands."""
         return (await self.desk.standing()).get(name, {})
 
-    async def until(self, name: str, within: float = 30, **wanted: Any) -> dict[str, Any]:
+    async def until(self, name: str, within: float = 90, **wanted: Any) -> dict[str, Any]:
         """Wait until the queue stands so."""
         found: dict[str, Any] = {}
         async with asyncio.timeout(within):

@@ -89,7 +89,7 @@ async def publisher(server: NatsServer, service: str = "sender", **settings: obj
         await bus.close()
 
 
-async def eventually(truth: Callable[[], Any], within: float = 20) -> None:
+async def eventually(truth: Callable[[], Any], within: float = 90) -> None:
     """Wait until ``truth()`` (or what it awaits) holds; AssertionError after ``within`` seconds."""
     deadline = datetime.now(UTC) + timedelta(seconds=within)
     while True:

@@ -74,7 +74,7 @@ def test_the_example_hears_what_comes_and_goes_on_after_the_bus_was_away(
     provisioned: NatsServer, subscriber: Subscriber
 ) -> None:
     complete(provisioned, "1.2.1")
-    assert subscriber.lines.get(timeout=20) == "1.2.1 1 series 2 instances"
+    assert subscriber.lines.get(timeout=60) == "1.2.1 1 series 2 instances"
     provisioned.kill()
     provisioned.start()
     complete(provisioned, "1.2.2")
@@ -87,12 +87,12 @@ def test_the_example_hears_what_comes_and_goes_on_after_the_bus_was_away(
 
 def test_the_example_hears_what_it_missed(provisioned: NatsServer, subscriber: Subscriber) -> None:
     complete(provisioned, "1.2.1")
-    assert subscriber.lines.get(timeout=20).startswith("1.2.1")
+    assert subscriber.lines.get(timeout=60).startswith("1.2.1")
     subscriber.stop()
     complete(provisioned, "1.2.2")
     again = Subscriber(provisioned.url)
     try:
-        while not again.lines.get(timeout=20).startswith("1.2.2"):
+        while not again.lines.get(timeout=60).startswith("1.2.2"):
             pass
     finally:
         again.stop()

@@ -139,7 +139,7 @@ class Site:
         """The events of one kind."""
         return [event for _, event in await self.told() if isinstance(event, kind)]
 
-    async def until(self, kind: type[E], truth: Callable[[list[E]], Any], within: float = 30) -> list[E]:
+    async def until(self, kind: type[E], truth: Callable[[list[E]], Any], within: float = 90) -> list[E]:
         """The events of one kind, as soon as they fulfil ``truth``."""
         found: list[E] = []
 

@@ -90,7 +90,7 @@ def process(site: DeidSite) -> Iterator[ServerProcess]:
         environment=site.environment("deid") | {"PYTHONPATH": str(ROOT)},
         folder=site.folder,
     )
-    server.start(timeout=30)
+    server.start(timeout=60)
     try:
         yield server
     finally:

@@ -89,7 +89,7 @@ class IngestSite:
             folder=self.folder,
             cold=self._cold,
         )
-        self.process.start(timeout=30)
+        self.process.start(timeout=60)
         return self.process
 
     def _listens(self) -> bool:
@@ -117,8 +117,11 @@ class IngestSite:
         """What ``events`` has read of the stream, of every kind."""
         return [data for _subject, data in self._seen]
 
-    async def landed(self, instances: int, timeout: float = 30) -> list[Landed]:
-        """What is in the stored batches once they hold so many instances."""
+    async def landed(self, instances: int, timeout: float = 100) -> list[Landed]:
+        """What is in the stored batches once they hold so many instances.
+
+        Who reads the headers lets everybody else go first: on a busy machine that takes many times as long.
+        """
         deadline = time.monotonic() + timeout
         while True:
             events = await self.events(BatchStored)
@@ -142,7 +145,7 @@ class IngestSite:
         ]
         return Landed(event, read_manifest([manifest]), tuple(read_headers([headers])), archive)
 
-    async def spool_is_empty(self, timeout: float = 20) -> None:
+    async def spool_is_empty(self, timeout: float = 60) -> None:
         """Return when no batch is left in the spool."""
         deadline = time.monotonic() + timeout
         while left := self.spooled(".batch"):

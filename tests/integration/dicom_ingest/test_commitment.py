@@ -63,7 +63,7 @@ class Modality:
                 return ask(own, *uids, transaction=transaction)
         return ask(association, *uids, transaction=transaction)
 
-    async def report(self, timeout: float = 10) -> tuple[int, Dataset]:
+    async def report(self, timeout: float = 60) -> tuple[int, Dataset]:
         return await asyncio.to_thread(self.reports.get, timeout=timeout)
 
 
@@ -86,7 +86,7 @@ def ask(association: Any, *uids: str, transaction: str, action_type: int = 1, in
 
 
 async def requested(site: IngestSite, count: int = 1) -> list[CommitmentRequested]:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(found := await site.events(CommitmentRequested)) < count:
         assert time.monotonic() < deadline, site.log()[-2000:]
         await asyncio.sleep(0.1)
@@ -171,7 +171,7 @@ async def test_a_peer_that_hung_up_is_called_again_and_again_and_a_restart_forge
     assert await asyncio.to_thread(modality.ask, uid, transaction=transaction) == 0
     (request,) = await requested(site)
     await decide(site, request)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not (vain := site.logged("commitment-not-reported")):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
@@ -229,7 +229,7 @@ async def test_a_peer_that_is_never_reached_is_shown(site: IngestSite) -> None:
     assert [path.stem for path in site.spool.glob("commitments/*.undelivered")] == [request.commitment_id]
 
 
-async def until(reached: Any, timeout: float = 10) -> None:
+async def until(reached: Any, timeout: float = 60) -> None:
     deadline = time.monotonic() + timeout
     while not reached():
         assert time.monotonic() < deadline

@@ -70,7 +70,7 @@ async def landed(site: IngestSite, count: int) -> Counter[tuple[str, str]]:
     """The same of what has landed."""
     return Counter(
         (instance.sop_instance_uid, sha256(batch.dataset(instance)).hexdigest())
-        for batch in await site.landed(count, timeout=60)
+        for batch in await site.landed(count)
         for instance in batch.manifest.instances
     )
 

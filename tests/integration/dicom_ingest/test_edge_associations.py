@@ -49,7 +49,7 @@ def instances(landed: list[Landed]) -> list[tuple[Landed, Instance]]:
 
 async def farewells(site: IngestSite, count: int) -> list[AssociationEnded]:
     """The ends of so many associations that brought something."""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while len(found := await site.events(AssociationEnded)) < count:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)

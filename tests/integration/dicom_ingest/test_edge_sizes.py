@@ -30,7 +30,7 @@ async def test_ten_thousand_frames_are_told_and_indexed_within_the_memory_bound(
         )
         for sop_class, make in ((ENHANCED_CT, enhanced_ct), (SEGMENTATION, segmentation))
     ]
-    for found, size in zip(await sent(site, *data), (128, 32), strict=True):
+    for found, size in zip(await sent(site, *data, timeout=600), (128, 32), strict=True):
         one = found.instance
         assert (one.study_uid, one.series_uid, one.flags) == (STUDY, SERIES, ("abridged-header",))
         assert one.pixels == NativeFrames(offset=len(found.data) - 10_000 * size, size=size, count=10_000)

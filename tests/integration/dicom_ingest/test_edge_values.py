@@ -37,14 +37,14 @@ class Found:
         return found
 
 
-async def sent(site: IngestSite, *data_sets: tuple[str, str, str, bytes]) -> list[Found]:
+async def sent(site: IngestSite, *data_sets: tuple[str, str, str, bytes], timeout: float = 100) -> list[Found]:
     """What landed of data sets (SOP class, SOP instance, transfer syntax, bytes) over one association, in order."""
     contexts = dict.fromkeys((sop_class, syntax) for sop_class, _uid, syntax, _data in data_sets)
     association = associated(site.port, *contexts)
     for sop_class, uid, syntax, data in data_sets:
         assert store(association, uid, data, sop_class, syntax) == 0
     association.release()
-    landed = await site.landed(len(data_sets), timeout=60)
+    landed = await site.landed(len(data_sets), timeout)
     found = [
         Found(batch, instance, line)
         for batch in landed

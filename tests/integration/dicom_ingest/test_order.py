@@ -24,7 +24,7 @@ async def test_batches_of_a_study_are_told_in_order(site: IngestSite, killed: bo
         site.process.kill()
         site.start(batch_instances=1)
     site.nats.start()
-    told = await site.landed(len(files), timeout=60)
+    told = await site.landed(len(files))
     for study, images in studies.items():
         found = [each.manifest.instances[0].sop_instance_uid for each in told if each.event.study_uid == study]
         assert found == [image.SOPInstanceUID for image in images]

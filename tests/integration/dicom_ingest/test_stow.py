@@ -45,7 +45,7 @@ def post(site: IngestSite, content: Any, study: str = "", **headers: str) -> htt
     """The answer to a store request."""
     path = f"/dicom-web/studies/{study}" if study else "/dicom-web/studies"
     given = {**PARTS, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    return httpx.post(f"http://127.0.0.1:{site.http_port}{path}", content=content, headers=given, timeout=60)
+    return httpx.post(f"http://127.0.0.1:{site.http_port}{path}", content=content, headers=given, timeout=100)
 
 
 def reasons(answer: httpx.Response, sequence: str = "00081198") -> list[int]:
@@ -305,7 +305,7 @@ async def test_every_readable_file_of_the_corpus_lands_with_the_data_set_it_had(
     answer = post(site, multipart(*(body for _, body in fit)))
     assert answer.status_code in (200, 202)
     named = [item["00081155"]["Value"][0] for item in answer.json().get("00081198", {}).get("Value", [])]
-    landed = await site.landed(len(stored(answer)), timeout=60)
+    landed = await site.landed(len(stored(answer)))
     arrived = Counter(
         sha256(batch.dataset(instance)).digest() for batch in landed for instance in batch.manifest.instances
     )

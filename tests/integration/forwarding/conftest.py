@@ -21,7 +21,7 @@ def site(tmp_path: Path, nats_server: NatsServer) -> ForwardingSite:
 def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
     """An empty Orthanc, started; skips without one."""
     one = Orthanc(tmp_path)
-    one.server.start(timeout=20)
+    one.server.start(timeout=60)
     yield one
     one.server.kill()
 
@@ -35,7 +35,7 @@ def storescp(tmp_path: Path) -> Iterator[Callable[..., StoreScp]]:
 
     def make(name: str = "pacs", port: int | None = None, *options: str) -> StoreScp:
         made.append(StoreScp(tmp_path / name, port, *options))
-        made[-1].server.start(timeout=10)
+        made[-1].server.start(timeout=60)
         return made[-1]
 
     yield make

@@ -222,7 +222,7 @@ class ForwardingSite:
             environment=names,
             folder=self.folder,
         )
-        process.start(timeout=30)
+        process.start(timeout=60)
         return process
 
     async def store(self, files: Sequence[File], source: Source | None = None) -> BatchStored:
@@ -241,7 +241,7 @@ class ForwardingSite:
             found = [await jetstream.get_msg("IMAGING", n) for n in range(max(1, state.first_seq), state.last_seq + 1)]
         return [decode(one.data, BY_SUBJECT[one.subject]).data for one in found if one.subject == kind.subject]
 
-    async def until(self, kind: type[Event], count: int, within: float = 20) -> list[Any]:
+    async def until(self, kind: type[Event], count: int, within: float = 90) -> list[Any]:
         """The events of a kind, once there are so many."""
 
         async def look() -> bool:

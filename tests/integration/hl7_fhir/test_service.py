@@ -38,7 +38,7 @@ async def send(service: Hl7Service, *contents: bytes) -> list[str]:
         return [code_of(await peer.send(content)) for content in contents]
 
 
-async def events_of(service: Hl7Service, count: int, within: float = 30) -> list[dict]:
+async def events_of(service: Hl7Service, count: int, within: float = 90) -> list[dict]:
     """The events on the bus once there are ``count``."""
 
     async def are_there() -> bool:

@@ -29,6 +29,6 @@ def test_it_syncs_each_message_before_it_acknowledges_it(tmp_path: Path) -> None
         return True
 
     server = ServerProcess(nats(site, ports).command, log=tmp_path / "nats.log", ready=answers)
-    server.start(timeout=20)
+    server.start(timeout=60)
     server.kill()
     assert told["jetstream"]["config"].get("sync_always") is True

@@ -349,7 +349,7 @@ async def test_a_disk_that_refuses_is_told_to_the_modality(tmp_path: Path) -> No
     assert (refused.value.status, refused.value.reason) == (0x0213, "disk-refuses")
 
 
-async def until(reached: Any, timeout: float = 10) -> None:
+async def until(reached: Any, timeout: float = 60) -> None:
     deadline = time.monotonic() + timeout
     while not reached():
         assert time.monotonic() < deadline
