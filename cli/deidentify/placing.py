@@ -4,10 +4,12 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedRandom
+from io import BufferedRandom, FileIO
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO, cast
+
+from cli.deidentify.sinks import Sink
 
 #: Where a file must have a name, results up to this size stay in memory until they are finished, bytes.
 IN_MEMORY = 8 * 1024 * 1024
@@ -25,7 +27,7 @@ def unnamed(folder: Path) -> Iterator[BinaryIO]:
     It lies in ``folder`` where the system has files without a name (O_TMPFILE of open(2)), else in memory.
     """
     handle = _without_name(folder)
-    with SpooledTemporaryFile(IN_MEMORY) if handle is None else os.fdopen(handle, "w+b") as file:
+    with SpooledTemporaryFile(IN_MEMORY) if handle is None else Sink(FileIO(handle, "w+b")) as file:
         yield cast(BinaryIO, file)
 
 

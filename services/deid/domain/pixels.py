@@ -3,7 +3,7 @@
 import hashlib
 import struct
 import zlib
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from contracts.formats.manifest import Fragments, Frames, Instance, NativeFrames
 from services.deid.domain import fragments
@@ -16,6 +16,15 @@ from services.deid.domain.withholding import Reason, Withheld
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"})
 #: Bytes that pass at a time: so many stay in a processor's cache between reading and writing.
 CHUNK = 128 * 1024
+
+
+@runtime_checkable
+class Taking(Protocol):
+    """A file that takes over bytes of another one by itself."""
+
+    def take(self, source: BinaryIO, length: int) -> int:
+        """Append up to ``length`` bytes from where ``source`` stands, and move it; how many were taken."""
+        ...
 
 
 class Output:
@@ -34,6 +43,16 @@ class Output:
     def data(self, data: bytes) -> None:
         self._dataset.update(data)
         self._write(data)
+
+    def copy(self, source: BinaryIO, length: int, mask: Mask | None = None) -> None:
+        """``length`` bytes of the data set from where ``source`` stands; Unreadable when there are fewer."""
+        while length:
+            # A mask needs whole samples; else whole chunks of the file, for pages that are written in part cost more.
+            chunk = source.read(min(CHUNK if mask else CHUNK - self.length % CHUNK, length))
+            if not chunk:
+                raise Unreadable
+            self.data(mask.clear(chunk) if mask else chunk)
+            length -= len(chunk)
 
     def _write(self, data: bytes) -> None:
         self._sink.write(data)
@@ -63,6 +82,12 @@ class Untold(Output):
 
     def data(self, data: bytes) -> None:
         self._write(data)
+
+    def copy(self, source: BinaryIO, length: int, mask: Mask | None = None) -> None:
+        if mask is None and length >= CHUNK and isinstance(self._sink, Taking):
+            taken = self._sink.take(source, length)
+            self.length, length = self.length + taken, length - taken
+        super().copy(source, length, mask)
 
 
 def survey_pixels(
@@ -111,7 +136,7 @@ def splice(
     start = output.length - output.dataset_offset
     pixels = _moved(original.pixels, start - original.pixel_offset)
     if found is None:
-        _copy(source, alone, output, mask)
+        output.copy(source, alone, mask)
         output.data(b"\0" * (length - alone))
     elif found.changed:
         for piece in fragments.pieces(source, found):
@@ -147,15 +172,6 @@ def pixel_head(head: bytes, original: Instance, native: int | None = None) -> by
     return struct.pack(order + "HH2sHI", group, number, vr.encode(), 0, length)
 
 
-def _copy(source: BinaryIO, length: int, output: Output, mask: Mask | None = None) -> None:
-    while length:
-        chunk = source.read(min(CHUNK, length))
-        if not chunk:
-            raise Unreadable
-        output.data(mask.clear(chunk) if mask else chunk)
-        length -= len(chunk)
-
-
 def _copy_fragments(source: BinaryIO, output: Output) -> None:
     """Items up to the delimiter (PS3.5 section A.4), which ``survey_pixels`` has looked into."""
     while True:
@@ -166,7 +182,7 @@ def _copy_fragments(source: BinaryIO, output: Output) -> None:
         output.data(head)
         if group << 16 | number == SEQUENCE_END:
             return
-        _copy(source, length, output)
+        output.copy(source, length)
 
 
 def _indexed(told: Frames | None, found: fragments.Fragments, start: int) -> Frames | None:

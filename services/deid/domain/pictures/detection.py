@@ -52,6 +52,8 @@ def text_boxes(image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> B
     elif max(image.shape) > TILE:
         step = -(-max(image.shape) // TILE)
         found += [scaled(box, step, 1) for box in _of_map(likelihood(reduced(image, step)), thresholds)]
+    if not found:
+        return ()
     steps, (rows, columns) = sharp(image), image.shape
     inside = (box.widened(0, rows, columns) for box in found)
     return without_repeats(grown(box, steps) for box in _lines(box for box in inside if _is_line(box, rows, columns)))
@@ -130,6 +132,8 @@ def _starts(length: int) -> list[int]:
 def _of_map(likely: NDArray[np.float32], thresholds: Thresholds) -> Iterator[Box]:
     """Boxes around what is likely text, made larger by as much as a network's kernels are smaller (DB, section 3.4)."""
     mask = likely > thresholds.pixel
+    if not mask.any():
+        return
     rows, columns = mask.shape
     for box, pixels in components(mask):
         if min(box.width, box.height) < _LEAST_SIDE or pixels < _FULLEST * box.area:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.deid.domain.pictures.boxes import Box, Mask
+from services.deid.domain.pictures.rendering import mean_of_samples
 
 #: A step is sharp when it is so many times the usual difference of neighbours (noise), and this part of the range.
 _NOISE, _RANGE = 6.0, 0.06
@@ -20,7 +21,7 @@ LEAST_SIDE = 96
 
 def shows_letters(array: NDArray[Any]) -> bool:
     """True when something in the picture (rows, columns[, samples]) is shaped like a line of letters, or may be."""
-    plane = array.mean(axis=2, dtype=np.float32) if array.ndim == 3 else array.astype(np.float32)
+    plane = mean_of_samples(array) if array.ndim == 3 else array.astype(np.float32)
     if min(plane.shape) < LEAST_SIDE:
         return True
     return any(_most_steps(turned) >= _STEPS for turned in (plane, np.ascontiguousarray(plane.T)))
@@ -40,8 +41,10 @@ def threshold(plane: NDArray[np.float32]) -> float:
 def _most_steps(plane: NDArray[np.float32]) -> float:
     """Of all windows the most steps per row that go up and, as many, down."""
     least, steps = threshold(plane), np.diff(plane, axis=1)
-    up, down = _starts(steps > least), _starts(steps < -least)
-    return float(np.minimum(_sums(up), _sums(down)).max()) / _HIGH
+    up, down = steps > least, steps < -least
+    if not (up.any() and down.any()):
+        return 0.0
+    return float(np.minimum(_sums(_starts(up)), _sums(_starts(down))).max()) / _HIGH
 
 
 def _starts(mask: Mask) -> Mask:

@@ -29,6 +29,15 @@ def _colour(array: NDArray[Any], photometric: str) -> Grey:
     return stretched(grey)
 
 
+def mean_of_samples(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Of each pixel (rows, columns, samples), sample by sample: many times as fast as along the last axis."""
+    total = array[..., 0].astype(np.float32)
+    for sample in range(1, array.shape[2]):
+        total += array[..., sample]
+    total /= array.shape[2]
+    return total
+
+
 def stretched(array: NDArray[Any]) -> Grey:
     """Between its darkest and brightest pixels but for a few."""
     sample = array[:: 1 + array.shape[0] // 512, :: 1 + array.shape[1] // 512]
