@@ -7,6 +7,7 @@ routes run on the service's loop. A probe that gets no answer at all counts as d
 import asyncio
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
 
 from shared.errors import CausewayError, answer
-from shared.http.access import Guarded, Tokens, check_binding
+from shared.http.access import BindRefused, Guarded, Tokens, check_binding
+from shared.http.certificate import renewing_context
 from shared.http.health import Check, Health
 from shared.http.loops import OnLoop
 from shared.http.patience import PromptProtocol
@@ -33,7 +35,7 @@ class HttpServer:
     """Made on the service's event loop; listens from then on, answers after ``start``.
 
     ``silence`` gives the seconds since the service's loop last turned. BindRefused outside loopback without TLS and a
-    token, OSError when the port is taken.
+    token, and where the certificate cannot be used; OSError when the port is taken.
     """
 
     def __init__(
@@ -48,11 +50,12 @@ class HttpServer:
         tokens = _tokens(settings.http_token_file) if settings.http_token_file else None
         loop = asyncio.get_running_loop()
         application = _application(Health(silence, checks or {}, loop).routes(), routes, loop)
+        config = _config(Guarded(application, tokens, routes), settings)
         self._socket = socket.create_server((settings.http_host, settings.http_port), backlog=128)
         # Inherited by what it accepts, where asyncio sets it for sockets of its own making only: without it the second
         # half of an answer waits 40 ms for the peer's delayed acknowledgement.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._server = uvicorn.Server(_config(Guarded(application, tokens, routes), settings))
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
     @property
@@ -107,9 +110,21 @@ async def _failed(_request: Request, error: Exception) -> Response:
     return JSONResponse({"reason": "unexpected"}, 500)
 
 
+def _context(settings: ServiceSettings) -> ssl.SSLContext | None:
+    """Of the certificate, if there is one (access.check_binding)."""
+    if settings.http_tls_cert is None or settings.http_tls_key is None:
+        return None
+    try:
+        return renewing_context(settings.http_tls_cert, settings.http_tls_key)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise BindRefused(f"CAUSEWAY_HTTP_TLS_CERT or CAUSEWAY_HTTP_TLS_KEY cannot be used: {reason}") from None
+
+
 def _config(application: Guarded, settings: ServiceSettings) -> uvicorn.Config:
     # Its own access log would write paths and queries, which name patients.
     logging.getLogger("uvicorn.access").disabled = True
+    context = _context(settings)
     return uvicorn.Config(
         application,
         http=PromptProtocol,
@@ -125,6 +140,5 @@ def _config(application: Guarded, settings: ServiceSettings) -> uvicorn.Config:
         ws_ping_timeout=15.0,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=5,
-        ssl_certfile=settings.http_tls_cert,
-        ssl_keyfile=settings.http_tls_key,
+        ssl_context_factory=None if context is None else lambda *_: context,
     )

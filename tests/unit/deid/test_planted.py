@@ -8,6 +8,9 @@ from services.deid.domain.options import Option
 from tests.unit.deid.originals import choosing, project, trusting
 from tests.unit.deid.scoring import Score, score
 
+#: What they look at is scored once.
+together = pytest.mark.xdist_group("planted")
+
 
 @pytest.fixture(scope="module")
 def found(corpus: Path) -> Score:
@@ -18,12 +21,14 @@ def found(corpus: Path) -> Score:
     return score(folder, project())
 
 
+@together
 def test_nothing_that_was_planted_goes_out(found: Score) -> None:
     """In bytes and in values of whatever is released."""
     assert found.survivors == []
     assert found.searched > 2000
 
 
+@together
 def test_what_must_stay_stays(found: Score) -> None:
     """Acquisition parameters and codes; attributes that the object needs."""
     # Without Clean Structured Content a dummy takes the place of a report's tree (code D), so its measurements go.
@@ -32,6 +37,7 @@ def test_what_must_stay_stays(found: Score) -> None:
     assert found.kept > 700
 
 
+@together
 def test_everything_else_is_withheld_with_a_reason(found: Score) -> None:
     """No file is lost, none failed for a reason that nobody foresaw."""
     assert len(found.out) + len(found.withheld) == 98

@@ -8,7 +8,7 @@ from services.deid.adapters.pictures import ProcessPictures
 from tests.unit.deid.pictures import cleaning
 from tests.unit.deid.pixel_scoring import PixelScore, score_pixels
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("planted-pixels")]
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,9 @@ from tests.support.deid_scoring.tally import Tally, lower_bound
 
 NONE: frozenset[str] = frozenset()
 
+#: The corpus and the run are made once.
+pytestmark = pytest.mark.xdist_group("deid-score")
+
 
 @pytest.fixture(scope="module")
 def key(tmp_path_factory: pytest.TempPathFactory) -> AnswerKey:

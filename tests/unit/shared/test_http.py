@@ -128,13 +128,18 @@ def token_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
     """A self-signed certificate for 127.0.0.1, and its key."""
+    return make_certificate(tmp_path)
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """Another one each time, over that before."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.UTC)
     made = x509.CertificateBuilder(
-        name, name, key.public_key(), x509.random_serial_number(), now, now.replace(year=now.year + 1)
+        name, name, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(days=365)
     ).sign(key, hashes.SHA256())
-    cert_path, key_path = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert_path, key_path = folder / "cert.pem", folder / "key.pem"
     cert_path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
     private = serialization.PrivateFormat.PKCS8
     key_path.write_bytes(key.private_bytes(serialization.Encoding.PEM, private, serialization.NoEncryption()))
@@ -325,6 +330,70 @@ async def test_serves_tls_outside_loopback(serve, token_file, certificate):
     assert (await client.get("/livez")).status_code == 200
     assert (await client.get("/studies/1")).status_code == 401
     assert (await client.get("/studies/1", headers={"Authorization": f"Bearer {TOKEN}"})).status_code == 200
+
+
+def shown(client: httpx.AsyncClient, tls: ssl.SSLContext) -> bytes:
+    """The certificate of a new connection."""
+    address = client.base_url.host, client.base_url.port
+    with socket.create_connection(address, timeout=20) as plain, tls.wrap_socket(plain) as secured:
+        found = secured.getpeercert(binary_form=True)
+        assert found is not None
+        return found
+
+
+def unchecked(**bounds: ssl.TLSVersion) -> ssl.SSLContext:
+    """A client that takes every certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    for name, version in bounds.items():
+        setattr(context, name, version)
+    return context
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_renewed_certificate_is_shown_without_a_restart(
+    serve, certificate, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    cert, key = certificate
+    client = serve(ServiceSettings(http_tls_cert=cert, http_tls_key=key))
+    tls = unchecked(minimum_version=version, maximum_version=version)
+
+    async def look() -> bytes:
+        return await asyncio.to_thread(shown, client, tls)
+
+    def written() -> bytes:
+        return ssl.PEM_cert_to_DER_cert(cert.read_text())
+
+    first = written()
+    assert await look() == first
+    make_certificate(tmp_path)
+    second = written()
+    assert await look() == second != first
+    cert.write_text("nothing")
+    assert await look() == second
+    make_certificate(tmp_path)
+    assert await look() == written() != second
+    assert (await client.get("/livez")).status_code == 200
+
+
+async def test_speaks_tls_of_the_profile_alone(serve, certificate) -> None:
+    cert, key = certificate
+    client = serve(ServiceSettings(http_tls_cert=cert, http_tls_key=key))
+    tls = unchecked(maximum_version=ssl.TLSVersion.TLSv1_2)
+    tls.set_ciphers("AES128-SHA:ECDHE-ECDSA-AES128-SHA")
+    with pytest.raises(OSError, match=r"(?i)EOF|handshake|alert|reset"):
+        await asyncio.to_thread(shown, client, tls)
+
+
+@pytest.mark.parametrize("broken", ["cert", "key"])
+async def test_a_certificate_that_cannot_be_used_is_refused_at_once(certificate, broken: str) -> None:
+    cert, key = certificate
+    (cert if broken == "cert" else key).write_text("nothing")
+    with pytest.raises(BindRefused, match="cannot be used"):
+        HttpServer(ServiceSettings(http_tls_cert=cert, http_tls_key=key))
+    cert.unlink()
+    with pytest.raises(BindRefused, match="No such file"):
+        HttpServer(ServiceSettings(http_tls_cert=cert, http_tls_key=key))
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "viewer short\n", "a b c\n", f"one {TOKEN}\none {TOKEN}x\n"])
