@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from cli.deidentify.one import Recipe
 from cli.output import fail
-from services.deid.adapters.file_map import file_map
+from services.deid.adapters import file_people
 from services.deid.adapters.recognizers import load_recognizer
 from services.deid.domain.profile import Profile
 from services.deid.domain.profile_file import read_profile
@@ -63,7 +63,7 @@ def check_recipe(recipe: Recipe) -> None:
     try:
         recipe.task().close()
         if recipe.profile.random_ids:
-            with file_map(recipe.keys, recipe.project):
+            with file_people.opened(recipe.keys, recipe.project):
                 pass
     except DocumentRefused as error:
         refuse(f"{recipe.devices} cannot be used: {error}")

@@ -5,7 +5,7 @@ No original is in it: patients and UIDs are named by HMACs under the project's k
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,22 +43,3 @@ def _migrate(database: Database) -> None:
         raise
     except (CausewayError, CommandError):  # no SQLite at all, or that of something newer
         raise RetryLater("project-map") from None
-
-
-class FilePeople:
-    """The same, opened for each patient and all UIDs that were not met before: a map that is closed is one file."""
-
-    def __init__(self, folder: Path, project: str) -> None:
-        self._folder = folder
-        self._project = project
-        self._known: dict[str, str] = {}
-
-    def pseudonym(self, who: str, proposal: Callable[[int], str]) -> str:
-        if who not in self._known:
-            with file_map(self._folder, self._project) as people:
-                self._known[who] = people.pseudonym(who, proposal)
-        return self._known[who]
-
-    def uids(self, tokens: Collection[str]) -> Mapping[str, str]:
-        with file_map(self._folder, self._project) as people:
-            return people.uids(tokens)

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from services.deid.adapters.file_map import FilePeople
+from services.deid.adapters.file_people import FilePeople
 from services.deid.adapters.profiles import FileProfiles
 from services.deid.adapters.second_engine import SecondEngine
 from services.deid.domain.options import Option

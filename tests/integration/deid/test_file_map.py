@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from services.deid.adapters.file_map import FilePeople, file_map
+from services.deid.adapters.file_map import file_map
+from services.deid.adapters.file_people import FilePeople
 from services.deid.adapters.projects import key_of
 from services.deid.domain.profile import LegalBasis, Profile
 
