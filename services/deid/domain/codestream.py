@@ -1,7 +1,7 @@
 """What a compressed frame holds beside its pixels: comments and application segments, which are cut out.
 
-The pixels' own bytes stay. JPEG XL and video are other containers: nothing is known of them here, so nothing is said
-for them.
+The pixels' own bytes stay. JPEG XL, deflated frames and video are other containers: nothing is known of them here, so
+nothing is said for them.
 """
 
 import struct
@@ -46,7 +46,9 @@ def cleaner_of(
         return partial(_clean_proven, proof=proof)
     if transfer_syntax in EXAMINED:
         return clean_frame
-    if transfer_syntax != RLE or samples is None:
+    if transfer_syntax != RLE:
+        raise Withheld(Reason.UNKNOWN_COMPRESSION)
+    if samples is None:
         raise Withheld(Reason.CODE_STREAM_TEXT)
     return partial(_clean, partial(clean_rle, samples=samples, mask=mask))
 

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     UNKNOWN_DEVICE = "unknown-device"  # the profile asks for devices of the catalogue
     FACE = "face"  # a head whose face could be reconstructed, and a profile that holds those
     CODE_STREAM_TEXT = "code-stream-text"  # compressed pixels that can't be followed to their end
+    UNKNOWN_COMPRESSION = "unknown-compression"  # pixels in a transfer syntax that nothing here can read
     WAVEFORM = "waveform-content"  # sound, or signals where an object of its class has none
     UNKNOWN_SOP_CLASS = "unknown-sop-class"
     HELD_BY_PROFILE = "held-by-profile"  # the project's profile lets no object of this class out

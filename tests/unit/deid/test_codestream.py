@@ -15,7 +15,7 @@ from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames, g
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
 
 from services.deid.adapters.pictures import ProcessPictures
-from services.deid.domain.codestream import clean_frame
+from services.deid.domain.codestream import clean_frame, cleaner_of
 from services.deid.domain.withholding import Withheld
 from tests.support.instances import as_file, make_instances
 from tests.unit.deid.originals import clean, describe, trusting
@@ -171,6 +171,13 @@ def test_what_cannot_be_followed_to_its_end_is_withheld(frame: bytes) -> None:
     """Cut short, unknown markers, no code stream at all."""
     with pytest.raises(Withheld, match="code-stream-text"):
         clean_frame(frame)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.8.1", "1.2.840.10008.1.2.4.100"])
+def test_what_nothing_here_reads_is_withheld_as_that(syntax: str) -> None:
+    """JPEG XL, Deflated Image Frame, MPEG-2."""
+    with pytest.raises(Withheld, match="unknown-compression"):
+        cleaner_of(syntax, None)
 
 
 def multi_frame(syntax: str, pixels: bytes, count: int) -> Dataset:
