@@ -18,8 +18,9 @@ from services.dicom_ingest.domain.vrs import (
     UNDEFINED,
 )
 
-#: Deeper or longer data sets are not followed to their end: they count as whole.
-_DEPTH, _MOST = 64, 2_500_000
+#: So many sequences and items within each other, and elements in all: what has more is not followed to its end, and
+#: counts as whole. Its study is not known then, so that each such instance has a batch of its own, which costs.
+_DEPTH, _MOST = 1024, 2_500_000
 #: A wanted value that is longer is not told, bytes.
 _LONGEST = 1024
 

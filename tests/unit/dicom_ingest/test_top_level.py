@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from services.dicom_ingest.domain.elements import Encoding, is_deflated
 from services.dicom_ingest.domain.top_level import TopLevel
+from tests.fuzz.data_sets import nested
 from tests.support.instances import make_instances
 from tests.unit.dicom_ingest.data_sets import Sample, element, encode, shipped_samples
 
@@ -101,9 +102,17 @@ def test_what_is_no_data_set_is_not_called_cut() -> None:
     assert not fed(STUDY + element(0x00200010, b"SH", b"1 ") + b"\x08\0\x08").is_cut
 
 
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
+def test_a_study_behind_deep_sequences_is_found(syntax: str) -> None:
+    """Whoever sends many of them is not to have a batch of its own for each."""
+    level = fed(nested(300, syntax), syntax)
+    assert level.value is not None and level.value.rstrip(b"\0") == b"1.2.3.4"
+    assert level.is_whole
+
+
 def test_what_is_too_deep_or_too_long_is_not_followed() -> None:
-    deep = (element(0x00081140, b"SQ", b"", 0xFFFFFFFF) + ITEM + OPEN) * 300
-    assert fed(deep).is_lost
+    deep = element(0x00081140, b"SQ", b"", 0xFFFFFFFF) + ITEM + OPEN
+    assert fed(deep * 600).is_lost
     many = element(0x00081140, b"SQ", b"", 0xFFFFFFFF) + (ITEM + bytes(4)) * 2_600_000
     assert fed(many).is_lost
 
