@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from services.dicom_ingest.domain.elements import Encoding, is_deflated
 from services.dicom_ingest.domain.top_level import TopLevel
-from tests.fuzz.data_sets import nested
+from tests.fuzz import data_sets
 from tests.support.instances import make_instances
 from tests.unit.dicom_ingest.data_sets import Sample, element, encode, shipped_samples
 
@@ -105,7 +105,7 @@ def test_what_is_no_data_set_is_not_called_cut() -> None:
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG])
 def test_a_study_behind_deep_sequences_is_found(syntax: str) -> None:
     """Whoever sends many of them is not to have a batch of its own for each."""
-    level = fed(nested(300, syntax), syntax)
+    level = fed(data_sets.nested(300, syntax), syntax)
     assert level.value is not None and level.value.rstrip(b"\0") == b"1.2.3.4"
     assert level.is_whole
 
