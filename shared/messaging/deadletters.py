@@ -2,6 +2,7 @@
 
 import base64
 import json
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,9 +56,14 @@ def retry_subject(stream: str, consumer: str) -> str:
 
 
 def headers_of(message: Msg, service: str, error: BaseException, reason: str) -> dict[str, str]:
-    """The headers of the dead letter of ``message``: the original ones, and why."""
+    """The headers of the dead letter of ``message``: the original ones, and why.
+
+    Its id is that of this letter alone: of a publish that is repeated, because nobody knows whether the first one came,
+    the stream keeps one.
+    """
     about = message.metadata
     return forwardable(message.headers) | {
+        "Nats-Msg-Id": secrets.token_hex(16),
         "cw-service": service,
         "cw-consumer": about.consumer,
         "cw-stream": about.stream,

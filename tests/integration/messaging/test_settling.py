@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from shared.errors import AlreadyDone, RetryLater, Unprocessable
 from shared.messaging import deadletters
 from shared.messaging.attempts import FAILURES
+from shared.messaging.bus import Bus
 from tests.support.nats import NatsServer
 from tests.support.services import Noted, eventually, living, publisher, worker
 
@@ -128,6 +129,32 @@ async def _some_letters(server: NatsServer) -> bool:
     return bool(await letters(server))
 
 
+async def test_a_letter_whose_acknowledgement_is_lost_is_written_once(
+    bus: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish, written = Bus._publish_once, []
+
+    async def lose_the_first(self: Bus, stream: str, *rest) -> int:
+        number = await publish(self, stream, *rest)
+        if stream == deadletters.STREAM:
+            written.append(number)
+            if len(written) == 1:
+                raise TimeoutError
+        return number
+
+    async def handle(event) -> None:
+        raise Unprocessable("digest-mismatch")
+
+    monkeypatch.setattr(Bus, "_publish_once", lose_the_first)
+    async with living(worker(bus, handle)), publisher(bus) as sender:
+        await sender.publish(Noted(number=1), id="a")
+        await eventually(lambda: len(written) == 2)
+        await eventually(lambda: _none(bus))
+    (letter,) = await letters(bus)
+    assert letter.event_id == "a"
+    assert written[0] == written[1]
+
+
 async def test_an_unknown_error_is_retried_a_counted_number_of_times(bus: NatsServer) -> None:
     deliveries = []
 
@@ -183,7 +210,7 @@ async def test_what_cannot_be_read_ends_as_a_dead_letter(
 
 
 async def test_a_dead_letter_carries_no_header_of_the_server(bus: NatsServer) -> None:
-    """``Nats-Expected-Stream`` of the first publish would have the second one refused."""
+    """``Nats-Expected-Stream`` of the first publish would have the second one refused; its id is the letter's own."""
 
     async def handle(event) -> None:
         raise Unprocessable("broken")
@@ -194,7 +221,7 @@ async def test_a_dead_letter_carries_no_header_of_the_server(bus: NatsServer) ->
     async with bus.jetstream() as jetstream:
         raw = await jetstream.get_msg("DEADLETTERS", seq=1)
     assert raw.headers is not None
-    assert raw.headers.get("Nats-Msg-Id") is None
+    assert raw.headers.get("Nats-Msg-Id") not in {None, "a"}
     assert raw.headers.get("Nats-Expected-Stream") in {None, "DEADLETTERS"}
     assert raw.headers["ce-id"] == "a"
 

@@ -13,7 +13,7 @@ from services.deid.domain.part10 import clean_file
 from services.deid.domain.withholding import Withheld
 from tests.unit.deid.originals import choosing, describe
 
-FORESEEN = {"unreadable-header", "code-stream-text"}
+FORESEEN = {"unreadable-header", "code-stream-text", "unknown-compression"}
 #: Its Number of Frames is "1A": nobody can say where its pixels end.
 ENDLESS = "badVR.dcm"
 
