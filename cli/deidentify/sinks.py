@@ -37,9 +37,9 @@ class Sink(BufferedRandom):
                 window = mmap.mmap(handle, min(_WINDOW, end - first), flags=_FLAGS, prot=mmap.PROT_READ, offset=first)
             except (OSError, ValueError):  # a file system that maps no files
                 break
-            self._write_all(window, at - first)
-            at = first + len(window)
-            window.close()
+            with window:
+                self._write_all(window, at - first)
+                at = first + len(window)
         self.seek(0, os.SEEK_END)
         return at - start
 
