@@ -24,6 +24,7 @@ from pydicom.uid import (
 
 from services.deid.adapters.pictures import ProcessPictures
 from services.deid.domain.content.overlay_bits import Mask, free_bits, without_bits
+from services.deid.domain.pixels import CHUNK, Output
 from services.deid.domain.withholding import Withheld
 from tests.support.instances import as_file, make_instances
 from tests.unit.deid.originals import clean, trusting
@@ -240,3 +241,13 @@ def test_more_compressed_frames_than_the_header_counts_are_withheld() -> None:
 
     with pytest.raises(Withheld, match="pixels-unreadable"):
         clean(as_file(tabled(fewer)), trusting())
+
+
+@pytest.mark.parametrize("before", [0, 2, CHUNK - 2])
+def test_no_sample_is_cut_in_two_whatever_stands_before_the_pixels(before: int) -> None:
+    """A mask leaves what is less than a sample as it is."""
+    sink, count = BytesIO(), CHUNK // 2 + 3
+    output = Output(sink)
+    output.data(bytes(before))
+    output.copy(BytesIO(b"\xff" * 4 * count), 4 * count, Mask("<u4", 0xFF000000))
+    assert sink.getvalue() == bytes(before) + b"\xff\xff\xff\0" * count
