@@ -3,7 +3,7 @@
 import hashlib
 import struct
 import zlib
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import Any, BinaryIO
 
 from contracts.formats.manifest import Fragments, Frames, Instance, NativeFrames
 from services.deid.domain import fragments
@@ -16,15 +16,6 @@ from services.deid.domain.withholding import Reason, Withheld
 NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"})
 #: Bytes that pass at a time: so many stay in a processor's cache between reading and writing.
 CHUNK = 128 * 1024
-
-
-@runtime_checkable
-class Taking(Protocol):
-    """A file that takes over bytes of another one by itself."""
-
-    def take(self, source: BinaryIO, length: int) -> int:
-        """Append up to ``length`` bytes from where ``source`` stands, and move it; how many were taken."""
-        ...
 
 
 class Output:
@@ -70,7 +61,11 @@ class Output:
 
 
 class Untold(Output):
-    """Writes a file whose digests nobody asks for."""
+    """Writes a file whose digests nobody asks for.
+
+    Where the file has a method ``take(source, length)``, that appends bytes from where ``source`` stands, moves it and
+    says how many they were.
+    """
 
     def _write(self, data: bytes) -> None:
         self._sink.write(data)
@@ -84,8 +79,8 @@ class Untold(Output):
         self._write(data)
 
     def copy(self, source: BinaryIO, length: int, mask: Mask | None = None) -> None:
-        if mask is None and length >= CHUNK and isinstance(self._sink, Taking):
-            taken = self._sink.take(source, length)
+        if mask is None and length >= CHUNK and (take := getattr(self._sink, "take", None)):
+            taken = take(source, length)
             self.length, length = self.length + taken, length - taken
         super().copy(source, length, mask)
 

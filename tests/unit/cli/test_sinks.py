@@ -1,5 +1,6 @@
 """Bytes that a result takes over from its original without their passing through the process."""
 
+import errno
 import mmap
 import os
 import random
@@ -23,8 +24,9 @@ def original(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def sink(tmp_path: Path) -> Sink:
+@pytest.fixture(params=[PAGE, len(CONTENT) + 1], ids=["reserved", "unreserved"])
+def sink(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Sink:
+    monkeypatch.setattr(sinks, "_RESERVED", request.param)
     return Sink(FileIO(tmp_path / "result", "w+b"))
 
 
@@ -75,9 +77,29 @@ def test_nothing_is_taken_where_files_are_not_mapped(
     monkeypatch.setattr(mmap, "mmap", refuse)
     sink.write(b"head")
     with original.open("rb") as source:
-        assert sink.take(source, 10) == 0
+        assert sink.take(source, 3 * PAGE) == 0
         assert source.read(4) == CONTENT[:4]
-    assert content(sink) == b"head"
+    sink.write(b"tail")
+    assert content(sink) == b"headtail"
+
+
+@pytest.mark.parametrize("error", [None, OSError(errno.EOPNOTSUPP, ""), OSError(errno.ENOSPC, "")])
+def test_what_a_file_system_reserves_or_does_not_is_written_all_the_same(
+    original: Path, sink: Sink, monkeypatch: pytest.MonkeyPatch, error: OSError | None
+) -> None:
+    asked = []
+
+    def reserve(handle: int, start: int, length: int) -> None:
+        asked.append((start, length))
+        if error:
+            raise error
+
+    monkeypatch.setattr(os, "posix_fallocate", reserve)
+    sink.write(b"head")
+    with original.open("rb") as source:
+        assert sink.take(source, len(CONTENT)) == len(CONTENT)
+    assert content(sink) == b"head" + CONTENT
+    assert asked in ([], [(4, len(CONTENT))])
 
 
 def test_an_original_that_is_cut_off_meanwhile_is_an_error_and_ends_no_process(
