@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -49,7 +50,7 @@ def view_of(connection: Connection, pack: Row[Any]) -> PackView:
     """Everything that is known of a closed pack."""
     links = tables.deidentified
     mine = select(links).where(links.c.source_pack_id == pack.pack_id).order_by(links.c.told)
-    back = recalls(connection, pack.pack_id)
+    back, anew = recalls(connection, pack.pack_id), _called_back(connection, pack.pack_id)
     found = {(row.project, row.part): row.pack_id for row in connection.execute(mine) if row.pack_id not in back}
     clean = {project: pack_id for (project, part), pack_id in found.items() if part == 0}
     pack_ids = [pack.pack_id, *found.values()]
@@ -64,7 +65,11 @@ def view_of(connection: Connection, pack: Row[Any]) -> PackView:
         commit_after=tuple(json.loads(pack.commit_after)),
         observed=tuple(one for one in known if one.key.pack_id not in back),
         deidentified=clean,
-        quarantines={row.project: Quarantine(row.withheld, row.released) for row in withheld},
+        quarantines={
+            row.project: Quarantine(row.withheld, row.released)
+            for row in withheld
+            if row.project not in anew or row.told > anew[row.project]
+        },
         parts=_parts(found),
         sealed={(row.pack_id, row.key_domain): row.sealed_id for row in sealed},
         recalled=tuple(one for one in known if one.key.pack_id in back),
@@ -85,6 +90,14 @@ def recalls(connection: Connection, pack_id: str) -> dict[str, str]:
     table = tables.recalled
     rows = connection.execute(select(table).where(table.c.source_pack_id == pack_id))
     return {row.pack_id: row.recall_id for row in rows}
+
+
+def _called_back(connection: Connection, pack_id: str) -> dict[str, datetime]:
+    """When something of a pack was last called back, by project: what was withheld before that is looked at anew."""
+    table, links = tables.recalled, tables.deidentified
+    latest = select(links.c.project, func.max(table.c.told).label("latest")).group_by(links.c.project)
+    mine = latest.join_from(table, links, links.c.pack_id == table.c.pack_id).where(table.c.source_pack_id == pack_id)
+    return {row.project: row.latest for row in connection.execute(mine)}
 
 
 def wanted_of(connection: Connection, number: int) -> tuple[Wanted, ...]:

@@ -6,7 +6,7 @@ import pytest
 
 from contracts.events import PackRecalled
 from tests.integration.tier_routing.conftest import Site
-from tests.integration.tier_routing.test_proofs import DEIDENTIFIED, clean, planned
+from tests.integration.tier_routing.test_proofs import DEIDENTIFIED, clean, planned, quarantined
 from tests.unit.tier_routing.makers import at, key, verified, written
 
 
@@ -86,3 +86,34 @@ async def test_in_whatever_order_it_is_heard_of_only_the_successor_stays(site: S
     assert {one.data["copy_key"]["pack_id"] for one in told if one.fact == "copy.expired"} == {"clean"}
     last = [one for one in told if one.fact == "batch.archived"][-1]
     assert last.data["pack_ids"] == [plan.pack_id, "cleaner"]
+
+
+async def released_later(site: Site):
+    """A plan of which all was withheld, and one instance released by a person afterwards; everything is proven."""
+    plan = await planned(site)
+    await site.prove(plan)
+    await site.hear(quarantined(plan, released=0))
+    site.now += 1
+    await site.hear(clean(plan).model_copy(update={"part": 1}), verified(DEIDENTIFIED))
+    site.now += 1
+    await site.told()
+    return plan
+
+
+async def test_a_plan_of_which_only_a_part_was_out_starts_anew(site: Site):
+    """What was withheld before the recall is looked at anew, so that somebody can decide of it again."""
+    plan = await released_later(site)
+    await site.hear(recalled(plan))
+    (again,) = await site.told("pack.planned")
+    assert {one["form"] for one in again.data["copies"]} == {"deidentified"}
+    site.now += 1
+    await site.hear(quarantined(plan, released=0))
+    (told,) = await site.told("batch.archived")
+    assert (told.data["pack_ids"], told.data["withheld"]) == ([plan.pack_id], 1)
+
+
+async def test_what_goes_out_whole_after_a_recall_is_not_withheld_any_more(site: Site):
+    plan = await released_later(site)
+    await site.hear(recalled(plan), successor(plan), verified(SUCCESSOR, 90))
+    (told,) = await site.told("batch.archived")
+    assert (told.data["pack_ids"], told.data["withheld"]) == ([plan.pack_id, "cleaner"], 0)
