@@ -55,7 +55,8 @@ def retry(name: Name, data: Data = None, as_json: Json = False) -> None:
 
 def row_of(one: dict[str, Any]) -> tuple[object, ...]:
     """A destination as a row of COLUMNS."""
-    state = f"away: {one['away']} for {one['away_for']:.0f} s" if one["away"] else "held" if one["held"] else "open"
+    away = f"away: {one['away']} for {one['away_for']:.0f} s" if one["away"] else ""
+    state = ", ".join(filter(None, ("held" if one["held"] else "", away))) or "open"
     backlog = "?" if one["backlog"] is None else one["backlog"]
     age = "–" if one["age"] is None else f"{one['age']:.0f} s"
     return one["name"], backlog, age, one["delivered"], one["failed"], state
