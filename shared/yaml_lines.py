@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.reader import ReaderError
 
 _UNITS = {"": 1, "B": 1, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
 _SPANS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
@@ -41,6 +42,9 @@ def compose(text: str, source: str) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = Problem(mark.line + 1 if mark else 1, f"not YAML: {error.problem or error.context}")
+        raise DocumentRefused(source, [problem]) from None
+    except ReaderError as error:
+        problem = Problem(text.count("\n", 0, error.position) + 1, "not YAML: a control character")
         raise DocumentRefused(source, [problem]) from None
     if root is None:
         raise DocumentRefused(source, [Problem(1, "the document is empty")])

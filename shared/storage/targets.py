@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from yaml.reader import ReaderError
 
 from shared.storage.opening import Credentials, open_store
 from shared.storage.port import BlobStore
@@ -111,6 +112,9 @@ def parse_targets(text: str) -> Mapping[str, Target]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise TargetsRefused((f"line {line}: no YAML: {error.problem}",)) from None
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise TargetsRefused((f"line {line}: no YAML: a control character",)) from None
     whole = _mapping(root, 1, "a mapping with `targets`")
     outer = whole.get("targets")
     named = _mapping(outer.node, outer.line, "`targets`, a mapping by name") if outer else whole

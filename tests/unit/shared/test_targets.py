@@ -71,6 +71,7 @@ def test_the_outer_key_may_be_left_out():
         ("  cloud-a:", "  onsite:", 7, "twice"),
         ("bucket: causeway-a", "bucket: causeway-a\n    bucket: causeway-b", 11, "twice"),
         ("kind: s3", "kind: [s3", 9, "YAML"),
+        ("region: us-east-1", "region: us-east-1\0", 11, "YAML"),
     ],
 )
 def test_tells_the_line_of_what_is_wrong(old, new, line, word):

@@ -102,6 +102,7 @@ def test_another_format_is_refused():
 
 def test_what_is_not_yaml_is_refused_with_its_line():
     one_problem(HEAD + "rules: [\n", 3, "not YAML")
+    one_problem(HEAD + "rules: \0\n" + DEFAULT, 2, "not YAML")
 
 
 def test_an_empty_document_is_refused():
