@@ -47,7 +47,8 @@ class Recipe:
     def task(self) -> "Task":
         """Ready to work; Unprocessable for a name that is none, RetryLater when there is no usable key.
 
-        OSError or DocumentRefused when the catalogue of devices can't be read; what a recognizer's module raises.
+        OSError, UnicodeDecodeError or DocumentRefused when the catalogue of devices can't be read; what a recognizer's
+        module raises.
         """
         bounds, recognizer = Bounds(), load_recognizer(self.recognizer)
         pictures = ProcessPictures.of(self.devices, bounds.memory, bounds.seconds)

@@ -66,9 +66,11 @@ def check_recipe(recipe: Recipe) -> None:
             with file_people.opened(recipe.keys, recipe.project):
                 pass
     except DocumentRefused as error:
-        refuse(f"{recipe.devices} cannot be used: {error}")
+        refuse(str(error))
     except OSError as error:
         refuse(f"{recipe.devices} cannot be read: {error.strerror}")
+    except UnicodeDecodeError:
+        refuse(f"{recipe.devices} cannot be read: no text")
     except CausewayError as error:
         refuse(_KEY_TROUBLE.get(error.reason, f"{error.reason}: {{}}").format(recipe.keys / recipe.project))
 

@@ -50,10 +50,10 @@ class ProcessPictures:
 
     @classmethod
     def of(cls, devices_file: Path | None, memory: int, seconds: int) -> "ProcessPictures":
-        """With a site's devices, and bounds of a process."""
+        """With a site's devices, and bounds of a process; DocumentRefused, OSError, UnicodeDecodeError of its file."""
         devices = standard_devices()
         if devices_file is not None:
-            devices = devices.with_those_of(devices_file.read_text("utf-8"))
+            devices = devices.with_those_of(devices_file.read_text("utf-8"), str(devices_file))
         return cls(Bounds(memory, seconds), devices)
 
     def examine(self, order: Order, frames: Iterable[bytes]) -> Found:

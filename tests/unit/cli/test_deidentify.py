@@ -272,6 +272,8 @@ def test_a_key_is_for_its_owner_alone(desk: Desk) -> None:
         (BASIC, ("in/shot.dcm", "--map", "in/shot.dcm"), "would be written over"),
         (BASIC, ("--profile", "in/shot.dcm"), "in/shot.dcm cannot be read: no text"),
         (BASIC, ("--devices", "none.yaml"), "none.yaml cannot be read: No such file"),
+        (BASIC, ("--devices", "profile.yaml"), "profile.yaml:1: unknown key 'format' in the catalogue"),
+        (BASIC, ("--devices", "in/shot.dcm"), "in/shot.dcm cannot be read: no text"),
         (
             BASIC,
             ("--keys", "profile.yaml"),

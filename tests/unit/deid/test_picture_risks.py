@@ -13,6 +13,7 @@ from services.deid.domain.pictures.retouch import Care, Order
 from services.deid.domain.pictures.risk import Header, refusal_of, standard_risks
 from services.deid.domain.profile import Profile
 from services.deid.domain.withholding import Withheld
+from shared.yaml_lines import DocumentRefused
 
 CT, MR, US, SC = (
     "1.2.840.10008.5.1.4.1.1.2",
@@ -102,10 +103,35 @@ def test_a_site_has_devices_of_its_own() -> None:
     assert len(devices.devices) == len(standard_devices().devices) + 1 > 50
 
 
-def test_a_device_that_nothing_tells_is_refused() -> None:
-    """It would stand for all."""
-    with pytest.raises(ValueError, match="attribute"):
-        standard_devices().with_those_of("devices: [{regions: [[0, 0, 10, 10]]}]")
+def test_a_value_counts_as_it_is_written() -> None:
+    """Not as YAML 1.1 has it, where YES is true and 0123 a number."""
+    text = "devices: [{equals: {BurnedInAnnotation: YES, SoftwareVersions: 0123}, regions: [[1, 2, 3, 4]]}]"
+    mine = standard_devices().with_those_of(text).devices[-1]
+    assert (dict(mine.equals), mine.regions) == ({0x00280301: "YES", 0x00181020: "0123"}, (Box(1, 2, 4, 6),))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("devices: [{regions: [[0, 0, 10, 10]]}]", "site.yaml:1: a device needs an attribute that tells it"),
+        ("devices:\n- {contains: {}, regions: []}", "site.yaml:2: 'contains' names no attribute"),
+        ("devices:\n- {contains: {Manufacturer: ''}, regions: []}", "site.yaml:2: 'Manufacturer' must be a text"),
+        ("devices:\n- {equals: {Manufactuer: A}, regions: []}", "site.yaml:2: unknown key 'Manufactuer' in 'equals'"),
+        ("devices:\n- {equals: {Modality: US}}", "site.yaml:2: a device has no 'regions'"),
+        ("devices:\n- equals: {Modality: US}\n  regions: 5", "site.yaml:3: 'regions' must be a list"),
+        ("devices:\n- equals: {Modality: US}\n  regions: [[0, 0, 10, 0]]", "site.yaml:3: a region must be x, y"),
+        ("devices:\n- equals: {Modality: US}\n  regions: [[-1, 0, 10, 5]]", "site.yaml:3: a region must be x, y"),
+        ("devices:\n- equals: {Modality: US}\n  regions: [0, 0, 10, 5]", "site.yaml:3: a region must be x, y"),
+        ("devices: []", "site.yaml:1: 'devices' must be a list with at least one item"),
+        ("attributes: {Modality: '00080060'}", "site.yaml:1: unknown key 'attributes' in the catalogue"),
+        ("", "site.yaml:1: the document is empty"),
+    ],
+)
+def test_what_is_wrong_in_a_catalogue_is_told_with_its_line(text: str, told: str) -> None:
+    """A device that nothing tells would stand for all; a region that is none would hide nothing."""
+    with pytest.raises(DocumentRefused) as refused:
+        standard_devices().with_those_of(text, "site.yaml")
+    assert told in str(refused.value)
 
 
 def held(profile: Profile, sop_class: str, *more: Element, **where: Any) -> str | None:
