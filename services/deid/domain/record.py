@@ -6,6 +6,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from services.deid.domain.dataset import Element
+from services.deid.domain.marks import PSEUDONYMS
 from services.deid.domain.rules import Action
 
 #: More different steps than this are counted together: a data set may not make its record grow without bound.
@@ -40,6 +41,8 @@ DONE = {
     Action.KEEP: "kept",
     Action.CLEAN: "cleaned",
 }
+#: What is done to Patient's Name and Patient ID of the object itself, whatever the table says of them.
+PSEUDONYM = "pseudonym"
 
 
 #: A step as it is noted: the sequences around an attribute, the attribute, what was done to it, by which rule.
@@ -86,5 +89,6 @@ def steps_of(notes: Iterable[Notes]) -> Counter[Step]:
         _count(counts, noted, times)
     found: Counter[Step] = Counter()
     for (path, tag, action, rule), times in counts.items():
-        found[Step((*path, tag) if tag != OTHERS else (), DONE[action], rule)] += times
+        done = DONE[action] if path or tag not in PSEUDONYMS else PSEUDONYM
+        found[Step((*path, tag) if tag != OTHERS else (), done, rule)] += times
     return found

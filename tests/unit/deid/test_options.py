@@ -210,7 +210,8 @@ def test_what_was_done_is_counted_by_attribute_and_rule_without_values() -> None
     steps = {str(step): count for step, count in told.steps.items()}
     assert steps["(0008,1010) kept by retain_device_identity"] == 1
     assert steps["(0008,0020) cleaned by retain_longitudinal_modified_dates"] == 1
-    assert steps["(0010,0010) emptied by basic"] == 1
+    assert steps["(0010,0010) pseudonym by basic"] == steps["(0010,0020) pseudonym by basic"] == 1
+    assert steps["(0008,0090) emptied by basic"] == 1
     assert steps["(0008,2218)/(0008,0104) replaced by unlisted"] == 2
     assert steps["(0008,2218)/(0009,1001) removed by private"] == 2
     assert "ilmister" not in str(steps)
