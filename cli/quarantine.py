@@ -8,7 +8,7 @@ import typer
 
 from cli.api import Api, ApiError
 from cli.options import Data, Json, site_of
-from cli.output import emit_json, fail, say, table
+from cli.output import emit_json, fail, say, table, warn
 
 app = typer.Typer(help="What de-identification withheld, for people to look at and decide.", no_args_is_help=True)
 
@@ -125,16 +125,22 @@ def _decide(api: Api, entry: str, body: dict[str, str], as_json: bool) -> None:
 
 
 def _pictures(api: Api, entry: str, folder: Path, frame: int) -> list[str]:
-    """The pictures that there are, written to ``folder``, readable by this user alone."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """The pictures that there are, written to ``folder``, readable by this user alone; what lay there is replaced."""
     written = []
-    for side in ("before", "after"):
-        content = _asked(api.content, f"/api/quarantine/{entry}/{side}.png", frame=frame - 1)
-        if content is not None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for side in ("before", "after"):
+            content = _asked(api.content, f"/api/quarantine/{entry}/{side}.png", frame=frame - 1)
             path = folder / f"{side}.png"
+            path.unlink(missing_ok=True)
+            if content is None:
+                warn(f"there is no picture of frame {frame} {side}")
+                continue
             path.touch(mode=0o600)
             path.write_bytes(content)
             written.append(str(path))
+    except OSError as error:
+        fail(f"nothing can be written to {folder}: {error.strerror}")
     return written
 
 

@@ -364,9 +364,15 @@ async def test_the_command_lists_shows_and_decides(site: DeidSite, tmp_path: Pat
         assert (await told("quarantine", "list", "--state", "rejected"))["total"] == 0
         assert entry["id"] in (await causeway("quarantine", "list")).output
         assert (await causeway("quarantine", "list", "--state", "lost")).exit_code == 2
-        seen = await told("quarantine", "show", entry["id"], "--pictures", str(tmp_path / "seen"))
+        seen_at = ("--pictures", str(tmp_path / "seen"))
+        seen = await told("quarantine", "show", entry["id"], *seen_at)
         assert [Path(one).name for one in seen["pictures"]] == ["before.png", "after.png"]
         assert {stat.S_IMODE(Path(one).stat().st_mode) for one in seen["pictures"]} == {0o600}
+        nowhere = await causeway("quarantine", "show", entry["id"], "--pictures", __file__)
+        assert (nowhere.exit_code, nowhere.output) == (1, f"error: nothing can be written to {__file__}: File exists")
+        further = await causeway("quarantine", "show", entry["id"], *seen_at, "--frame", "7")
+        assert "there is no picture of frame 7 before" in further.output
+        assert list((tmp_path / "seen").iterdir()) == []
         assert (await causeway("quarantine", "approve", entry["id"])).exit_code == 2
         assert (await causeway("quarantine", "approve", "nobody", "--reason", "x")).exit_code == 1
         held = await told("quarantine", "retry", entry["id"], "--reason", "once more")
