@@ -1,5 +1,6 @@
 """``causeway send``: DICOM files over C-STORE, byte for byte, as a modality would."""
 
+import re
 import ssl
 import time
 from collections import defaultdict
@@ -20,6 +21,8 @@ from cli.scu import MAX_CONTEXTS, Pair
 from cli.site import SiteDown
 
 CALLING_AE, CALLED_AE = "CAUSEWAY_SEND", "CAUSEWAY"
+#: VR AE of PS3.5 section 6.2: up to 16 characters of ASCII, no backslash, not spaces alone.
+_AE_TITLE = re.compile(r"(?! *$)[ -\[\]-~]{1,16}")
 
 
 def send(
@@ -146,6 +149,9 @@ def command(
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         fail(f"no such file or folder: {', '.join(missing)}")
+    for title in (calling_ae, called_ae):
+        if not _AE_TITLE.fullmatch(title):
+            fail(f"no AE title: '{title}' (1 to 16 characters of ASCII)", status=2)
     if not use_tls and (ca or cert or key):
         fail("--ca, --cert and --key are for --tls", status=2)
     secured_by = _secured(to, ca, cert, key) if use_tls else None

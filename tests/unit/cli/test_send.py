@@ -77,6 +77,13 @@ def test_options_of_tls_are_wanted_together(folder: Path, words: tuple[str, ...]
     assert (answer.exit_code, told in answer.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("title", ["SEVENTEEN_LETTERS", "", "  ", "A\\B", "RÖNTGEN"])
+@pytest.mark.parametrize("option", ["--calling-ae", "--called-ae"])
+def test_a_title_that_is_none_ends_it_before_anybody_is_called(folder: Path, option: str, title: str) -> None:
+    answer = CliRunner().invoke(app, ["send", str(folder), "--to", "127.0.0.1:9", option, title])
+    assert (answer.exit_code, "no AE title" in answer.stderr) == (2, True)
+
+
 def test_files_that_are_no_certificates_end_it_before_anybody_is_called(folder: Path) -> None:
     for name in ("5.txt", "not-there.pem"):
         answer = CliRunner().invoke(
