@@ -134,7 +134,10 @@ def _check_as_many(site: Site, ports: Ports | None) -> None:
 
 def _supervise(site: Site, port_base: int | None, dicom_processes: int) -> subprocess.Popen[bytes]:
     """A new supervisor, which outlives this command."""
-    site.logs.mkdir(parents=True, exist_ok=True)
+    try:
+        site.logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartFailed(f"nothing can be written to {site.data}: {error.strerror}") from None
     wanted = ["--dicom-processes", str(dicom_processes)]
     wanted += [] if port_base is None else ["--port-base", str(port_base)]
     with (site.logs / "supervisor.log").open("ab") as log:

@@ -80,6 +80,14 @@ def test_a_site_elsewhere_is_not_started_here(causeway: Callable[..., Result], s
     assert "runs elsewhere" in told.stderr
 
 
+def test_a_folder_that_cannot_be_made_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    told = CliRunner().invoke(app, ["up", "--data", str(tmp_path / "file" / "site"), "--port-base", "21900"])
+    assert (told.exit_code, told.stdout) == (1, "")
+    assert "error: nothing can be written to" in told.stderr
+    assert isinstance(told.exception, SystemExit)
+
+
 def test_sigterm_interrupts_as_ctrl_c_does_and_only_in_between() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), stopped_like_ctrl_c():
