@@ -65,6 +65,7 @@ def _copy(row: Row[Any], state: State) -> dict[str, Any]:
         "key": keys[place.part - 1],
         "offset": place.offset,
         "length": place.length,
+        "pack_id": found[copy.c.pack_id],
         "sealed_id": found[copy.c.sealed_id],
         "entry": found[pack_entry.c.entry],
         "parts": [{"key": key, "size": part.size} for key, part in zip(keys, seal.parts, strict=False)],

@@ -70,7 +70,8 @@ async def test_a_pack_that_was_called_back_has_no_copy_any_more_whenever_that_wa
         assert document
         (version,) = document["versions"]
         told = [one.pack_id for one in studies.proven_copies(connection, "1.2.3")]
-        return [one["sealed_id"] for one in version["copies"]], version["recalled"], told
+        shown = [(one["pack_id"], one["sealed_id"]) for one in version["copies"]]
+        return shown, version["recalled"], told
 
     (placed,) = place([arrived(1).instance])
     await run(database, copies.add_entries, "p2", [(arrived(1).identity, placed)])
@@ -79,9 +80,10 @@ async def test_a_pack_that_was_called_back_has_no_copy_any_more_whenever_that_wa
         "project": "research", "profile": "weak", "profile_version": "3", "pack_id": "p1",
         "recalled": datetime.fromtimestamp(90, UTC).isoformat(),
     }  # fmt: skip
-    assert await run(database, heard, ("proven", "again")) == (["s1", "s2"], [], ["p1", "p2"])
+    both = [("p1", "s1"), ("p2", "s2")]
+    assert await run(database, heard, ("proven", "again")) == (both, [], ["p1", "p2"])
     for order in permutations(("proven", "recalled", "again")):
-        assert await run(database, heard, (*order, *order[:1])) == (["s2"], [shown], ["p2"]), order
+        assert await run(database, heard, (*order, *order[:1])) == (both[1:], [shown], ["p2"]), order
 
 
 async def known(database: Database) -> None:
