@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -43,13 +43,24 @@ def secrets(
         namespace=namespace,
         database=database,
         hosts=(*_DEFAULT.hosts, *(host or ())),
-        targets=tuple(load_targets(targets)) if targets else _DEFAULT.targets,
-        destinations=tuple(destination_names(destinations)) if destinations else _DEFAULT.destinations,
+        targets=_names_in(targets, load_targets) if targets else _DEFAULT.targets,
+        destinations=_names_in(destinations, destination_names) if destinations else _DEFAULT.destinations,
         key_domains=tuple(key_domain or ()),
         projects=tuple(project or ()),
     )
     Vault(into, around).lay_out()
     say(f"secrets are in {into}; what to keep of them: docs/operations/keys.md")
+
+
+def _names_in(path: Path, read: Callable[[Path], Iterable[str]]) -> tuple[str, ...]:
+    """The names in a file that must be there."""
+    try:
+        path.stat()
+        return tuple(read(path))
+    except OSError as error:
+        fail(f"{path} cannot be read: {error.strerror}", status=2)
+    except ValueError as error:
+        fail(f"{path} is refused: {error}", status=2)
 
 
 @app.command()
@@ -113,7 +124,11 @@ def kubernetes(
     stand_ins: Annotated[bool, typer.Option("--stand-ins", help="With those of overlays/local's servers.")] = False,
 ) -> None:
     """Print the secrets as Kubernetes objects, for `kubectl apply -f -`."""
-    yaml.safe_dump_all(manifests.secrets(into, namespace, stand_ins=stand_ins), sys.stdout, sort_keys=False)
+    try:
+        objects = list(manifests.secrets(into, namespace, stand_ins=stand_ins))
+    except OSError as error:
+        fail(f"{error.filename} cannot be read: {error.strerror}", status=2)
+    yaml.safe_dump_all(objects, sys.stdout, sort_keys=False)
 
 
 @app.command()

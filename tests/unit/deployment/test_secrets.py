@@ -226,3 +226,23 @@ def test_the_operators_command_finds_the_site_and_what_it_wants_to_see(laid_out:
 def test_rights_on_the_bus_cover_every_event_once() -> None:
     said = [subject for subjects in published().values() for subject in subjects]
     assert sorted(said) == sorted(BY_SUBJECT)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("secrets", "--targets", "none.yaml"), "none.yaml cannot be read: No such file"),
+        (("secrets", "--destinations", "none.yaml"), "none.yaml cannot be read: No such file"),
+        (("secrets", "--targets", "wrong.yaml"), "wrong.yaml is refused: line 1"),
+        (("kubernetes",), "none cannot be read: No such file"),
+    ],
+)
+def test_a_file_or_folder_that_is_none_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], told: str
+) -> None:
+    """Without it a typing error would leave a target or a destination without its folder of secrets."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wrong.yaml").write_text("targets: []\n")
+    answer = CliRunner().invoke(app, [*words, "--into", "none"])
+    assert (answer.exit_code, answer.stdout, told in answer.stderr) == (2, "", True), answer.stderr
+    assert not (tmp_path / "none").exists()
