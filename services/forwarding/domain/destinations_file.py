@@ -45,6 +45,8 @@ def _destination(reader: LineReader, name: str, node: Node) -> Destination | Non
             steps = [str(step) for step in problem["loc"]]
             told = problem["msg"].removeprefix("Value error, ")
             reader.refuse(_line(node, steps), f"{'.'.join((name, *steps))}: {told}")
+    except ValueError as error:  # a date that is none
+        reader.refuse(node, f"{name} has a value that cannot be read: {error}")
     return None
 
 

@@ -105,6 +105,7 @@ def test_what_is_wrong_is_refused_with_its_line(settings: str, problem: str) -> 
         "destinations: {a: [",
         "a: &",
         "destinations: {a: {since: !now 1}}",
+        "destinations: {a: {since: 2026-13-01}}",
     ],
 )
 def test_what_is_no_list_of_destinations_is_refused(text: str) -> None:
