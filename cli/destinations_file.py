@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -16,12 +17,17 @@ class NoDestinations(ValueError):
 def destination_names(path: Path) -> list[str]:
     """The destinations that ``path`` names, none without the file; NoDestinations."""
     try:
-        told = yaml.safe_load(path.read_text()) if path.exists() else None
-    except (yaml.YAMLError, OSError):
+        told = _texts(path.read_text()) if path.exists() else None
+    except (yaml.YAMLError, OSError, UnicodeDecodeError):
         raise NoDestinations(f"{path} cannot be read as YAML") from None
     named = told.get("destinations") if isinstance(told, dict) else told
-    if named is None:
+    if named is None or named == "":
         return []
     if not isinstance(named, dict) or not all(_NAME.fullmatch(str(name)) for name in named):
         raise NoDestinations(f"{path}: expected `destinations`, settings by names such as old-pacs")
     return list(named)
+
+
+def _texts(text: str) -> Any:
+    """Mappings, lists and texts: whether a date is one is for those to say who read all of the file."""
+    return yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - this loader makes nothing else
