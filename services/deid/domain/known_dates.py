@@ -16,8 +16,14 @@ _FRACTION = re.compile(r"(?:^|[^\d.])\d+\.$")
 #: Three numbers, wherever a run of digits starts: places overlap.
 _GAP = r"[^\S\r\n]?[-/._\\ \u5e74\u6708\ub144\uc6d4\u2010-\u2015][^\S\r\n]?"
 _APART = re.compile(rf"(?<!\d)(?=((\d{{1,4}}){_GAP}(\d{{1,2}}){_GAP}['\u2019]?(\d{{1,4}})(?!\d)))")
+#: The same with the century as Exif has it (2021:09:03), and with commas: two digits would be a time of day, or a list.
+_LISTED = re.compile(r"(?<!\d)(?=((\d{4})([:,])(\d{2})\3(\d{2})(?!\d)))")
 _DIGITS = re.compile(rb"(?<!\d)(?:18|19|20)\d{6,}")
 _LETTERS = re.compile(r"[^\W\d_]+")
+_ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
+_NUMERAL = re.compile(
+    rf"(?<!\d)(?=((\d{{1,4}})[-/. ]{{1,2}}({'|'.join(_ROMAN)})[-/. ]{{1,2}}(\d{{1,4}})(?!\d)))", re.IGNORECASE
+)
 
 _Day = tuple[str, int, int]
 
@@ -48,9 +54,7 @@ class WrittenDates:
         for run in _TOGETHER.finditer(text):
             if self.begins(run.group()) and (len(run.group()) > 7 or not _is_of_decimal(text, run.span())):
                 yield run.span()
-        for found in _APART.finditer(text):
-            if not self._days.isdisjoint(_readings(*found.group(2, 3, 4))) and not _is_version(text, found):
-                yield found.span(1)
+        yield from self._apart(text)
         if _has_month(text):
             yield from self._named(text)
 
@@ -64,6 +68,18 @@ class WrittenDates:
     def in_bytes(self, encoded: bytes) -> bool:
         """True when an encoded header has one as DICOM writes it: yyyymmdd, and perhaps a time of day."""
         return bool(self.dates) and any(self.begins(found.group().decode()) for found in _DIGITS.finditer(encoded))
+
+    def _apart(self, text: str) -> Iterator[Span]:
+        for found in _APART.finditer(text):
+            if not self._days.isdisjoint(_readings(*found.group(2, 3, 4))) and not _is_version(text, found):
+                yield found.span(1)
+        for found in _LISTED.finditer(text):
+            if (found[2], int(found[4]), int(found[5])) in self._days:
+                yield found.span(1)
+        for found in _NUMERAL.finditer(text):
+            month = _ROMAN.index(found[3].lower()) + 1
+            if not self._days.isdisjoint(((found[2], month, int(found[4])), (found[4], month, int(found[2])))):
+                yield found.span(1)
 
     def _named(self, text: str) -> Iterator[Span]:
         for pattern in _with_names():

@@ -27,6 +27,8 @@ _NUMERIC = rf"""
     | (?:19|20)\d\d\s(?:0[1-9]|1[0-2])\s(?:0[1-9]|[12]\d|3[01])
     | (?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])
     | (?:0?[1-9]|1[0-2])[-/.](?:19|20)\d\d
+    | \d{{1,2}}{_SAFE_SEPARATOR}(?:i{{1,3}}|i?[vx]|vi{{1,3}}|xi{{1,2}}){_SAFE_SEPARATOR}(?:\d{{4}}|\d{{2}})
+    | (?<![^\W_])[mtshr]\d{{1,2}}\.\d{{1,2}}\.\d{{1,2}}(?!\.)
     | (?:0[1-9]|[12]\d|3[01])/(?:0[1-9]|[12]\d|3[01])
     | (?:0?[1-9]|[12]\d|3[01])\.\s?(?:0?[1-9]|1[0-2])\.(?=\s|$)
     | (?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:\d{{2,6}})?
@@ -41,6 +43,9 @@ _KEYED = r"""
     tel|telefon|telephone|t[ée]l[ée]phone|fon|phone|fax|pager|beeper|mobile|handy|cell|call|ext|extension|zip|plz|box)
     (?:\s{0,2}(?:id|no|nr|number|num|nummer))?[\s.:\#=°º]{0,4}
     (?=[a-z]{0,5}[-/]?\d)[a-z]{0,5}[-/]?\d(?:[\w/-]|[ .](?=\d)){2,24}"""
+
+#: A number with a letter at either end, in pairs: of the National Insurance in the United Kingdom.
+_INSURED = r"(?<![^\W_])[A-Z]{2}\s?\d\d\s?\d\d\s?\d\d\s?[A-D](?![^\W_])"
 
 _ADDRESS = r"""
     (?<![^\W_])\d{1,6}[a-z]?,?\s{1,2}(?:[^\W\d_][\w'\u2019.-]{0,30}\s{1,2}){1,4}?
@@ -70,29 +75,38 @@ _SUFFIX = (
 #: Two letters with stops, or with a stop and in capitals, are initials.
 _INITIALS = r"(?<![^\W_.])(?:[A-Z]\.\s?){2,4}(?![^\W_])|(?<![^\W_.])[A-Z]\.-[A-Z]\."
 
-_AGE = re.compile(
-    r"(?<![^\W_])(?P<before>\d{2,3})[\s-]{0,2}(?:years?|yrs?|y\.?\s?o\.?|y/o|y|jahren?|jährige?[rn]?|j\.|ans|años|anos"
-    r"|anni|jaar)(?![^\W_])(?:[\s-]{0,2}(?:old|alte?[rn]?|oude?))?"
-    r"|(?<![^\W_])(?:aged?|alter|edad|[aâ]ge|et[aà]|leeftijd)[\s:=of]{1,5}(?P<after>\d{2,3})(?![^\W_])"
-)
+_AGE = r"""
+    (?<![^\W_])\d{2,3}[\s-]{0,2}(?:years?|yrs?|y\.?\s?o\.?|y/o|y|jahren?|jährige?[rn]?|j\.|ans|años|anos|anni|jaar|år
+      |årig\w?|vuotia?s|yaş\w{0,6}|лет|летн\w{1,4}|ετών)(?![^\W_])(?:[\s-]{0,2}(?:old|alte?[rn]?|oude?))?
+    | (?<![^\W_])\d{2,3}\s?[\u6b73\u6b72\u5c81\u624d\uc138\uc0b4]
+    | (?<![^\W_])(?:aged?|alter|edad|[aâ]ge|et[aà]|leeftijd)[\s:=of]{1,5}\d{2,3}(?![^\W_])"""
 #: Ages above 89 are one class (45 CFR 164.514(b)(2)(i)(C)).
 _OLD = 90
+#: The same beside the sex, as free text has it: 92F, M/92, female, 92; but no weight or size.
+_OLD_ONE = r"""
+    (?<![^\W_])(?:9\d|1[012]\d)(?:/?(?-i:[MF])|\s(?:(?:fe)?male|(?:wo)?man))(?![^\W_])
+    | (?<![^\W_])(?:(?-i:[MF])/|(?:fe)?male,?\s|(?:wo)?man,?\s)(?:9\d|1[012]\d)
+      (?![^\W_]|[.,]\d|\s?(?:kg|lbs?|cm|mm|%))"""
 
 _PHONE = re.compile(r"(?<![^\W_])[+(]?\d[\d\s().\u2013/-]{5,20}\d(?!\d)")
+#: Lines in pairs of digits, as in France: with the zero or the country before them.
+_PAIRS = re.compile(r"(?<!\d)(?:\+\d\d\s?|0)\d(?:[ .-]\d\d){4}(?!\d)")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _WORDS_TOO = frozenset(("set", "out", "ago", "mag", "gen"))
 _DECIMAL = re.compile(r"\d{1,3}\.\d{3,6}")
 _DIGIT = re.compile(r"\d")
 #: As they stand beside technical terms: a whole date (a version has stops and no zeros), an address of electronic
-#: mail, of a line or of a card (IEEE 802), numbers of people (with their letters, or in the groups of SSN), and a PN.
+#: mail, of a line or of a card (IEEE 802), a UID (longer than a version, and none of DICOM's or HL7's own), numbers of
+#: people (with their letters, or in the groups of SSN), and a PN.
 _STRICT = re.compile(
-    r"(?<!\d)(?:(?:18|19|20)\d\d[-/. ]?(?:0[1-9]|1[0-2])[-/. ]?(?:0[1-9]|[12]\d|3[01])(?:[T\d]\d{1,11})?(?!\d)"
+    r"(?<!\d)(?:(?:18|19|20)\d\d[-/.: ]?(?:0[1-9]|1[0-2])[-/.: ]?(?:0[1-9]|[12]\d|3[01])(?:[T\d]\d{1,11})?(?!\d)"
     r"|(?:0?[1-9]|[12]\d|3[01])[-/.](?:0?[1-9]|[12]\d|3[01])[-/.](?:18|19|20)\d\d(?!\d)"
     r"|(?:0?[1-9]|[12]\d|3[01])[-/](?:0?[1-9]|[12]\d|3[01])[-/]\d\d(?!\d)"
     r"|(?:0[1-9]|[12]\d|3[01])\.(?:0[1-9]|1[0-2])\.\d\d(?![\d.])"
     r"|\d{3}[- ]\d{2}[- ]\d{4}(?!\d)|\(?\d{3}\)?[-. /]{1,2}\d{3}[-. ]\d{4}(?!\d))"
     r"|[^\s@<>()]{1,64}@[^\s@<>()]|(?:mailto|tel|sip):"
     r"|(?<![^\W_])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![^\W_])"
+    r"|(?<![\d.])(?!1\.2\.840\.10008\.|2\.16\.840\.1\.113883\.)[012](?=[\d.]{19})(?:\.\d{1,40}){2,30}"
     r"|(?<![^\W_])(?<!\d\.)(?:[a-z]{1,4}[-#]?|\d)\d{6,}|[^\W\d_]{2}\^[^\W\d_]{3}",
     re.IGNORECASE,
 )
@@ -162,8 +176,9 @@ def _shapes() -> tuple[_Shape, ...]:
         _Shape(re.compile(_KEYED, flags), _always, _has_digits),
         _Shape(re.compile(_ADDRESS, flags), _always, _has_digits),
         _Shape(_PHONE, _is_phone, _has_digits),
-        _Shape(re.compile(_AGE.pattern, re.IGNORECASE), _is_old, _has_digits),
-        _Shape(re.compile(f"{_INITIALS}|{_SPELLED}|{_SUFFIX}"), _always, _has_stop),
+        _Shape(re.compile(_AGE, flags), _is_old, _has_digits),
+        _Shape(re.compile(_OLD_ONE, flags), _always, _has_digits),
+        _Shape(re.compile(f"{_INITIALS}|{_SPELLED}|{_SUFFIX}|{_INSURED}"), _always, _has_stop),
     )
 
 
@@ -184,7 +199,7 @@ def _with_months() -> str:
         (?<![^\W_])(?:
           {day}{between}{month}(?:{between}{year})?
         | {month}[\s.,/-]{{0,3}}{day}(?:[\s.,/-]{{1,3}}{year})?
-        | {month}{between}\d{{4}}
+        | {month}{between}(?:\d{{4}}|['\u2019]\d{{2}})
         | \d{{4}}[\s.,/-]{{0,3}}{month}(?:[\s.,/-]{{0,3}}{day})?
         )(?![^\W_]){_TIME}"""
 
@@ -197,14 +212,15 @@ def _is_month(found: re.Match[str]) -> bool:
 
 
 def _is_phone(found: re.Match[str]) -> bool:
-    """Seven digits and a group of three at least: 0.5 - 1.5 - 2.5 is none."""
+    """Seven digits and a group of three at least, or pairs: 0.5 - 1.5 - 2.5 is none."""
     if _DECIMAL.fullmatch(found.group()):
         return False
-    return sum(map(str.isdigit, found.group())) >= 7 and _LONG_GROUP.search(found.group()) is not None
+    grouped = _LONG_GROUP.search(found.group()) or _PAIRS.search(found.group())
+    return sum(map(str.isdigit, found.group())) >= 7 and grouped is not None
 
 
 def _is_old(found: re.Match[str]) -> bool:
-    return int(found["before"] or found["after"]) >= _OLD
+    return int("".join(filter(str.isdecimal, found.group()))) >= _OLD
 
 
 def shapes(text: str) -> Iterator[Span]:
@@ -240,7 +256,7 @@ def _strict_shapes() -> tuple[_Shape, ...]:
         _Shape(re.compile(_KEYED, flags), _is_long, _has_digits),
         _Shape(re.compile(_ADDRESS, flags), _always, _has_digits),
         _Shape(_PHONE, _is_line, _has_digits),
-        _Shape(re.compile(_AGE.pattern, re.IGNORECASE), _is_old, _has_digits),
+        _Shape(re.compile(_AGE, flags), _is_old, _has_digits),
         _Shape(re.compile(_SUFFIX), _always, _has_stop),
     )
 

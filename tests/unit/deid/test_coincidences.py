@@ -91,7 +91,9 @@ def test_a_date_or_a_long_number_among_measures_goes(value: str) -> None:
     assert kept.ReconstructionDiameter == 20260131
 
 
-@pytest.mark.parametrize("text", ["20260131", "VB31JAN26", "V 31.01.2026", "2026-01-31 12:00", "B260131"])
+@pytest.mark.parametrize(
+    "text", ["20260131", "VB31JAN26", "V 31.01.2026", "2026-01-31 12:00", "B260131", "V 2026:01:31", "31/I/2026"]
+)
 @pytest.mark.parametrize("keyword", ["SeriesDate", "StudyDate", "ContentDate", "PatientBirthDate"])
 def test_a_date_of_the_study_in_a_technical_text_goes(text: str, keyword: str) -> None:
     out = released(Option.MODIFIED_DATES, SoftwareVersions=text, **{keyword: "20260131"})

@@ -15,6 +15,8 @@ from services.deid.domain.shapes import looks_identifying
         "VB20A_20110303", "20110303T143522", "3/1/60", "03.01.60", "27.11.2009", "29 Oct 2001", "Mar 3 2011",
         "MRN12345", "MRN: 1234", "Accession 471122", "A123456", "ZJ77418176", "1234567", "94 yo", "093Y",
         "Mr. Stissokrak", "Dr. Long", "Frau Kilmister", "Kilmister^Ian", "I. Kilmister, MD", "12 Main Street",
+        "2011:03:03 14:35:22", "06 12 34 56 78", "+33 6 12 34 56 78", "95 år", "95 vuotias",
+        "Study 1.3.6.1.4.1.5962.1.2.1.20040119", "urn:oid:1.2.840.113619.2.55.3.604688119.969",
         "x" * 5000 + " 078-05-1120", "1" * 500,
     ],
 )  # fmt: skip
@@ -30,7 +32,8 @@ def test_what_tells_a_person_is_seen_without_knowing_the_person(text: str) -> No
         "2.6.3.6", "DR-ID 300CL APL Software V7.4.0017", "EPIQ 5G_1.5.6.850", "SOMATOM Definition AS+", "Br40d\\3",
         "ORIGINAL\\PRIMARY\\M_SE\\M\\SE", "MR BRAIN", "MR.BRAIN", "measured,/MAR^CT", "G.E. Medical Systems", "94",
         "1.2 x 0.8 cm", "*tse2d1_15", "HE1-4;NE1,2", "Nurse practitioner", "Doctor Head", "0.0012345",
-        "http://www.nema.org", "JPEG 2000", "1024", "128\\256\\512", "89 years",
+        "http://www.nema.org", "JPEG 2000", "1024", "128\\256\\512", "89 years", "10 20 30 40 50",
+        "urn:oid:1.2.840.10008.2.16.4", "2.16.840.1.113883.6.96", "Pulsera 95M", "14:35:22",
     ],
 )  # fmt: skip
 def test_terms_of_techniques_and_devices_are_no_persons(text: str) -> None:
