@@ -27,7 +27,8 @@ def may_stay(element: Element, known: str, coding: Coding, rules: Rules, names: 
     if not value.strip(b" \0"):
         return True
     if vrs & BINARY:
-        return vrs <= BINARY | NUMERIC and element.tag in rules.safe_binary and not names.in_binary(value)
+        is_safe = vrs <= BINARY | NUMERIC and element.tag in rules.safe_binary
+        return is_safe and not names.in_binary(value) and not names.in_header(value)
     if vrs & TEMPORAL:
         return element.tag in rules.safe_dates and not names.in_value(value)
     if vrs & TEXT or ("CS" in vrs and not is_coded(value)):

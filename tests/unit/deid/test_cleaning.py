@@ -119,6 +119,16 @@ def test_a_technical_text_goes_when_it_holds_something_of_the_patient_or_looks_l
     assert "SequenceName" not in cleaned(SequenceName=value, SpecificCharacterSet="ISO_IR 192", **person)
 
 
+@pytest.mark.parametrize("keyword", ["SoftwareVersions", "ConvolutionKernel", "Manufacturer", "ImageType"])
+def test_an_original_uid_in_a_technical_text_takes_that_text_alone(keyword: str) -> None:
+    """Whichever it is: of the object, the study or the frame of reference."""
+    uids = {"StudyInstanceUID": "2.25.3478814390098835587841312029655666906"}
+    uids["FrameOfReferenceUID"] = "1.2.840.113619.2.55.3.604688119.969"
+    for original in uids.values():
+        assert original not in str(cleaned(**uids, **{keyword: f"v_{original}_1"}))
+    assert cleaned(SoftwareVersions="of 1.2.840.10008.5.1.4.1.1.2.1").SoftwareVersions
+
+
 @pytest.mark.parametrize(
     ("keyword", "vr"), [("NonidentifyingPrivateElements", "US"), ("RedPaletteColorLookupTableData", "OW")]
 )
@@ -129,6 +139,15 @@ def test_binary_values_that_spell_an_identifier_go(keyword: str, vr: str) -> Non
     source.add_new(keyword, vr, list(struct.unpack("<8H", spelt)) if vr == "US" else spelt)
     assert spelt in as_file(source)
     assert b"847-2655" not in clean(as_file(source))[1]
+
+
+@pytest.mark.parametrize("name", ["Müllerin^Zoë", "Иванова^Анна", "山田^太郎"])
+def test_a_name_in_other_letters_than_ascii_in_a_table_takes_the_table_alone(name: str) -> None:
+    """The rest of the object goes out."""
+    (source,) = make_instances(1, SpecificCharacterSet="ISO_IR 192", PatientName=name)
+    spelt = b"\1\2" + name.split("^")[0].encode() + b"\3\4"
+    source.add_new("TrianglePointIndexList", "OW", spelt + bytes(len(spelt) % 2))
+    assert "TrianglePointIndexList" not in dcmread(BytesIO(clean(as_file(source))[1]))
 
 
 def test_a_code_meaning_of_a_private_scheme_is_replaced() -> None:
