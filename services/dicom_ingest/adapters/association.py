@@ -288,9 +288,12 @@ class Association:
             self._linger()
 
     def _abort(self, code: int) -> None:
+        """Whoever broke a rule may be sending still: closed on that, the connection is reset, and the reason lost."""
         with contextlib.suppress(OSError):
             self._socket.settimeout(_LINGER)
             self._socket.sendall(greetings.abort(code))
+            if code:
+                self._linger()
 
     def _linger(self) -> None:
         """Let the peer close first, as the standard wants, but not for long."""

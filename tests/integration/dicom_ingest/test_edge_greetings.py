@@ -1,4 +1,4 @@
-"""Greetings and commands at the edges of what the standard allows: both receivers answer them alike."""
+"""Greetings, commands and aborts at the edges of what the standard allows: both receivers answer alike."""
 
 import socket
 import struct
@@ -17,7 +17,7 @@ from tests.integration.dicom_ingest.wire import unit
 from tests.support.instances import make_instances
 from tests.unit.dicom_ingest.data_sets import encode
 
-pytestmark = pytest.mark.parametrize("site", RECEIVERS, indirect=True)
+both = pytest.mark.parametrize("site", RECEIVERS, indirect=True)
 
 VERIFYING, STORING, COMMITTING = 1, 3, 13
 CANNOT_UNDERSTAND = 0xC000
@@ -56,6 +56,7 @@ def told(connection: socket.socket, values: list[wire.Value]) -> int:
     return int.from_bytes(answer[0x0900], "little")
 
 
+@both
 @pytest.mark.parametrize("version", [0, 2, 0xFFFE])
 async def test_who_does_not_speak_version_1_is_rejected(site: IngestSite, version: int) -> None:
     site.start()
@@ -64,6 +65,7 @@ async def test_who_does_not_speak_version_1_is_rejected(site: IngestSite, versio
         assert unit(connection) == (3, bytes((0, 1, 2, 2)))
 
 
+@both
 @pytest.mark.parametrize("version", [1, 3, 0xFFFF])
 async def test_who_speaks_other_versions_as_well_is_welcome(site: IngestSite, version: int) -> None:
     site.start()
@@ -71,6 +73,7 @@ async def test_who_speaks_other_versions_as_well_is_welcome(site: IngestSite, ve
         assert say(connection, VERIFYING, wire.echo_elements(1)) == 0
 
 
+@both
 async def test_items_that_nobody_knows_or_reads_are_passed_over(site: IngestSite) -> None:
     site.start()
     greeting = wire.Greeting(user_items=(*MISSPELT, UNHEARD_OF, USER)).body() + wire.item(0x99, b"more")
@@ -78,6 +81,7 @@ async def test_items_that_nobody_knows_or_reads_are_passed_over(site: IngestSite
         assert say(connection, VERIFYING, wire.echo_elements(1)) == 0
 
 
+@both
 async def test_an_instance_whose_uids_have_spaces_around_them_lands_under_those(site: IngestSite) -> None:
     site.start()
     (image,) = make_instances(1)
@@ -88,6 +92,7 @@ async def test_an_instance_whose_uids_have_spaces_around_them_lands_under_those(
     assert [each.sop_instance_uid for each in batch.manifest.instances] == [image.SOPInstanceUID]
 
 
+@both
 async def test_a_request_without_its_data_set_is_refused_and_others_stored(site: IngestSite) -> None:
     site.start()
     (image,) = make_instances(1)
@@ -103,6 +108,7 @@ async def test_a_request_without_its_data_set_is_refused_and_others_stored(site:
     assert "Traceback" not in site.log() and not site.logged("library-log")
 
 
+@both
 async def test_fragments_without_a_byte_change_nothing(site: IngestSite) -> None:
     site.start()
     (image,) = make_instances(1)
@@ -112,3 +118,17 @@ async def test_fragments_without_a_byte_change_nothing(site: IngestSite) -> None
         assert told(connection, [wire.Value(STORING, control, piece) for control, piece in pieces]) == 0
     (batch,) = await site.landed(1)
     assert batch.dataset(batch.manifest.instances[0]) == encode(image, wire.EXPLICIT)
+
+
+async def test_who_is_aborted_while_it_is_sending_hears_why_and_is_not_reset(site: IngestSite) -> None:
+    """Hanging up is left to the peer for a while (PS3.8 section 9.2, Sta13); pynetdicom does not wait long for that."""
+    site.start()
+    stray = wire.pdu(wire.P_DATA, wire.Value(STORING, 0, bytes(100_000)).encode())
+    with connected(site.port) as connection:
+        connection.sendall(wire.Greeting().encode())
+        assert unit(connection)[0] == 2
+        connection.sendall(10 * stray)
+        kind, body = unit(connection)
+        assert (kind, body[2]) == (wire.A_ABORT, 2)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
