@@ -130,7 +130,7 @@ class Sender:
             raise ConnectionLost("the peer is no DICOM acceptor")
         try:
             results, self._room = dimse.accepted(body)
-        except Exception:  # pynetdicom raises what it likes on what is no answer
+        except ValueError:
             raise ConnectionLost("the peer is no DICOM acceptor") from None
         if self._room < 2:
             raise ConnectionLost("the peer takes no data: its PDUs are too short")

@@ -1,7 +1,7 @@
 """The bytes of an association as its requestor writes and reads them (PS3.7 section 9.3.1, PS3.8 section 9.3).
 
-pynetdicom makes and reads the greeting. Its own C-STORE would decode and encode each data set again, or keep all of it
-in a queue (docs/adr/0006).
+pynetdicom makes the greeting. Its own C-STORE would decode and encode each data set again, or keep all of it in a queue
+(docs/adr/0006), and it takes no answer to the greeting that has more in it than it knows.
 """
 
 import socket
@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pynetdicom.pdu import A_ASSOCIATE_AC, A_ASSOCIATE_RQ
-from pynetdicom.pdu_items import MaximumLengthSubItem
+from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import (
     A_ASSOCIATE,
     ImplementationClassUIDNotification,
@@ -29,6 +28,9 @@ LONGEST = 256 * 1024
 _APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 _ELEMENT = struct.Struct("<HHI")
 _PDV = struct.Struct(">BxIIBB")
+#: Type and length of an item, and where the items of an A-ASSOCIATE-AC begin (PS3.8 table 9-17), bytes.
+_ITEM, _FIXED = struct.Struct(">BxH"), 68
+_CONTEXT_RESULT, _USER_INFORMATION, _LONGEST_PDU = 0x21, 0x50, 0x51
 _COMMAND, _LAST = 1, 2
 _BUFFERS = 512
 _NO_DATA_SET = 0x0101
@@ -58,13 +60,30 @@ def greeting(contexts: Mapping[int, Pair], calling: str, called: str) -> bytes:
 
 
 def accepted(body: bytes) -> tuple[dict[int, int], int]:
-    """The result of each context, and the longest fragment that may be sent, of the body of an A-ASSOCIATE-AC."""
-    answer = A_ASSOCIATE_AC()
-    answer.decode(HEADER.pack(ACCEPT, len(body)) + body)
-    results = {item.presentation_context_id: item.result for item in answer.presentation_context}
-    items = answer.user_information.user_data if answer.user_information else []
-    longest = next((item.maximum_length_received for item in items if isinstance(item, MaximumLengthSubItem)), 0)
+    """The result of each context, and the longest fragment that may be sent, of the body of an A-ASSOCIATE-AC.
+
+    ValueError when it is none; items that are not known are passed over, and what stands in those that nobody needs is
+    not looked at (PS3.8 sections 9.3.1 and 9.3.3.2).
+    """
+    results, longest = {}, 0
+    for kind, value in _items(body, _FIXED):
+        if kind == _CONTEXT_RESULT and len(value) >= 4:
+            results[value[0]] = value[2]
+        elif kind == _USER_INFORMATION:
+            told = (int.from_bytes(length, "big") for inner, length in _items(value, 0) if inner == _LONGEST_PDU)
+            longest = next(told, longest)
     return results, (min(longest or LONGEST, LONGEST) - 6) & ~1
+
+
+def _items(body: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+    """Type and value of each item from ``at`` on; ValueError where one is cut."""
+    while at + _ITEM.size <= len(body):
+        kind, length = _ITEM.unpack_from(body, at)
+        at += _ITEM.size + length
+        if at <= len(body):
+            yield kind, body[at - length : at]
+    if at != len(body):
+        raise ValueError("an item is cut")
 
 
 def store_request(sop_class: str, sop_instance: str, message_id: int) -> bytes:

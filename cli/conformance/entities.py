@@ -21,6 +21,7 @@ _WHEN = {
     "CALLING_AE_NOT_RECOGNIZED": "the calling AE title is not among `DICOM_CALLING_AES`, is not registered, "
     "or the caller has neither the address nor the certificate of who is registered under it",
     "APPLICATION_CONTEXT_NOT_SUPPORTED": "the application context is not that of DICOM",
+    "PROTOCOL_VERSION_NOT_SUPPORTED": "version 1 is not among the versions of the protocol that the caller speaks",
 }
 #: Of A-ABORT with source 2 (PS3.8 table 9-26).
 _ABORTS = {

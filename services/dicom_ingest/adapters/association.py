@@ -19,7 +19,8 @@ from services.dicom_ingest.adapters.pdus import BadPdu, Fragment, PduStream, Pee
 from services.dicom_ingest.adapters.tls_peer import certificate_of
 from services.dicom_ingest.domain import command as dimse
 from services.dicom_ingest.domain.command import Command, InstanceRefused, MalformedCommand
-from services.dicom_ingest.domain.negotiation import STEPS, VERIFICATION, Decision, accepted, decide
+from services.dicom_ingest.domain.commitment import INVALID_ARGUMENT
+from services.dicom_ingest.domain.negotiation import COMMITMENT, STEPS, VERIFICATION, Decision, accepted, decide
 from services.dicom_ingest.domain.peers import Caller
 from services.dicom_ingest.domain.step import MISSING_ATTRIBUTE, named
 from services.dicom_ingest.domain.visit import Visit
@@ -104,7 +105,9 @@ class Association:
 
     def _look(self, fixed: memoryview, length: int) -> None:
         """TurnedAway as soon as the titles tell it, before anything more is read, or when there is no room for more."""
-        self._rules.door.identify(self._caller(*greetings.titles(fixed)))
+        caller = self._caller(*greetings.titles(fixed))
+        greetings.check_version(fixed)
+        self._rules.door.identify(caller)
         if length > greetings.LONG and not self._rules.greetings.take(self._socket, length):
             raise TurnedAway(greetings.LOCAL_LIMIT_EXCEEDED)
 
@@ -197,6 +200,7 @@ class Association:
         elif request.is_response:
             self._answered(request)
         elif request.field != dimse.C_CANCEL:
+            visit.refused += request.field == dimse.C_STORE
             self._reply(request, self._status_without_data(request, fragment.context_id))
 
     def _status_without_data(self, request: Command, context_id: int) -> int:
@@ -204,6 +208,8 @@ class Association:
             return dimse.SUCCESS
         if request.field in (dimse.N_CREATE, dimse.N_SET) and self._contexts[context_id].abstract_syntax == STEPS:
             return MISSING_ATTRIBUTE
+        if request.field == dimse.N_ACTION and self._contexts[context_id].abstract_syntax == COMMITMENT:
+            return INVALID_ARGUMENT
         return dimse.CANNOT_UNDERSTAND if request.field == dimse.C_STORE else dimse.UNRECOGNIZED_OPERATION
 
     def _open(self, visit: Visit, request: Command) -> None:
@@ -282,9 +288,12 @@ class Association:
             self._linger()
 
     def _abort(self, code: int) -> None:
+        """Whoever broke a rule may be sending still: closed on that, the connection is reset, and the reason lost."""
         with contextlib.suppress(OSError):
             self._socket.settimeout(_LINGER)
             self._socket.sendall(greetings.abort(code))
+            if code:
+                self._linger()
 
     def _linger(self) -> None:
         """Let the peer close first, as the standard wants, but not for long."""

@@ -28,7 +28,8 @@ class CappedSocket(AssociationSocket):
         self._limits = limits
         self._body: int | None = None
         self._asked = memoryview(bytes(greeting[: greetings.FIXED_PART]))
-        self._greeting = bytearray(_HEADER.pack(A_ASSOCIATE_RQ, len(greeting))) + greetings.plain(greeting)
+        told = greetings.plain(greeting)
+        self._greeting = bytearray(_HEADER.pack(A_ASSOCIATE_RQ, len(told))) + told
         self.was_aborted = False
 
     @property

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from contracts.events import CommitmentDecided, CommitmentRequested
@@ -29,11 +30,16 @@ class CommitmentFiles:
         self.folder = root / COMMITMENTS
 
     def keep(self, request: CommitmentRequested, traceparent: str | None) -> None:
-        """Write a request down; one that was reported before is to be reported again."""
+        """Write a request down; one that was reported before is to be reported again, for as long as a new one."""
         name = request.commitment_id
         for ended in (REPORTED, UNDELIVERED):
+            path, decision = self._path(name, ended), None
             with suppress(FileNotFoundError):
-                self._path(name, ended).rename(self._path(name, DECIDED))
+                decision = self._read(path, path.read_text())
+            if decision is not None:
+                again = decision.model_copy(update={"decided": datetime.now(UTC)})
+                self._write(name, DECIDED, again.model_dump_json())
+                path.unlink(missing_ok=True)
                 return
         if not self._path(name, DECIDED).exists():
             self._write(name, ASKED, f"{traceparent or ''}\n{request.model_dump_json()}")

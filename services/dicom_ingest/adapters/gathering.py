@@ -19,6 +19,7 @@ class FragmentOrder:
 
     def __init__(self) -> None:
         self._command = bytearray()
+        self._is_in_command = False
         self._awaited: int | None = None
 
     def see(self, context_id: int, fragment: bytes, contexts: Container[int]) -> None:
@@ -40,6 +41,7 @@ class FragmentOrder:
         if self._awaited is not None or len(self._command) + len(piece) > dimse.MAX_COMMAND:
             raise BadPdu("command-in-command", 6)
         self._command += piece
+        self._is_in_command = not is_last
         if not is_last:
             return
         try:
@@ -52,7 +54,7 @@ class FragmentOrder:
     @property
     def is_between(self) -> bool:
         """Whether what was seen last is the end of a message."""
-        return not self._command and self._awaited is None
+        return not self._is_in_command and self._awaited is None
 
 
 class Gathering:

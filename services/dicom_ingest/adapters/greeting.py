@@ -28,6 +28,15 @@ _PRESENTATION_CONTEXT, _USER_INFORMATION = 0x20, 0x50
 #: Bytes of an item before its value, and before the items in it (PS3.8 tables 9-13 and 9-16).
 _ITEM_HEAD = 4
 _INNER = {_PRESENTATION_CONTEXT: 8, _USER_INFORMATION: 4}
+#: What is read of an A-ASSOCIATE-RQ, by the item that it is in: application context, presentation contexts with their
+#: syntaxes, and of user information the longest PDU and the window of operations (PS3.7 annex D.3.3).
+_READ = {
+    None: frozenset({0x10, _PRESENTATION_CONTEXT, _USER_INFORMATION}),
+    _PRESENTATION_CONTEXT: frozenset({0x30, 0x40}),
+    _USER_INFORMATION: frozenset({0x51, 0x53}),
+}
+#: Version 1 of the protocol (PS3.8 table 9-11).
+_VERSION, _VERSION_1 = slice(0, 2), b"\0\1"
 #: The least that a P-DATA-TF holds: the head of a value, and one byte of it (PS3.8 section 9.3.5.1).
 SHORTEST_DATA = 7
 #: Where called and calling AE title lie in the body of an A-ASSOCIATE (PS3.8 tables 9-11 and 9-17), 16 bytes each.
@@ -67,6 +76,7 @@ LOCAL_LIMIT_EXCEEDED = Refusal(2, 3, 2)
 CALLED_AE_NOT_RECOGNIZED = Refusal(1, 1, 7)
 CALLING_AE_NOT_RECOGNIZED = Refusal(1, 1, 3)
 APPLICATION_CONTEXT_NOT_SUPPORTED = Refusal(1, 1, 2)
+PROTOCOL_VERSION_NOT_SUPPORTED = Refusal(1, 2, 2)
 
 
 class TurnedAway(Exception):
@@ -95,11 +105,38 @@ def _title(field: bytes) -> str:
     return field.split(b"\0", 1)[0].translate(_TITLE_BYTES).decode("ascii").strip()
 
 
+def check_version(fixed: memoryview) -> None:
+    """TurnedAway unless version 1 is among those that the requestor speaks; no other bit counts (PS3.8 table 9-11)."""
+    if not fixed[_VERSION.stop - 1] & 1:
+        raise TurnedAway(PROTOCOL_VERSION_NOT_SUPPORTED)
+
+
 def plain(body: memoryview) -> bytes:
-    """The body of an A-ASSOCIATE-RQ with its titles as ``titles`` reads them: pynetdicom takes no other characters."""
+    """The body of an A-ASSOCIATE-RQ as pynetdicom takes it: of version 1, with its titles as ``titles`` reads them.
+
+    Of the items there is what is read here: pynetdicom stumbles over those that it does not know.
+    """
     calling, called = titles(body[:FIXED_PART])
     fields = called.encode().ljust(16) + calling.encode().ljust(16)
-    return bytes(body[: _TITLES.start]) + fields + bytes(body[_TITLES.stop :])
+    head = _VERSION_1 + bytes(body[_VERSION.stop : _TITLES.start]) + fields + bytes(body[_TITLES.stop : FIXED_PART])
+    return head + _items(body[FIXED_PART:], None)
+
+
+def _items(body: memoryview, within: int | None) -> bytes:
+    """The items without those that are passed over (PS3.8 section 9.3.1); from one that is cut on, as they came."""
+    kept, at = [], 0
+    while at + _ITEM_HEAD <= len(body) and (end := at + _ITEM_HEAD + _item_length(body, at)) <= len(body):
+        if body[at] in _READ[within]:
+            kept.append(_item(body[at:end]))
+        at = end
+    return b"".join([*kept, body[at:]])
+
+
+def _item(whole: memoryview) -> bytes:
+    kind = whole[0]
+    inner = _INNER.get(kind, len(whole))
+    value = bytes(whole[_ITEM_HEAD:inner]) + (_items(whole[inner:], kind) if kind in _INNER else b"")
+    return bytes(whole[:2]) + len(value).to_bytes(2, "big") + value
 
 
 def echoing(accept: bytes, body: memoryview) -> bytes:
@@ -136,7 +173,8 @@ def read_greeting(body: memoryview) -> Greeting:
     request = A_ASSOCIATE_RQ()
     calling_ae, called_ae = titles(body[:FIXED_PART])
     try:
-        request.decode(bytes((1, 0)) + len(body).to_bytes(4, "big") + plain(body))
+        told = plain(body)
+        request.decode(bytes((1, 0)) + len(told).to_bytes(4, "big") + told)
         request.to_primitive()
         return _possible(
             Greeting(

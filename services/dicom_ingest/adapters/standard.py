@@ -163,9 +163,9 @@ class StandardAssociation:
             raise InstanceRefused("no-association", dimse.CANNOT_UNDERSTAND)
         return self._reception.report(self.visit, command, abstract_syntax, transfer_syntax)
 
-    def _take(self, command: Command, abstract_syntax: str, transfer_syntax: str, file: ReceivingFile) -> None:
-        if self.visit is None:
-            raise InstanceRefused("no-association", dimse.CANNOT_UNDERSTAND)
+    def _take(self, command: Command, abstract_syntax: str, transfer_syntax: str, file: ReceivingFile | None) -> None:
+        if self.visit is None or file is None:
+            raise InstanceRefused("no-data-set" if self.visit else "no-association", dimse.CANNOT_UNDERSTAND)
         incoming = self._rules.paces.keep(
             self.peer, self._reception.store(self.visit, command, abstract_syntax, transfer_syntax)
         )

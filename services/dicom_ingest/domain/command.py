@@ -79,7 +79,8 @@ def _elements(encoded: bytes) -> dict[int, bytes]:
 
 
 def _uid(value: bytes) -> str:
-    return value.rstrip(b"\0 ").decode("ascii")
+    """Without its padding, and without the spaces that some senders write before it."""
+    return value.strip(b"\0 ").decode("ascii")
 
 
 def parse(encoded: bytes) -> Command:

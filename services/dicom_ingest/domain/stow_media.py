@@ -1,14 +1,16 @@
 """Media types of a store request and of its response (PS3.18 sections 8.6, 8.7 and 10.5; RFC 2046, RFC 9110)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 
 from services.dicom_ingest.domain.stow import RequestRefused
 
 DICOM, JSON, XML = "application/dicom", "application/dicom+json", "application/dicom+xml"
-_JSON_BY_ANY_NAME = ("*/*", "application/*", "application/json", JSON)
-_XML_BY_ANY_NAME = ("application/xml", "text/xml", XML)
+_ANYTHING = ("application/*", "*/*")
+#: The more precise name counts (RFC 9110 section 12.5.1).
+_JSON_BY_ANY_NAME = (JSON, "application/json", *_ANYTHING)
+_XML_BY_ANY_NAME = (XML, "application/xml", "text/xml", *_ANYTHING)
 #: How a part's bytes may be written down: as they are (RFC 2045 section 6).
 _IDENTITY = ("", "binary", "7bit", "8bit")
 _LONGEST_BOUNDARY = 70
@@ -54,11 +56,14 @@ def declared_length(headers: Mapping[str, str]) -> int | None:
 def answer_type(accept: str) -> str:
     """JSON or XML, whichever the client prefers, JSON where it does not care; RequestRefused (406)."""
     wanted = {kind: quality for kind, quality in map(_preference, accept.split(",")) if kind}
-    json = max((wanted[name] for name in _JSON_BY_ANY_NAME if name in wanted), default=0.0 if wanted else 1.0)
-    xml = max((wanted[name] for name in _XML_BY_ANY_NAME if name in wanted), default=0.0)
+    json, xml = (_quality(wanted or {"*/*": 1.0}, names) for names in (_JSON_BY_ANY_NAME, _XML_BY_ANY_NAME))
     if not json and not xml:
         raise RequestRefused("not-acceptable", 406)
     return JSON if json >= xml else XML
+
+
+def _quality(wanted: Mapping[str, float], names: Iterable[str]) -> float:
+    return next((wanted[name] for name in names if name in wanted), 0.0)
 
 
 def _preference(text: str) -> tuple[str, float]:

@@ -86,7 +86,7 @@ class StowHandlers:
     async def store(self, request: Request) -> Response:
         """Store the instances in the body."""
         try:
-            kind = answer_type(request.headers.get("accept", ""))
+            kind = answer_type(", ".join(request.headers.getlist("accept")))
             body = read_body(request.headers)
             visit = self._visit(request)
             threads = self._admit(request)

@@ -99,7 +99,7 @@ class Association:
             raise DestinationAway("no-dicom")
         try:
             self._results, self._room = dimse.accepted(body)
-        except Exception:  # pynetdicom raises what it likes on what is no answer
+        except ValueError:
             raise DestinationAway("no-dicom") from None
         if self._room < 2:
             raise DestinationAway("no-dicom")

@@ -26,6 +26,7 @@ from tests.support.services import eventually
 from tests.unit.dicom_ingest.data_sets import element, encode
 
 KIND = 'multipart/related; type="application/dicom"; boundary=next'
+STUDIES = "/dicom-web/studies"
 PARTS = {"Content-Type": KIND, "Accept": "application/dicom+json"}
 CT = "1.2.840.10008.5.1.4.1.1.2"
 MIB = 1 << 20
@@ -43,7 +44,7 @@ def data_set_of(file: bytes) -> bytes:
 
 def post(site: IngestSite, content: Any, study: str = "", **headers: str) -> httpx.Response:
     """The answer to a store request."""
-    path = f"/dicom-web/studies/{study}" if study else "/dicom-web/studies"
+    path = f"{STUDIES}/{study}" if study else STUDIES
     given = {**PARTS, **{name.replace("_", "-"): value for name, value in headers.items()}}
     return httpx.post(f"http://127.0.0.1:{site.http_port}{path}", content=content, headers=given, timeout=100)
 
@@ -151,6 +152,8 @@ async def test_each_request_gets_the_status_of_the_standard(site: IngestSite) ->
     assert post(site, multipart(one, headers=b"Content-Type: text/plain\r\n")).status_code == 415
     assert post(site, multipart(one), Content_Encoding="gzip").status_code == 415
     assert post(site, multipart(one), Accept="text/html").status_code == 406
+    several = httpx.Headers([("Accept", "text/html"), *PARTS.items()])
+    assert httpx.post(f"http://127.0.0.1:{site.http_port}{STUDIES}", content=multipart(one), headers=several).is_success
     as_xml = post(site, multipart(one), Accept="application/dicom+xml")
     assert (as_xml.status_code, as_xml.headers["content-type"]) == (200, "application/dicom+xml")
     assert b'keyword="ReferencedSOPSequence"' in as_xml.content

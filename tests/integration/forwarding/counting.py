@@ -30,7 +30,9 @@ class Counted:
 class CountingScp:
     """A Storage SCP of one association at a time that accepts everything (PS3.7 section 9.3.1, PS3.8 section 9.3)."""
 
-    def __init__(self) -> None:
+    def __init__(self, more: bytes = b"") -> None:
+        """``more`` is user information beside what every acceptor tells."""
+        self._more = more
         (self.port,) = free_ports(1)
         self.counted: list[Counted] = []
         self._listener = socket.create_server(("127.0.0.1", self.port))
@@ -55,7 +57,7 @@ class CountingScp:
             kind, count = _HEADER.unpack(head)
             body = memoryview(stream.read(count))  # type: ignore[attr-defined]  # a file object of a socket
             if kind == _ASSOCIATE:
-                connection.sendall(_accepting(bytes(body)))
+                connection.sendall(_accepting(bytes(body), self._more))
             elif kind == _RELEASE:
                 connection.sendall(_HEADER.pack(6, 4) + bytes(4))
             for context, control, fragment in _values(body) if kind == _DATA else ():
@@ -89,7 +91,7 @@ def _item(kind: int, value: bytes) -> bytes:
     return struct.pack(">BxH", kind, len(value)) + value
 
 
-def _accepting(request: bytes) -> bytes:
+def _accepting(request: bytes, more: bytes) -> bytes:
     """An A-ASSOCIATE-AC that takes the first transfer syntax of every context (PS3.8 section 9.3.3)."""
     items = list(_items(request[68:]))
     answer = request[:68] + b"".join(_item(0x10, value) for kind, value in items if kind == 0x10)
@@ -97,7 +99,8 @@ def _accepting(request: bytes) -> bytes:
         if kind == 0x20:
             syntax = next(name for part, name in _items(value[4:]) if part == 0x40)
             answer += _item(0x21, value[:1] + bytes(3) + _item(0x40, syntax))
-    answer += _item(0x50, _item(0x51, struct.pack(">I", _LONGEST)) + _item(0x52, b"1.2.826.0.1.3680043.8.498.1"))
+    told = _item(0x51, struct.pack(">I", _LONGEST)) + _item(0x52, b"1.2.826.0.1.3680043.8.498.1") + more
+    answer += _item(0x50, told)
     return _HEADER.pack(2, len(answer)) + answer
 
 
@@ -148,8 +151,8 @@ class CountingStow:
 
 
 @contextmanager
-def counting_scp() -> Iterator[CountingScp]:
+def counting_scp(more: bytes = b"") -> Iterator[CountingScp]:
     """One that listens."""
-    found = CountingScp()
+    found = CountingScp(more)
     yield found
     found.close()

@@ -7,6 +7,8 @@ from typing import Any
 from cli.setup.certificates import Authority
 from contracts.events import ForwardDelivered, ForwardFailed
 from contracts.formats.manifest import place
+from tests.fuzz import wire
+from tests.integration.forwarding.counting import counting_scp
 from tests.integration.forwarding.site import (
     ForwardingSite,
     StoreScp,
@@ -44,6 +46,17 @@ async def test_a_stow_service_has_every_file_whatever_it_said_first(site: Forwar
     assert (told.instances, told.warnings, stow.requests) == (3, 1, 6)
     assert [(one.sop_instance_uid, one.reason) for one in failed.undelivered] == [("2.25.2", "status-c000")]
     assert stow.parts == [data for number, (data, _) in enumerate(files) if number != 1]
+
+
+async def test_a_pacs_that_introduces_itself_as_nobody_should_has_every_file(site: ForwardingSite) -> None:
+    """With a version name of more than 16 characters, and an item that no edition of the standard has yet."""
+    files = [dicom_file(number) for number in range(2)]
+    with counting_scp(wire.item(0x55, b"A VERSION OF NO OFFICIAL LENGTH") + wire.item(0x5A, b"later")) as pacs:
+        site.destinations(pacs={"port": pacs.port})
+        async with site.running():
+            await site.store(files)
+            await site.until(ForwardDelivered, 1)
+    assert [one.sha256 for one in pacs.counted] == [instance.dataset_sha256 for _, instance in files]
 
 
 async def test_a_file_that_was_damaged_never_arrives_whole(site: ForwardingSite) -> None:

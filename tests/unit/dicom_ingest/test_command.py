@@ -61,6 +61,11 @@ def test_a_response_is_read_by_pynetdicom(comment: str) -> None:
     assert response.CommandGroupLength == len(encoded) - 12
 
 
+def test_spaces_and_zeros_around_a_uid_are_not_of_it() -> None:
+    read = parse(respond(Command(STORE, 9, " 1.2.840\0", "  1.2.3 ", True), SUCCESS))
+    assert (read.sop_class, read.sop_instance) == ("1.2.840", "1.2.3")
+
+
 def test_a_response_reads_as_what_it_answers() -> None:
     assert parse(respond(Command(STORE, 9, "1.2.840", "1.2.3.4", True), SUCCESS)).sop_instance == "1.2.3.4"
 

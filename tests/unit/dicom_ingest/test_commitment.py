@@ -207,6 +207,9 @@ def test_a_request_lies_on_the_disk_until_the_bus_has_it_and_a_decision_until_th
     assert here.decided() == [], "a decision that comes again is not reported again"
     here.keep(asked, None)
     assert (here.asked(), here.decided()) == ([], [asked.commitment_id]), "but a request that comes again is"
+    with here.hold(asked.commitment_id) as again:
+        assert again is not None and again.decided > told.decided, "and tried for as long as a new one"
+        assert again == told.model_copy(update={"decided": again.decided})
 
 
 def test_what_was_reported_is_forgotten_some_day_and_what_was_given_up_is_not(tmp_path: Path) -> None:

@@ -265,8 +265,11 @@ def test_an_answer_of_thousands_of_parts_is_told_piece_by_piece(kind: str) -> No
         ("text/html, application/*;q=0.1", JSON),
         ("application/dicom+xml", XML),
         ("application/dicom+json;q=0.2, application/dicom+xml;q=0.5", XML),
+        ("application/dicom+json;q=0, */*", XML),
+        ("*/*;q=0.3, application/dicom+xml;q=0.2", JSON),
         ("text/html", None),
         ("application/dicom+json;q=0", None),
+        ("*/*;q=0, text/html", None),
     ],
 )
 def test_the_answer_is_json_unless_xml_is_preferred(accept: str, kind: str | None) -> None:

@@ -2,12 +2,14 @@
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pynetdicom.dimse_messages import C_STORE_RQ
 from pynetdicom.pdu import A_ASSOCIATE_RQ, P_DATA_TF
 
 from shared import dimse
+from tests.fuzz import wire
 
 
 def decoded(stream: bytes) -> list[tuple[int, int, bytes]]:
@@ -50,6 +52,40 @@ def test_a_request_is_what_pynetdicom_reads() -> None:
     assert (told.AffectedSOPClassUID, told.AffectedSOPInstanceUID) == ("1.2.840.10008.5.1.4.1.1.2", "2.25.77")
     assert (told.CommandField, told.MessageID, told.CommandDataSetType) == (1, 9, 1)
     assert told.CommandGroupLength == len(value) - 12
+
+
+#: Of an A-ASSOCIATE-AC: a context that is accepted, and one that is refused without a transfer syntax that can be read.
+CONTEXTS = wire.item(0x21, b"\1\0\0\0" + wire.item(0x40, b"1.2.840.10008.1.2")) + wire.item(
+    0x21, b"\3\0\4\0" + wire.item(0x40, b"\xff")
+)
+LONGEST = wire.item(0x51, (16_384).to_bytes(4, "big"))
+
+
+def accepting(*user_items: bytes, behind: bytes = b"") -> bytes:
+    """The body of an A-ASSOCIATE-AC."""
+    return bytes(68) + wire.item(0x10, b"1.2") + CONTEXTS + wire.item(0x50, b"".join(user_items)) + behind
+
+
+@pytest.mark.parametrize(
+    ("body", "room"),
+    [
+        (accepting(LONGEST), 16_378),
+        (accepting(), 256 * 1024 - 6),
+        (accepting(wire.item(0x51, bytes(4))), 256 * 1024 - 6),
+        (accepting(wire.item(0x5A, b"later"), LONGEST, behind=wire.item(0x99, b"more")), 16_378),
+        (accepting(wire.item(0x52, b"no uid"), LONGEST, wire.item(0x55, b"\xe4" * 40)), 16_378),
+    ],
+    ids=["usual", "silent", "boundless", "unknown", "misspelt"],
+)
+def test_of_an_answer_to_the_greeting_only_what_is_needed_is_read(body: bytes, room: int) -> None:
+    assert dimse.accepted(body) == ({1: 0, 3: 4}, room)
+
+
+@pytest.mark.parametrize("length", [0, 67, *range(len(accepting()) - 3, len(accepting(LONGEST)))])
+def test_an_answer_that_is_cut_is_none(length: int) -> None:
+    """Before its items begin, and everywhere in the last of them."""
+    with pytest.raises(ValueError, match="cut"):
+        dimse.accepted(accepting(LONGEST)[:length])
 
 
 def test_a_greeting_proposes_each_pair_in_a_context_of_its_own() -> None:
