@@ -30,6 +30,8 @@ _Look = Callable[[str, NDArray[Any], str], Boxes]
 _KNOWN = 0.9
 #: What is looked at around a box to see whether a frame has text there.
 _AROUND = 24
+#: So much of it has to lie there; what a network sees in the speckle beside it is none.
+_HERE = 0.5
 
 
 class Examiner:
@@ -121,10 +123,13 @@ class Examiner:
         return boxes, tuple(box for image, box in left if self._second.text_boxes(image, (box,)))
 
     def _shows(self, array: NDArray[Any], photometric: str, box: Box) -> bool:
-        """True when this frame may have text in a box where another one has."""
+        """True when this frame may have text in a box where another one has: most of what is found, or of the box."""
         around = box.widened(_AROUND, array.shape[0], array.shape[1])
         piece = array[around.top : around.bottom, around.left : around.right]
-        return bool(self._text(Care.ALWAYS, piece, photometric))
+        left, top = around.left, around.top
+        place = Box(box.left - left, box.top - top, box.right - left, box.bottom - top)
+        found = self._text(Care.ALWAYS, piece, photometric)
+        return any(is_blank(each, (place,), _HERE) or is_blank(place, (each,), _HERE) for each in found)
 
 
 def _for_people(array: NDArray[Any], photometric: str) -> Answer:

@@ -174,3 +174,31 @@ def test_text_is_left_where_both_networks_see_it(second: Seeing, told: dict[str,
     request = {"do": "clean", "picture": picture.facts(), "cleared_bits": 0, "boxes": [(0, 40, 50, 60)], "maybe": []}
     request |= {"syntax": ExplicitVRLittleEndian, "approved": False}
     assert examiner.answer(request, grey.tobytes())[0] == told
+
+
+class Always:
+    """Finds one box, wherever it looks."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+
+    def text_boxes(self, image: Grey, near: Boxes | None = None) -> Boxes:
+        return (self._box,) if near is None else ()
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (Box(30, 24, 90, 44), {}),  # a part of the line
+        (Box(0, 10, 140, 60), {}),  # it, with what is above and below
+        (Box(60, 0, 80, 60), {"same": True}),  # something that crosses it
+        (Box(30, 44, 90, 60), {"same": True}),  # something below
+    ],
+)
+def test_text_of_another_frame_is_blanked_where_this_one_has_some_there(found: Box, told: dict[str, bool]) -> None:
+    """Places are told in the piece that is looked at: 24 pixels more than the box on each side."""
+    examiner, grey = Examiner(), lettered(text="")
+    examiner.__dict__ |= {"_first": Always(found), "_second": Always(Box(0, 0, 0, 0))}
+    request = {"do": "clean", "picture": described(grey).facts(), "cleared_bits": 0, "boxes": []}
+    request |= {"syntax": ExplicitVRLittleEndian, "approved": False, "maybe": [(100, 100, 200, 124)]}
+    assert examiner.answer(request, grey.tobytes())[0] == told
