@@ -26,12 +26,12 @@ from services.deid.domain.pictures.syntaxes import photometric_after
 Answer = tuple[Mapping[str, Any], bytes]
 #: Finds text in a picture, by how closely it is looked at (retouch.Care), its array and photometric interpretation.
 _Look = Callable[[str, NDArray[Any], str], Boxes]
-#: Looks of the second network after blanking; what the first one finds then stays for a human to see.
-_ROUNDS = 2
 #: A faint line of which so much is found already is that one.
 _KNOWN = 0.9
 #: What is looked at around a box to see whether a frame has text there.
 _AROUND = 24
+#: So much of it has to lie there; what a network sees in the speckle beside it is none.
+_HERE = 0.5
 
 
 class Examiner:
@@ -110,21 +110,26 @@ class Examiner:
         return {}, encoded
 
     def _looked_again(self, images: tuple[Grey, ...], boxes: Boxes) -> tuple[Boxes, Boxes]:
-        """Also where another network finds more with ``boxes`` blanked; and where text is still found in the end."""
-        for detector in (*(self._second,) * _ROUNDS, self._first):
-            left = tuple(
-                box for box in _found(detector, (filled(image, boxes) for image in images)) if not is_blank(box, boxes)
-            )
-            if not left:
-                break
-            boxes += left
-        return boxes, left
+        """Also what another network finds in the pictures as they were; and what is left when that is blanked, too.
+
+        What takes the place of text has edges, in which either network sees letters: what is left is what both see.
+        """
+        more = _unblanked(self._second, images, boxes)
+        if not more:
+            return boxes, ()
+        boxes += more
+        blanked = [filled(image, boxes) for image in images]
+        left = [(image, box) for image in blanked for box in _unblanked(self._first, (image,), boxes)]
+        return boxes, tuple(box for image, box in left if self._second.text_boxes(image, (box,)))
 
     def _shows(self, array: NDArray[Any], photometric: str, box: Box) -> bool:
-        """True when this frame may have text in a box where another one has."""
+        """True when this frame may have text in a box where another one has: most of what is found, or of the box."""
         around = box.widened(_AROUND, array.shape[0], array.shape[1])
         piece = array[around.top : around.bottom, around.left : around.right]
-        return bool(self._text(Care.ALWAYS, piece, photometric))
+        left, top = around.left, around.top
+        place = Box(box.left - left, box.top - top, box.right - left, box.bottom - top)
+        found = self._text(Care.ALWAYS, piece, photometric)
+        return any(is_blank(each, (place,), _HERE) or is_blank(place, (each,), _HERE) for each in found)
 
 
 def _for_people(array: NDArray[Any], photometric: str) -> Answer:
@@ -160,6 +165,11 @@ def _found(detector: TextDetector, images: Iterable[Grey]) -> Boxes:
     return without_repeats(
         with_margin(box, image.shape[0], image.shape[1]) for image in images for box in detector.text_boxes(image)
     )
+
+
+def _unblanked(detector: TextDetector, images: Iterable[Grey], boxes: Boxes) -> Boxes:
+    """What is found of which hardly more than a half lies in ``boxes``."""
+    return tuple(box for box in _found(detector, images) if not is_blank(box, boxes))
 
 
 def _check(picture: Picture, syntax: str, photometric: str, array: NDArray[Any], encoded: bytes) -> None:

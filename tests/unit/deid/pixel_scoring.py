@@ -92,7 +92,7 @@ def _judge(
         letters = _mask(box)
         for number in numbers:
             away[number, max(0, top - NEAR) : bottom + NEAR, max(0, left - NEAR) : right + NEAR] = False
-        shares = [_hidden(after[number, top:bottom, left:right][letters], span) for number in numbers]
+        shares = [hidden(after[number, top:bottom, left:right], letters, span) for number in numbers]
         found.boxes[modality] += 1
         found.hidden[modality] += min(shares) >= HIDDEN
         if min(shares) < HIDDEN:
@@ -103,10 +103,13 @@ def _judge(
         found.changed[entry["file"]] = float((before != after).any(axis=3).mean())
 
 
-def _hidden(letters: NDArray[Any], span: int) -> float:
-    """Which part of the lettering is as the most of it, within what can be seen."""
-    usual = np.median(letters, axis=0)
-    return float((np.abs(letters - usual).max(axis=1) <= UNSEEN * span).mean())
+def hidden(box: NDArray[Any], letters: NDArray[np.bool_], span: int) -> float:
+    """Which part of the lettering is as most of what lies between it (rows, columns, samples), as far as can be seen.
+
+    Letters that are like each other alone are there still, in one brightness.
+    """
+    usual = np.median(box[~letters], axis=0)
+    return float((np.abs(box[letters] - usual).max(axis=1) <= UNSEEN * span).mean())
 
 
 def _mask(box: Mapping[str, Any]) -> NDArray[np.bool_]:

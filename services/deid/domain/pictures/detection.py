@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.deid.domain.pictures.boxes import Box, Boxes, components, without_repeats
+from services.deid.domain.pictures.continuing import continued
 from services.deid.domain.pictures.letters import grown, sharp
 from services.deid.domain.pictures.rendering import Grey, enlarged, logarithm, reduced
 
@@ -56,7 +57,8 @@ def text_boxes(image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> B
         return ()
     steps, (rows, columns) = sharp(image), image.shape
     inside = (box.widened(0, rows, columns) for box in found)
-    return without_repeats(grown(box, steps) for box in _lines(box for box in inside if _is_line(box, rows, columns)))
+    lines = _lines(box for box in inside if _is_line(box, rows, columns))
+    return without_repeats(continued(grown(box, steps), image) for box in lines)
 
 
 def text_boxes_near(places: Boxes, image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> Boxes:
