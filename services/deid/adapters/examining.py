@@ -114,10 +114,7 @@ class Examiner:
 
         What takes the place of text has edges, in which either network sees letters: what is left is what both see.
         """
-        more = _unblanked(self._second, images, boxes)
-        if not more:
-            return boxes, ()
-        boxes += more
+        boxes += _unblanked(self._second, images, boxes)
         blanked = [filled(image, boxes) for image in images]
         left = [(image, box) for image in blanked for box in _unblanked(self._first, (image,), boxes)]
         return boxes, tuple(box for image, box in left if self._second.text_boxes(image, (box,)))

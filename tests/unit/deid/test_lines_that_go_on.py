@@ -163,10 +163,11 @@ class Seeing:
         (Seeing((), (Box(99, 99, 140, 120),)), {}),
         (Seeing((Box(200, 50, 240, 66),), ()), {}),
         (Seeing((Box(200, 50, 240, 66),), (), (Box(5, 205, 50, 220),)), {"left": 1}),
+        (Seeing((), (), (Box(5, 205, 50, 220),)), {"left": 1}),
     ],
 )
 def test_text_is_left_where_both_networks_see_it(second: Seeing, told: dict[str, int]) -> None:
-    """The other one looks at the picture as it was; when it finds more, both look at what is blanked."""
+    """The other one looks at the picture as it was; both look at what is blanked, whether it finds more or not."""
     examiner = Examiner()
     examiner.__dict__ |= {"_first": Seeing((), (Box(5, 200, 60, 220),)), "_second": second}
     grey = lettered(text="")
