@@ -9,6 +9,7 @@ import bench
 
 #: Modules that serve the benchmarks and are none.
 _SUPPORT = {
+    "deid_detection",
     "deid_inputs",
     "deid_ours",
     "deid_peers",

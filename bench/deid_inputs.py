@@ -1,4 +1,4 @@
-"""What is de-identified: series as scanners send them, with as much header as theirs."""
+"""What is de-identified: series as scanners send them, as long as theirs and with as much header."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +12,12 @@ from bench.support import series
 
 def ct(folder: Path) -> None:
     """CT slices of 512 × 512 × 16 bits, 525 kB."""
-    series(folder, 60, 1, rows=512, frames=1)
+    series(folder, 240, 1, rows=512, frames=1)
 
 
 def mr(folder: Path) -> None:
     """MR slices of 64 × 64 × 16 bits, 12 kB: nearly all header."""
-    for path in series(folder, 100, 2, rows=64, frames=1):
+    for path in series(folder, 400, 2, rows=64, frames=1):
         image = dcmread(path)
         image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = MRImageStorage
         image.Modality = "MR"
@@ -27,7 +27,7 @@ def mr(folder: Path) -> None:
 def us(folder: Path) -> None:
     """Ultrasound images of 1024 × 768 in colour, 2.4 MB, without any text in them."""
     random = np.random.default_rng(3)
-    for path in series(folder, 20, 3, rows=16, frames=1):
+    for path in series(folder, 40, 3, rows=16, frames=1):
         image = dcmread(path)
         image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = UltrasoundImageStorage
         image.Modality, image.Rows, image.Columns = "US", 768, 1024
@@ -41,7 +41,7 @@ def us(folder: Path) -> None:
 
 def multi_frame(folder: Path) -> None:
     """Enhanced CT of 40 frames of 256 × 256 × 16 bits, 5.2 MB."""
-    series(folder, 6, 4, rows=256, frames=40)
+    series(folder, 12, 4, rows=256, frames=40)
 
 
 INPUTS: dict[str, Callable[[Path], None]] = {"CT": ct, "MR": mr, "US": us, "multi-frame": multi_frame}
