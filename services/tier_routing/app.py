@@ -6,6 +6,7 @@ from contracts.events.commitment import CommitmentDecided, CommitmentRequested
 from contracts.events.copy import CopyDamaged, CopyExpired, CopyFailed, CopyRemoved, CopyVerified, CopyWritten
 from contracts.events.pack import InstancesQuarantined, PackDeidentified, PackPlanned, PackRecalled, PackSealed
 from contracts.events.study import InstanceConflicted
+from services.tier_routing.adapters.backlog import StreamBacklog
 from services.tier_routing.adapters.clock import now
 from services.tier_routing.adapters.desk import Desk
 from services.tier_routing.adapters.manifests import LandingManifests
@@ -35,7 +36,7 @@ def build(settings: Settings | None = None) -> Service:
     desk = Desk(policy=policy, site_key=SiteKey.load(settings.site_key_file), outbox=out)
     ledger = SqlLedger(database=database, desk=desk)
     manifests = LandingManifests(open_store(settings.landing_url))
-    on = EventHandlers(ledger=ledger, manifests=manifests, clock=now)
+    on = EventHandlers(ledger=ledger, manifests=manifests, backlog=StreamBacklog(bus, "tier_routing"), clock=now)
     timers = Timers(clockwork=ledger, clock=now, pack_every=settings.pack_timer_every, sweep_every=settings.sweep_every)
     facts = (PackDeidentified, InstancesQuarantined, PackSealed, CopyWritten, CopyVerified, CopyDamaged, CopyFailed)
     orders = (OrderPlaced, OrderChanged, OrderCancelled)

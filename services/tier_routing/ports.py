@@ -20,11 +20,15 @@ class Selection:
 
 
 class Manifests(Protocol):
-    """The manifests of landing batches."""
+    """The manifests of landing batches; RetryLater or Unprocessable."""
 
-    async def read(self, batch: Batch) -> Manifest:
-        """The manifest of a batch; RetryLater or Unprocessable."""
-        ...
+    async def read(self, batch: Batch) -> Manifest: ...
+
+
+class Backlog(Protocol):
+    """Whether every batch told before a place in the stream has been taken in, or given up."""
+
+    async def is_settled(self, sequence: int) -> bool: ...
 
 
 class Ledger(Protocol):

@@ -1,7 +1,8 @@
 """Requests for commitment and decisions on them as small files beside the incarnations of the spool.
 
-``<id>.asked`` until the bus has heard of it, ``<id>.decided`` until the peer has, then ``<id>.reported`` or
-``<id>.undelivered``. Every process of the host sees them: none is inherited, and a lock says who reports.
+``<id>.asked`` until the bus has heard of it, and of what was stored before (``untold.py``), ``<id>.decided`` until the
+peer has, then ``<id>.reported`` or ``<id>.undelivered``. Every process of the host sees them: none is inherited,
+and a lock says who reports.
 """
 
 import fcntl
@@ -16,6 +17,7 @@ from pathlib import Path
 from contracts.events import CommitmentDecided, CommitmentRequested
 from services.dicom_ingest.adapters.batch_file import DRAFT, sync_directory
 from services.dicom_ingest.adapters.spool import COMMITMENTS
+from services.dicom_ingest.adapters.untold import Untold
 from shared.observability import logger
 
 ASKED, DECIDED, REPORTED, UNDELIVERED, DAMAGED = ".asked", ".decided", ".reported", ".undelivered", ".damaged"
@@ -28,6 +30,7 @@ class CommitmentFiles:
 
     def __init__(self, root: Path) -> None:
         self.folder = root / COMMITMENTS
+        self._untold = Untold(root)
 
     def keep(self, request: CommitmentRequested, traceparent: str | None) -> None:
         """Write a request down; one that was reported before is to be reported again, for as long as a new one."""
@@ -45,7 +48,7 @@ class CommitmentFiles:
             self._write(name, ASKED, f"{traceparent or ''}\n{request.model_dump_json()}")
 
     def asked(self) -> list[tuple[CommitmentRequested, str | None]]:
-        """What the bus has not heard of; a file that is none is put aside."""
+        """What the bus has not heard of and may hear of now; a file that is none is put aside."""
         found = []
         for path in sorted(self.folder.glob(f"*{ASKED}")):
             try:
@@ -55,7 +58,8 @@ class CommitmentFiles:
                 continue
             except ValueError:
                 self._put_aside(path)
-        return found
+        ready = self._untold.ready(request for request, _ in found)
+        return [each for each in found if each[0].commitment_id in ready]
 
     def told(self, commitment_id: str) -> None:
         """The bus has heard of it."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from services.dicom_ingest.adapters.batch_file import BATCH, BatchFile, FileRecording, sync_directory
 from services.dicom_ingest.adapters.crash import CrashPoints
-from services.dicom_ingest.adapters.spooled import may_hold
+from services.dicom_ingest.adapters.spooled import batch_files, may_hold
 from services.dicom_ingest.domain import batches
 from services.dicom_ingest.domain.batches import BatchRules, BatchState
 from services.dicom_ingest.domain.part10 import file_header
@@ -181,13 +181,7 @@ class Spool:
 
         With a study only those that may hold some of it: one whose study could not be read may be anybody's.
         """
-        found = 0
-        for directory in self.root.iterdir():
-            # One that was adopted goes when it is empty.
-            with suppress(FileNotFoundError, NotADirectoryError):
-                batches_of = [path for path in directory.iterdir() if path.suffix == BATCH]
-                found += sum(study_uid is None or may_hold(path, study_uid) for path in batches_of)
-        return found
+        return sum(study_uid is None or may_hold(path, study_uid) for path in batch_files(self.root))
 
     @property
     def open_batches(self) -> int:

@@ -1,6 +1,7 @@
 """The reading end of a batch: what was committed, and nothing of what was not."""
 
 import os
+from collections.abc import Callable, Iterator, Set
 from contextlib import suppress
 from itertools import compress
 from pathlib import Path
@@ -118,16 +119,38 @@ def _open_journal(path: Path) -> Journal:
         os.close(handle)
 
 
+def batch_files(root: Path) -> Iterator[Path]:
+    """The batches on the disk below the spool ``root``, those of other processes and of dead ones included."""
+    for directory in root.iterdir():
+        # One that was adopted goes when it is empty.
+        with suppress(FileNotFoundError, NotADirectoryError):
+            yield from [path for path in directory.iterdir() if path.suffix == BATCH]
+
+
 def may_hold(path: Path, study_uid: str) -> bool:
     """Whether a batch file may hold instances of this study; one that is gone by now holds none."""
-    for journal in (closed_journal, _open_journal):
-        with suppress(NoRecord):
-            try:
-                opening = journal(path).opening
-            except FileNotFoundError:
-                return False
-            return not opening.shared or opening.study_uid == study_uid
-    return path.exists()
+    return _may(path, lambda told: not told.opening.shared or told.opening.study_uid == study_uid)
+
+
+def may_name(path: Path, sop_instances: Set[str]) -> bool:
+    """Whether a batch file may hold one of these instances, acknowledged; one that is gone by now holds none."""
+    return _may(path, lambda told: any(record.arrival.sop_instance in sop_instances for record in told.records))
+
+
+def _may(path: Path, said: Callable[[Journal], bool]) -> bool:
+    """What the journal of a batch file says; yes where it cannot be read, no where the file is gone."""
+    with suppress(NoRecord):
+        return said(closed_journal(path))
+    try:
+        open_says = said(_open_journal(path))
+    except FileNotFoundError:
+        return False
+    except NoRecord:
+        open_says = path.exists()
+    # One that was closed meanwhile loses the journal in it, and what was read of that may not be all.
+    with suppress(NoRecord):
+        return said(closed_journal(path))
+    return open_says
 
 
 def tidy(directory: Path) -> None:

@@ -43,7 +43,8 @@ class Requests(Protocol):
         ...
 
     def asked(self) -> list[tuple[CommitmentRequested, str | None]]:
-        """The requests that the bus has not heard of, with their traceparents."""
+        """The requests that the bus may hear of now, with their traceparents: it has heard of all that was stored
+        before of what they name."""
         ...
 
     def told(self, commitment_id: str) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from contracts.events import BatchStored, CommitmentRequested
 from services.tier_routing.domain.given_up import given_up
 from services.tier_routing.domain.identity import Arrived
-from services.tier_routing.ports import Ledger, Manifests
+from services.tier_routing.ports import Backlog, Ledger, Manifests
+from shared.errors import RetryLater
 from shared.messaging.cloudevent import Received
 from shared.messaging.deadletters import DeadLetter
 from shared.messaging.tracing import current_traceparent
@@ -19,9 +20,12 @@ log = logger("causeway.tier_routing")
 class EventHandlers:
     """Everything that is heard goes into the ledger; a repeat changes nothing."""
 
-    def __init__(self, *, ledger: Ledger, manifests: Manifests, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, ledger: Ledger, manifests: Manifests, backlog: Backlog, clock: Callable[[], datetime]
+    ) -> None:
         self._ledger = ledger
         self._manifests = manifests
+        self._backlog = backlog
         self._clock = clock
 
     async def batch_stored(self, received: Received[BatchStored]) -> None:
@@ -37,8 +41,13 @@ class EventHandlers:
             log.info("batch-known", batch_id=event.batch.batch_id, study_ref=event.study_ref)
 
     async def commitment_requested(self, received: Received[CommitmentRequested]) -> None:
-        """Enter a request for storage commitment; it is decided when its instances are secured, or late."""
+        """Enter a request for storage commitment; it is decided when its instances are secured, or late.
+
+        RetryLater until everything is here that was told before it: among that may be the version that is meant.
+        """
         request = received.data
+        if not await self._backlog.is_settled(received.sequence):
+            raise RetryLater("batches-first")
         traceparent = current_traceparent() or received.traceparent
         if not await self._ledger.ask(request, self._clock(), traceparent):
             log.info("commitment-known", ref=request.commitment_id)

@@ -1,6 +1,7 @@
 """Storage commitment between real peers: N-ACTION in, an event, a decision, N-EVENT-REPORT out (PS3.4 annex J)."""
 
 import asyncio
+import json
 import queue
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage, StorageCommitmentPushModel
 
-from contracts.events import CommitmentDecided, CommitmentRequested, Outcome
+from contracts.events import BatchStored, CommitmentDecided, CommitmentRequested, Outcome
 from tests.integration.dicom_ingest.site import RECEIVERS, IngestSite
 from tests.support.instances import make_instances
 from tests.support.ports import free_ports
@@ -234,3 +235,30 @@ async def until(reached: Any, timeout: float = 60) -> None:
     while not reached():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
+
+
+def subjects(site: IngestSite) -> list[str]:
+    """The stream so far: what it is about, in the order in which the bus was told."""
+    told = (json.loads(data)["type"] for data in site.told)
+    return [subject for subject in told if subject in (BatchStored.subject, CommitmentRequested.subject)]
+
+
+@both
+@pytest.mark.parametrize("killed", [False, True], ids=["", "killed"])
+async def test_what_was_stored_before_a_request_is_told_before_it(site: IngestSite, killed: bool) -> None:
+    """Else the ledger might answer for what another has sent under the same UID."""
+    waits = {"batch_quiet": 2, "batch_quiet_after_end": 2}
+    site.start(**waits)
+    (image,) = make_instances(1)
+    with Modality(site).association(CTImageStorage) as association:
+        assert association.send_c_store(image).Status == 0
+        assert ask(association, image.SOPInstanceUID, transaction=generate_uid()) == 0
+        assert ask(association, generate_uid(), transaction="1.2.9") == 0
+    (other,) = await requested(site)
+    assert other.transaction_uid == "1.2.9", "who asks for something else does not wait"
+    if killed:
+        assert site.process is not None
+        site.process.kill()
+        site.start(**waits)
+    await requested(site, 2)
+    assert subjects(site) == [CommitmentRequested.subject, BatchStored.subject, CommitmentRequested.subject]

@@ -1,12 +1,22 @@
 """The whole service on a real bus: from a stored batch to its plan, its proofs and its questions."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import httpx
 import pytest
 
-from contracts.events import BatchArchived, BatchSecured, BatchStored, Blob, PackPlanned
+from contracts.events import (
+    BatchArchived,
+    BatchSecured,
+    BatchStored,
+    Blob,
+    CommitmentDecided,
+    CommitmentRequested,
+    PackPlanned,
+    Referenced,
+)
 from contracts.formats.manifest import write_manifest
 from services.tier_routing.app import build
 from services.tier_routing.config import Settings
@@ -35,6 +45,9 @@ targets:
   onsite: {kind: filesystem, url: "file:///tmp/onsite", jurisdiction: site, forms: [identified]}
   cloud-a: {kind: s3, endpoint: "http://127.0.0.1:1", bucket: copies, jurisdiction: eu, forms: [identified]}
 """
+
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
 @pytest.fixture
@@ -67,10 +80,10 @@ async def prepare(server: NatsServer, settings: Settings) -> None:
         await provision(jetstream, read_plan({"streams": streams, "consumers": consumers}), {})
 
 
-async def stored(settings: Settings, name: str = "batch-1") -> BatchStored:
+async def stored(settings: Settings, name: str = "batch-1", content: int = 1, ae: str = "CT1") -> BatchStored:
     """A batch in the landing store, and its event."""
     site_key = SiteKey.load(settings.site_key_file)
-    document = write_manifest(manifest(instance(1), batch=name))
+    document = write_manifest(manifest(instance(1, content=content), batch=name, ae=ae))
     landing = FilesystemStore(Path(settings.landing_url.removeprefix("file://")))
     size = await put_parts(landing, f"{name}/manifest", document)
     content = batch(name).model_copy(update={"manifest": Blob(store="landing", key=f"{name}/manifest", size=size)})
@@ -155,3 +168,60 @@ def test_a_service_with_a_wrong_policy_does_not_start(settings: Settings):
     settings.policy_file.write_text(POLICY.replace("target: cloud-a", "target: cloud-z"))
     with pytest.raises(DocumentRefused, match=r"policy\.yaml:7: unknown target 'cloud-z'"):
         build(settings)
+
+
+async def test_a_request_for_commitment_is_answered_for_all_that_was_stored_before_it(
+    nats_server: NatsServer, settings: Settings
+):
+    """Although another process still has the newer version in work: the older one must not be taken for it."""
+    await prepare(nats_server, settings)
+    asked = CommitmentRequested(
+        commitment_id="asked-1",
+        transaction_uid="1.2.9",
+        calling_ae="CT1",
+        called_ae="CAUSEWAY",
+        referenced=(Referenced(sop_class_uid=CT, stored=True, sop_instance_uids=("1.2.3.1",)),),
+        requested=NOON,
+    )
+    async with living(build(settings)), publisher(nats_server) as bus:
+        await bus.publish(await stored(settings, content=7, ae="MR1"), id="stored-1")
+
+        async def planned() -> bool:
+            return len(await facts(nats_server, PackPlanned.subject)) == 1
+
+        await eventually(planned)
+        (envelope,) = await facts(nats_server, PackPlanned.subject)
+        for target in ("onsite", "cloud-a"):
+            copy = key(target, pack=envelope["data"]["pack_id"])
+            await bus.publish(verified(copy), id=f"verified-{target}")
+
+        async def secured() -> bool:
+            return len(await facts(nats_server, BatchSecured.subject)) == 1
+
+        await eventually(secured)
+    async with nats_server.jetstream() as jetstream, publisher(nats_server) as bus:
+        await bus.publish(await stored(settings, "batch-2", content=8, ae="CT1"), id="stored-2")
+        beside = await jetstream.pull_subscribe_bind("tier_routing_batch_stored", "IMAGING")
+        (in_work,) = await beside.fetch(1)
+        await bus.publish(asked, id="asked-1")
+        base = f"http://127.0.0.1:{settings.http_port}"
+        async with living(build(settings)), httpx.AsyncClient(base_url=base) as http:
+
+            async def heard() -> bool:
+                info = await jetstream.consumer_info("IMAGING", "tier_routing_commitment_requested")
+                return bool(info.delivered and info.delivered.consumer_seq > 1)
+
+            async def entered() -> bool:
+                return (await http.get("/api/commitments")).json()["requests"] == 1
+
+            async def tried() -> bool:
+                return await heard() or await entered()
+
+            await eventually(tried)
+            assert not await entered()
+            await in_work.nak()
+            await eventually(entered)
+            await asyncio.sleep(20 * settings.pack_timer_every)
+            told = (await http.get("/api/commitments")).json()
+            assert (told["decided"], len(told["waiting"])) == (0, 1), "the version that CT1 sent is not the first"
+    assert await facts(nats_server, CommitmentDecided.subject) == []
