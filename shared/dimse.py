@@ -18,7 +18,7 @@ from pynetdicom.pdu_primitives import (
     ImplementationVersionNameNotification,
     MaximumLengthNotification,
 )
-from pynetdicom.presentation import build_context
+from pynetdicom.presentation import build_context, build_role
 
 IMPLEMENTATION = "2.25.270695996825855179949881587723571202391"
 HEADER = struct.Struct(">BxI")
@@ -30,7 +30,7 @@ _ELEMENT = struct.Struct("<HHI")
 _PDV = struct.Struct(">BxIIBB")
 #: Type and length of an item, and where the items of an A-ASSOCIATE-AC begin (PS3.8 table 9-17), bytes.
 _ITEM, _FIXED = struct.Struct(">BxH"), 68
-_CONTEXT_RESULT, _USER_INFORMATION, _LONGEST_PDU = 0x21, 0x50, 0x51
+_CONTEXT_RESULT, _USER_INFORMATION, _LONGEST_PDU, _ROLES = 0x21, 0x50, 0x51, 0x54
 _COMMAND, _LAST = 1, 2
 _BUFFERS = 512
 _NO_DATA_SET = 0x0101
@@ -39,8 +39,11 @@ Pair = tuple[str, str]
 Pieces = list[bytes | memoryview]
 
 
-def greeting(contexts: Mapping[int, Pair], calling: str, called: str) -> bytes:
-    """An A-ASSOCIATE-RQ that proposes one context for each pair of SOP class and transfer syntax."""
+def greeting(contexts: Mapping[int, Pair], calling: str, called: str, scp_of: Iterable[str] = ()) -> bytes:
+    """An A-ASSOCIATE-RQ that proposes one context for each pair of SOP class and transfer syntax.
+
+    Of the SOP classes ``scp_of`` the requestor wants to be the SCP, and not the SCU (PS3.7 section D.3.3.4).
+    """
     primitive = A_ASSOCIATE()
     primitive.application_context_name = _APPLICATION_CONTEXT
     primitive.calling_ae_title, primitive.called_ae_title = calling, called
@@ -55,7 +58,8 @@ def greeting(contexts: Mapping[int, Pair], calling: str, called: str) -> bytes:
     longest.maximum_length_received = LONGEST
     implementation.implementation_class_uid = IMPLEMENTATION
     version.implementation_version_name = "CAUSEWAY_1"
-    primitive.user_information = [longest, implementation, version]
+    roles = [build_role(sop_class, scp_role=True) for sop_class in scp_of]
+    primitive.user_information = [longest, implementation, version, *roles]
     return bytes(A_ASSOCIATE_RQ(primitive).encode())
 
 
@@ -73,6 +77,17 @@ def accepted(body: bytes) -> tuple[dict[int, int], int]:
             told = (int.from_bytes(length, "big") for inner, length in _items(value, 0) if inner == _LONGEST_PDU)
             longest = next(told, longest)
     return results, (min(longest or LONGEST, LONGEST) - 6) & ~1
+
+
+def scp_roles(body: bytes) -> frozenset[str]:
+    """The SOP classes of which the requestor may be the SCP, of the body of an A-ASSOCIATE-AC (PS3.7 table D.3-10).
+
+    ValueError when it is none; an item that is too short for what it tells grants nothing.
+    """
+    told = (value for kind, value in _items(body, _FIXED) if kind == _USER_INFORMATION)
+    items = (item for value in told for kind, item in _items(value, 0) if kind == _ROLES)
+    cut = ((item[2:-2], item[-1]) for item in items if int.from_bytes(item[:2], "big") == len(item) - 4)
+    return frozenset(uid.rstrip(b"\0 ").decode("ascii", "replace") for uid, may_be_scp in cut if may_be_scp == 1)
 
 
 def _items(body: bytes, at: int) -> Iterator[tuple[int, bytes]]:

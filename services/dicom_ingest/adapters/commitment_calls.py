@@ -1,22 +1,26 @@
 """Reports on an association of our own to the peer's address, in the role of the SCP (PS3.4 section J.3.3)."""
 
+import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
-
-from pynetdicom import AE, build_role
 
 from contracts.events import CommitmentDecided
 from services.dicom_ingest.adapters.commitment_files import CommitmentFiles
 from services.dicom_ingest.adapters.peers import peers_file
 from services.dicom_ingest.config import Settings
-from services.dicom_ingest.domain import commitment, part10
+from services.dicom_ingest.domain import commitment
+from services.dicom_ingest.domain.command import event_report
 from services.dicom_ingest.domain.commitment import WELL_KNOWN_INSTANCE, read_callbacks
 from services.dicom_ingest.domain.negotiation import COMMITMENT, PLAIN
 from services.dicom_ingest.domain.peers import CallBack
 from services.dicom_ingest.ports.commitment import NotReported, Reach
+from shared.requestor import Requestor, connect
 
+#: Seconds for a connection, and for an answer.
 _CONNECT, _ANSWER = 10.0, 60.0
+#: What is proposed by id, the best first; what it is when it is accepted (PS3.8 table 9-18).
+_CONTEXTS = {2 * number + 1: (COMMITMENT, syntax) for number, syntax in enumerate(PLAIN)}
+_ACCEPTED = 0
 _DAY = 86_400.0
 
 
@@ -58,42 +62,36 @@ class DicomCalls:
 
     def report(self, decision: CommitmentDecided, callback: CallBack) -> int:
         """Call, report, hang up; the peer's status, or NotReported."""
-        entity = AE(decision.called_ae)
-        entity.connection_timeout = _CONNECT
-        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = _ANSWER
-        entity.implementation_class_uid = part10.IMPLEMENTATION_CLASS_UID
-        entity.implementation_version_name = part10.IMPLEMENTATION_VERSION
-        entity.add_requested_context(COMMITMENT, list(PLAIN))
-        association = entity.associate(
-            callback.host,
-            callback.port,
-            ae_title=callback.ae_title,
-            ext_neg=[build_role(COMMITMENT, scp_role=True)],
-            tls_args=self._tls_arguments(callback),
+        association = Requestor(
+            self._connected(callback),
+            _CONTEXTS,
+            calling=decision.called_ae,
+            called=callback.ae_title,
+            timeout=_ANSWER,
+            away=NotReported,
+            scp_of=[COMMITMENT],
         )
-        if not association.is_established:
-            raise NotReported("peer-not-reached" if not association.is_rejected else "peer-rejects")
         try:
             return _send(association, decision)
         finally:
             association.release()
 
-    def _tls_arguments(self, callback: CallBack) -> tuple[ssl.SSLContext, str] | None:
-        if not callback.tls:
-            return None
+    def _connected(self, callback: CallBack) -> socket.socket:
         try:
-            return self._tls(callback.ca), callback.host
+            context = self._tls(callback.ca) if callback.tls else None
         except OSError:
             raise NotReported("no-certificate") from None
+        try:
+            return connect(callback.host, callback.port, _CONNECT, context)
+        except (OSError, ValueError):
+            raise NotReported("peer-not-reached") from None
 
 
-def _send(association: Any, decision: CommitmentDecided) -> int:
-    try:
-        status, _ = association.send_n_event_report(
-            commitment.information(decision), commitment.event_type(decision), COMMITMENT, WELL_KNOWN_INSTANCE
-        )
-    except ValueError:
-        raise NotReported("peer-takes-no-reports") from None
-    if "Status" not in status:
-        raise NotReported("peer-does-not-answer")
-    return int(status.Status)
+def _send(association: Requestor, decision: CommitmentDecided) -> int:
+    context = next((number for number in _CONTEXTS if association.results.get(number) == _ACCEPTED), None)
+    if context is None or COMMITMENT not in association.scp_roles:
+        raise NotReported("peer-takes-no-reports")
+    request = event_report(association.next_message(), COMMITMENT, WELL_KNOWN_INSTANCE, commitment.event_type(decision))
+    _, transfer_syntax = _CONTEXTS[context]
+    information = commitment.encode(commitment.information(decision), transfer_syntax)
+    return association.ask(context, request, [information]).status or 0

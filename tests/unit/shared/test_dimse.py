@@ -81,6 +81,40 @@ def test_of_an_answer_to_the_greeting_only_what_is_needed_is_read(body: bytes, r
     assert dimse.accepted(body) == ({1: 0, 3: 4}, room)
 
 
+ROLE = wire.COMMITMENT.encode()
+
+
+def role(uid: bytes, scu: int, scp: int, length: int | None = None) -> bytes:
+    """What an acceptor says of a proposed role (PS3.7 table D.3-10)."""
+    told = (len(uid) if length is None else length).to_bytes(2, "big")
+    return wire.item(0x54, told + uid + bytes((scu, scp)))
+
+
+@pytest.mark.parametrize(
+    ("items", "granted"),
+    [
+        ([LONGEST, role(ROLE, 0, 1)], {wire.COMMITMENT}),
+        ([wire.item(0x5A, b"later"), role(ROLE + b"\0", 0, 1), role(b"1.2.3", 1, 1)], {wire.COMMITMENT, "1.2.3"}),
+        ([role(ROLE, 1, 0), role(b"1.2.3", 0, 2)], set()),
+        ([LONGEST], set()),
+        (
+            [role(ROLE, 0, 1, length=9), role(ROLE, 0, 1, length=200), wire.item(0x54, b"\1"), wire.item(0x54, b"")],
+            set(),
+        ),
+    ],
+    ids=["granted", "among others", "refused", "silent", "misspelt"],
+)
+def test_a_requestor_is_the_scp_of_what_the_acceptor_grants(items: list[bytes], granted: set[str]) -> None:
+    assert dimse.scp_roles(accepting(*items)) == granted
+
+
+def test_a_proposed_role_is_what_pynetdicom_reads() -> None:
+    request = A_ASSOCIATE_RQ()
+    request.decode(dimse.greeting({1: (wire.COMMITMENT, wire.EXPLICIT)}, "US", "THEM", [wire.COMMITMENT]))
+    (told,) = request.user_information.role_selection.values()
+    assert (told.sop_class_uid, told.scu_role, told.scp_role) == (wire.COMMITMENT, 0, 1)
+
+
 @pytest.mark.parametrize("length", [0, 67, *range(len(accepting()) - 3, len(accepting(LONGEST)))])
 def test_an_answer_that_is_cut_is_none(length: int) -> None:
     """Before its items begin, and everywhere in the last of them."""
