@@ -16,9 +16,8 @@ from pynetdicom import AE, _config, dimse_messages, evt
 from pynetdicom.acse import ACSE
 from pynetdicom.association import MODE_ACCEPTOR
 from pynetdicom.association import Association as Reactor
-from pynetdicom.dimse_primitives import C_STORE, N_EVENT_REPORT
+from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.fsm import InvalidEventError
-from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.transport import AddressInformation
 
 from services.dicom_ingest.adapters.association import Association
@@ -29,6 +28,7 @@ from services.dicom_ingest.adapters.gathering import Gathering
 from services.dicom_ingest.adapters.greeting import Refusal, TurnedAway
 from services.dicom_ingest.adapters.receiving import ReceivingFile
 from services.dicom_ingest.adapters.standard_contexts import decided, supported
+from services.dicom_ingest.adapters.standard_requests import serve
 from services.dicom_ingest.adapters.standard_steps import is_report, respond
 from services.dicom_ingest.adapters.tls_peer import certificate_of
 from services.dicom_ingest.domain import command as dimse
@@ -141,8 +141,9 @@ class StandardAssociation:
     def ask(self, event: evt.Event) -> tuple[int, None]:
         """Make a request for commitment durable and answer."""
         request, context = event.request, event.context
-        sop_class, sop_instance = str(request.RequestedSOPClassUID), str(request.RequestedSOPInstanceUID)
-        command = Command(dimse.N_ACTION, request.MessageID, sop_class, sop_instance, True, request.ActionTypeID)
+        sop_class, sop_instance = request.RequestedSOPClassUID or "", request.RequestedSOPInstanceUID or ""
+        action = request.ActionTypeID or 0
+        command = Command(dimse.N_ACTION, request.MessageID, str(sop_class), str(sop_instance), True, action)
         try:
             if self.visit is None:
                 raise InstanceRefused("no-association", dimse.CANNOT_UNDERSTAND)
@@ -256,20 +257,8 @@ class _Reactor(Reactor):
                 self.line.answered(msg.MessageIDBeingRespondedTo, msg.Status or 0)
         elif is_report(msg, context):
             self.dimse.send_msg(respond(msg, context, self.host.begin_report), context_id)
-        elif isinstance(msg, C_STORE) and context is not None and msg.MessageIDBeingRespondedTo is None:
-            self._serve_store(msg, context)
-        else:
+        elif not serve(self, msg, context):
             super()._serve_request(msg, context_id)
-
-    def _serve_store(self, request: C_STORE, context: Any) -> None:
-        """pynetdicom leaves a request without an answer that lacks something."""
-        request.Priority = request.Priority or 0
-        if request.is_valid_request:
-            StorageServiceClass(self).SCP(request, context)
-            return
-        response = C_STORE()
-        response.MessageIDBeingRespondedTo, response.Status = request.MessageID, dimse.CANNOT_UNDERSTAND
-        self.dimse.send_msg(response, context.context_id)
 
 
 class _Negotiation(ACSE):
