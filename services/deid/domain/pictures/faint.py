@@ -4,7 +4,7 @@ Letters of five times the noise differ from their surroundings by less than sing
 strokes are longer than a pixel, so means along them are steadier than what they are made of.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,17 +25,25 @@ _STEPS = 3.5
 #: A background is the mean of so many pixels around; what is left of it is shown so many greys for each usual one.
 _WIDE, _NARROW, _GAIN = 33, 3, 25.0
 
+
 #: A line of text is so many times as long as it is high; what a network takes for letters in noise alone is not.
 _LENGTH = 2.5
 
 
+class _Places(NamedTuple):
+    """Where lines of letters may be, by the way they run."""
+
+    upright: Boxes
+    turned: Boxes
+
+
 def text_in_noise(plane: NDArray[np.float32], detector: TextDetector) -> Boxes:
     """Boxes around lines of text in a picture (rows, columns) that may be as faint as five times its noise."""
-    places = lines(plane)
-    if not places:
+    places = _places(plane)
+    if not any(places):
         return ()
     image = evened(plane)
-    found = [box for box in detector.text_boxes(image, places) if _is_long(box)]
+    found = _found(image, places, detector)
     steps = sharp(image) if found else None
     return without_repeats(grown(box, steps) for box in found if steps is not None)
 
@@ -51,8 +59,28 @@ def text_near_lines(image: Grey, detector: TextDetector) -> Boxes:
 
 
 def _near_lines(image: Grey, detector: TextDetector) -> Boxes:
-    places = lines(image.astype(np.float32))
-    return tuple(box for box in detector.text_boxes(image, places) if _is_long(box)) if places else ()
+    places = _places(image.astype(np.float32))
+    return _found(image, places, detector) if any(places) else ()
+
+
+def _found(image: Grey, places: _Places, detector: TextDetector) -> Boxes:
+    """Long boxes around text at ``places``; of turned lines the networks see more when they are turned upright."""
+    found = [*detector.text_boxes(image, places.upright + places.turned)]
+    if places.turned:
+        for times in (1, 3):
+            upright = np.rot90(image, times)
+            near = tuple(_turned(box, times, image.shape) for box in places.turned)
+            found += (_turned(box, 4 - times, upright.shape) for box in detector.text_boxes(upright, near))
+    return tuple(box for box in found if _is_long(box))
+
+
+def _turned(box: Box, times: int, shape: tuple[int, ...]) -> Box:
+    """Where a box of a picture of ``shape`` (rows, columns) lies when that is turned left by so many right angles."""
+    rows, columns = shape
+    for _ in range(times):
+        box = Box(box.top, columns - box.right, box.bottom, columns - box.left)
+        rows, columns = columns, rows
+    return box
 
 
 def _is_long(box: Box) -> bool:
@@ -68,11 +96,15 @@ def plane_of(array: NDArray[Any], photometric: str) -> NDArray[np.float32]:
 
 def lines(plane: NDArray[np.float32]) -> Boxes:
     """Where in the picture (rows, columns) a line of letters may be, upright or turned: the boxes of such windows."""
+    upright, turned = _places(plane)
+    return upright + turned
+
+
+def _places(plane: NDArray[np.float32]) -> _Places:
     rows, columns = plane.shape
     upright = _windows(plane)
-    turned = _windows(np.ascontiguousarray(plane.T))
-    boxes = [*upright, *(Box(box.top, box.left, box.bottom, box.right) for box in turned)]
-    return tuple(box.widened(0, rows, columns) for box in boxes)
+    turned = (Box(box.top, box.left, box.bottom, box.right) for box in _windows(np.ascontiguousarray(plane.T)))
+    return _Places(*(tuple(box.widened(0, rows, columns) for box in boxes) for boxes in (upright, turned)))
 
 
 def _windows(plane: NDArray[np.float32]) -> list[Box]:
