@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from services.deid.adapters.examining import Examiner
 from services.deid.adapters.pictures import ProcessPictures
 from services.deid.domain.pictures.boxes import Box, Boxes
-from services.deid.domain.pictures.faint import evened, lines, text_in_noise
+from services.deid.domain.pictures.faint import evened, lines, text_in_noise, text_near_lines
 from services.deid.domain.pictures.picture import Picture
-from services.deid.domain.pictures.rendering import Grey
+from services.deid.domain.pictures.rendering import Grey, stretched
 from services.deid.domain.pictures.retouch import Care, Order
 from tests.support.deid_corpus.faint import NOISE, Faint, faint
 from tests.support.deid_corpus.lettering import fonts
@@ -100,6 +100,25 @@ def test_a_network_is_asked_about_places_alone() -> None:
     engine = Marking(80, 20)
     assert text_in_noise(faint(4, 0, [None]).pixels.astype(np.float32), engine) == ()
     assert engine.asked is None
+
+
+class Upright:
+    """Takes the places for lines that are much wider than high: turned letters it does not see."""
+
+    def text_boxes(self, image: Grey, near: Boxes | None = None) -> Boxes:
+        rows, columns = image.shape
+        assert all(box.right <= columns and box.bottom <= rows for box in near or ())
+        return tuple(box for box in near or () if box.width > 3 * box.height)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_network_is_shown_turned_letters_upright(turns: int) -> None:
+    """What it finds there is where the letters are."""
+    image = np.rot90(stretched(faint(2, 20, [None], rows=400).pixels), turns)
+    places = lines(image.astype(np.float32))
+    long = {box for box in places if max(box.width, box.height) > 3 * min(box.width, box.height)}
+    assert long
+    assert set(text_near_lines(image, Upright())) == long
 
 
 def test_evened_letters_stand_out_from_a_background_that_varies() -> None:
