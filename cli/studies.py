@@ -163,16 +163,31 @@ def where(
         emit_json(document)
         return
     for version in document["versions"]:
-        columns = ("target", "form", "generation", "state", "proven", "object and range")
-        title = f"version {version['version']}: data set {version['dataset_sha256']} ({version['transfer_syntax']})"
-        table(title, columns, [_copy_row(copy) for copy in version["copies"]])
-        for held in version["withheld"]:
-            say(f"withheld from {held['project']}: {held['reason']}")
-        for back in version["recalled"]:
-            profile = f"{back['profile']} {back['profile_version']}"
-            say(
-                f"called back from {back['project']}, where it was out under profile {profile}: {back['recalled'][:19]}"
-            )
+        _show_version(version)
+
+
+def _show_version(version: dict[str, Any]) -> None:
+    """The copies, those that went out late with what they were withheld for; then what is withheld and called back."""
+    released = {out["pack_id"] for out in version["released"]}
+    title = f"version {version['version']}: data set {version['dataset_sha256']} ({version['transfer_syntax']})"
+    _show_places(title, [copy for copy in version["copies"] if copy["pack_id"] not in released])
+    for out in version["released"]:
+        title = f"released to {out['project']} (it was withheld for {out['reason']} before) in pack {out['pack_id']}"
+        mine = [copy for copy in version["copies"] if copy["pack_id"] == out["pack_id"]]
+        if mine:
+            _show_places(title, mine)
+        else:
+            say(f"{title}: there is no copy")
+    for held in version["withheld"]:
+        say(f"withheld from {held['project']}: {held['reason']}")
+    for back in version["recalled"]:
+        profile = f"{back['profile']} {back['profile_version']}"
+        say(f"called back from {back['project']}, where it was out under profile {profile}: {back['recalled'][:19]}")
+
+
+def _show_places(title: str, copies: list[dict[str, Any]]) -> None:
+    columns = ("target", "form", "generation", "state", "proven", "object and range")
+    table(title, columns, [_copy_row(copy) for copy in copies])
 
 
 def _copy_row(copy: dict[str, Any]) -> tuple[object, ...]:

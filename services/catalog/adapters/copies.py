@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, exists
+from sqlalchemy import ColumnElement, Connection, Row, Table, exists
 
-from contracts.events import BatchArchived, CopyKey, InstancesQuarantined, PackRecalled, Sealed
+from contracts.events import BatchArchived, CopyKey, InstancesQuarantined, PackDeidentified, PackRecalled, Sealed
 from contracts.formats.manifest import Instance
 from services.catalog.adapters import tables
 from services.catalog.adapters.standing import look_ahead
@@ -30,6 +30,22 @@ def add_entries(connection: Connection, pack_id: str, entries: Iterable[tuple[by
         for key, instance in entries
     ]
     insert_all(connection, tables.pack_entry, rows)
+
+
+def add_deidentified(
+    connection: Connection, event: PackDeidentified, entries: Iterable[tuple[bytes, Instance]]
+) -> None:
+    """A de-identified pack, with where each original's successor lies in it; of several runs the newest counts."""
+    row = {
+        "pack_id": event.pack_id,
+        "source_pack_id": event.source_pack_id,
+        "project": event.project,
+        "run": event.run,
+        "part": event.part,
+    }
+    newer = tables.deidentified_pack.c.run < event.run
+    upsert(connection, tables.deidentified_pack, row, ("pack_id",), where=newer)
+    add_entries(connection, event.pack_id, entries)
 
 
 def add_sealed(connection: Connection, sealed: Sealed) -> None:
@@ -80,24 +96,24 @@ def add_recalled(connection: Connection, event: PackRecalled) -> None:
     insert_new(connection, tables.recalled_pack, [row])
 
 
-def stands() -> ColumnElement[bool]:
-    """Whether the pack of a copy was not called back."""
-    return ~exists().where(tables.recalled_pack.c.pack_id == tables.copy.c.pack_id)
+def stands(table: Table = tables.copy) -> ColumnElement[bool]:
+    """Whether the pack of a copy, or of a row of another ``table``, was not called back."""
+    return ~exists().where(tables.recalled_pack.c.pack_id == table.c.pack_id)
 
 
 def add_withheld(connection: Connection, event: InstancesQuarantined) -> None:
-    """The instances that de-identification withheld."""
-    rows = [
-        {
+    """The instances that de-identification withheld; of several runs the newest counts."""
+    keys, newer = ("pack_id", "project", "sop_uid", "dataset_sha256"), tables.withheld.c.run < event.run
+    for entry in event.withheld:
+        row = {
             "pack_id": event.pack_id,
             "project": event.project,
             "sop_uid": entry.sop_instance_uid,
             "dataset_sha256": entry.dataset_sha256,
             "reason": entry.reason,
+            "run": event.run,
         }
-        for entry in event.withheld
-    ]
-    insert_new(connection, tables.withheld, rows)
+        upsert(connection, tables.withheld, row, keys, where=newer)
 
 
 def archive_batch(connection: Connection, event: BatchArchived, when: float) -> None:

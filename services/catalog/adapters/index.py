@@ -13,6 +13,7 @@ from contracts.events import (
     OrderCancelled,
     OrderChanged,
     OrderPlaced,
+    PackDeidentified,
     PackRecalled,
     PatientMerged,
     Sealed,
@@ -52,6 +53,9 @@ class SqlIndex:
 
     async def add_entries(self, pack_id: str, entries: Iterable[tuple[bytes, Instance]]) -> None:
         await self._write(copies.add_entries, pack_id, entries)
+
+    async def add_deidentified(self, event: PackDeidentified, entries: Iterable[tuple[bytes, Instance]]) -> None:
+        await self._write(copies.add_deidentified, event, entries)
 
     async def add_withheld(self, event: InstancesQuarantined) -> None:
         await self._write(copies.add_withheld, event)

@@ -1,7 +1,6 @@
 """Where every version of an instance lies, and when that was last proven."""
 
 import json
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,8 +8,16 @@ from sqlalchemy import Connection, Row, select
 
 from contracts.events import Sealed
 from services.catalog.adapters.copies import stands, told
-from services.catalog.adapters.tables import copy, instance, pack_entry, recalled_pack, sealed, withheld
-from services.catalog.domain.copies import State, state_of
+from services.catalog.adapters.tables import (
+    copy,
+    deidentified_pack,
+    instance,
+    pack_entry,
+    recalled_pack,
+    sealed,
+    withheld,
+)
+from services.catalog.domain.copies import State, state_of, was_let_go
 from services.catalog.domain.location import locate
 
 #: Copies in these states are there, or were found to be damaged and are being written again.
@@ -46,7 +53,7 @@ def _version(connection: Connection, row: Row[Any]) -> dict[str, Any]:
         "dataset_sha256": row.dataset_sha256,
         "transfer_syntax": row.transfer_syntax,
         "copies": [_copy(each, state) for each in found if (state := state_of(told(each))) in _SHOWN],
-        "withheld": _withheld(connection, row),
+        **_held_back(connection, row),
         "recalled": _recalled(connection, row),
     }
 
@@ -76,12 +83,27 @@ def _copy(row: Row[Any], state: State) -> dict[str, Any]:
     }
 
 
-def _withheld(connection: Connection, row: Row[Any]) -> list[dict[str, str]]:
-    mine = select(withheld.c.project, withheld.c.reason).where(
-        withheld.c.sop_uid == row.sop_uid, withheld.c.dataset_sha256 == row.dataset_sha256
-    )
-    pairs: Iterable[Any] = connection.execute(mine.distinct()).all()
-    return [{"project": project, "reason": reason} for project, reason in pairs]
+def _held_back(connection: Connection, row: Row[Any]) -> dict[str, list[dict[str, str]]]:
+    """For what it is ``withheld`` now; and what it was withheld for before it was ``released``, in which pack."""
+    mine = (withheld.c.sop_uid == row.sop_uid, withheld.c.dataset_sha256 == row.dataset_sha256)
+    held = connection.execute(select(withheld).where(*mine).order_by(withheld.c.project, withheld.c.pack_id)).all()
+    packs = deidentified_pack.join(pack_entry, pack_entry.c.pack_id == deidentified_pack.c.pack_id)
+    holding = select(deidentified_pack).select_from(packs).where(pack_entry.c.identity == row.identity)
+    order = (deidentified_pack.c.run, deidentified_pack.c.part, deidentified_pack.c.pack_id)
+    out = connection.execute(holding.where(stands(deidentified_pack)).order_by(*order)).all() if held else []
+    waiting, released = [], []
+    for one in held:
+        told = {"project": one.project, "reason": one.reason}
+        went = [pack.pack_id for pack in out if _lets_go(pack, one)]
+        released += [told | {"pack_id": pack_id} for pack_id in went]
+        waiting += [] if went or told in waiting else [told]
+    return {"withheld": waiting, "released": released}
+
+
+def _lets_go(pack: Row[Any], held: Row[Any]) -> bool:
+    """Whether what was withheld went out in ``pack`` since."""
+    same = (pack.source_pack_id, pack.project) == (held.pack_id, held.project)
+    return same and was_let_go(pack.run, pack.part, held.run)
 
 
 def _recalled(connection: Connection, row: Row[Any]) -> list[dict[str, Any]]:

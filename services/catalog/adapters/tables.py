@@ -170,6 +170,18 @@ recalled_pack = Table(
     Column("recalled", Float, nullable=False),
 )
 
+#: What de-identified packs were made of: of which planned pack, for which project, in its newest run, as which part.
+deidentified_pack = Table(
+    "deidentified_pack",
+    metadata,
+    Column("pack_id", _ID, primary_key=True),
+    Column("source_pack_id", _ID, nullable=False),
+    Column("project", String(64), nullable=False),
+    Column("run", Integer, nullable=False),
+    Column("part", Integer, nullable=False),
+)
+
+#: What did not go out of a planned pack in its newest run. A later run, or a person, may have let it go since.
 withheld = Table(
     "withheld",
     metadata,
@@ -178,6 +190,7 @@ withheld = Table(
     Column("sop_uid", _UID, primary_key=True),
     Column("dataset_sha256", String(64), primary_key=True),
     Column("reason", String(64), nullable=False),
+    Column("run", Integer, nullable=False, server_default="0"),
     Index("withheld_by_sop", "sop_uid"),
 )
 

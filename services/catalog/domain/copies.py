@@ -1,4 +1,4 @@
-"""What is to be said of one generation of a copy, from the latest that was told of it, whatever the order was."""
+"""What is to be said of copies, and of what got none, from the latest that was told, whatever the order was."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -28,3 +28,11 @@ def state_of(told: Told) -> State:
     if told.damaged is not None:
         return "damaged"
     return "failed" if told.written is None else "written"
+
+
+def was_let_go(run: int, part: int, withheld_in: int) -> bool:
+    """Whether a de-identified pack lets go what its plan's run number ``withheld_in`` withheld.
+
+    A part from 1 on is what a person released from quarantine; part 0 of a later ``run`` was made under other rules.
+    """
+    return part > 0 or run > withheld_in

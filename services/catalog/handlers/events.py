@@ -96,7 +96,7 @@ class EventHandlers:
             for link in await self._documents.links(event.links)
         }
         entries = [(originals[one.entry], one) for one in manifest.instances]
-        await self._copies.add_entries(event.pack_id, entries)
+        await self._copies.add_deidentified(event, entries)
 
     async def instances_quarantined(self, received: Received[InstancesQuarantined]) -> None:
         """Note what was withheld, and why."""

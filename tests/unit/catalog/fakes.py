@@ -68,6 +68,10 @@ class FakeIndex:
     async def add_entries(self, pack_id: str, entries: Iterable[tuple[bytes, Instance]]) -> None:
         self.entries[pack_id] = list(entries)
 
+    async def add_deidentified(self, event: Any, entries: Iterable[tuple[bytes, Instance]]) -> None:
+        await self.add_entries(event.pack_id, entries)
+        self.told.append(("deidentified", event))
+
     async def add_withheld(self, event: Any) -> None:
         self.told.append(("withheld", event))
 
