@@ -8,12 +8,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from services.deid.domain.quarantine import Entry, VerdictRefused, read_verdict
+from services.deid.domain.quarantine import Entry, State, VerdictRefused, read_verdict
 from services.deid.domain.showing import decided, summary
 from services.deid.handlers.deciding import Deciding
 from services.deid.handlers.page import page_routes
 from services.deid.ports.quarantine import Pictures, Quarantine
 from shared.http.access import log_access
+from shared.http.query import Query, QueryRefused
 from shared.observability import logger
 
 _MOST = 500
@@ -45,13 +46,13 @@ class QuarantineHandlers:
 
     async def listed(self, request: Request) -> Response:
         """Some entries, those that wait longest first: ``state``, ``project``, ``limit`` (at most 500), ``offset``."""
-        given = request.query_params
         try:
-            limit, offset = _number(request, "limit", 100), _number(request, "offset", 0)
-        except ValueError:
-            return JSONResponse({"error": "limit and offset are numbers"}, status_code=400)
-        wanted = given.get("state"), given.get("project")
-        total, found = await self._quarantine.listed(*wanted, min(limit, _MOST), offset)
+            query = Query(request, "state", "project", "limit", "offset")
+            wanted = query.one_of("state", State), query.text("project")
+            portion = query.number("limit", 100, most=_MOST), query.number("offset", 0)
+        except QueryRefused as refusal:
+            return JSONResponse({"error": str(refusal)}, status_code=400)
+        total, found = await self._quarantine.listed(*wanted, *portion)
         log_access(request, "quarantine", count=len(found))
         return JSONResponse({"total": total, "withheld": [summary(one) for one in found]})
 
@@ -68,9 +69,9 @@ class QuarantineHandlers:
         if entry is None or side not in ("before", "after"):
             return JSONResponse(_NOT_THERE, status_code=404)
         try:
-            frame = _number(request, "frame", 0)
-        except ValueError:
-            return JSONResponse({"error": "frame is a number"}, status_code=400)
+            frame = Query(request, "frame").number("frame", 0)
+        except QueryRefused as refusal:
+            return JSONResponse({"error": str(refusal)}, status_code=400)
         async with self._deciding.file(entry, cleaned=side == "after") as file:
             png = await self._pictures.png(file, frame) if file else None
         if png is None:
@@ -82,13 +83,16 @@ class QuarantineHandlers:
         entry, who = await self._entry(request), getattr(request.state, "who", "unknown")
         try:
             verdict = read_verdict(await request.json())
-            if entry is None:
-                return JSONResponse(_NOT_THERE, status_code=404)
-            outcome = await self._deciding.decide(entry, verdict, who, self._clock())
         except VerdictRefused as refusal:
-            return JSONResponse({"error": refusal.reason}, status_code=409 if entry else 422)
+            return JSONResponse({"error": refusal.reason}, status_code=422)
         except ValueError:
             return JSONResponse({"error": "the body is no JSON"}, status_code=400)
+        if entry is None:
+            return JSONResponse(_NOT_THERE, status_code=404)
+        try:
+            outcome = await self._deciding.decide(entry, verdict, who, self._clock())
+        except VerdictRefused as refusal:
+            return JSONResponse({"error": refusal.reason}, status_code=409)
         log.info("quarantine-decided", who=who, action=verdict.action.value, outcome=outcome, ref=entry.id)
         now = await self._quarantine.entry(entry.id)
         return JSONResponse({"outcome": outcome, **await self._document(now or entry)})
@@ -101,10 +105,3 @@ class QuarantineHandlers:
     async def _document(self, entry: Entry) -> dict[str, Any]:
         rulings = [decided(one) for one in await self._quarantine.rulings(entry)]
         return {**summary(entry), "decisions": rulings, **await self._deciding.candidate_document(entry)}
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    given = request.query_params.get(name, str(default))
-    if not (given.isascii() and given.isdecimal() and len(given) < 8):
-        raise ValueError(name)
-    return int(given)

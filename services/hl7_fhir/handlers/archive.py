@@ -17,9 +17,11 @@ from services.hl7_fhir.handlers.messages import Messages
 from services.hl7_fhir.ports import Archive
 from shared.errors import CausewayError, answer
 from shared.http import log_access
+from shared.http.query import Query, QueryRefused
 
 _MOST = 500
 _LARGEST = 10 * 1024 * 1024
+_STATES: tuple[str, ...] = get_args(State)
 _OPEN = ("refused", "failed")
 
 
@@ -44,16 +46,14 @@ class ArchiveRoutes:
     async def listed(self, request: Request) -> Response:
         """Messages by state (default: those that need a decision), or with a flag whatever their state, the newest
         first."""
-        query = request.query_params
-        flag = query.get("flag")
-        states = tuple(query.get("state", ",".join(_OPEN if flag is None else get_args(State))).split(","))
-        limit, before = query.get("limit", "100"), query.get("before", "")
-        numbers_are_good = _limits(limit) and (not before or before.isdecimal())
-        if not set(states) <= set(get_args(State)) or not numbers_are_good or flag == "":
-            return _refused(400, "state, limit, before or flag is not usable")
-        found = await self.archive.listed(
-            cast("tuple[State, ...]", states), int(limit), int(before) if before else None, flag
-        )
+        try:
+            query = Query(request, "state", "limit", "before", "flag")
+            flag, limit = query.text("flag"), query.number("limit", 100, 1, _MOST)
+            states = query.some_of("state", _STATES) or (_OPEN if flag is None else _STATES)
+            before = query.number("before", 0) if query.text("before") else None
+        except QueryRefused as refusal:
+            return _refused(400, str(refusal))
+        found = await self.archive.listed(cast("tuple[State, ...]", states), limit, before, flag)
         log_access(request, "hl7-messages", count=len(found))
         return JSONResponse({"messages": [_row(one) for one in found], "open": await self.archive.counts()})
 
@@ -69,10 +69,12 @@ class ArchiveRoutes:
 
     async def lost(self, request: Request) -> Response:
         """Which fields of whose messages were valued and went nowhere, the most frequent first; never a value."""
-        query = request.query_params
-        if not _limits(limit := query.get("limit", "100")):
-            return _refused(400, "limit is not usable")
-        found = await self.archive.losses(query.get("sender"), int(limit))
+        try:
+            query = Query(request, "sender", "limit")
+            sender, limit = query.text("sender", may_be_empty=True), query.number("limit", 100, 1, _MOST)
+        except QueryRefused as refusal:
+            return _refused(400, str(refusal))
+        found = await self.archive.losses(sender, limit)
         log_access(request, "hl7-losses", count=len(found))
         rows = [{"sender": sender, "field": field, "messages": messages} for sender, field, messages in found]
         return JSONResponse({"losses": rows})
@@ -112,10 +114,6 @@ class ArchiveRoutes:
             await self.archive.settle(one.ref, "corrected")
         log_access(request, "hl7-message-sent-again", ref=ref)
         return JSONResponse({"ref": ref, "state": "waiting"}, 202)
-
-
-def _limits(limit: str) -> bool:
-    return limit.isdecimal() and 0 < int(limit) <= _MOST
 
 
 def _sent(body: bytes) -> bytes | None:

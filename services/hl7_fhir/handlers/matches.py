@@ -10,8 +10,10 @@ from starlette.routing import Route
 
 from services.hl7_fhir.domain.intake.arrival import now
 from services.hl7_fhir.domain.studies.deciding import VerdictRefused, read_verdict
+from services.hl7_fhir.domain.studies.matching import REASONS
 from services.hl7_fhir.ports import Matches
 from shared.http.access import log_access
+from shared.http.query import Query, QueryRefused
 from shared.observability import logger
 
 _MOST = 500
@@ -38,10 +40,12 @@ class MatchesOverHttp:
     async def listed(self, request: Request) -> Response:
         """Those that wait: ``reason``, ``limit`` (at most 500) and ``offset``."""
         try:
-            limit, offset = (_number(request, *named) for named in (("limit", 100), ("offset", 0)))
-        except ValueError:
-            return JSONResponse({"error": "limit and offset are numbers"}, status_code=400)
-        total, found = await self.matches.listed(request.query_params.get("reason"), min(limit, _MOST), offset)
+            query = Query(request, "reason", "limit", "offset")
+            reason = query.one_of("reason", REASONS)
+            portion = query.number("limit", 100, most=_MOST), query.number("offset", 0)
+        except QueryRefused as refusal:
+            return JSONResponse({"error": str(refusal)}, status_code=400)
+        total, found = await self.matches.listed(reason, *portion)
         log_access(request, "matches", count=len(found))
         return JSONResponse({"total": total, "matches": found})
 
@@ -67,10 +71,3 @@ class MatchesOverHttp:
             return JSONResponse(_NOT_THERE, status_code=404)
         log.info("study-decided", who=who, action=verdict.kind, study_ref=found["id"])
         return JSONResponse(found)
-
-
-def _number(request: Request, name: str, default: int) -> int:
-    given = request.query_params.get(name, str(default))
-    if not (given.isascii() and given.isdecimal() and len(given) < 8):
-        raise ValueError(name)
-    return int(given)

@@ -172,11 +172,38 @@ async def test_a_decision_without_an_action_or_a_reason_is_none(site: DeidSite, 
     async with desk(site, "deid") as at:
         entry = await withheld(at)
         answer = await at.client.post(f"/api/quarantine/{entry['id']}", json=body)
-        assert answer.status_code in (409, 422)
+        assert answer.status_code == 422
         assert (
             await at.client.post("/api/quarantine/nobody", json={"action": "reject", "reason": "x"})
         ).status_code == 404
         assert (await at.shown(entry["id"]))["decisions"] == []
+
+
+async def test_a_question_that_is_asked_wrongly_is_no_empty_list(site: DeidSite) -> None:
+    """A misspelt state or filter, or a portion that there is not, is refused with what may be asked."""
+    states = "waiting, approved, rejected, cleaned, expired"
+    async with desk(site, "deid") as at:
+        entry = await withheld(at)
+
+        async def asked(query: str) -> tuple[int, Any]:
+            answer = await at.client.get(f"/api/quarantine{query}")
+            return answer.status_code, answer.json().get("error", answer.json().get("total"))
+
+        assert await asked("?state=nonsense") == (400, f"state is one of {states}")
+        assert await asked("?state=") == (400, f"state is one of {states}")
+        named = (400, "the query may have state, project, limit, offset, and nothing else")
+        assert await asked("?status=waiting") == named
+        assert await asked("?state=waiting&state=rejected") == (400, "each parameter is to be said once")
+        assert (await asked("?project="))[0] == 400
+        assert await asked("?limit=501") == (400, "limit is a whole number from 0 to 500")
+        for offset in ("-1", "1.5", "x", "", str(2**63)):
+            assert await asked(f"?offset={offset}") == (400, f"offset is a whole number from 0 to {2**63 - 1}")
+        assert await asked("?state=waiting&project=research&limit=500") == (200, 1)
+        assert await asked(f"?offset={2**63 - 1}&limit=0") == (200, 1)
+        assert await asked("?state=approved") == await asked("?project=another") == (200, 0)
+        assert await asked("/nobody") == (404, "there is no such entry")
+        assert (await asked(f"/{entry['id']}/before.png?frame=x"))[0] == 400
+        assert await asked(f"/{entry['id']}/beside.png") == await asked("/nobody/before.png") == await asked("/nobody")
 
 
 async def test_people_see_both_pictures(site: DeidSite) -> None:

@@ -134,6 +134,8 @@ async def test_what_no_map_took_is_told_by_message_and_by_sender_and_never_its_v
         ("/api/hl7/messages?limit=0", 400),
         ("/api/hl7/messages?limit=many", 400),
         ("/api/hl7/messages?before=x", 400),
+        (f"/api/hl7/messages?before={2**63}", 400),
+        ("/api/hl7/messages?states=refused", 400),
         ("/api/hl7/messages/nothing", 404),
         ("/api/hl7/losses?limit=501", 400),
         ("/api/hl7/messages?flag=", 400),
@@ -141,6 +143,13 @@ async def test_what_no_map_took_is_told_by_message_and_by_sender_and_never_its_v
 )
 async def test_bad_questions_are_told_so(api: httpx.AsyncClient, path: str, status: int) -> None:
     assert (await api.get(path)).status_code == status
+
+
+async def test_who_asks_for_a_state_that_there_is_not_hears_which_there_are(api: httpx.AsyncClient) -> None:
+    told = (await api.get("/api/hl7/messages?state=refused,lost")).json()["error"]
+    assert (
+        told == "state is one or more of waiting, done, refused, failed, corrected, discarded, with commas in between"
+    )
 
 
 async def test_a_long_list_is_read_in_portions(desk: Desk, api: httpx.AsyncClient) -> None:

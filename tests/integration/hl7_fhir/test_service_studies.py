@@ -126,7 +126,10 @@ async def test_the_work_list_is_asked_and_decided_over_http(service: Hl7Service)
         decided = (await client.post(path, json={"order": candidate["order"]})).json()
     assert (decided["orders"], decided["decisions"][0]["who"]) == ([candidate["order"]], "loopback")
     assert (await service.get("/api/matches")).json() == {"total": 0, "matches": []}
-    assert (await service.get("/api/matches?limit=x")).status_code == 400
+    for wrong in ("limit=x", "limit=501", "reason=order", "raeson=order-missing"):
+        assert (await service.get(f"/api/matches?{wrong}")).status_code == 400, wrong
+    told = (await service.get("/api/matches?reason=nonsense")).json()["error"]
+    assert told.startswith("reason is one of order-missing, order-cancelled, ")
     assert (await service.get("/api/matches/nobody")).status_code == 404
     await eventually(lambda: told_of_decision(service), 20)
     assert "Doe" not in service.log.read_text() and "Z9" not in service.log.read_text()

@@ -23,6 +23,17 @@ PATIENT_DIFFERS = "patient-differs"
 PATIENT_NOT_IDENTIFIED = "patient-not-identified"
 PATIENT_UNKNOWN = "patient-unknown"
 SEVERAL_PATIENTS = "several-patients"
+REASONS = (
+    ORDER_MISSING,
+    ORDER_CANCELLED,
+    ORDERS_CONTRADICT,
+    ACCESSION_DIFFERS,
+    STUDY_UID_DIFFERS,
+    PATIENT_DIFFERS,
+    PATIENT_NOT_IDENTIFIED,
+    PATIENT_UNKNOWN,
+    SEVERAL_PATIENTS,
+)
 
 
 @dataclass(frozen=True)
