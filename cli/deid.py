@@ -97,7 +97,10 @@ def report(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what was done to which attribute by which rule, and how often; no value of any original is in it."""
+    """Show what was done to which attribute by which rule, how often, and what was withheld for which reason.
+
+    No value of any original is in it.
+    """
     found = _get(data, f"/api/deid/reports/{pack}")
     if as_json:
         emit_json(found)
@@ -109,11 +112,13 @@ def report(
         profile = one["profile"]
         say(f"pack {one['pack_id']}: {one['instances']} instances, profile {profile['name']} {profile['version']}"
             f" ({profile['legal_basis']}), PS3.15 {one['edition']}")  # fmt: skip
-        table(
-            "What was done", ("attribute", "action", "rule", "times"), [tuple(step.values()) for step in one["steps"]]
-        )
+        if one["steps"]:
+            steps = [tuple(step.values()) for step in one["steps"]]
+            table("What was done", ("attribute", "action", "rule", "times"), steps)
         if one["withheld"]:
             table("Withheld", ("reason", "instances"), list(one["withheld"].items()))
+        if entries := [(each["entry"], each["reason"]) for each in one.get("entries", ())]:  # earlier ones told of none
+            table("What was withheld, as `quarantine show` calls it", ("entry", "reason"), entries)
 
 
 @recalls.callback(invoke_without_command=True)

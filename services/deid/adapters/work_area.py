@@ -4,7 +4,7 @@
 
     packs/<hmac>/manifest|headers|archive   what encryption seals; archive and headers until the batch is archived
     links/<hmac>                            which original became which entry
-    reports/<hmac>                          what was done to which attribute by which rule
+    reports/<hmac>                          what was done to which attribute by which rule, and what was withheld
     quarantine/<hmac>                       a withheld original, until somebody decides
 
 The names are HMACs under the project's key over the pack and what it holds, so that two runs never meet on one name
@@ -20,7 +20,8 @@ from typing import BinaryIO, cast
 
 from contracts.events import Blob
 from contracts.formats.archive import layout
-from services.deid.domain.facts import Outputs
+from services.deid.domain.candidate import entry_id_of
+from services.deid.domain.facts import Outputs, Result
 from services.deid.domain.looking.objects import opaque
 from services.deid.domain.packing import CleanPack, Held, Opener
 from services.deid.domain.part10 import Project
@@ -63,8 +64,6 @@ class StoredWorkArea:
             return None
         base = project.key.storage_key("packs", pack.pack_id, pack.manifest_sha256)
         links = project.key.storage_key("links", pack.pack_id, pack.manifest_sha256)
-        report = await in_thread(pack.report, project)
-        place = project.key.storage_key("reports", pack.pack_id, await in_thread(digest, report))
         total = await in_thread(lambda: layout(pack.entries).total)
         return Outputs(
             manifest=await self._document(f"{base}/manifest", pack.manifest),
@@ -72,8 +71,13 @@ class StoredWorkArea:
             archive=await self._put(f"{base}/archive", pack.archive(), total),
             links=await self._document(links, pack.links),
             instances=len(pack.released),
-            report=await self._put(place, iter([report]), len(report)),
         )
+
+    async def keep_report(self, pack: CleanPack, project: Project, source_pack_id: str) -> Blob:
+        entries = {entry_id_of(source_pack_id, held, project): held.reason.value for held in pack.held}
+        report = await in_thread(pack.report, project, entries)
+        place = project.key.storage_key("reports", pack.pack_id, await in_thread(digest, report))
+        return await self._put(place, iter([report]), len(report))
 
     async def _document(self, key: str, document: Document) -> Blob:
         return await self._put(key, document.chunks(), document.size)
@@ -102,8 +106,8 @@ class StoredWorkArea:
         loop = asyncio.get_running_loop()
         return lambda: read_ahead(read_parts(self._store, key, size), loop)
 
-    async def report(self, outputs: Outputs) -> bytes | None:
-        blob = outputs.report
+    async def report(self, result: Result) -> bytes | None:
+        blob = result.kept_report
         return b"".join([chunk async for chunk in read_parts(self._store, blob.key, blob.size)]) if blob else None
 
     async def forget(self, key: str, size: int) -> None:

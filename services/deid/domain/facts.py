@@ -17,7 +17,7 @@ class Outputs(Fact):
     archive: Blob
     links: Blob
     instances: int
-    #: What was done (domain/reporting.py); packs of earlier versions have none.
+    #: Where earlier versions kept ``Result.report``; the first of them kept none.
     report: Blob | None = None
 
 
@@ -27,7 +27,7 @@ class Result(Fact):
     ``outputs`` is None when every instance was withheld: then there is no pack. ``copies`` are those that its plan has
     for the project, for what is released from quarantine later; nobody knows them of what was done by earlier versions.
     ``release`` counts how often the study was called back in the project before, ``key_domains`` are those that the
-    pack was asked for in.
+    pack was asked for in. ``report`` is what was done and what was withheld (domain/reporting.py).
     """
 
     pack_id: str
@@ -42,6 +42,12 @@ class Result(Fact):
     profile_version: str = "1"
     release: int = 0
     key_domains: tuple[str, ...] = ()
+    report: Blob | None = None
+
+    @property
+    def kept_report(self) -> Blob | None:
+        """Where the report lies, if there is one."""
+        return self.report or (self.outputs.report if self.outputs else None)
 
     def asked_again(self, event: PackPlanned, copies: tuple[PlannedCopy, ...]) -> "Result":
         """The same for a later run, which may name only copies that are due: another plan's take their place."""

@@ -1,7 +1,7 @@
 """A de-identified pack from the instances of a plan: what goes out, what is withheld, and what relates the two."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import BinaryIO, NamedTuple
@@ -101,10 +101,9 @@ class CleanPack:
     workspace: Workspace
     steps: Counter[Step] = field(default_factory=Counter)
 
-    def report(self, project: Project) -> bytes:
-        """What was done to which attribute by which rule, and how much was withheld for which reason."""
-        withheld = Counter(one.reason.value for one in self.held)
-        return write_report(self.pack_id, project, len(self.released), withheld, self.steps)
+    def report(self, project: Project, entries: Mapping[str, str]) -> bytes:
+        """What was done to which attribute by which rule; ``entries``, those withheld, tell by id for which reason."""
+        return write_report(self.pack_id, project, len(self.released), entries, self.steps)
 
     @property
     def manifest(self) -> Document:

@@ -1,7 +1,9 @@
-"""The report of a pack: what was done to which attribute by which rule, and how often; no value of any original."""
+"""The report of a pack: what was done to which attribute by which rule, and how often, and what was withheld for which
+reason; no value of any original."""
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 
 from services.deid.domain.part10 import Project
 from services.deid.domain.record import MOST, Step
@@ -17,8 +19,13 @@ def add_steps(steps: Counter[Step], more: Counter[Step]) -> None:
         steps[step if known else Step((), step.action, step.rule)] += count
 
 
-def write_report(pack_id: str, project: Project, instances: int, withheld: Counter[str], steps: Counter[Step]) -> bytes:
-    """The report as JSON, the same for the same work."""
+def write_report(
+    pack_id: str, project: Project, instances: int, entries: Mapping[str, str], steps: Counter[Step]
+) -> bytes:
+    """The report as JSON, the same for the same work.
+
+    ``instances`` went out. ``entries`` did not: the reason of each (domain/withholding.py) by its opaque id.
+    """
     profile = project.profile
     document = {
         "format": FORMAT,
@@ -32,7 +39,8 @@ def write_report(pack_id: str, project: Project, instances: int, withheld: Count
         },
         "edition": project.rules.edition,
         "instances": instances,
-        "withheld": dict(sorted(withheld.items())),
+        "withheld": dict(sorted(Counter(entries.values()).items())),
+        "entries": [{"entry": entry, "reason": reason} for entry, reason in sorted(entries.items())],
         "steps": [
             {"attribute": _path(step), "action": step.action, "rule": step.rule, "count": count}
             for step, count in sorted(steps.items())

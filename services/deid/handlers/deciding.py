@@ -79,10 +79,11 @@ class Deciding:
                 return outcome, await self._quarantine.decide(entry, rule(State.WAITING, outcome), found)
             if is_approval and candidate.digest != verdict.candidate:
                 raise VerdictRefused("changed-since-it-was-looked-at")
-            outputs = await self._work_area.keep(candidate.pack, project)
             pack = candidate.pack
+            outputs = await self._work_area.keep(pack, project)
+            report = await self._work_area.keep_report(pack, project, entry.source_pack_id)
             facts = {"pack_id": pack.pack_id, "manifest_sha256": pack.manifest_sha256, "outputs": outputs}
-            rules = {"profile": project.profile.name, "profile_version": project.profile.version}
+            rules = {"profile": project.profile.name, "profile_version": project.profile.version, "report": report}
             result = plan.model_copy(update={**facts, **rules, "withheld": (), "released": False})
             state, outcome = (State.APPROVED, "approved") if is_approval else (State.CLEANED, "cleaned")
             return outcome, await self._quarantine.let_go(entry, rule(state, outcome), project, pack, result)

@@ -141,7 +141,10 @@ class DeidHandlers:
             workspace.close()
 
     async def _keep(self, received: Received[PackPlanned], project: Project, pack: CleanPack, release: int) -> Result:
-        result = _result_of(pack, received.data, project, await self._work_area.keep(pack, project), release)
+        outputs = await self._work_area.keep(pack, project)
+        report = await self._work_area.keep_report(pack, project, received.data.pack_id)
+        made = _result_of(pack, received.data, project, outputs, release)
+        result = made.model_copy(update={"report": report})
         await self._release(await self._register.record(received.data, received.time, project, pack, result))
         return result
 

@@ -23,9 +23,9 @@ class ReportHandlers:
         return (Route("/api/deid/reports/{pack}", self.shown),)
 
     async def shown(self, request: Request) -> Response:
-        """The reports of a pack and its parts; 404 when nothing of that id went out."""
+        """The reports of a pack and its parts, also of one of which nothing went out; 404 where there is none."""
         found = await self._results.results(request.path_params["pack"])
-        kept = [await self._work_area.report(one.outputs) for one in found if one.outputs]
+        kept = [await self._work_area.report(one) for one in found]
         reports = [json.loads(one) for one in kept if one is not None]
         log_access(request, "deid-report", count=len(reports))
         if not reports:

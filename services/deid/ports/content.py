@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from contracts.events import PackPlanned
-from services.deid.domain.facts import Outputs
+from contracts.events import Blob, PackPlanned
+from services.deid.domain.facts import Outputs, Result
 from services.deid.domain.packing import CleanPack, Opener, Original
 from services.deid.domain.part10 import Project
 from services.deid.domain.workspace import Workspace
@@ -48,7 +48,11 @@ class WorkArea(Protocol):
         """The bytes of a withheld original, for a worker thread."""
         ...
 
-    async def report(self, outputs: Outputs) -> bytes | None:
+    async def keep_report(self, pack: CleanPack, project: Project, source_pack_id: str) -> Blob:
+        """Make durable what was done to a pack and what was withheld, also where nothing goes out."""
+        ...
+
+    async def report(self, result: Result) -> bytes | None:
         """What was done to a pack, None where nobody wrote that down."""
         ...
 

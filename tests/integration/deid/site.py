@@ -89,6 +89,14 @@ class DeidSite(Site):
             other = json.loads(document) | {"manifest_sha256": "0" * 64}
             connection.execute(text("UPDATE result SET document = :other"), {"other": json.dumps(other)})
 
+    def keep_report_as_before(self) -> None:
+        """Make it so that an earlier version wrote down where the report lies."""
+        with create_engine(f"sqlite:///{self.folder / 'deid.db'}").begin() as connection:
+            ((document,),) = connection.execute(text("SELECT document FROM result"))
+            kept = json.loads(document)
+            kept["outputs"]["report"] = kept.pop("report")
+            connection.execute(text("UPDATE result SET document = :kept"), {"kept": json.dumps(kept)})
+
     def age(self, days: int) -> None:
         """Make it so that everything was withheld as many days earlier."""
         self.run(f"UPDATE withheld SET since = since - {days * 86400}")

@@ -315,11 +315,54 @@ async def test_a_report_tells_what_was_done_and_nothing_of_the_original(site: De
     assert [whole["pack_id"], second["pack_id"]] == [first.pack_id, part.pack_id]
     assert only == [second]
     assert (whole["instances"], whole["withheld"]) == (3, {"pixels-unproven": 1})
+    assert whole["entries"] == [{"entry": entry["id"], "reason": "pixels-unproven"}]
+    assert (second["instances"], second["withheld"], second["entries"]) == (1, {}, [])
     assert {"attribute": "(0008,0050)", "action": "emptied", "rule": "basic", "count": 3} in whole["steps"]
     assert whole["profile"] == {"name": "basic", "version": "1", "legal_basis": "gdpr_pseudonymised", "options": []}
     assert whole["statement"].strip()
     hidden = [*CANARY.values, slices[0].StudyInstanceUID, slices[0].SOPInstanceUID, "research-none"]
     assert [value for value in hidden if str(value) in answer.text] == []
+
+
+async def test_a_report_tells_also_of_a_pack_of_which_nothing_went_out(site: DeidSite, tmp_path: Path) -> None:
+    """What was withheld and for which reason, and how to find each entry; by the id that quarantine has of the pack."""
+    slices = study(1, 2)[1:]
+    async with desk(site, "deid") as at:
+        await site.say(planned([await site.batch_of(slices)], PLAN), "plan")
+        (told,) = await site.until(InstancesQuarantined, lambda found: len(found) == 1)
+        entries = await at.listed()
+        answer = await at.client.get(f"/api/deid/reports/{entries[0]['pack_id']}")
+        assert answer.status_code == 200, answer.text
+        folder = folder_of(tmp_path / "site", "nats://127.0.0.1:9", http=str(at.client.base_url))
+        given = ["deid", "report", "pack", "--data", str(folder.data)]
+        shown = await asyncio.to_thread(lambda: CliRunner().invoke(cli, given))
+        # The first of them goes out later, as a part with a report of its own; what was withheld at first stays told.
+        found = await at.shown(entries[0]["id"])
+        await at.decide(entries[0]["id"], "approve", candidate=found["candidate"])
+        (part,) = await site.until(PackDeidentified, lambda found: len(found) == 1)
+        later = (await at.client.get("/api/deid/reports/pack")).json()["reports"]
+    (report,) = answer.json()["reports"]
+    assert (told.released, report["instances"], report["withheld"]) == (0, 0, {"pixels-unproven": 2})
+    ids = sorted(one["id"] for one in entries)
+    assert report["entries"] == [{"entry": each, "reason": "pixels-unproven"} for each in ids]
+    assert (report["steps"], report["profile"]["name"]) == ([], "basic")
+    assert report["statement"].strip()
+    assert shown.exit_code == 0
+    assert all(re.search(rf"{each} +pixels-unproven", shown.output) for each in ids)
+    assert later[0] == report
+    assert [one["pack_id"] for one in later[1:]] == [part.pack_id]
+    hidden = [*CANARY.values, *(each.SOPInstanceUID for each in slices), slices[0].StudyInstanceUID]
+    assert [value for value in hidden if str(value) in answer.text + shown.output] == []
+
+
+async def test_a_report_that_an_earlier_version_kept_is_told_still(site: DeidSite) -> None:
+    """They had it beside what goes out."""
+    async with desk(site, "deid") as at:
+        await withheld(at)
+        before = (await at.client.get("/api/deid/reports/pack")).json()
+    site.keep_report_as_before()
+    async with desk(site, "deid") as at:
+        assert (await at.client.get("/api/deid/reports/pack")).json() == before
 
 
 PROFILE = """

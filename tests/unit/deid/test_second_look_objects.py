@@ -38,15 +38,16 @@ def objects(store: MemoryStore) -> dict[str, dict[str, str]]:
 async def test_nothing_is_found_in_the_objects_of_a_pack() -> None:
     """Manifest and headers as they are written; keys; metadata. The links stay on site, and name the originals."""
     store, using = MemoryStore(), project()
-    outputs = await StoredWorkArea(ObjectStore(store)).keep(packed(pack_id_of("source", using), using), using)
+    pack, area = packed(pack_id_of("source", using), using), StoredWorkArea(ObjectStore(store))
+    outputs = await area.keep(pack, using)
     assert outputs is not None
+    kept = (outputs.manifest, outputs.headers, await area.keep_report(pack, using, "source"))
     stored = await asyncio.to_thread(objects, store)
     assert {key.split("/")[0] for key in stored} == {"packs", "links", "reports"}
     assert {name for metadata in stored.values() for name in metadata} == {"sha256"}
     told = [("key", key.encode()) for key in stored]
     told += [("metadata", json.dumps(metadata).encode()) for metadata in stored.values()]
-    for name in ("manifest", "headers", "report"):
-        blob = getattr(outputs, name)
+    for name, blob in zip(("manifest", "headers", "report"), kept, strict=True):
         (key,) = (each for each in stored if each.startswith(f"{blob.key}/"))
         content = bytes(await obstore.get(store, key).bytes_async())
         told += [(name, line) for line in content.splitlines()]
