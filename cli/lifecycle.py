@@ -1,4 +1,4 @@
-"""``causeway up``, ``down``, ``stop`` and ``start``: the life of an embedded site."""
+"""``causeway up`` and ``down``: the life of an embedded site."""
 
 import os
 import signal
@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from cli.embedded.ports import CLOUDS, MOST_RECEIVERS, RECEIVER, SERVICES, Ports, service_of
+from cli.embedded.last_words import last_error
+from cli.embedded.ports import CLOUDS, MOST_RECEIVERS, RECEIVER, Ports, service_of
 from cli.options import Data, Json, site_of
 from cli.output import emit_json, fail, say, speak_on_errors, table
 from cli.site import Site, SiteDown, is_alive
@@ -171,7 +172,16 @@ def wait_ready(site: Site, supervisor: "subprocess.Popen[bytes] | None") -> None
         if not missing:
             return
         time.sleep(0.2)
-    raise StartFailed(f"not ready after {_READY_WITHIN:.0f} s: {', '.join(missing)}; see {site.logs}")
+    told = f"not ready after {_READY_WITHIN:.0f} s: {', '.join(missing)}; see {site.logs}"
+    raise StartFailed("\n".join((told, *_last_words(site, missing))))
+
+
+def _last_words(site: Site, names: list[str]) -> Iterator[str]:
+    """Of those that die again and again, why."""
+    processes = site.state()["processes"] if site.is_up() else {}
+    for name in names:
+        if processes.get(name, {}).get("restarts"):
+            yield f"{name} does not stay up\n{last_error(site.logs / f'{name}.log')}"
 
 
 def not_ready(site: Site) -> list[str]:
@@ -182,10 +192,19 @@ def not_ready(site: Site) -> list[str]:
         return ["the supervisor"]
     if not state["ready"]:
         return ["the bus and the clouds"]
-    answers = {name: _answers(f"{url}/readyz") for name, url in state["services"].items()}
-    answers["http"] = _answers(f"{state['endpoints']['http']}/livez")
-    answers |= {name: state["processes"][name]["state"] == "running" for name in CLOUDS}
-    return [name for name, well in answers.items() if not well and _is_wanted(site, name)]
+    names = (*state["services"], "http", *CLOUDS)
+    return [name for name in names if not is_well(state, name) and _is_wanted(site, name)]
+
+
+def is_well(state: dict[str, Any], name: str) -> bool:
+    """Whether a process of the site that is in ``state`` (Site.state) is ready, as far as it tells of that."""
+    if name in state["services"]:
+        return _answers(f"{state['services'][name]}/readyz")
+    if name == "http":
+        return _answers(f"{state['endpoints']['http']}/livez")
+    if name == "nats":
+        return _answers(f"{state['endpoints']['nats_monitor']}/healthz")
+    return bool(state["processes"][name]["state"] == "running")
 
 
 def _is_wanted(site: Site, name: str) -> bool:
@@ -235,44 +254,6 @@ def _reap(pid: int) -> None:
         return
 
 
-_NAMES = f"One of: nats, http, {', '.join((*CLOUDS, *SERVICES))}; {RECEIVER}-2 and on where there are several."
-Name = Annotated[str, typer.Argument(help=_NAMES)]
-
-
-Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")]
-
-
-def stop(name: Name, timeout: Timeout = 25, data: Data = None, as_json: Json = False) -> None:
-    """Stop one process of a running site (a cloud, a service) and keep it stopped."""
-    _set(site_of(data), name, timeout, running=False, as_json=as_json)
-
-
-def start_one(name: Name, timeout: Timeout = 25, data: Data = None, as_json: Json = False) -> None:
-    """Start one process that was stopped or has died."""
-    _set(site_of(data), name, timeout, running=True, as_json=as_json)
-
-
-def _set(site: Site, name: str, timeout: float, *, running: bool, as_json: bool) -> None:
-    wanted = "running" if running else "stopped"
-    try:
-        known = site.state()["processes"]
-        if name not in known:
-            fail(f"no process is named {name}; there are: {', '.join(known)}")
-        if running and known[name]["state"] == "stopped":
-            wish(site, name, running=False)
-            time.sleep(0.5)
-        wish(site, name, running=running)
-        state = _settled(site, name, wanted, timeout)
-    except SiteDown as error:
-        fail(str(error))
-    if as_json:
-        emit_json({name: state})
-    if state["state"] != wanted:
-        fail(f"{name} is still {state['state']}: see {site.logs / f'{name}.log'}")
-    if not as_json:
-        say(f"{name} is {wanted}")
-
-
 def wish(site: Site, name: str, *, running: bool) -> None:
     """Tell the supervisor whether ``name`` shall run."""
     mark = site.stopped / name
@@ -280,13 +261,3 @@ def wish(site: Site, name: str, *, running: bool) -> None:
         mark.unlink(missing_ok=True)
     else:
         Path(mark).touch()
-
-
-def _settled(site: Site, name: str, wanted: str, within: float) -> dict[str, Any]:
-    """The state of a process when it is as wanted, or when time is up."""
-    deadline = time.monotonic() + within
-    while True:
-        state: dict[str, Any] = site.state()["processes"][name]
-        if state["state"] == wanted or time.monotonic() > deadline:
-            return state
-        time.sleep(0.1)

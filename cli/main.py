@@ -18,8 +18,8 @@ from shared.observability.logs import configure_logs
 COMMANDS: Mapping[str, str] = {
     "up": "lifecycle:up",
     "down": "lifecycle:down",
-    "stop": "lifecycle:stop",
-    "start": "lifecycle:start_one",
+    "stop": "processes:stop",
+    "start": "processes:start",
     "send": "send:command",
     "deidentify": "deidentify:command",
     "hl7": "hl7_messages:app",

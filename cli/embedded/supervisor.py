@@ -117,7 +117,8 @@ class Supervisor:
         if not wanted:
             if alive:
                 await self._end(kept)
-            kept.running, kept.given_up = None, False
+            # Whoever wants it again does not wait for what it was before.
+            kept.running, kept.given_up, kept.not_before = None, False, 0.0
         elif not alive and not kept.given_up:
             await self._restart(kept)
 
