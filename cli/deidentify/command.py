@@ -4,6 +4,7 @@ import json as json_format
 import sys
 from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,9 @@ from cli.output import fail, say, warn
 from services.deid.domain.profile import Profile
 from services.deid.domain.rules import standard_rules
 from services.deid.domain.statement import statement_of
+
+#: What a shell makes of a command that SIGINT ended: 128 and its number.
+_INTERRUPTED = 130
 
 
 def command(
@@ -53,20 +57,18 @@ def command(
     json: Json = False,
 ) -> None:
     """De-identify DICOM files; status 0 when each is either out clean or held back with its UID on the list."""
-    chosen = profile_in(profile)
-    check_places(paths, out, map_file, quarantine)
-    folder = keys or site_of(None).secrets / "projects"
-    is_new = not (folder / f"{project}.key").exists()
-    recipe = Recipe(folder, project, chosen, out, by_series, devices, issuers_of(issuer.strip(), paths), recognizer)
-    check_recipe(recipe)
-    if is_new:
-        warn(f"made the key of project {project}, without which nobody can continue it: {folder / project}.key")
-    ledger = Ledger()
-    try:
+    with _told_when_it_ends():
+        chosen = profile_in(profile)
+        check_places(paths, out, map_file, quarantine)
+        folder = keys or site_of(None).secrets / "projects"
+        is_new = not (folder / f"{project}.key").exists()
+        recipe = Recipe(folder, project, chosen, out, by_series, devices, issuers_of(issuer.strip(), paths), recognizer)
+        check_recipe(recipe)
+        if is_new:
+            warn(f"made the key of project {project}, without which nobody can continue it: {folder / project}.key")
+        ledger = Ledger()
         _work(ledger, files_below(paths), recipe, jobs)
-    except BrokenProcessPool:
-        fail("a process that did the work was killed, perhaps for its memory: run the same again, with fewer --jobs")
-    _write(ledger, map_file, quarantine)
+        _write(ledger, map_file, quarantine)
     if json:
         _tell_as_json(ledger, chosen, project)
     else:
@@ -76,11 +78,23 @@ def command(
     raise typer.Exit(1 if ledger.count(Outcome.FAILED) else 0)
 
 
+@contextmanager
+def _told_when_it_ends() -> Iterator[None]:
+    """One line where the work was interrupted, or a process of it was killed."""
+    try:
+        yield
+    except BrokenProcessPool:
+        fail("a process that did the work was killed, perhaps for its memory: run the same again, with fewer --jobs")
+    except KeyboardInterrupt:
+        fail("interrupted: what is out is clean, and the same command goes on where this one stopped", _INTERRUPTED)
+
+
 def _work(ledger: Ledger, files: Iterator[Path], recipe: Recipe, jobs: int) -> None:
-    for done in run(*_share(files, recipe, jobs)):
-        ledger.note_steps(done.steps)
-        for result in done.results:
-            ledger.note(result)
+    with closing(run(*_share(files, recipe, jobs))) as finished:
+        for done in finished:
+            ledger.note_steps(done.steps)
+            for result in done.results:
+                ledger.note(result)
 
 
 def _share(files: Iterator[Path], recipe: Recipe, jobs: int) -> tuple[Iterator[Path], Recipe, int]:

@@ -1,6 +1,5 @@
 """What is wrong with a command before anything is done: told in one sentence, with exit status 2."""
 
-import os
 import tempfile
 from pathlib import Path
 from typing import NoReturn
@@ -84,8 +83,7 @@ def _check_folder(folder: Path) -> None:
     """That a file can be made there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".causeway.")
-        os.close(handle)
-        Path(name).unlink()
+        with tempfile.TemporaryFile(dir=folder):  # without a name, where the system has that: nothing of it can stay
+            pass
     except OSError as error:
         refuse(f"nothing can be written to {folder}: {error.strerror}")
