@@ -74,7 +74,8 @@ REQUEST = {
     "part-media-type": "a part is not `application/dicom`: that part fails alone",
     "part-encoding": "a part is written down in base64 or the like: that part fails alone",
     "not-acceptable": "the client accepts neither JSON nor XML",
-    "broken-multipart": "the body is not what RFC 2046 calls multipart",
+    "broken-multipart": "the body is not what RFC 2046 calls multipart, has more than 64 KiB before its first boundary,"
+    " or a header of a part that goes on in another line",
     "multipart-cut-short": "the body ends before its last boundary",
 }
 

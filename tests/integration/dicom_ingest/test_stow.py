@@ -113,6 +113,20 @@ async def test_a_file_that_is_a_program_as_well_is_stored_flagged_and_no_program
     assert batch.file(instance)[:132] == bytes(128) + b"DICM"
 
 
+async def test_what_rfc_2046_allows_around_boundaries_hides_no_part(site: IngestSite) -> None:
+    """Text before the first one, which is no part, and blanks behind each."""
+    site.start()
+    one, two = files(2)
+    body = (
+        multipart(one, two).replace(b"--next\r\n", b"--next \t\r\n").replace(b"--next--\r\n", b"--next-- \r\nthe end")
+    )
+    answer = post(site, b"This is a message in MIME format.\r\n" + body)
+    assert (answer.status_code, len(stored(answer))) == (200, 2)
+    (batch,) = await site.landed(2)
+    arrived = [batch.dataset(instance) for instance in batch.manifest.instances]
+    assert arrived == [data_set_of(one), data_set_of(two)]
+
+
 async def test_more_than_ten_thousand_parts_are_heard_in_one_request(site: IngestSite) -> None:
     site.start()
     (one,) = files(1)

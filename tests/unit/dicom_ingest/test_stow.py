@@ -86,17 +86,28 @@ def in_pieces(body: bytes, sizes: list[int]) -> list[bytes]:
     return pieces
 
 
-@given(parts=st.lists(TRICKY, max_size=4), sizes=st.lists(st.integers(1, 40), min_size=1, max_size=8))
-def test_parts_are_what_was_sent_however_the_body_is_cut(parts: list[bytes], sizes: list[int]) -> None:
-    # A delimiter is the boundary at the beginning of a line with the end of the line behind it (RFC 2046).
-    ends = (b"\r\n--next\r\n", b"\r\n--next--")
-    parts = [part.replace(ends[0], b"").replace(ends[1], b"") for part in parts]
-    # What is taken out may leave another one, or half of one with what comes behind the part.
-    parts = [part for part in parts if not any(end in part + b"\r\n--next" for end in ends)]
-    head = b"\r\n--next\r\nContent-Type: a/b\r\nX-Y:  z\r\n\r\n"
+def delimits(text: bytes) -> bool:
+    """Whether the boundary is in it, at the beginning of a line with the end of the line behind it (RFC 2046)."""
+    return any(end in b"\r\n" + text + b"\r\n--next" for end in (b"\r\n--next\r\n", b"\r\n--next--"))
+
+
+@given(
+    preamble=st.none() | TRICKY,
+    parts=st.lists(TRICKY, max_size=4),
+    padding=st.sampled_from([b"", b" ", b" \t \t"]),
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=8),
+)
+def test_parts_are_what_was_sent_however_the_body_is_cut(
+    preamble: bytes | None, parts: list[bytes], padding: bytes, sizes: list[int]
+) -> None:
+    """Also behind text that is no part, and where boundaries have blanks behind them (RFC 2046 section 5.1.1)."""
+    parts = [part for part in parts if not delimits(part)]
+    before = b"" if preamble is None or delimits(preamble) else preamble + b"\r\n"
+    head = b"--next" + padding + b"\r\nContent-Type: a/b\r\nX-Y:  z\r\n\r\n"
+    body = before + b"".join(head + part + b"\r\n" for part in parts) + b"--next--" + padding + b"\r\nepilogue"
     sink = Gathered()
     reader = MultipartReader("next", sink, 100)
-    for piece in in_pieces(b"".join(head + part for part in parts) + b"\r\n--next--\r\nepilogue", sizes):
+    for piece in in_pieces(body, sizes):
         reader.feed(piece)
     reader.finish()
     assert [data for _, data in sink.parts] == parts
@@ -108,6 +119,10 @@ def test_parts_are_what_was_sent_however_the_body_is_cut(parts: list[bytes], siz
     "body",
     [
         b"no boundary",
+        b"a note\n--next--",
+        b"--nextone--",
+        b"--next \t!\r\nA: b\r\n\r\n\r\n--next--",
+        b"--next\r\nA: b\r\n folded\r\n\r\n\r\n--next--",
         b"--next\r\nno header\r\n\r\n",
         b"--next\r\nA: " + b"x" * 200,
         b"--next\r\n" + b"A: b\r\n" * 17 + b"\r\n",
@@ -121,6 +136,21 @@ def test_a_body_that_is_broken_or_cut_short_is_a_bad_request(body: bytes) -> Non
         reader.feed(body)
         reader.finish()
     assert refused.value.http_status == 400
+
+
+def test_a_preamble_is_bounded_and_is_no_part() -> None:
+    """It is not kept either, however long it goes on before it is refused."""
+    sink = Gathered()
+    reader = MultipartReader("next", sink, 100)
+    for _ in range(64):
+        reader.feed(bytes(1024))
+    reader.feed(b"\r\n--next\r\n\r\nx\r\n--next--")
+    assert sink.parts == [({}, b"x")]
+    endless = MultipartReader("next", sink, 100)
+    with pytest.raises(RequestRefused) as refused:
+        for _ in range(66):
+            endless.feed(bytes(1024))
+    assert (refused.value.http_status, refused.value.reason) == (400, "broken-multipart")
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=9))
