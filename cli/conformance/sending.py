@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pydicom.uid import UID_dictionary
 
 from cli.conformance.markdown import code, hexadecimal, table
-from services.forwarding.domain.answers import DestinationAway, Outcome, of_c_store, of_context, of_stow
+from services.forwarding.domain.answers import BrokenOff, DestinationAway, Outcome, of_c_store, of_context, of_stow
 from services.forwarding.domain.destinations import Destination
+from services.forwarding.domain.forwards import PROOF
 from services.forwarding.domain.syntaxes import is_lossless
 from shared.dimse import LONGEST
 
@@ -48,7 +49,8 @@ def contexts() -> str:
 
 def stow() -> str:
     """What becomes of an instance by the HTTP status of a destination (PS3.18 table 10.5.3-1)."""
-    rows = [(str(status), _told(of_stow, status)) for status in _HTTP]
+    rows = [(str(status), _told(lambda number: of_stow(number, b"{}"), status)) for status in _HTTP]
+    rows.append(("202 that is no DICOM JSON", _told(lambda number: of_stow(number, b""), 202)))
     rows.append(("200 or 202 with Failed SOP Sequence", "as the Failure Reason says, read as a status of C-STORE"))
     rows.append(("no answer, no TLS", _WAITS))
     return table(("answer", "behavior"), rows)
@@ -68,6 +70,8 @@ _WAITS = "everything for the destination waits, in order, and is tried again wit
 def _told(ask: Callable[[int], Outcome], number: int) -> str:
     try:
         outcome = ask(number)
+    except BrokenOff as refused:
+        return f"tried again before what is behind it; failed as {code(refused.reason)} after {PROOF} times in a row"
     except DestinationAway:
         return _WAITS
     if outcome.is_delivered:

@@ -19,10 +19,10 @@ from services.dicom_ingest.adapters.pdus import BadPdu, Fragment, PduStream, Pee
 from services.dicom_ingest.adapters.tls_peer import certificate_of
 from services.dicom_ingest.domain import command as dimse
 from services.dicom_ingest.domain.command import Command, InstanceRefused, MalformedCommand
-from services.dicom_ingest.domain.commitment import INVALID_ARGUMENT
-from services.dicom_ingest.domain.negotiation import COMMITMENT, STEPS, VERIFICATION, Decision, accepted, decide
+from services.dicom_ingest.domain.incomplete import status_without_data
+from services.dicom_ingest.domain.negotiation import Decision, accepted, decide
 from services.dicom_ingest.domain.peers import Caller
-from services.dicom_ingest.domain.step import MISSING_ATTRIBUTE, named
+from services.dicom_ingest.domain.step import named
 from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.ports import How, Incoming, Receiver
 from shared.errors import CausewayError, answer
@@ -163,9 +163,13 @@ class Association:
                 raise BadPdu("unexpected-pdu", 2)
 
     def _next(self, idle: float) -> tuple[int, memoryview]:
-        """The next PDU; where a commitment was asked for, a report may have to be sent before it comes."""
+        """The next PDU; where a commitment was asked for, a report may have to be sent before it comes.
+
+        Not within a message of the peer's: it may take no request before it has its answer.
+        """
         deadline = time.monotonic() + idle
-        while self._line is not None and time.monotonic() < deadline:
+        within = self._request is not None or bool(self._command)
+        while self._line is not None and not within and time.monotonic() < deadline:
             for pdu in self._line.pdus(self._longest_reply):
                 self._socket.sendall(pdu)
             try:
@@ -201,16 +205,8 @@ class Association:
             self._answered(request)
         elif request.field != dimse.C_CANCEL:
             visit.refused += request.field == dimse.C_STORE
-            self._reply(request, self._status_without_data(request, fragment.context_id))
-
-    def _status_without_data(self, request: Command, context_id: int) -> int:
-        if request.field == dimse.C_ECHO and self._contexts[context_id].abstract_syntax == VERIFICATION:
-            return dimse.SUCCESS
-        if request.field in (dimse.N_CREATE, dimse.N_SET) and self._contexts[context_id].abstract_syntax == STEPS:
-            return MISSING_ATTRIBUTE
-        if request.field == dimse.N_ACTION and self._contexts[context_id].abstract_syntax == COMMITMENT:
-            return INVALID_ARGUMENT
-        return dimse.CANNOT_UNDERSTAND if request.field == dimse.C_STORE else dimse.UNRECOGNIZED_OPERATION
+            abstract_syntax = self._contexts[fragment.context_id].abstract_syntax
+            self._reply(request, status_without_data(request.field, abstract_syntax))
 
     def _open(self, visit: Visit, request: Command) -> None:
         context = self._contexts[self._request_context]

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +22,9 @@ from shared.observability import logger, metrics
 log = logger("dicom_ingest.listener")
 
 _BACKLOG = 128
+#: What ``accept`` says of a peer that is gone; all else is of us, and lasts a while: no handles, no memory.
+_OF_THE_PEER = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.EINTR})
+_PAUSE = 0.1
 _SWITCH = 0.0002
 #: How often files are looked at when nobody calls, seconds.
 _REFRESH = 2.0
@@ -154,9 +159,12 @@ class Listener:
         while True:
             try:
                 connection, peer = listening.accept()
-            except OSError:
+            except OSError as error:
                 if listening.fileno() < 0:
                     return
+                if error.errno not in _OF_THE_PEER:
+                    log.warning("connection-not-accepted", code=errno.errorcode.get(error.errno or 0))
+                    time.sleep(_PAUSE)
                 continue
             self._admit(connection, peer[0], tls)
 
@@ -169,8 +177,14 @@ class Listener:
                     target=self._attend, args=(connection, place, refused, tls), name="dicom", daemon=True
                 )
                 self._connections[thread] = connection
-                thread.start()
-                return
+                try:
+                    thread.start()
+                    return
+                except RuntimeError:  # the system gives us no more threads
+                    log.warning("connection-not-accepted", code="no-thread")
+                    del self._connections[thread]
+                    place.leave()
+                    break
         connection.close()
 
     def _attend(self, connection: socket.socket, place: Place, refused: bool, tls: TlsPort | None) -> None:

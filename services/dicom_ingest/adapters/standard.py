@@ -226,9 +226,12 @@ class _Reactor(Reactor):
         self._run_provider, self.dul.run = self.dul.run, self._run_to_the_end
 
     def report(self) -> None:
-        """Send what the line has to tell, on the thread that tells it."""
+        """Send what the line has to tell, on the thread that tells it.
+
+        Within a message of the peer's it waits for the end of that: the peer may take no request before its answer.
+        """
         line = self.line
-        if line is None:
+        if line is None or self.dimse.message is not None:
             return
         for report in line.take():
             request = N_EVENT_REPORT()
@@ -251,6 +254,10 @@ class _Reactor(Reactor):
             self._send(primitive, context_id)
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
+        self._serve_one(msg, context_id)
+        self.report()
+
+    def _serve_one(self, msg: Any, context_id: int) -> None:
         context = self._accepted_cx.get(context_id)
         if isinstance(msg, N_EVENT_REPORT) and msg.MessageIDBeingRespondedTo is not None:
             if self.line is not None:

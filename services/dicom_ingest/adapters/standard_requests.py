@@ -7,7 +7,10 @@ from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.service_class_n import StorageCommitmentServiceClass
 
 from services.dicom_ingest.domain import command as dimse
-from services.dicom_ingest.domain.negotiation import VERIFICATION
+from services.dicom_ingest.domain.incomplete import status_without_data
+
+#: The Command Field of requests that may be answered with more than that nobody knows them.
+_FIELDS: dict[type, int] = {C_ECHO: dimse.C_ECHO, C_STORE: dimse.C_STORE}
 
 
 def serve(reactor: Any, request: Any, context: Any) -> bool:
@@ -26,12 +29,6 @@ def serve(reactor: Any, request: Any, context: Any) -> bool:
         return False
     response = type(request)()
     response.MessageIDBeingRespondedTo = request.MessageID
-    response.Status = _status(request, context)
+    response.Status = status_without_data(_FIELDS.get(type(request), 0), str(context.abstract_syntax))
     reactor.dimse.send_msg(response, context.context_id)
     return True
-
-
-def _status(request: Any, context: Any) -> int:
-    if isinstance(request, C_ECHO) and str(context.abstract_syntax) == VERIFICATION:
-        return dimse.SUCCESS
-    return dimse.CANNOT_UNDERSTAND if isinstance(request, C_STORE) else dimse.UNRECOGNIZED_OPERATION

@@ -24,7 +24,8 @@ DISAGREES = 0xB007
 
 #: Why the disk takes no more: the whole site must wait, not only this sender.
 _DISK_FULL = frozenset({"disk-low", "spool-enospc", "spool-edquot"})
-_TRACEPARENT = re.compile(r"(00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16})-[0-9a-f]{2}")
+#: A version, the ids of trace and parent, flags, and what higher versions may add (W3C Trace Context section 3.2).
+_TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-((?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,11 @@ def status_of(outcomes: Iterable[Outcome]) -> int:
 
 
 def continued(traceparent: str | None) -> str | None:
-    """The sender's trace to go on with, None without one (W3C Trace Context); always recorded on this side."""
+    """The sender's trace to go on with, None without one (W3C Trace Context); always recorded on this side.
+
+    Of a version that is not known yet the fields of the first one are read, as that says.
+    """
     found = _TRACEPARENT.fullmatch(traceparent or "")
-    return f"{found[1]}-01" if found else None
+    if found is None or (found[1] == "00" and found[3] is not None):
+        return None
+    return f"00-{found[2]}-01"

@@ -107,7 +107,8 @@ def _reason(outcome: Outcome) -> DataSet:
 
 
 def _reference(names: Names) -> DataSet:
-    return {SOP_CLASS: _element("UI", [names.sop_class]), SOP_INSTANCE: _element("UI", [names.sop_instance])}
+    named = ((SOP_CLASS, names.sop_class), (SOP_INSTANCE, names.sop_instance))
+    return {tag: _element("UI", [uid] if uid else []) for tag, uid in named}
 
 
 def _url(names: Names, base: str) -> list[str]:

@@ -13,6 +13,11 @@ NAMES_WITHIN = 64 * 1024
 _TAGS = {0x00080016: "sop_class", 0x00080018: "sop_instance", 0x0020000D: "study", 0x0020000E: "series"}
 
 
+def identified(told: Names) -> Names:
+    """``told`` without what is no UID: it may be anything, and an answer repeats it."""
+    return Names(*(uid if is_identifier(uid) else "" for uid in (told.sop_class, told.sop_instance)))
+
+
 def names_in(beginning: bytes | bytearray, transfer_syntax: str) -> Names:
     """The UIDs in the first bytes of a data set; one that is none is left out, and a deflated one is not read."""
     found: dict[str, str] = {}

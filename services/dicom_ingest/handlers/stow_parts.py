@@ -8,7 +8,7 @@ from services.dicom_ingest.domain.command import C_STORE, CANNOT_UNDERSTAND, Com
 from services.dicom_ingest.domain.part10_meta import FileMeta, MetaReader
 from services.dicom_ingest.domain.stow import Names, Outcome, RequestRefused, check_supported, failed, stored
 from services.dicom_ingest.domain.stow_media import check_part, declared_length
-from services.dicom_ingest.domain.stow_names import NAMES_WITHIN, names_in
+from services.dicom_ingest.domain.stow_names import NAMES_WITHIN, identified, names_in
 from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.handlers.reception import Incoming, Reception
 from services.dicom_ingest.ports import How
@@ -45,7 +45,7 @@ class PartIncoming:
         told = Names(self._meta.sop_class, self._meta.sop_instance)
         if self._failure is not None:
             self._visit.refused += 1
-            return failed(told, self._failure)
+            return failed(identified(told), self._failure)
         return stored(told, names_in(self._beginning, self._meta.transfer_syntax))
 
     def cut(self) -> Outcome:

@@ -15,7 +15,6 @@ from services.forwarding.domain.answers import (
     DestinationAway,
     Outcome,
     of_stow,
-    stow_reasons,
 )
 from services.forwarding.domain.destinations import Destination, Tls
 from services.forwarding.ports.content import Source
@@ -59,7 +58,7 @@ class StowSender:
             raise BrokenOff("no-answer") from None
         except httpx.HTTPError:
             raise BrokenOff("connection-lost") from None
-        return of_stow(answer.status_code, *stow_reasons(told))
+        return of_stow(answer.status_code, told)
 
     async def probe(self) -> None:
         """Returns when the service answers and is not out of order; DestinationAway."""

@@ -13,14 +13,19 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
+from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import CTImageStorage, StorageCommitmentPushModel
 
 from contracts.events import BatchStored, CommitmentDecided, CommitmentRequested, Outcome
 from tests.integration.dicom_ingest.site import RECEIVERS, IngestSite
+from tests.integration.dicom_ingest.wire import context_of, own_answers, units
+from tests.integration.dicom_ingest.wire import request as wire_request
 from tests.support.instances import make_instances
 from tests.support.ports import free_ports
 from tests.support.services import publisher
 
+#: Seconds in which a decision has come to the association that waits for it, several times over.
+_TOLD = 2.0
 WELL_KNOWN = "1.2.840.10008.1.20.1.1"
 both = pytest.mark.parametrize("site", RECEIVERS, indirect=True)
 
@@ -132,6 +137,29 @@ async def test_a_request_is_told_and_reported_on_the_association_it_came_on(site
         assert "FailedSOPSequence" not in report
         assert await asyncio.to_thread(ask, association, uid, transaction=generate_uid()) == 0, "it goes on"
     assert uid not in site.log()
+
+
+@both
+async def test_a_report_waits_for_the_end_of_what_the_peer_is_sending(site: IngestSite) -> None:
+    """A modality that waits for the answer to its C-STORE may take no request before that."""
+    site.start()
+    modality, uid = Modality(site), generate_uid()
+    with modality.association(CTImageStorage) as association:
+        assert await asyncio.to_thread(ask, association, uid, transaction=generate_uid()) == 0
+        (request,) = await requested(site)
+        data = encode(make_instances(1, rows=200)[0], False, True)
+        context = context_of(association, CTImageStorage)
+        with own_answers(association):
+            *most, last = units(wire_request(CTImageStorage, generate_uid(), data), context)
+            for unit in most:
+                association.dul.send_pdu(unit)
+            await decide(site, request)
+            await asyncio.sleep(_TOLD)
+            assert modality.reports.empty()
+            association.dul.send_pdu(last)
+            _, answer = await asyncio.to_thread(association.dimse.get_msg, block=True)
+        assert answer.Status == 0x0000
+        assert named((await modality.report())[1].ReferencedSOPSequence) == [uid]
 
 
 @both

@@ -188,6 +188,15 @@ def test_a_part_that_cannot_be_stored_leaves_nothing_and_has_its_reason(file: by
     assert (spool.committed, request.visit.refused, request.visit.stored) == ([], 1, 0)
 
 
+@pytest.mark.parametrize("uid", ["DOE^JOHN", "1.2\x01.3", "1.2\n3"])
+def test_what_is_no_uid_is_not_repeated_in_the_answer(uid: str) -> None:
+    """It may be a name, or nothing that XML can hold."""
+    request, _ = store(file_header(CT, uid, EXPLICIT) + DATA)
+    as_json, as_xml = (b"".join(encode(request.outcomes, "https://h", kind)) for kind in (JSON, XML))
+    ElementTree.fromstring(as_xml)
+    assert "0008119A" in json.loads(as_json) and "00081198" not in json.loads(as_json)
+
+
 def test_meta_information_without_end_is_not_gathered() -> None:
     reader = MetaReader()
     with pytest.raises(BadMeta):
@@ -323,6 +332,13 @@ def test_a_trace_is_continued_and_always_recorded() -> None:
     ids = f"00-{'a' * 32}-{'b' * 16}"
     assert continued(f"{ids}-00") == continued(f"{ids}-01") == f"{ids}-01"
     for text in (None, "", "x", f"00-{'0' * 32}-{'b' * 16}-01", f"{ids}-01-extra"):
+        assert continued(text) is None
+
+
+def test_of_a_later_version_of_traces_the_fields_of_the_first_are_read() -> None:
+    ids = f"{'a' * 32}-{'b' * 16}"
+    assert continued(f"cc-{ids}-01") == continued(f"cc-{ids}-09-what-comes") == f"00-{ids}-01"
+    for text in (f"ff-{ids}-01", f"cc-{ids}-01what", f"cc-{'0' * 32}-{'b' * 16}-01"):
         assert continued(text) is None
 
 
