@@ -23,7 +23,10 @@ class Outcome(Fact):
 
 
 class CommitmentRequested(Event):
-    """A peer asked that these instances be kept for good, and was told that the request is safe."""
+    """A peer asked that these instances be kept for good, and was told that the request is safe.
+
+    ``peer`` tells which peer of those that have the title ``calling_ae``, where there are several.
+    """
 
     subject: ClassVar[str] = "imaging.commitment.requested.v1"
 
@@ -33,10 +36,14 @@ class CommitmentRequested(Event):
     called_ae: Routing
     referenced: tuple[Referenced, ...]
     requested: Moment
+    peer: Opaque | None = None
 
 
 class CommitmentDecided(Event):
-    """Every instance of a request is committed (``secured`` holds it) or has failed; told once, for all of them."""
+    """Every instance of a request is committed (``secured`` holds it) or has failed; told once, for all of them.
+
+    It is told again, with a later ``requested``, when the peer makes the same request again; ``peer`` is the request's.
+    """
 
     subject: ClassVar[str] = "imaging.commitment.decided.v1"
 
@@ -47,3 +54,4 @@ class CommitmentDecided(Event):
     outcomes: tuple[Outcome, ...]
     requested: Moment
     decided: Moment
+    peer: Opaque | None = None

@@ -51,7 +51,7 @@ def build(settings: Settings | None = None) -> Service:
     landed, room = Landed(store=store, bus=bus, site_key=site_key), rules.disk_room(settings, outbox)
     reception = Reception(spool=spool, room=room, farewells=farewells, site_key=site_key, largest=settings.largest)
     steps = Steps(*rules.step_reports(settings), store=store, bus=bus, site_key=site_key)
-    desk = CommitmentDesk(reception=reception, bus=bus, reach=reach(settings), site_key=site_key, steps=steps)
+    desk = CommitmentDesk(reception=reception, bus=bus, reach=reach(settings, site_key), site_key=site_key, steps=steps)
     attend, associations = receiver(settings, spool.directory, room), rules.association_rules(settings)
     listener = Listener(rules.listener_rules(settings), associations, desk, attend)
     door, decided = rules.http_door(associations), On(CommitmentDecided, desk.decided)

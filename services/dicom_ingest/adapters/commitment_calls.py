@@ -8,12 +8,14 @@ from contracts.events import CommitmentDecided
 from services.dicom_ingest.adapters.commitment_files import CommitmentFiles
 from services.dicom_ingest.adapters.peers import peers_file
 from services.dicom_ingest.config import Settings
-from services.dicom_ingest.domain import commitment
+from services.dicom_ingest.domain import call_backs, commitment
+from services.dicom_ingest.domain.call_backs import NoCall
 from services.dicom_ingest.domain.command import event_report
 from services.dicom_ingest.domain.commitment import WELL_KNOWN_INSTANCE, read_callbacks
 from services.dicom_ingest.domain.negotiation import COMMITMENT, PLAIN
 from services.dicom_ingest.domain.peers import CallBack
 from services.dicom_ingest.ports.commitment import NotReported, Reach
+from shared.identity import SiteKey
 from shared.requestor import Requestor, connect
 
 #: Seconds for a connection, and for an answer.
@@ -24,18 +26,20 @@ _ACCEPTED = 0
 _DAY = 86_400.0
 
 
-def reach(settings: Settings) -> Reach:
+def reach(settings: Settings, site_key: SiteKey) -> Reach:
     """How peers are reached: where the registry says, else where the settings do."""
     registry, settled = peers_file(settings.peers_file), read_callbacks(settings.commitment_callbacks)
 
-    def callback(calling_ae: str) -> CallBack | None:
-        known = registry.get()
-        peers = known.find(calling_ae) if known is not None else ()
-        return next((peer.call_back for peer in peers if peer.call_back), settled.get(calling_ae))
+    def callback(decision: CommitmentDecided) -> CallBack:
+        found = call_backs.called(registry.get(), settled, decision.calling_ae, decision.peer, site_key)
+        if isinstance(found, NoCall):
+            raise NotReported(found.reason)
+        return found
 
     return Reach(
         requests=CommitmentFiles(settings.spool_dir),
         calls=DicomCalls(lambda ca: tls_context(settings, ca)),
+        remembered=lambda peer: call_backs.remembered(registry.get(), peer, site_key),
         callback=callback,
         give_up_after=settings.commitment_report_days * _DAY,
     )

@@ -108,9 +108,9 @@ def _uids(asked: Asked) -> list[str]:
 
 
 def requested(
-    asked: Asked, *, calling_ae: str, called_ae: str, site_key: SiteKey, now: datetime
+    asked: Asked, *, calling_ae: str, called_ae: str, site_key: SiteKey, now: datetime, peer: str | None = None
 ) -> CommitmentRequested:
-    """The event that tells a request; the same request of the same peer has the same id."""
+    """The event that tells a request; the same request of the same title has the same id. ``peer``: ``call_backs``."""
     classes: dict[str, list[str]] = {}
     for sop_class, uid in asked.references:
         classes.setdefault(sop_class, []).append(uid)
@@ -124,6 +124,7 @@ def requested(
             for sop_class, uids in classes.items()
         ),
         requested=now,
+        peer=peer,
     )
 
 

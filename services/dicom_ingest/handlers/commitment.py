@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from contracts.events import CommitmentDecided
 from services.dicom_ingest.domain import commitment
 from services.dicom_ingest.domain.command import Command
 from services.dicom_ingest.domain.commitment import LONGEST_REQUEST, RESOURCE_LIMITATION, RequestRefused
+from services.dicom_ingest.domain.peers import Peer
 from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.ports.commitment import Line, Requests
 from shared.identity import SiteKey
@@ -21,9 +23,10 @@ log = logger("dicom_ingest.commitment")
 class Commitment:
     """Takes requests on the threads of associations, and decisions from the bus; both are durable when it returns."""
 
-    def __init__(self, *, requests: Requests, site_key: SiteKey) -> None:
+    def __init__(self, *, requests: Requests, site_key: SiteKey, remembered: Callable[[Peer], str | None]) -> None:
         self.requests = requests
         self.site_key = site_key
+        self._remembered = remembered
         self._lines: dict[str, Line] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self.news = asyncio.Event()
@@ -42,6 +45,7 @@ class Commitment:
             called_ae=visit.called_ae,
             site_key=self.site_key,
             now=datetime.now(UTC),
+            peer=self._remembered(visit.peer),
         )
         self._lines = {name: each for name, each in self._lines.items() if each.is_open}
         self._lines[request.commitment_id] = line

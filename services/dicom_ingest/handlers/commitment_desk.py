@@ -13,7 +13,7 @@ class CommitmentDesk:
     """Instances go to reception, reports on procedure steps to theirs; requests for commitment stay here."""
 
     def __init__(self, *, reception: Reception, bus: Publisher, reach: Reach, site_key: SiteKey, steps: Steps) -> None:
-        commitment = Commitment(requests=reach.requests, site_key=site_key)
+        commitment = Commitment(requests=reach.requests, site_key=site_key, remembered=reach.remembered)
         self.arrive, self.store, self.leave = reception.arrive, reception.store, reception.leave
         self.report = steps.begin
         self.ask, self.decided = commitment.begin, commitment.decided

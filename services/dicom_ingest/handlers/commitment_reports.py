@@ -113,10 +113,7 @@ class CommitmentReports:
         elif (datetime.now(UTC) - decision.decided).total_seconds() < self._rules.leave_to_others:
             self._again(decision.commitment_id, self._rules.leave_to_others)
             return None
-        callback = self._reach.callback(decision.calling_ae)
-        if callback is None:
-            raise NotReported("no-call-back")
-        return _settled(self._reach.calls.report(decision, callback))
+        return _settled(self._reach.calls.report(decision, self._reach.callback(decision)))
 
     def _in_vain(self, decision: CommitmentDecided, error: NotReported) -> None:
         name = decision.commitment_id

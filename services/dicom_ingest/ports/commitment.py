@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from contracts.events import CommitmentDecided, CommitmentRequested
-from services.dicom_ingest.domain.peers import CallBack
+from services.dicom_ingest.domain.peers import CallBack, Peer
 from shared.errors import RetryLater
 
 
@@ -82,10 +82,14 @@ class Requests(Protocol):
 
 @dataclass(frozen=True)
 class Reach:
-    """Where requests and decisions lie, and how peers are reached: ``callback`` says where one is called by its AE
-    title, None where nobody said; it is tried for ``give_up_after`` seconds."""
+    """Where requests and decisions lie, and how peers are reached.
+
+    ``remembered`` gives what a request keeps of the peer that made it, and ``callback`` where that one is called
+    (NotReported where that is not known); it is tried for ``give_up_after`` seconds.
+    """
 
     requests: Requests
     calls: Calls
-    callback: Callable[[str], CallBack | None]
+    remembered: Callable[[Peer], str | None]
+    callback: Callable[[CommitmentDecided], CallBack]
     give_up_after: float

@@ -154,6 +154,7 @@ def decided(
         ),
         requested=request.requested,
         decided=now,
+        peer=request.peer,
     )
 
 

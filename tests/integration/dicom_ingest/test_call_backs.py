@@ -13,8 +13,9 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from tests.fuzz.wire import item, pdu
-from tests.integration.dicom_ingest.site import IngestSite
+from tests.integration.dicom_ingest.site import RECEIVERS, IngestSite
 from tests.integration.dicom_ingest.test_commitment import Modality, decide, named, requested, until
+from tests.integration.dicom_ingest.test_registry import registry
 from tests.support.ports import free_ports
 
 _ACCEPT, _FIXED, _USER_INFORMATION = 2, 68, 0x50
@@ -107,3 +108,24 @@ async def test_a_modality_that_takes_no_reports_is_not_told(
     server.shutdown()
     assert site.logged("commitment-not-reported")[0]["reason"] == reason
     assert modality.reports.empty()
+
+
+@pytest.mark.parametrize("site", RECEIVERS, indirect=True)
+async def test_of_two_modalities_with_one_title_the_one_that_asked_is_called_back(site: IngestSite) -> None:
+    (port,) = free_ports(1)
+    addresses = ("127.0.0.1", "127.0.0.2")
+    known = [f"{{ae_title: CT1, addresses: {each}, call_back: {{host: {each}, port: {port}}}}}" for each in addresses]
+    site.start(peers_file=registry(site, *known))
+    first, second = (Modality(site, port, address) for address in addresses)
+    transaction = str(generate_uid())
+    assert await asyncio.to_thread(second.ask, generate_uid(), transaction=transaction) == 0
+    (request,) = await requested(site)
+    assert site.process is not None
+    site.process.kill()
+    with first.listening(), second.listening():
+        site.start(peers_file=registry(site, *known))
+        await decide(site, request)
+        event_type, report = await second.report(timeout=30)
+        assert (event_type, report.TransactionUID) == (1, transaction)
+        await until(lambda: [*site.spool.glob("commitments/*.reported")])
+    assert first.reports.empty()

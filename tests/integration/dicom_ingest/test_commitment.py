@@ -33,8 +33,8 @@ both = pytest.mark.parametrize("site", RECEIVERS, indirect=True)
 class Modality:
     """Asks for commitment, and hears of it on whatever association it is told."""
 
-    def __init__(self, site: IngestSite, port: int = 0) -> None:
-        self.site, self.port = site, port
+    def __init__(self, site: IngestSite, port: int = 0, address: str = "127.0.0.1") -> None:
+        self.site, self.port, self.address = site, port, address
         self.reports: queue.Queue[tuple[int, Dataset]] = queue.Queue()
         self.status = 0x0000
 
@@ -48,7 +48,9 @@ class Modality:
         for context in (StorageCommitmentPushModel, *more):
             entity.add_requested_context(context)
         handlers = [(evt.EVT_N_EVENT_REPORT, self.heard)]
-        association = entity.associate("127.0.0.1", self.site.port, ae_title="CAUSEWAY", evt_handlers=handlers)
+        association = entity.associate(
+            "127.0.0.1", self.site.port, ae_title="CAUSEWAY", evt_handlers=handlers, bind_address=(self.address, 0)
+        )
         assert association.is_established
         yield association
         association.release()
@@ -58,7 +60,7 @@ class Modality:
         entity = AE("CT1")
         entity.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
         server = entity.start_server(
-            ("127.0.0.1", self.port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self.heard)]
+            (self.address, self.port), block=False, evt_handlers=[(evt.EVT_N_EVENT_REPORT, self.heard)]
         )
         yield
         server.shutdown()
@@ -105,7 +107,8 @@ async def decide(site: IngestSite, request: CommitmentRequested, **reasons: int)
     outcomes = [Outcome(sop_class_uid=CTImageStorage, reason=None, sop_instance_uids=tuple(uids[len(reasons) :]))]
     for uid, reason in zip(uids, reasons.values(), strict=False):
         outcomes.append(Outcome(sop_class_uid=CTImageStorage, reason=reason, sop_instance_uids=(uid,)))
-    values = request.model_dump(include={"commitment_id", "transaction_uid", "calling_ae", "called_ae", "requested"})
+    fields = {"commitment_id", "transaction_uid", "calling_ae", "called_ae", "requested", "peer"}
+    values = request.model_dump(include=fields)
     event = CommitmentDecided(
         **values, outcomes=tuple(each for each in outcomes if each.sop_instance_uids), decided=datetime.now(UTC)
     )

@@ -295,7 +295,7 @@ class FullDisk(CommitmentFiles):
 
 @pytest.mark.parametrize("size", [10, commitment.LONGEST_REQUEST + 1])
 def test_a_full_disk_and_an_endless_request_are_resource_limitations(tmp_path: Path, size: int) -> None:
-    desk = Commitment(requests=FullDisk(tmp_path), site_key=SITE_KEY)
+    desk = Commitment(requests=FullDisk(tmp_path), site_key=SITE_KEY, remembered=lambda peer: None)
     command = Command(N_ACTION, 1, COMMITMENT, commitment.WELL_KNOWN_INSTANCE, True, action=1)
     visit = Visit("CT1", "CAUSEWAY", "::1")
     asking = desk.begin(visit, command, COMMITMENT, LITTLE, Line(1, LITTLE))
