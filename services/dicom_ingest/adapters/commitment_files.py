@@ -35,17 +35,23 @@ class CommitmentFiles:
     def keep(self, request: CommitmentRequested, traceparent: str | None) -> None:
         """Write a request down; one that was reported before is to be reported again, for as long as a new one."""
         name = request.commitment_id
-        for ended in (REPORTED, UNDELIVERED):
-            path, decision = self._path(name, ended), None
+        ended = self._ended(name)
+        if ended is not None:
+            path, decision = ended
+            made = {"decided": datetime.now(UTC), "requested": request.requested, "peer": request.peer}
+            self._write(name, DECIDED, decision.model_copy(update=made).model_dump_json())
+            path.unlink(missing_ok=True)
+        elif not self._path(name, DECIDED).exists():
+            self._write(name, ASKED, f"{traceparent or ''}\n{request.model_dump_json()}")
+
+    def _ended(self, name: str) -> tuple[Path, CommitmentDecided] | None:
+        """What is not to be reported any longer, and where it lies."""
+        for path in (self._path(name, state) for state in (REPORTED, UNDELIVERED)):
             with suppress(FileNotFoundError):
                 decision = self._read(path, path.read_text())
-            if decision is not None:
-                again = decision.model_copy(update={"decided": datetime.now(UTC)})
-                self._write(name, DECIDED, again.model_dump_json())
-                path.unlink(missing_ok=True)
-                return
-        if not self._path(name, DECIDED).exists():
-            self._write(name, ASKED, f"{traceparent or ''}\n{request.model_dump_json()}")
+                if decision is not None:
+                    return path, decision
+        return None
 
     def asked(self) -> list[tuple[CommitmentRequested, str | None]]:
         """What the bus has not heard of and may hear of now; a file that is none is put aside."""
@@ -66,10 +72,14 @@ class CommitmentFiles:
         self._path(commitment_id, ASKED).unlink(missing_ok=True)
 
     def decide(self, decision: CommitmentDecided) -> None:
-        """Write a decision down, unless it was reported."""
+        """Write a decision down, unless it was reported since it was asked for; elsewhere that may be once more."""
         name = decision.commitment_id
-        if not any(self._path(name, state).exists() for state in (REPORTED, UNDELIVERED, DECIDED)):
-            self._write(name, DECIDED, decision.model_dump_json())
+        ended = self._ended(name)
+        if self._path(name, DECIDED).exists() or (ended is not None and decision.requested <= ended[1].requested):
+            return
+        self._write(name, DECIDED, decision.model_dump_json())
+        if ended is not None:
+            ended[0].unlink(missing_ok=True)
 
     def decided(self) -> list[str]:
         """The ids of what is to be reported."""

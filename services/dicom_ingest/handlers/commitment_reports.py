@@ -72,7 +72,9 @@ class CommitmentReports:
     async def _tell_bus(self) -> None:
         try:
             for request, traceparent in await in_thread(self._requests.asked):
-                event_id = self._site_key.event_id(CommitmentRequested.subject, request.commitment_id)
+                # A request that is made again is another event: the bus passes over what has the id of one it knows.
+                parts = request.commitment_id, request.requested.isoformat()
+                event_id = self._site_key.event_id(CommitmentRequested.subject, *parts)
                 await self._bus.publish(request, id=event_id, traceparent=traceparent)
                 await in_thread(self._requests.told, request.commitment_id)
         except RetryLater as error:

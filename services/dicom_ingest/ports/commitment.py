@@ -52,7 +52,7 @@ class Requests(Protocol):
         ...
 
     def decide(self, decision: CommitmentDecided) -> None:
-        """Return when the decision is durable; one that was reported stays so. OSError."""
+        """Return when the decision is durable; one reported stays so, unless it was asked for since. OSError."""
         ...
 
     def decided(self) -> list[str]:

@@ -1,4 +1,7 @@
-"""Requests for storage commitment: entered once, looked at when something of them changes, decided once."""
+"""Requests for storage commitment: entered once, looked at when something of them changes, decided once.
+
+Who makes one again that was decided is told the same again.
+"""
 
 import json
 from collections import defaultdict
@@ -9,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select
 
 from contracts.events import CommitmentDecided, CommitmentRequested
+from contracts.formats.left_out import read_numbers, write_numbers
 from services.tier_routing.adapters import commitment_tables as own
 from services.tier_routing.adapters import desk, tables, views
 from services.tier_routing.adapters.desk import Desk
@@ -24,10 +28,11 @@ _FULL = "store-full"
 MOST = 1000
 
 
-def ask(connection: Connection, request: CommitmentRequested, now: datetime, traceparent: str | None) -> bool:
-    """Enter a request, to be looked at at once; False when it is there already.
+def ask(connection: Connection, at: Desk, request: CommitmentRequested, now: datetime, traceparent: str | None) -> bool:
+    """Enter a request, to be looked at at once; False when it is there already and nothing comes of it.
 
     Another request of the same peer under the same Transaction UID is entered too: it is told that it is a duplicate.
+    One that was decided, and that the peer has made again since, is answered again.
     """
     names = sorted({uid_hash(one.sop_instance) for one in commitment.wanted(request)})
     row = {
@@ -36,18 +41,62 @@ def ask(connection: Connection, request: CommitmentRequested, now: datetime, tra
         "asked": request.model_dump_json(),
         "instances": len(names),
         "heard": now,
+        "requested": request.requested,
         "traceparent": traceparent,
         "look_after": now,
     }
     number = _insert(connection, row) or _insert(connection, {**row, "transaction": None})
-    rows = [{"name": name, "commitment": number} for name in names]
-    desk.insert_new(connection, own.commitment_names, rows if number else [])
-    return number is not None
+    if number is None:
+        return _ask_again(connection, at, request, row, names)
+    _name(connection, number, names)
+    return True
 
 
 def _insert(connection: Connection, row: dict[str, Any]) -> int | None:
     statement = desk.insert(connection, own.commitments).values(row).on_conflict_do_nothing()
     return connection.execute(statement.returning(own.commitments.c.number)).scalar_one_or_none()
+
+
+def _name(connection: Connection, number: int, names: Sequence[bytes]) -> None:
+    rows = [{"name": name, "commitment": number} for name in names]
+    desk.insert_new(connection, own.commitment_names, rows)
+
+
+def _ask_again(
+    connection: Connection, at: Desk, request: CommitmentRequested, row: dict[str, Any], names: Sequence[bytes]
+) -> bool:
+    """Tell the decision again, unless this is no later request but the event of one that comes again.
+
+    One that is not decided yet has one answer. An earlier version did not keep which instances of a decided one had
+    failed: such a one is decided anew.
+    """
+    table = own.commitments
+    known = connection.execute(desk.locked(select(table).where(table.c.commitment_id == request.commitment_id))).one()
+    if request.requested <= (known.requested or known.heard):
+        return False
+    mine = table.update().where(table.c.number == known.number)
+    if known.decided is None:
+        connection.execute(mine.values(requested=request.requested, asked=row["asked"]))
+        return False
+    decision = _repeated(known, request, row["heard"])
+    if decision is None:
+        anew = {name: row[name] for name in ("asked", "heard", "requested", "traceparent", "look_after")}
+        connection.execute(mine.values(anew | {"decided": None, "failed": None}))
+        _name(connection, known.number, names)
+    else:
+        connection.execute(mine.values(requested=request.requested))
+        _tell(connection, at, decision, row["traceparent"])
+    return True
+
+
+def _repeated(known: Row[Any], request: CommitmentRequested, now: datetime) -> CommitmentDecided | None:
+    """What was decided, told anew; None where it was not kept."""
+    if known.reasons is not None:
+        failed = {int(reason): read_numbers(places) for reason, places in json.loads(known.reasons).items()}
+        return commitment.repeat(request, failed, now)
+    if known.transaction is None:
+        return commitment.refuse(request, commitment.DUPLICATE_TRANSACTION, now)
+    return None if known.failed else commitment.repeat(request, {}, now)
 
 
 def due(connection: Connection, now: datetime) -> list[int]:
@@ -80,11 +129,23 @@ def look(connection: Connection, at: Desk, number: int, now: datetime) -> bool:
 
 
 def _decide(connection: Connection, at: Desk, row: Row[Any], event: CommitmentDecided) -> None:
-    at.tell(connection, event, event.commitment_id, traceparent=row.traceparent)
-    values = {"asked": None, "look_after": None, "decided": event.decided, "failed": commitment.failures(event)}
+    _tell(connection, at, event, row.traceparent)
+    reasons = {str(reason): write_numbers(places) for reason, places in commitment.failed_places(event).items()}
+    values = {
+        "asked": None,
+        "look_after": None,
+        "decided": event.decided,
+        "failed": commitment.failures(event),
+        "reasons": json.dumps(reasons),
+    }
     connection.execute(own.commitments.update().where(own.commitments.c.number == row.number).values(values))
     for table in (own.commitment_names, own.commitment_batches):
         connection.execute(delete(table).where(table.c.commitment == row.number))
+
+
+def _tell(connection: Connection, at: Desk, event: CommitmentDecided, traceparent: str | None) -> None:
+    """A decision has an id for each request that it answers: the bus passes over what has the id of another."""
+    at.tell(connection, event, event.commitment_id, event.requested.isoformat(), traceparent=traceparent)
 
 
 def arrived(connection: Connection, names: Iterable[bytes], now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""The tables of storage commitment. What a request names is kept only until it is decided."""
+"""The tables of storage commitment. What a request names is kept until it is decided, the answer for good."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, String, Table, Text, true
 
@@ -22,6 +22,11 @@ commitments = Table(
     Column("look_after", Moment, index=True),
     Column("decided", Moment),
     Column("failed", Integer),
+    # When it was last made; null from before that was noted.
+    Column("requested", Moment),
+    # Which of its instances failed (``domain.commitment.failed_places``), as JSON: numbers in ranges by reason; null
+    # from before that was noted.
+    Column("reasons", Text),
 )
 
 #: The instances (SOP Instance UID, 16 bytes) that an undecided request names: one that arrives wakes it.

@@ -221,6 +221,24 @@ async def test_a_peer_that_hung_up_is_called_again_and_again_and_a_restart_forge
     assert len(await site.events(CommitmentRequested)) == 1, "what was answered is not asked for again"
 
 
+async def test_a_request_that_is_made_again_when_its_report_is_forgotten_is_told_and_reported_again(
+    site: IngestSite,
+) -> None:
+    """Here within the time in which the bus passes over an event that it knows."""
+    site.start()
+    modality, uid, transaction = Modality(site), generate_uid(), generate_uid()
+    with modality.association() as association:
+        for times in (1, 2):
+            assert await asyncio.to_thread(ask, association, uid, transaction=transaction) == 0
+            request = (await requested(site, times))[-1]
+            await decide(site, request)
+            _, report = await modality.report()
+            assert (report.TransactionUID, named(report.ReferencedSOPSequence)) == (transaction, [uid])
+            await until(lambda: [*site.spool.glob("commitments/*.reported")])
+            for path in site.spool.glob("commitments/*.reported"):
+                path.unlink()
+
+
 async def test_a_request_that_was_acknowledged_is_told_after_a_kill(site: IngestSite) -> None:
     site.start()
     folder = site.spool / "commitments"
