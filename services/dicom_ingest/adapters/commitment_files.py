@@ -85,6 +85,13 @@ class CommitmentFiles:
         """The ids of what is to be reported."""
         return sorted(path.stem for path in self.folder.glob(f"*{DECIDED}"))
 
+    def peer_of(self, commitment_id: str) -> str:
+        """What stands for the peer that a decision is for; empty when it is done, or damaged."""
+        path, decision = self._path(commitment_id, DECIDED), None
+        with suppress(FileNotFoundError):
+            decision = self._read(path, path.read_text())
+        return f"{decision.calling_ae}\x1f{decision.peer or ''}" if decision is not None else ""
+
     @contextmanager
     def hold(self, commitment_id: str) -> Iterator[CommitmentDecided | None]:
         """The decision under a lock; None when another has it or it is done."""

@@ -2,9 +2,12 @@
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from weakref import WeakValueDictionary
 
 from contracts.events import CommitmentDecided, CommitmentRequested
 from services.dicom_ingest.domain.commitment import delay, settles
@@ -33,7 +36,10 @@ class ReportRules:
 
 
 class CommitmentReports:
-    """One peer that is away holds up no other."""
+    """One peer that is away holds up no other: it is told one report at a time, on one of ``at_a_time`` threads.
+
+    As many peers that are away hold up other reports for as long as an attempt lasts, and nothing else.
+    """
 
     def __init__(
         self,
@@ -50,20 +56,28 @@ class CommitmentReports:
         self._site_key = commitment.site_key
         self._reach = reach
         self._rules = rules
-        self._room = asyncio.Semaphore(at_a_time)
+        self._at_a_time = at_a_time
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._attempts: dict[str, tuple[int, float]] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
         self._commitment.attend()
+        threads = ThreadPoolExecutor(self._at_a_time, "commitment-report")
+        try:
+            await self._run(threads)
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, threads: ThreadPoolExecutor) -> None:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._commitment.news.clear()
                 await self._tell_bus()
                 for name in await in_thread(self._requests.decided):
                     if name not in self._running and self._attempts.get(name, (0, 0.0))[1] <= time.monotonic():
-                        self._running[name] = group.create_task(self._report(name))
+                        self._running[name] = group.create_task(self._report(name, threads))
                 await in_thread(self._requests.forget, _KEPT)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._rules.look_every):
@@ -80,10 +94,14 @@ class CommitmentReports:
         except RetryLater as error:
             log.warning("commitment-waits", reason=error.reason)
 
-    async def _report(self, name: str) -> None:
+    async def _report(self, name: str, threads: ThreadPoolExecutor) -> None:
         try:
-            async with self._room:
-                await in_thread(self._try, name)
+            peer = await in_thread(self._requests.peer_of, name)
+            # Whoever waits or works holds it; when nobody does, it is gone.
+            turn = self._turns.setdefault(peer, asyncio.Semaphore(1))
+            async with turn:
+                context = copy_context()
+                await asyncio.get_running_loop().run_in_executor(threads, context.run, self._try, name)
         except Exception:
             log.exception("commitment-stuck")
             self._again(name, self._rules.longest_delay)

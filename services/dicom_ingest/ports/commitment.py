@@ -59,6 +59,10 @@ class Requests(Protocol):
         """The ids of the decisions that their peers do not know."""
         ...
 
+    def peer_of(self, commitment_id: str) -> str:
+        """What stands for the peer that a decision is for; empty when it is done."""
+        ...
+
     def hold(self, commitment_id: str) -> AbstractContextManager[CommitmentDecided | None]:
         """The decision, ours to report; None while another process is at it, or it is done."""
         ...
