@@ -124,7 +124,7 @@ def test_large_letters_that_a_network_sees_are_found(text: str) -> None:
 
 
 def test_something_large_without_strokes_is_no_word() -> None:
-    """Long as one and seen by a network: a body in noise, and a plate of one brightness."""
+    """Long as one and seen by a network: a body in noise, a plate of one brightness, and squares without end."""
     down, across = np.mgrid[:SIDE, :SIDE] - SIDE / 2
     body = (noise() + 150 * np.exp(-((down / 60) ** 2 + (across / 150) ** 2))).clip(0, 255).astype(np.uint8)
     plate = noise()
@@ -135,6 +135,8 @@ def test_something_large_without_strokes_is_no_word() -> None:
         seen[190 * scale : 320 * scale, 80 * scale : 430 * scale] = 0.9
         return seen
 
+    squares = np.kron(np.indices((13, 32)).sum(0) % 2, np.ones((10, 11))).astype(np.uint8) * 64 + 96
+    assert not is_written(Box(0, 0, squares.shape[1], squares.shape[0]), squares)
     assert text_boxes(body, likely, Thresholds()) == ()
     assert text_boxes(plate, likely, Thresholds()) == ()
 

@@ -53,11 +53,12 @@ def is_written(box: Box, image: Grey) -> bool:
     """True when a box of ``image`` (rows, columns) has strokes side by side, as wide as those of letters so high.
 
     For what is too high for a line of text otherwise: heads and skeletons, in which a network sees letters, have few.
+    Where nothing lies beside the box, as in a piece full of edges, nothing tells what is written.
     """
     if box.width < box.height:
         return is_written(Box(box.top, box.left, box.bottom, box.right), image.T)
     line = _line(box, image) if box.height >= _HIGH else None
-    if line is None or not _DRAWN <= line.dense <= _FILLED:
+    if line is None or not line.beside.size or not _DRAWN <= line.dense <= _FILLED:
         return False
     inner = line.inside[box.height // 4 : -(box.height // 4), box.left : box.right]
     edges = np.diff(np.pad(inner, ((0, 0), (1, 1))).astype(np.int8), axis=1)

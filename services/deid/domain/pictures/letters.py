@@ -37,15 +37,16 @@ def shows_letters(array: NDArray[Any]) -> bool:
 def _drawn(plane: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
     """Where large letters may be: what is drawn in a brightness of its own, smaller, for higher windows.
 
-    Tissue and noise have no brightness that pixels share with those to the right and below.
+    Tissue and noise have few pixels as bright as those to the right and below.
     """
     inner = plane[:-1, :-1]
-    values, counts = np.unique(inner[(inner == plane[:-1, 1:]) & (inner == plane[1:, :-1])], return_counts=True)
+    flat = (inner == plane[:-1, 1:]) & (inner == plane[1:, :-1]) & (inner == plane[1:, 1:])
+    values, counts = np.unique(inner[flat], return_counts=True)
     often = np.argsort(-counts)[:_BRIGHTNESSES]
     for value in values[often[counts[often] >= _DRAWN * plane.size]]:
-        drawn = (plane == value).astype(np.float32)
+        drawn = ((inner == value) & flat).astype(np.float32)
         for step in _SMALLER:
-            rows, columns = (size // step * step for size in plane.shape)
+            rows, columns = (size // step * step for size in drawn.shape)
             means = drawn[:rows, :columns].reshape(rows // step, step, columns // step, step).mean((1, 3))
             yield np.pad((means >= _STROKE).astype(np.float32), _LONG // 2)
 
