@@ -16,8 +16,8 @@ _HIGH, _LONG = 8, 48
 #: So many steps up and as many down in a row of a window: letters up to 56 pixels high have four and more, cross-
 #: sections of a body three and fewer.
 _STEPS = 3.5
-#: Of letters larger than that so many times as large ones; at most so many brightnesses of a picture are letters',
-#: ground and others, each of this part of it.
+#: Letters larger than that are looked for in pictures so many times smaller, by brightness: the most frequent ones that
+#: have this part of the pixels.
 _SMALLER, _BRIGHTNESSES, _DRAWN = (4, 8), 4, 0.004
 #: So much of a square of that size is drawn where a stroke is.
 _STROKE = 0.4
