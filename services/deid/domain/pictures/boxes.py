@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
+#: Runs of pixels, one a line: row, first column, column after the last.
+Runs = NDArray[np.int64]
 
 
 class Box(NamedTuple):
@@ -76,34 +78,40 @@ def without_repeats(boxes: Iterable[Box]) -> Boxes:
 
 
 class Component(NamedTuple):
-    """Pixels that touch each other: the box around them, and how many they are."""
+    """Pixels that touch each other: the box around them, how many they are, and their runs (see _runs), one a line."""
 
     box: Box
     pixels: int
+    runs: Runs
 
 
 def components(mask: Mask) -> tuple[Component, ...]:
     """The eight-connected components of ``mask`` (rows, columns), by runs of rows joined to those of the row above."""
-    rows, starts, ends = _runs(mask)
+    runs = _runs(mask)
+    if not len(runs):
+        return ()
+    rows, starts, ends = runs.T.tolist()
     parents = list(range(len(rows)))
     for above, below in _touching(rows, starts, ends):
         one, other = _root(parents, above), _root(parents, below)
         if one != other:
             parents[max(one, other)] = min(one, other)
-    found: dict[int, Component] = {}
-    for at, (row, start, end) in enumerate(zip(rows, starts, ends, strict=True)):
-        root, run = _root(parents, at), Component(Box(start, row, end, row + 1), end - start)
-        known = found.get(root)
-        found[root] = run if known is None else Component(known.box.joined(run.box), known.pixels + run.pixels)
-    return tuple(found.values())
+    roots = np.array([_root(parents, at) for at in range(len(rows))])
+    order = np.argsort(roots, kind="stable")
+    runs, firsts = runs[order], np.flatnonzero(np.diff(roots[order], prepend=-1))
+    lowest, highest = np.minimum.reduceat(runs, firsts), np.maximum.reduceat(runs, firsts)
+    boxes = np.stack([lowest[:, 1], lowest[:, 0], highest[:, 2], highest[:, 0] + 1], axis=1).tolist()
+    pixels = np.add.reduceat(runs[:, 2] - runs[:, 1], firsts).tolist()
+    parts = np.split(runs, firsts[1:])
+    return tuple(Component(Box(*box), count, part) for box, count, part in zip(boxes, pixels, parts, strict=True))
 
 
-def _runs(mask: Mask) -> tuple[list[int], list[int], list[int]]:
+def _runs(mask: Mask) -> Runs:
     """Row, first column and column after the last of each run of True, row by row."""
     edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(edges == 1)
     _, ends = np.nonzero(edges == -1)
-    return rows.tolist(), starts.tolist(), ends.tolist()
+    return np.stack([rows, starts, ends], axis=1)
 
 
 def _touching(rows: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -17,6 +17,9 @@ _HIGH, _LENGTH = 5, 1.5
 _ALIKE = 3
 #: Of a line this part of the pixels is written in its brightness, in the rows beside it far less.
 _WRITTEN, _TIMES = 0.04, 3.0
+#: Of a word of large letters, with room around it, this part is drawn, and no more than that. A stroke is this part of
+#: the height wide, and a row has so many.
+_DRAWN, _FILLED, _THIN, _WIDE, _STROKES = 0.12, 0.3, 1 / 32, 0.4, 3.0
 #: A piece, as long as the line is high, has letters when it has this part of the line's strokes, and at most so many
 #: times as many: more is a ground of that brightness.
 _LEAST, _MOST = 0.35, 2.5
@@ -44,6 +47,24 @@ def continued(box: Box, image: Grey) -> Box:
     before = _beyond(line, range(box.left, 0, -box.height), -box.height)
     after = _beyond(line, range(box.right, image.shape[1], box.height), box.height)
     return Box(before if before is not None else box.left, box.top, after or box.right, box.bottom)
+
+
+def is_written(box: Box, image: Grey) -> bool:
+    """True when a box of ``image`` (rows, columns) has strokes side by side, as wide as those of letters so high.
+
+    For what is too high for a line of text otherwise: heads and skeletons, in which a network sees letters, have few.
+    Where nothing lies beside the box, as in a piece full of edges, nothing tells what is written.
+    """
+    if box.width < box.height:
+        return is_written(Box(box.top, box.left, box.bottom, box.right), image.T)
+    line = _line(box, image) if box.height >= _HIGH else None
+    if line is None or not line.beside.size or not _DRAWN <= line.dense <= _FILLED:
+        return False
+    inner = line.inside[box.height // 4 : -(box.height // 4), box.left : box.right]
+    edges = np.diff(np.pad(inner, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    lengths = np.flatnonzero((edges == -1).ravel()) - np.flatnonzero((edges == 1).ravel())
+    strokes = (lengths >= max(2, box.height * _THIN)) & (lengths <= box.height * _WIDE)
+    return float(strokes.sum()) >= _STROKES * len(inner)
 
 
 def _line(box: Box, image: Grey) -> _Line | None:

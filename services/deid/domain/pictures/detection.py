@@ -1,15 +1,17 @@
 """Where text is in a grey picture, from a map of probabilities that a network or another method gives."""
 
 from collections.abc import Callable, Iterable, Iterator
+from math import ceil
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.deid.domain.pictures.boxes import Box, Boxes, components, without_repeats
-from services.deid.domain.pictures.continuing import continued
+from services.deid.domain.pictures.boxes import Box, Boxes, Component, components, without_repeats
+from services.deid.domain.pictures.continuing import continued, is_written
 from services.deid.domain.pictures.letters import grown, sharp
 from services.deid.domain.pictures.rendering import Grey, enlarged, logarithm, reduced
+from services.deid.domain.pictures.slanted import turned_box
 
 #: For each pixel of a grey picture how likely it is text, 0 to 1.
 Likelihood = Callable[[Grey], NDArray[np.float32]]
@@ -37,6 +39,58 @@ _LEAST_SIDE = 3
 _AROUND = 48
 #: What is higher than this part of the picture's longer side is no line of text, nor what fills so little of its box.
 _HIGHEST, _FULLEST = 1 / 12, 0.25
+#: What fills this part of its box is not slanted; what is has a turned box so much smaller.
+_FULLER, _SLANTED = 0.6, 0.75
+#: A slanted line or a word of large letters is so many times as long as it is high; the latter more in a small picture,
+#: in which networks take heads and necks for letters.
+_LONG, _LONGER, _SMALL = 2.0, 3.0, 128
+
+
+class _Seen(NamedTuple):
+    """Sees text in pictures in which a line of it is at most ``highest`` pixels high, or ``long`` times as long."""
+
+    likelihood: Likelihood
+    thresholds: Thresholds
+    highest: float
+    long: float
+
+    def of(self, up: int, down: int) -> "_Seen":
+        """The same for a picture ``up`` times larger or ``down`` times smaller."""
+        return self._replace(highest=self.highest * up / down)
+
+    def boxes(self, image: Grey) -> Iterator[Box]:
+        """Boxes around what is likely text, larger by as much as a network's kernels are smaller (DB, section 3.4).
+
+        A line that runs neither level nor upright has a chain of boxes.
+        """
+        likely = self.likelihood(image)
+        for part in components(likely > self.thresholds.pixel):
+            if min(part.box.width, part.box.height) >= _LEAST_SIDE and self._is_likely(part, likely):
+                yield from self._around(part, image)
+
+    def _is_likely(self, part: Component, likely: NDArray[np.float32]) -> bool:
+        """Whether the mean of its box's pixels that may be text is high enough."""
+        inside = likely[part.box.top : part.box.bottom, part.box.left : part.box.right]
+        return bool(inside[inside > self.thresholds.pixel].mean() >= self.thresholds.mean)
+
+    def _around(self, part: Component, image: Grey) -> Iterator[Box]:
+        box = part.box.widened(self._unclip(part.box.width, part.box.height), *image.shape)
+        is_full = part.pixels >= _FULLEST * part.box.area
+        is_low = is_full and min(box.width, box.height) <= self.highest
+        if is_low:
+            yield box
+        if part.pixels >= _FULLER * part.box.area and is_low:
+            return
+        turned = turned_box(part.runs)
+        line = turned.widened(self._unclip(turned.length, turned.height))
+        if turned.length >= _LONG * turned.height and line.height <= self.highest:
+            if part.pixels >= _FULLEST * turned.area and turned.area < _SLANTED * part.box.area:
+                yield from line.longer().pieces(*image.shape)
+        elif is_full and not is_low and turned.length >= self.long * turned.height and is_written(box, image):
+            yield box
+
+    def _unclip(self, width: float, height: float) -> int:
+        return ceil(self.thresholds.unclip * width * height / (2 * (width + height)))
 
 
 def text_boxes(image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> Boxes:
@@ -47,32 +101,31 @@ def text_boxes(image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> B
     """
     if image.min() == image.max():
         return ()
-    found = list(_large(image, likelihood, thresholds))
+    (rows, columns), seen = image.shape, _Seen(likelihood, thresholds, *_line(image))
+    found = list(_large(image, seen))
     if image.size * 4 <= ENLARGED:
-        found += _of_map(likelihood(logarithm(image)), thresholds)
+        found += seen.boxes(logarithm(image))
     elif max(image.shape) > TILE:
         step = -(-max(image.shape) // TILE)
-        found += [scaled(box, step, 1) for box in _of_map(likelihood(reduced(image, step)), thresholds)]
+        found += [scaled(box, step, 1) for box in seen.of(1, step).boxes(reduced(image, step))]
     if not found:
         return ()
-    steps, (rows, columns) = sharp(image), image.shape
-    inside = (box.widened(0, rows, columns) for box in found)
-    lines = _lines(box for box in inside if _is_line(box, rows, columns))
+    steps = sharp(image)
+    lines = _lines(box.widened(0, rows, columns) for box in found)
     return without_repeats(continued(grown(box, steps), image) for box in lines)
 
 
 def text_boxes_near(places: Boxes, image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> Boxes:
     """Boxes around the text of ``image`` (rows, columns) that meets one of ``places``: only there it is looked at."""
-    rows, columns = image.shape
+    (rows, columns), seen = image.shape, _Seen(likelihood, thresholds, *_line(image))
     found: list[Box] = []
     for part in _apart(place.widened(_AROUND, rows, columns) for place in places):
         inside = image[part.top : part.bottom, part.left : part.right]
-        twice = image.size * 4 <= ENLARGED
-        for box in _at_full_size(enlarged(inside) if twice else inside, likelihood, thresholds):
-            left, top, right, bottom = scaled(box, 1, 2) if twice else box
+        twice = 2 if image.size * 4 <= ENLARGED else 1
+        for box in _at_full_size(enlarged(inside) if twice == 2 else inside, seen.of(twice, 1)):
+            left, top, right, bottom = scaled(box, 1, twice)
             found.append(Box(left + part.left, top + part.top, right + part.left, bottom + part.top))
-    lines = _lines(box for box in found if _is_line(box, rows, columns))
-    return without_repeats(box.widened(0, rows, columns) for box in lines if any(map(box.meets, places)))
+    return without_repeats(box.widened(0, rows, columns) for box in _lines(found) if any(map(box.meets, places)))
 
 
 def _apart(boxes: Iterable[Box]) -> list[Box]:
@@ -88,18 +141,19 @@ def _apart(boxes: Iterable[Box]) -> list[Box]:
     return apart
 
 
-def _large(image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> Iterator[Box]:
+def _large(image: Grey, seen: _Seen) -> Iterator[Box]:
     """What is found at full size, or twice that."""
     if image.size * 4 > ENLARGED:
-        yield from _at_full_size(image, likelihood, thresholds)
+        yield from _at_full_size(image, seen)
     else:
-        for box in _at_full_size(enlarged(image), likelihood, thresholds):
+        for box in _at_full_size(enlarged(image), seen.of(2, 1)):
             yield scaled(box, 1, 2)
 
 
-def _is_line(box: Box, rows: int, columns: int) -> bool:
-    highest = min(max(72, max(rows, columns) * _HIGHEST), max(16, min(rows, columns) / 4))
-    return box.area > 0 and min(box.width, box.height) <= highest
+def _line(image: Grey) -> tuple[float, float]:
+    """How many pixels high a line of text is at most; and how many times as long as high if it is higher."""
+    shorter, longer = sorted(image.shape)
+    return min(max(72, longer * _HIGHEST), max(16, shorter / 4)), _LONG if shorter >= _SMALL else _LONGER
 
 
 def scaled(box: Box, up: int, down: int) -> Box:
@@ -108,9 +162,9 @@ def scaled(box: Box, up: int, down: int) -> Box:
     return Box(left // down, top // down, -(-right // down), -(-bottom // down))
 
 
-def _at_full_size(image: Grey, likelihood: Likelihood, thresholds: Thresholds) -> Iterator[Box]:
+def _at_full_size(image: Grey, seen: _Seen) -> Iterator[Box]:
     for left, top, tile in _tiles(image):
-        for box in _of_map(likelihood(tile), thresholds):
+        for box in seen.boxes(tile):
             yield Box(box.left + left, box.top + top, box.right + left, box.bottom + top)
 
 
@@ -129,21 +183,6 @@ def _starts(length: int) -> list[int]:
         return [0]
     count = -(-(length - OVERLAP) // (TILE - OVERLAP))
     return [round(number * (length - TILE) / (count - 1)) for number in range(count)]
-
-
-def _of_map(likely: NDArray[np.float32], thresholds: Thresholds) -> Iterator[Box]:
-    """Boxes around what is likely text, made larger by as much as a network's kernels are smaller (DB, section 3.4)."""
-    mask = likely > thresholds.pixel
-    if not mask.any():
-        return
-    rows, columns = mask.shape
-    for box, pixels in components(mask):
-        if min(box.width, box.height) < _LEAST_SIDE or pixels < _FULLEST * box.area:
-            continue
-        inside = likely[box.top : box.bottom, box.left : box.right]
-        if inside[inside > thresholds.pixel].mean() >= thresholds.mean:
-            by = int(np.ceil(thresholds.unclip * box.area / (2 * (box.width + box.height))))
-            yield box.widened(by, rows, columns)
 
 
 def _lines(boxes: Iterable[Box]) -> list[Box]:

@@ -1,5 +1,6 @@
 """What letters are to arithmetic: many sharp steps up and down side by side. No network, a few milliseconds."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,11 @@ _HIGH, _LONG = 8, 48
 #: So many steps up and as many down in a row of a window: letters up to 56 pixels high have four and more, cross-
 #: sections of a body three and fewer.
 _STEPS = 3.5
+#: Letters larger than that are looked for in pictures so many times smaller, by brightness: the most frequent ones that
+#: have this part of the pixels.
+_SMALLER, _BRIGHTNESSES, _DRAWN = (4, 8), 4, 0.004
+#: So much of a square of that size is drawn where a stroke is.
+_STROKE = 0.4
 #: Smaller pictures have no window to speak of.
 LEAST_SIDE = 96
 
@@ -24,7 +30,25 @@ def shows_letters(array: NDArray[Any]) -> bool:
     plane = mean_of_samples(array) if array.ndim == 3 else array.astype(np.float32)
     if min(plane.shape) < LEAST_SIDE:
         return True
-    return any(_most_steps(turned) >= _STEPS for turned in (plane, np.ascontiguousarray(plane.T)))
+    pictures = (plane, *_drawn(plane))
+    return any(_most_steps(each) >= _STEPS for one in pictures for each in (one, np.ascontiguousarray(one.T)))
+
+
+def _drawn(plane: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """Where large letters may be: what is drawn in a brightness of its own, smaller, for higher windows.
+
+    Tissue and noise have few pixels as bright as those to the right and below.
+    """
+    inner = plane[:-1, :-1]
+    flat = (inner == plane[:-1, 1:]) & (inner == plane[1:, :-1]) & (inner == plane[1:, 1:])
+    values, counts = np.unique(inner[flat], return_counts=True)
+    often = np.argsort(-counts)[:_BRIGHTNESSES]
+    for value in values[often[counts[often] >= _DRAWN * plane.size]]:
+        drawn = ((inner == value) & flat).astype(np.float32)
+        for step in _SMALLER:
+            rows, columns = (size // step * step for size in drawn.shape)
+            means = drawn[:rows, :columns].reshape(rows // step, step, columns // step, step).mean((1, 3))
+            yield np.pad((means >= _STROKE).astype(np.float32), _LONG // 2)
 
 
 def threshold(plane: NDArray[np.float32]) -> float:
