@@ -46,6 +46,17 @@ def test_it_says_what_a_profile_asks_of_pictures() -> None:
     assert "Pixels are not cleaned" in statement_of(Profile("x")) and "Pixels are not cleaned" not in plain
 
 
+def test_it_says_what_becomes_of_faces() -> None:
+    """They go out, are held, or are held for the option that nothing recognisable goes out under."""
+    option = frozenset({Option.CLEAN_VISUAL_FEATURES})
+    plain, holding, strict = (
+        statement_of(each) for each in (Profile("x"), Profile("x", hold_faces=True), Profile("x", options=option))
+    )
+    assert "faces are not removed" in plain and "may show a face go out" in plain
+    assert "are held for a decision." in holding and "(0028,0302)" not in holding.split("### What becomes")[0]
+    assert "photographs of eyes" in strict and "say NO to Recognizable Visual Features (0028,0302)" in strict
+
+
 def test_it_says_what_a_profile_makes_of_dates_and_of_pseudonyms() -> None:
     modified = statement_of(Profile("x", options=frozenset({Option.MODIFIED_DATES})))
     assert "move back by the same number of whole weeks" in modified

@@ -55,12 +55,6 @@ def _of_options(profile: Profile) -> Iterator[Contradiction]:
             "retain_longitudinal_full_dates keeps dates and retain_longitudinal_modified_dates moves them: choose one",
             (Option.MODIFIED_DATES,),
         )
-    if profile.has(Option.CLEAN_VISUAL_FEATURES):
-        yield Contradiction(
-            "clean_recognizable_visual_features can't be carried out: a face in a volume is not removed here; "
-            "'hold: {faces: true}' keeps such images back",
-            (Option.CLEAN_VISUAL_FEATURES,),
-        )
     if profile.dates is Dates.YEARS and any(profile.has(option) for option in _DATES):
         yield Contradiction("'dates: years' leaves years only, an option retains more: choose one", ("dates",))
     if not 1 <= profile.oldest_age <= 150:

@@ -9,8 +9,9 @@ CODE_VALUE, CODING_SCHEME, CODE_MEANING = 0x00080100, 0x00080102, 0x00080104
 PSEUDONYMS = {0x00100010: "PN", 0x00100020: "LO"}
 #: What ``marks`` writes, in place of whatever stood there.
 MARKS = frozenset((0x00120062, 0x00120063, 0x00120064, 0x00280303))
-#: What no header alone can carry out.
-PIXEL_OPTIONS = frozenset({Option.CLEAN_PIXEL_DATA, Option.CLEAN_VISUAL_FEATURES})
+BURNED_IN, VISUAL_FEATURES = 0x00280301, 0x00280302
+#: What no header alone can carry out, and the attribute that says NO where it was (PS3.15 sections E.3.1 and E.3.2).
+PIXEL_OPTIONS = {Option.CLEAN_PIXEL_DATA: BURNED_IN, Option.CLEAN_VISUAL_FEATURES: VISUAL_FEATURES}
 #: LO holds so many characters (PS3.5 section 6.2).
 _LONGEST = 64
 
@@ -36,11 +37,19 @@ def marks(edition: str, profile: Profile, carried_out: frozenset[Option]) -> Ele
     )
 
 
-def with_pixels_cleaned(elements: Elements, edition: str, profile: Profile) -> Elements:
-    """A cleaned data set that also says that its pixels are clean: they were looked at, or there are none."""
+def with_options_told(
+    elements: Elements, edition: str, profile: Profile, seen: frozenset[Option], *, shows: bool
+) -> Elements:
+    """A cleaned data set that also says which ``PIXEL_OPTIONS`` were carried out on it: those ``seen`` to be.
+
+    ``shows``: it has pixels, or a document that may be looked at; another object has no attribute to say NO with,
+    unless one is there (PS3.3 sections C.7.6.1 and C.24.2).
+    """
     kept = {element.tag: element for element in elements}
-    carried_out = profile.options - PIXEL_OPTIONS | {Option.CLEAN_PIXEL_DATA}
+    carried_out = profile.options - PIXEL_OPTIONS.keys() | seen
     kept.update((element.tag, element) for element in marks(edition, profile, carried_out))
+    flags = (PIXEL_OPTIONS[option] for option in seen)
+    kept.update((tag, Element(tag, "CS", b"NO")) for tag in flags if shows or tag in kept)
     return tuple(kept[tag] for tag in sorted(kept))
 
 
@@ -52,7 +61,7 @@ def modified_dates(profile: Profile) -> str:
 
 
 def _methods(edition: str, profile: Profile, carried_out: frozenset[Option]) -> tuple[str, ...]:
-    what = BASIC.meaning if carried_out & PIXEL_OPTIONS else f"{BASIC.meaning}, header only"
+    what = BASIC.meaning if Option.CLEAN_PIXEL_DATA in carried_out else f"{BASIC.meaning}, header only"
     return (
         f"Causeway: PS3.15 {edition} Table E.1-1",
         what,

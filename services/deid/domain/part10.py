@@ -17,6 +17,7 @@ from services.deid.domain.cleaning import (
     telling,
     texts_of,
 )
+from services.deid.domain.content.documents import DOCUMENT
 from services.deid.domain.cutting import Cutter, as_stretches
 from services.deid.domain.dataset import (
     EXPLICIT_LITTLE,
@@ -36,11 +37,12 @@ from services.deid.domain.free_text import MOST as MOST_TEXT
 from services.deid.domain.header import CleanHeader
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.looking.scanner import Look, TextFinder
-from services.deid.domain.marks import with_pixels_cleaned
+from services.deid.domain.marks import with_options_told
 from services.deid.domain.memo import Memo
 from services.deid.domain.options import Option
 from services.deid.domain.passing import passage
 from services.deid.domain.person import NOBODY_ELSE, Issuers, Person, person_of
+from services.deid.domain.pictures.faces import standard_faces
 from services.deid.domain.pictures.looking import Looked, looked_at
 from services.deid.domain.pictures.retouch import Pictures
 from services.deid.domain.pixels import Output, Untold
@@ -163,8 +165,9 @@ def _clean_file(source: BinaryIO, original: Instance, project: Project, output: 
     passed = passage(source, original, elements, pixels, looked, project.pictures)
     cleaned = looked.told(header.elements, encoding) if any(looked) else header.elements
     without = pixels is None and original.pixel_offset is None
-    if project.profile.has(Option.CLEAN_PIXEL_DATA) and (looked.passed or without):
-        cleaned = with_pixels_cleaned(cleaned, project.ruling.edition, project.profile)
+    if seen := _seen(elements, project, clean=looked.clean or without):
+        shows = not without or any(each.tag == DOCUMENT for each in cleaned)
+        cleaned = with_options_told(cleaned, project.ruling.edition, project.profile, seen, shows=shows)
     cleaned = with_tables(cleaned, passed.found)
     data, new = header.encoded(cleaned, _uids(text, project)), texts_of(cleaned)
     output.meta(file_meta(original.sop_class_uid, new(SOP_INSTANCE), syntax))
@@ -186,6 +189,18 @@ def _look(source: BinaryIO, original: Instance, elements: Elements, pixels: Elem
         return Looked()
     profile, pictures = project.profile, project.pictures
     return looked_at(source, original, elements, pixels, profile, pictures, approved=project.approved)
+
+
+def _seen(elements: Elements, project: Project, *, clean: bool) -> frozenset[Option]:
+    """The options of the profile that speak of what is to be seen and are met by what goes out.
+
+    Its pixels are ``clean``; nobody is recognised by them. A person who lets a face go out does not make it none.
+    """
+    met = {Option.CLEAN_PIXEL_DATA} if clean else set[Option]()
+    recognisable = project.profile.has(Option.CLEAN_VISUAL_FEATURES) and standard_faces().may_be_in(
+        elements, strict=True
+    )
+    return project.profile.options & (met if recognisable else met | {Option.CLEAN_VISUAL_FEATURES})
 
 
 def _stored(source: BinaryIO, original: Instance, project: Project) -> _Original:

@@ -69,6 +69,11 @@ class Profile:
         return option in self.options
 
     @property
+    def holds_faces(self) -> bool:
+        """Whether what may show a face waits for a decision: it is asked for, or an option can't be met otherwise."""
+        return self.hold_faces or self.has(Option.CLEAN_VISUAL_FEATURES)
+
+    @property
     def random_ids(self) -> bool:
         """Whether pseudonyms may not be derived from what they stand for (45 CFR 164.514(c)(1))."""
         return self.legal_basis is LegalBasis.SAFE_HARBOR

@@ -116,11 +116,22 @@ def _restrictions(profile: Profile, rules: Rules) -> Iterator[str]:
     else:
         yield "All private attributes are removed."
     yield from _of_pictures(profile)
-    if Option.CLEAN_VISUAL_FEATURES not in profile.options:
-        held = "are held for a decision" if profile.hold_faces else "go out: faces in volumes are not removed"
-        yield f"Head images whose surface may show a face {held}."
+    yield _of_faces(profile)
     if profile.held_classes:
         yield f"SOP classes that do not go out: {', '.join(sorted(profile.held_classes))}."
+
+
+def _of_faces(profile: Profile) -> str:
+    """What becomes of what may show a face: nothing is cut out of pixels to hide one."""
+    if not profile.holds_faces:
+        return "Images that may show a face go out: faces are not removed."
+    held = "Images that may show a face, by class and by the body part that they tell of, are held for a decision"
+    if not profile.has(Option.CLEAN_VISUAL_FEATURES):
+        return f"{held}."
+    return (
+        f"{held}; so are captures, segmentations and structure sets that do not tell another part, and photographs of "
+        "eyes. Images and documents that go out say NO to Recognizable Visual Features (0028,0302)."
+    )
 
 
 def _of_pictures(profile: Profile) -> Iterator[str]:

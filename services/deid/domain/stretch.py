@@ -112,4 +112,4 @@ class Context:
 def _own(rules: Rules, profile: Profile, pseudonym: str) -> Iterator[Element]:
     """What stands for the patient, and what was done; of the pixels nothing is said yet."""
     yield from (Element(tag, vr, pseudonym.encode()) for tag, vr in PSEUDONYMS.items())
-    yield from marks(rules.edition, profile, profile.options - PIXEL_OPTIONS)
+    yield from marks(rules.edition, profile, profile.options - PIXEL_OPTIONS.keys())

@@ -10,6 +10,7 @@ import yaml
 
 from services.deid.domain.cleaning import SOP_CLASS, text_of
 from services.deid.domain.dataset import PIXEL_DATA, Elements
+from services.deid.domain.marks import BURNED_IN
 from shared.errors import Unprocessable
 
 
@@ -24,7 +25,7 @@ class Reason(StrEnum):
     VIDEO = "video"
     SECONDARY_CAPTURE = "secondary-capture"  # the profile lets none out
     UNKNOWN_DEVICE = "unknown-device"  # the profile asks for devices of the catalogue
-    FACE = "face"  # a head whose face could be reconstructed, and a profile that holds those
+    FACE = "face"  # it may show a face, and the profile holds what does
     CODE_STREAM_TEXT = "code-stream-text"  # compressed pixels that can't be followed to their end
     UNKNOWN_COMPRESSION = "unknown-compression"  # pixels in a transfer syntax that nothing here can read
     WAVEFORM = "waveform-content"  # sound, or signals where an object of its class has none
@@ -72,7 +73,7 @@ _GOES = ("volumes", "derived", "detector")
 #: Objects without pixels: their contents are cleaned by what they are (content/contents.py).
 _CLEANED = ("structured", "documents", "waveforms")
 
-IMAGE_TYPE, CONVERSION_TYPE, BURNED_IN = 0x00080008, 0x00080064, 0x00280301
+IMAGE_TYPE, CONVERSION_TYPE = 0x00080008, 0x00080064
 PHOTOMETRIC = 0x00280004
 WAVEFORM = 0x54000100
 

@@ -97,6 +97,31 @@ def test_documents_are_replaced(sop_class: str, stands: bytes, options: tuple[Op
     assert out.EncapsulatedDocumentLength == len(stands)
 
 
+@pytest.mark.parametrize("sop_class", [EncapsulatedPDFStorage, EncapsulatedCDAStorage, EncapsulatedSTLStorage])
+@pytest.mark.parametrize("said", ["YES", None])
+@pytest.mark.parametrize("options", [(), (Option.CLEAN_PIXEL_DATA, Option.CLEAN_VISUAL_FEATURES)])
+def test_a_document_that_took_the_place_of_another_names_and_shows_nobody(
+    sop_class: str, said: str | None, options: tuple[Option, ...]
+) -> None:
+    """Burned In Annotation is of Type 1 there (PS3.3 section C.24.2), and about the document that goes out."""
+    dataset = without_pixels(sop_class)
+    dataset.EncapsulatedDocument = SECRET.encode() * 2
+    if said:
+        dataset.BurnedInAnnotation = said
+    out = cleaned(dataset, *options)
+    assert out.BurnedInAnnotation == "NO"
+    assert out.get("RecognizableVisualFeatures") == ("NO" if options else None)
+    assert [code.CodeValue for code in out.DeidentificationMethodCodeSequence][1:] == [
+        each.code.value for each in options
+    ]
+
+
+def test_a_document_where_none_belongs_says_nothing_of_the_pixels() -> None:
+    """An image that carries one."""
+    (image,) = make_instances(1, EncapsulatedDocument=SECRET.encode() * 2, PatientName="Kilmister^Ian")
+    assert "BurnedInAnnotation" not in cleaned(image)
+
+
 def test_the_document_that_stands_for_a_pdf_is_one() -> None:
     """Its table of objects says where they are (ISO 32000 section 7.5.4)."""
     start = int(EMPTY_PDF.rsplit(b"startxref\n")[1].split()[0])

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
-from pydicom.uid import CTImageStorage, ParametricMapStorage, RTStructureSetStorage
+from pydicom.uid import CTImageStorage, ParametricMapStorage, RTStructureSetStorage, SegmentationStorage
 
 from services.deid.adapters.pictures import ProcessPictures
 from services.deid.domain.options import Option
+from services.deid.domain.part10 import Project
 from services.deid.domain.profile import Dates, LegalBasis, Profile, SiteRule, Wish
 from services.deid.domain.withholding import Reason, Withheld
 from tests.support.instances import as_file, make_instances
@@ -42,19 +43,23 @@ def test_the_object_says_which_options_were_carried_out() -> None:
 
 
 def test_clean_pixels_are_told_of_where_they_were_looked_at_or_are_none(pictures: ProcessPictures) -> None:
-    """And not of pixels that passed through, nor of those of a project that can't look at them."""
+    """And of pixels of a class that draws no text, but not of those of a project that can't look at them."""
     using = replace(trusting(profile=profile(Option.CLEAN_PIXEL_DATA)), pictures=pictures)
 
-    def codes(**attributes: Any) -> list[str]:
+    def codes(using: Project = using, **attributes: Any) -> list[str]:
         (slice_,) = make_instances(1, **attributes)
         if attributes.get("SOPClassUID") == RTStructureSetStorage:
             del slice_.PixelData
         out = dcmread(BytesIO(clean(as_file(slice_), using)[1]))
         assert ("header only" in str(out.DeidentificationMethod)) is (len(out.DeidentificationMethodCodeSequence) == 1)
+        claimed = len(out.DeidentificationMethodCodeSequence) > 1 and "PixelData" in out
+        assert out.get("BurnedInAnnotation") == ("NO" if claimed else None)
         return [code.CodeValue for code in out.DeidentificationMethodCodeSequence]
 
     assert codes() == codes(SOPClassUID=RTStructureSetStorage) == ["113100", "113101"]
-    assert codes(SOPClassUID=ParametricMapStorage) == ["113100"]
+    assert codes(SOPClassUID=ParametricMapStorage) == codes(SOPClassUID=SegmentationStorage) == ["113100", "113101"]
+    blind = replace(using, pictures=None)
+    assert codes(blind) == codes(blind, SOPClassUID=SegmentationStorage) == ["113100"]
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ class Contents:
         """The cleaned data set with what other attributes say of these contents."""
         document = next((each for each in cleaned if each.tag == documents.DOCUMENT), None)
         if document is not None:
-            cleaned = documents.with_length(cleaned, len(document.value), self.encoding)
+            cleaned = documents.described(cleaned, len(document.value), self.encoding)
         return with_sound_tables(graphics.without_bitmap_shutter(cleaned), self.encoding)
 
 

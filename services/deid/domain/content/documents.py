@@ -8,11 +8,13 @@ like those of a report.
 import struct
 
 from services.deid.domain.content.cda import EMPTY_CDA
-from services.deid.domain.dataset import Elements, Encoding
+from services.deid.domain.dataset import Element, Elements, Encoding
+from services.deid.domain.marks import BURNED_IN
 
 _PDF, _CDA = "1.2.840.10008.5.1.4.1.1.104.1", "1.2.840.10008.5.1.4.1.1.104.2"
 _STL, _OBJ, _MTL = (f"1.2.840.10008.5.1.4.1.1.104.{number}" for number in (3, 4, 5))
 DOCUMENT, DOCUMENT_LENGTH = 0x00420011, 0x00420015
+_SOP_CLASS = 0x00080016
 
 
 def _pdf(*objects: bytes) -> bytes:
@@ -58,7 +60,17 @@ def is_cda(where: str | int) -> bool:
     return where == _CDA
 
 
-def with_length(elements: Elements, length: int, encoding: Encoding) -> Elements:
-    """The data set with Encapsulated Document Length, where it has one, as that of the document without padding."""
-    value = struct.pack("<I" if encoding.little else ">I", length)
-    return tuple(each._replace(value=value) if each.tag == DOCUMENT_LENGTH else each for each in elements)
+def described(elements: Elements, length: int, encoding: Encoding) -> Elements:
+    """The data set with what it says of the document that took the place of another.
+
+    Encapsulated Document Length, where it has one, is that without padding; Burned In Annotation, which objects of
+    these classes have (PS3.3 section C.24.2), is NO.
+    """
+    kept = {each.tag: each for each in elements}
+    if DOCUMENT_LENGTH in kept:
+        value = struct.pack("<I" if encoding.little else ">I", length)
+        kept[DOCUMENT_LENGTH] = kept[DOCUMENT_LENGTH]._replace(value=value)
+    sop_class = kept[_SOP_CLASS].value.decode("latin-1").strip(" \0") if _SOP_CLASS in kept else ""
+    if sop_class in _PLACEHOLDERS:
+        kept[BURNED_IN] = Element(BURNED_IN, "CS", b"NO")
+    return tuple(kept[tag] for tag in sorted(kept))

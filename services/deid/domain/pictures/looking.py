@@ -7,6 +7,7 @@ from typing import BinaryIO, NamedTuple
 
 from contracts.formats.manifest import Instance
 from services.deid.domain.dataset import Element, Elements, Encoding, encoding_of
+from services.deid.domain.marks import BURNED_IN
 from services.deid.domain.pictures.frames import frames_of
 from services.deid.domain.pictures.picture import PHOTOMETRIC, PIXELS, PLANAR
 from services.deid.domain.pictures.retouch import Care, Pictures, Retouched, retouch
@@ -14,7 +15,7 @@ from services.deid.domain.pictures.risk import Header, standard_risks
 from services.deid.domain.pictures.syntaxes import is_encapsulated, photometric_after
 from services.deid.domain.pixels import pixel_head
 from services.deid.domain.profile import Profile
-from services.deid.domain.withholding import BURNED_IN, Reason, Withheld
+from services.deid.domain.withholding import Reason, Withheld
 from services.deid.domain.workspace import Span
 
 #: Extended Offset Table and its lengths: they describe the frames as they were.
@@ -22,11 +23,20 @@ OFFSET_TABLES = frozenset({0x7FE00001, 0x7FE00002})
 
 
 class Looked(NamedTuple):
-    """What was found: ``passed`` when the pixels were looked at, ``retouched`` when some of them change."""
+    """What was found: ``passed`` when the pixels were looked at, ``retouched`` when some of them change.
+
+    ``textless``: nothing is looked for, since the class draws no text (tables/sop_classes.yaml).
+    """
 
     passed: bool = False
     retouched: Retouched | None = None
     without_overlays: bool = False
+    textless: bool = False
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is burned into the pixels that go out."""
+        return self.passed or self.textless
 
     @property
     def syntax(self) -> str | None:
@@ -36,7 +46,7 @@ class Looked(NamedTuple):
     def told(self, elements: Elements, encoding: Encoding) -> Elements:
         """The header with what was done to the pixels: nothing is burned in any more (PS3.15 section E.3.1)."""
         kept = {element.tag: element for element in elements}
-        if self.passed:
+        if self.clean:
             kept[BURNED_IN] = Element(BURNED_IN, "CS", b"NO")
         if self.retouched is not None:
             kept.update(_described(self.retouched, encoding))
@@ -77,7 +87,7 @@ def looked_at(
     header = Header(elements, original.transfer_syntax, encoding_of(original.transfer_syntax))
     order = standard_risks().order(header, profile, pictures.devices, approved=approved)
     if order is None:
-        return Looked()
+        return Looked(textless=True)
     if inflated is None:
         words, value = _stored(source, original)
     else:
@@ -87,7 +97,8 @@ def looked_at(
     found = retouch(order.of(picture), frames_of(source, value, picture), pictures)
     if found is not None:
         found = found._replace(implicit=header.encoding.implicit)
-    return Looked(order.care is not Care.NEVER, found, bool(order.cleared_bits))
+    textless = order.care is Care.NEVER
+    return Looked(not textless, found, bool(order.cleared_bits), textless)
 
 
 def _stored(source: BinaryIO, original: Instance) -> tuple[bool, Span]:

@@ -10,13 +10,15 @@ import yaml
 
 from services.deid.domain.cleaning import SOP_CLASS, text_of
 from services.deid.domain.dataset import Elements, Encoding
+from services.deid.domain.marks import BURNED_IN
+from services.deid.domain.options import Option
 from services.deid.domain.pictures.devices import Devices
+from services.deid.domain.pictures.faces import standard_faces
 from services.deid.domain.pictures.picture import picture_of
 from services.deid.domain.pictures.retouch import Care, Order
 from services.deid.domain.pictures.ultrasound import outside
 from services.deid.domain.profile import Profile
 from services.deid.domain.withholding import (
-    BURNED_IN,
     IMAGE_TYPE,
     Reason,
     Withheld,
@@ -25,10 +27,6 @@ from services.deid.domain.withholding import (
     standard_classes,
     standard_refusal,
 )
-
-_BODY_PART = 0x00180015
-#: Study, Series and Protocol names: where a body part is told when its attribute is empty.
-_DESCRIPTIONS = (0x00081030, 0x0008103E, 0x00181030)
 
 
 class Header(NamedTuple):
@@ -90,15 +88,6 @@ class Risks:
             return Care.ALWAYS
         return care
 
-    def may_show_a_face(self, elements: Elements) -> bool:
-        """Whether a face could be reconstructed from the object: a head, or what does not say that it is none."""
-        faces = self.table["faces"]
-        if text_of(elements, SOP_CLASS) not in faces["classes"]:
-            return False
-        part = text_of(elements, _BODY_PART).upper()
-        described = " ".join(text_of(elements, tag) for tag in _DESCRIPTIONS).casefold()
-        return not part or part in faces["body_parts"] or any(word in described for word in faces["words"])
-
 
 @cache
 def standard_risks() -> Risks:
@@ -110,10 +99,11 @@ def standard_risks() -> Risks:
 def refusal_of(profile: Profile, *, cleans_pixels: bool) -> Callable[[Elements], Reason | None]:
     """Why an object with a header may not go out under ``profile``, unless a person lets it; None when it may."""
     refuse = standard_refusal(cleans_pixels=cleans_pixels)
-    if not profile.hold_faces:
+    if not profile.holds_faces:
         return refuse
+    strict = profile.has(Option.CLEAN_VISUAL_FEATURES)
 
     def refuse_faces(elements: Elements) -> Reason | None:
-        return refuse(elements) or (Reason.FACE if standard_risks().may_show_a_face(elements) else None)
+        return refuse(elements) or (Reason.FACE if standard_faces().may_be_in(elements, strict=strict) else None)
 
     return refuse_faces
