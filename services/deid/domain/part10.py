@@ -152,7 +152,7 @@ def clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bin
 def _clean_file(source: BinaryIO, original: Instance, project: Project, output: Output) -> Cleaned:
     deflated, encoding = original.transfer_syntax in DEFLATED, encoding_of(original.transfer_syntax)
     stretches, elements, pixels, text = (_inflated if deflated else _stored)(source, original, project)
-    if text(SOP_CLASS) != original.sop_class_uid:
+    if text(SOP_CLASS) != original.sop_class_uid or not text(SOP_INSTANCE):
         raise Unreadable
     _check(elements, pixels, original, project)
     person = person_of(text, project.key, original.routing.patient_token, project.issuers)
