@@ -21,7 +21,6 @@ from services.deid.domain.values import (
     is_coded,
     is_harmless,
     is_number,
-    is_uids,
     spells_text,
 )
 
@@ -134,8 +133,6 @@ class Retaining:
             return whole and not self.names.in_numbers(value, vr) and not spells_text(value, vr)
         if vr in TEMPORAL:
             return is_temporal(value, vr)
-        if vr == "UI":
-            return is_uids(value) and not self.names.in_uids(value)
         if vr in NUMBERS:
             return is_number(value) and not self.names.in_decimals(value)
         return vr == "CS" and is_coded(value) and not self.names.in_value(value)
