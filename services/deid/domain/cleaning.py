@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from services.deid.domain.charset import SPECIFIC_CHARACTER_SET, charsets_of
+from services.deid.domain.charset import SPECIFIC_CHARACTER_SET, as_defined, charsets_of
 from services.deid.domain.codes import CODES, MEANING, SCHEME, Coding, coding_of
 from services.deid.domain.content.contents import Contents
 from services.deid.domain.dataset import DEEPEST, NUMERIC, Element, Elements
@@ -162,10 +162,8 @@ class Cleaner:
             return None
         if row.vr == "UI":
             value = self._uids.kept(element.value)
-        elif action is Action.KEEP:
-            value = self.retaining.kept(element.value, row.vr, level.charsets, row.identity)
         else:
-            value = self.retaining.cleaned(element.value, row.vr, level.charsets)
+            value = self.retaining.of(element, row, action, level.charsets)
         if value is None:
             return None
         return Element(element.tag, element.vr if {element.vr, row.vr} <= NUMERIC else row.vr, value)
@@ -236,6 +234,9 @@ class Cleaner:
         """Kept when it proves harmless, cleaned where an option says so, else replaced as its Type asks."""
         if known == "UI" or element.vr == "UI":
             return self._uid(element)
+        if element.tag == SPECIFIC_CHARACTER_SET:
+            terms = as_defined(element.value)
+            return Element(element.tag, "CS", terms) if terms is not None else None
         if may_stay(element, known, level.coding, self.rules, self.identifiers):
             return element
         value = self._rescued(element, known, level)

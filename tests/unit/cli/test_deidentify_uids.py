@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydicom.config import disable_value_validation as writing_anything
+from pydicom.uid import SecondaryCaptureImageStorage
 from typer.testing import CliRunner
 
 from cli.main import app
@@ -36,3 +38,14 @@ def test_an_object_that_only_its_file_meta_names_does_not_go_out(tmp_path: Path)
     (failed,) = [each for each in report["inputs"] if each["outcome"] == "failed"]
     assert failed["reason"].startswith("no SOP Instance UID")
     assert "" not in json.loads((tmp_path / "map.json").read_text()).values()
+
+
+def test_each_line_of_the_list_is_one_uid(tmp_path: Path) -> None:
+    """Whatever an object is called: what breaks lines elsewhere is escaped as it is in the report."""
+    (image,) = make_instances(1, SOPClassUID=SecondaryCaptureImageStorage, Modality="OT")
+    with writing_anything():
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = "1.2.3\n9.9.9"
+        file = as_file(image)
+    status, report = run(tmp_path, file)
+    assert (status, report["counts"]["withheld"]) == (0, 1)
+    assert (tmp_path / "held").read_text() == "1.2.3\\n9.9.9\n"
