@@ -49,6 +49,8 @@ class Outgoing:
     #: Within the data set: where the pixel element begins, where its value does, and its length; of encapsulated
     #: pixels that of all their items. None without pixels, and where nobody can tell.
     pixels: PixelData | None = field(default=None, compare=False)
+    #: Whether the data set itself has its SOP Instance UID, or the file meta information alone tells it.
+    is_named: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def _examine(path: Path, file: Window, outlines: Outlines) -> Outgoing | Skipped
     for name, value in (("SOP Class UID", sop_class), ("SOP Instance UID", sop_instance)):
         if not is_identifier(value):
             raise Unsendable(f"no {name}: DICOM, but nothing that can be stored")
-    return Outgoing(path, offset, file.size - offset, sop_class, sop_instance, syntax, pixels)
+    is_named = bool(found.get(_SOP_INSTANCE))
+    return Outgoing(path, offset, file.size - offset, sop_class, sop_instance, syntax, pixels, is_named)
 
 
 def _meta(file: Window, outlines: Outlines) -> tuple[dict[int, str], int]:

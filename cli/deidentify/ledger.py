@@ -77,9 +77,9 @@ class Ledger:
         file.write("\n}\n")
 
     def write_quarantine(self, file: TextIO) -> None:
-        """What was held back: an original SOP Instance UID per line."""
+        """What was held back: an original SOP Instance UID per line, what else is in one escaped as in JSON."""
         for (original,) in self._database.execute("SELECT original FROM quarantine ORDER BY original"):
-            file.write(f"{original}\n")
+            file.write(f"{json.dumps(original)[1:-1]}\n")
 
 
 def attribute_of(path: tuple[int, ...]) -> str:

@@ -37,6 +37,8 @@ class Found(NamedTuple):
 def find(path: Path, outlines: Outlines | None = None) -> Found | Problem | Skipped:
     """What ``path`` is; never raises for what is in it. ``outlines`` are those of the files before it."""
     match examine(path, outlines):
+        case Outgoing(is_named=False):
+            return Problem(path, "no SOP Instance UID in its data set: what goes out would have no name of its own")
         case Outgoing() as outgoing:
             return Found(path, describe(outgoing))
         case Problem(why=why) as problem:

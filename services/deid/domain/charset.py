@@ -50,6 +50,8 @@ _SETS = {
     "149": _Set(1, 2, "euc_kr", b"\x1b$)C"),
     "58": _Set(1, 2, "gb2312", b"\x1b$)A"),
 }
+#: Those that are there with code extensions alone (Table C.12-4).
+_EXTENSIONS = frozenset(("87", "159", "149", "58"))
 _ESCAPES = {each.escape: each for each in (*_SETS.values(), _ROMAJI)} | {b"\x1b$@": _SETS["87"]}
 #: An escape sequence has intermediate bytes and one that ends it (ISO/IEC 2022).
 _SEQUENCE = re.compile(rb"\x1b[ -/]{0,3}[0-~]")
@@ -64,6 +66,23 @@ def charsets_of(elements: Iterable[Element], inherited: tuple[str, ...]) -> tupl
         if element.tag == SPECIFIC_CHARACTER_SET:
             return tuple(each.strip(" \0") for each in element.value.decode("latin-1").split("\\"))
     return inherited
+
+
+def as_defined(value: bytes) -> bytes | None:
+    """Specific Character Set in the standard's own terms, however a sender wrote them; None when one is no set."""
+    written = value.decode("latin-1").split("\\")
+    terms = [term for each in written if (term := _as_defined(each.strip(" \0").upper())) is not None]
+    return "\\".join(terms).encode() if len(terms) == len(written) else None
+
+
+def _as_defined(name: str) -> str | None:
+    """A Defined Term of PS3.3 Tables C.12-2 to C.12-5; "" is the default repertoire."""
+    term = _term(name) if name else ""
+    if term in _WHOLE and term.isalnum() and not term.isdigit():
+        return term
+    if term and term not in _SETS and term not in _WHOLE:
+        return None
+    return f"{'ISO 2022 IR' if '2022' in name or term in _EXTENSIONS else 'ISO_IR'} {term}" if term else ""
 
 
 def decode(value: bytes, charsets: tuple[str, ...]) -> str:

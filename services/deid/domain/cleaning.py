@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
-from services.deid.domain.charset import SPECIFIC_CHARACTER_SET, charsets_of
+from services.deid.domain.charset import SPECIFIC_CHARACTER_SET, as_defined, charsets_of
 from services.deid.domain.codes import CODES, MEANING, SCHEME, Coding, coding_of
 from services.deid.domain.content.contents import Contents
 from services.deid.domain.dataset import DEEPEST, NUMERIC, Element, Elements
@@ -29,6 +30,7 @@ from services.deid.domain.reading import as_sequence
 from services.deid.domain.record import Record
 from services.deid.domain.retaining import WORDS, Retaining
 from services.deid.domain.rules import BASIC, Action, Row, Rules, resolve
+from services.deid.domain.uids import RetainedUids
 from services.deid.domain.values import BINARY, TEMPORAL, dummy, is_harmless, is_uids, new_uids
 
 #: What becomes of other attributes depends on these: character sets, SOP class, code, safe private blocks.
@@ -87,6 +89,10 @@ class Cleaner:
     retaining: Retaining
     contents: Contents
     record: Record
+
+    @cached_property
+    def _uids(self) -> RetainedUids:
+        return RetainedUids(self.profile, self.identifiers, self.key)
 
     def top(self, elements: Elements) -> Level:
         """The top of a data set. ``elements``: all that others depend on (``telling``)."""
@@ -154,10 +160,10 @@ class Cleaner:
             return self._items(element, level, trusted=action is Action.KEEP)
         if element.items is not None or (row.vr in NUMERIC and element.vr not in NUMERIC | BINARY | {"UN"}):
             return None
-        if action is Action.KEEP:
-            value = self.retaining.kept(element.value, row.vr, level.charsets, row.identity)
+        if row.vr == "UI":
+            value = self._uids.kept(element.value)
         else:
-            value = self.retaining.cleaned(element.value, row.vr, level.charsets)
+            value = self.retaining.of(element, row, action, level.charsets)
         if value is None:
             return None
         return Element(element.tag, element.vr if {element.vr, row.vr} <= NUMERIC else row.vr, value)
@@ -228,6 +234,9 @@ class Cleaner:
         """Kept when it proves harmless, cleaned where an option says so, else replaced as its Type asks."""
         if known == "UI" or element.vr == "UI":
             return self._uid(element)
+        if element.tag == SPECIFIC_CHARACTER_SET:
+            terms = as_defined(element.value)
+            return Element(element.tag, "CS", terms) if terms is not None else None
         if may_stay(element, known, level.coding, self.rules, self.identifiers):
             return element
         value = self._rescued(element, known, level)
@@ -236,9 +245,13 @@ class Cleaner:
         return self._replaced(element.tag, known, element.value, kind)
 
     def _uid(self, element: Element) -> Element:
-        retained = element.tag in self.rules.class_uids or self.profile.has(Option.RETAIN_UIDS)
-        kept = retained and is_uids(element.value) and not self.identifiers.in_uids(element.value)
-        return element._replace(vr="UI") if kept else new_uids(element, self.key)
+        value: bytes | None = None
+        if element.tag in self.rules.class_uids:
+            is_harmless_uid = is_uids(element.value) and not self.identifiers.in_uids(element.value)
+            value = element.value if is_harmless_uid else None
+        elif self.profile.has(Option.RETAIN_UIDS):
+            value = self._uids.kept(element.value)
+        return new_uids(element, self.key) if value is None else Element(element.tag, "UI", value)
 
     def _rescued(self, element: Element, known: str, level: Level) -> bytes | None:
         """What an option that speaks of values of this kind leaves of one that may not stay as it is."""

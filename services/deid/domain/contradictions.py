@@ -9,6 +9,7 @@ from services.deid.domain.keywords import shown
 from services.deid.domain.options import Option
 from services.deid.domain.pictures.policy import PicturePolicy
 from services.deid.domain.profile import OLDEST_AGE, Dates, LegalBasis, Profile, SiteRule, Wish
+from services.deid.domain.replacing import REPLACEABLE
 from services.deid.domain.rules import Rules
 from services.deid.domain.values import TEMPORAL
 
@@ -16,6 +17,14 @@ from services.deid.domain.values import TEMPORAL
 OBLIGATORY = frozenset({0x00080016, 0x00080018, 0x0020000D, 0x0020000E, 0x00080005})
 #: Set by de-identification itself.
 OWN = frozenset({0x00100010, 0x00100020, 0x00120062, 0x00120063, 0x00120064, 0x00280303})
+#: The pixels themselves are read by these (PS3.3 section C.7.6.3): samples and their bits, size, frames, palettes.
+DESCRIBES_PIXELS = frozenset(
+    (
+        0x00280002, 0x00280004, 0x00280006, 0x00280008, 0x00280010, 0x00280011, 0x00280100, 0x00280101, 0x00280102,
+        0x00280103, 0x00281101, 0x00281102, 0x00281103, 0x00281201, 0x00281202, 0x00281203, 0x00281221, 0x00281222,
+        0x00281223,
+    )
+)  # fmt: skip
 
 _DATES = (Option.FULL_DATES, Option.MODIFIED_DATES)
 #: Identifiers of 45 CFR 164.514(b)(2)(i) that an option would retain.
@@ -84,7 +93,9 @@ def _of_attribute(tag: int, rule: SiteRule, profile: Profile, rules: Rules) -> I
         yield f"{name} is set by de-identification itself"
     elif tag in OBLIGATORY:
         yield f"{name} must be there and be what it is: no rule of a site's is possible"
-    elif (rule.wish is Wish.REPLACE and vr in ("SQ", "UI")) or (rule.wish is Wish.CLEAN and vr in ("UI", "PN")):
+    elif tag in DESCRIBES_PIXELS and rule.wish is not Wish.KEEP:
+        yield f"{name} says how pixels are stored, which nobody could read without it: '{rule.wish}' is not possible"
+    elif (rule.wish is Wish.REPLACE and vr not in REPLACEABLE) or (rule.wish is Wish.CLEAN and vr in ("UI", "PN")):
         yield f"{name} has VR {vr}: '{rule.wish}' is not possible"
     elif rule.wish in (Wish.KEEP, Wish.CLEAN):
         yield from _of_kept(tag, rule, profile, rules)

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 _DATE = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)")
 _DATE_TIME = re.compile(r"(\d{4})(\d\d)?(\d\d)?((?:\d\d){0,3}(?:\.\d{1,6})?)([+-]\d{4})?")
 _TIME = re.compile(r"(?:[01]\d|2[0-3])(?:[0-5]\d(?:(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?|\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?")
-_ZONE = re.compile(rb"[+-]\d{4}")
+_ZONE = re.compile(rb"[+-](?:0\d|1[0-4])[0-5]\d")
 _AGE = re.compile(r"(\d{3})([DWMY])")
 #: How many of each a year has, at most.
 _PER_YEAR = {"D": 366, "W": 53, "M": 12, "Y": 1}

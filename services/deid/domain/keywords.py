@@ -4,6 +4,7 @@ import json
 import re
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 _TAG = re.compile(r"\(?([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)?")
 
@@ -11,14 +12,30 @@ _TAG = re.compile(r"\(?([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)?")
 @cache
 def keywords() -> dict[str, int]:
     """Tags by keyword; read where a profile is read or described, not where objects are cleaned."""
-    table = json.loads((files("services.deid.domain") / "tables" / "keywords.json").read_text("utf-8"))
-    return {keyword: int(tag, 16) for keyword, tag in table["keywords"].items()}
+    return {keyword: int(tag, 16) for keyword, tag in _table()["keywords"].items()}
 
 
 @cache
 def names() -> dict[int, str]:
     """Keywords by tag."""
     return {tag: keyword for keyword, tag in keywords().items()}
+
+
+def multiplicity_of(tag: int) -> str:
+    """How many values an attribute of a VR of characters has, as PS3.6 writes it: 1, 1-3, 2-n, 2-2n."""
+    return _multiplicities().get(tag, "1")
+
+
+@cache
+def _multiplicities() -> dict[int, str]:
+    """Those that are not 1."""
+    listed = _table()["multiplicities"].items()
+    return {int(tag, 16): multiplicity for multiplicity, lines in listed for tag in " ".join(lines).split()}
+
+
+def _table() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((files("services.deid.domain") / "tables" / "keywords.json").read_text("utf-8"))
+    return found
 
 
 def tag_of(text: str) -> int | None:

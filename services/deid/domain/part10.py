@@ -52,6 +52,7 @@ from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.record import Step
 from services.deid.domain.rules import Rules
 from services.deid.domain.stretch import Context, Stretch
+from services.deid.domain.uids import NamedByUid, stays
 from services.deid.domain.values import uids_in
 from services.deid.domain.withholding import Reason, Withheld
 from shared.errors import RetryLater
@@ -142,6 +143,8 @@ def clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bin
         raise
     except TooMuch:
         raise Withheld(Reason.TOO_LARGE) from None
+    except NamedByUid:
+        raise Withheld(Reason.IDENTIFIER_LEFT) from None
     except Unreadable:
         raise Withheld(Reason.UNREADABLE_HEADER) from None
     except OSError:
@@ -154,7 +157,7 @@ def clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bin
 def _clean_file(source: BinaryIO, original: Instance, project: Project, output: Output) -> Cleaned:
     deflated, encoding = original.transfer_syntax in DEFLATED, encoding_of(original.transfer_syntax)
     stretches, elements, pixels, text = (_inflated if deflated else _stored)(source, original, project)
-    if text(SOP_CLASS) != original.sop_class_uid:
+    if text(SOP_CLASS) != original.sop_class_uid or not text(SOP_INSTANCE):
         raise Unreadable
     _check(elements, pixels, original, project)
     person = person_of(text, project.key, original.routing.patient_token, project.issuers)
@@ -247,11 +250,10 @@ def _clean_header(stretches: list[Stretch], person: Person, encoding: Encoding, 
 
 def _uids(text: Callable[[int], str], project: Project) -> Identifiers:
     """The UIDs of the original, where it is to have new ones."""
-    originals = Identifiers(project.ruling)
-    if not project.profile.has(Option.RETAIN_UIDS):
-        for tag in (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE):
-            uid = text(tag)
-            originals.note_uid("" if is_registered(uid) else uid)
+    originals, retains = Identifiers(project.ruling), project.profile.has(Option.RETAIN_UIDS)
+    for uid in map(text, (SOP_INSTANCE, SERIES_INSTANCE, STUDY_INSTANCE)):
+        if not (is_registered(uid) or (retains and stays(uid, project.profile))):
+            originals.note_uid(uid)
     return originals
 
 

@@ -13,6 +13,7 @@ from services.deid.domain.keywords import keywords, shown, tag_of
 from services.deid.domain.options import Option
 from services.deid.domain.pictures.policy import PicturePolicy
 from services.deid.domain.profile import OLDEST_AGE, Dates, LegalBasis, Profile, SiteRule, Wish
+from services.deid.domain.replacing import REPLACEABLE, problem_of
 from services.deid.domain.rules import Rules, standard_rules
 from shared.yaml_lines import DocumentRefused, LineReader, MappingNode, Node, ScalarNode, compose
 
@@ -141,6 +142,8 @@ class _ProfileReader(LineReader):
         text = self.text(keys["with"], "'with'")
         if not text.isascii() or not text.isprintable() or len(text) > 64:
             self.refuse(keys["with"], "'with' may be printable ASCII of at most 64 characters")
+        elif text and (vr := known_vr(tag or 0)) in REPLACEABLE and (why := problem_of(text, tag or 0, vr)):
+            self.refuse(keys["with"], why)
         return text
 
     def _private(self, node: Node | None) -> dict[tuple[int, str, int], str]:

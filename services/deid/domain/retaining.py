@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from services.deid.domain.charset import UNKNOWN, decode, encode
-from services.deid.domain.dataset import LONG, NUMERIC
+from services.deid.domain.dataset import LONG, NUMERIC, Element
 from services.deid.domain.dates import capped, is_offset, is_temporal, shift, to_years
 from services.deid.domain.free_text import FreeText
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Dates, Profile
-from services.deid.domain.rules import Identity
+from services.deid.domain.rules import Action, Identity, Row
 from services.deid.domain.technical import is_designation
 from services.deid.domain.values import (
     BINARY,
@@ -21,13 +21,13 @@ from services.deid.domain.values import (
     is_coded,
     is_harmless,
     is_number,
-    is_uids,
     spells_text,
 )
 
 #: VRs with free text, several values of which are parted by backslashes, and one alone (PS3.5 section 6.2).
 SEVERAL, SINGLE = frozenset(["AE", "LO", "SH", "UC"]), frozenset(["LT", "ST", "UR", "UT"])
 WORDS = SEVERAL | SINGLE
+TIMEZONE_OFFSET = 0x00080201
 #: The number of a device: one word with a digit, maybe after what says so.
 _SERIAL = re.compile(r"(?:(?:s/?n|serial|no|nr)[ .:#]{1,3})?(?=\S{0,250}\d)[^\s@^]{1,250}", re.IGNORECASE)
 #: A value of a patient or a device that is retained has so many words at most.
@@ -54,6 +54,15 @@ class Retaining:
     @cached_property
     def _meanings(self) -> dict[tuple[bytes, tuple[str, ...]], bytes | None]:
         return {}
+
+    def of(self, element: Element, row: Row, action: Action, charsets: tuple[str, ...]) -> bytes | None:
+        """What a row of code K or C leaves of its attribute, whatever VR that has in the data set."""
+        value = element.value
+        if element.tag == TIMEZONE_OFFSET and value.strip(b" \0"):
+            return value if is_offset(value) else None
+        if action is Action.KEEP:
+            return self.kept(value, row.vr, charsets, row.identity)
+        return self.cleaned(value, row.vr, charsets)
 
     def kept(
         self, value: bytes, vr: str, charsets: tuple[str, ...], identity: Identity = Identity.NONE
@@ -93,8 +102,6 @@ class Retaining:
             return value
         if vr in TEMPORAL:
             return self.date(value, vr)
-        if vr == "SH" and is_offset(value):
-            return value
         if vr in WORDS:
             return self._fits(self.words(value, vr, charsets), vr)
         return value if vr == "CS" and self.words(value, vr, charsets) == value.strip(b" \0") else None
@@ -134,8 +141,6 @@ class Retaining:
             return whole and not self.names.in_numbers(value, vr) and not spells_text(value, vr)
         if vr in TEMPORAL:
             return is_temporal(value, vr)
-        if vr == "UI":
-            return is_uids(value) and not self.names.in_uids(value)
         if vr in NUMBERS:
             return is_number(value) and not self.names.in_decimals(value)
         return vr == "CS" and is_coded(value) and not self.names.in_value(value)

@@ -48,6 +48,10 @@ _RANDOM = (
     "Patient ID and Patient's Name become one pseudonym, and UIDs new ones, that are random and derived from nothing: "
     "only the site's map, which is encrypted and stays there, knows what they stand for (45 CFR 164.514(c)(1))."
 )
+_NEW_UIDS = "replaced at every depth; those of the standard stay"
+_RETAINED_UIDS = (
+    "kept, but for those whose components tell a date that does not stay: they are replaced, by the same one everywhere"
+)
 _SCOPE = (
     "One project: the same original has the same replacement in every object, study and run, whatever process or "
     "machine does it; two projects have none in common."
@@ -75,7 +79,7 @@ def _facts(profile: Profile, rules: Rules) -> Iterator[tuple[str, ...]]:
     yield "Legal basis", _BASES[profile.legal_basis]
     yield "Pseudonyms", _RANDOM if profile.random_ids else _KEYED
     yield "Scope of consistency", _SCOPE
-    yield "UIDs", "kept" if profile.has(Option.RETAIN_UIDS) else "replaced at every depth; those of the standard stay"
+    yield "UIDs", _RETAINED_UIDS if profile.has(Option.RETAIN_UIDS) else _NEW_UIDS
     yield "Dates", _YEARS if profile.dates is Dates.YEARS else _DATES[modified_dates(profile)]
     yield "(0028,0303)", modified_dates(profile)
     ages = f"kept below {profile.oldest_age} years, `{profile.oldest_age:03d}Y` from there on"

@@ -58,11 +58,12 @@ def dummy(tag: int, vr: str, value: bytes, key: ProjectKey) -> Element:
 
 def new_uids(element: Element, key: ProjectKey) -> Element:
     """The element with every UID replaced; empty ones stay empty, registered ones stay what they are."""
-    replaced = [_new_uid(uid, key) for uid in element.value.decode("latin-1").split("\\")]
+    replaced = [new_uid(uid, key) for uid in element.value.decode("latin-1").split("\\")]
     return Element(element.tag, "UI", "\\".join(replaced).encode())
 
 
-def _new_uid(uid: str, key: ProjectKey) -> str:
+def new_uid(uid: str, key: ProjectKey) -> str:
+    """What takes the place of one UID: nothing where there is none, a registered one itself."""
     original = uid.strip(" \0")
     return key.uid(original) if original and not is_registered(original) else original
 

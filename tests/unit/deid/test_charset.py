@@ -1,11 +1,17 @@
 """Specific Character Set: the examples of PS3.5 annexes H to K and what senders make of them."""
 
+from io import BytesIO
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.deid.domain.charset import UNKNOWN, charsets_of, decode, encode
+from services.deid.domain.charset import UNKNOWN, as_defined, charsets_of, decode, encode
 from services.deid.domain.dataset import Element
+from services.deid.domain.looking.reader import read_head
+from tests.support.instances import as_file, make_instances
+from tests.unit.deid.looked_at import planted
+from tests.unit.deid.originals import clean
 
 #: Character sets, bytes and text.
 EXAMPLES = [
@@ -90,3 +96,30 @@ def test_an_item_has_its_own_sets_or_those_around_it() -> None:
     own = (Element(0x00080005, "CS", b"ISO 2022 IR 6\\ISO 2022 IR 87 "), Element(0x00100010, "PN", b"x"))
     assert charsets_of(own, ("ISO_IR 100",)) == ("ISO 2022 IR 6", "ISO 2022 IR 87")
     assert charsets_of(own[1:], ("ISO_IR 100",)) == ("ISO_IR 100",)
+
+
+@pytest.mark.parametrize(
+    ("written", "term"),
+    [
+        (b"ISO_IR 100", b"ISO_IR 100"),
+        (b"\\ISO 2022 IR 87", b"\\ISO 2022 IR 87"),
+        (b"ISO 2022 IR 13\\ISO 2022 IR 87 ", b"ISO 2022 IR 13\\ISO 2022 IR 87"),
+        (b"GB18030", b"GB18030"),
+        (b"", b""),
+        (b"ISO-IR 100", b"ISO_IR 100"),
+        (b"iso_ir 192\0", b"ISO_IR 192"),
+        (b"utf-8", b"ISO_IR 192"),
+        (b"ISO_IR 100\\ISO_IR 87", b"ISO_IR 100\\ISO 2022 IR 87"),
+        (b"KILMISTER", None),
+        (b"ISO_IR 999", None),
+        (b"ISO_IR 100\\KILMISTER", None),
+        (b"\xff", None),
+    ],
+)
+def test_a_character_set_goes_out_in_the_terms_of_the_standard(written: bytes, term: bytes | None) -> None:
+    """What is none does not go out at all: no dummy is one."""
+    assert as_defined(written) == term
+    (slice_,) = make_instances(1)
+    out = read_head(BytesIO(clean(planted(as_file(slice_), 0x00080005, "CS", written))[1]))
+    found = [out.data[leaf.start : leaf.stop].rstrip(b" ") for leaf in out.leaves if leaf.tag == 0x00080005]
+    assert found == ([] if term is None else [term])

@@ -13,6 +13,7 @@ from services.deid.domain.looking.scanner import Look
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Profile
 from services.deid.domain.rules import standard_rules
+from services.deid.domain.withholding import Reason, Withheld
 from tests.support.instances import as_file, make_instances
 from tests.unit.deid.originals import clean, project, trusting
 
@@ -127,13 +128,15 @@ def test_a_uid_of_a_class_holds_no_number_of_the_patient(options: tuple[Option, 
     assert out.ContextUID == "1.2.826.7"
 
 
-@pytest.mark.parametrize("number", ["12345", "10008", "20260131"])
+@pytest.mark.parametrize("number", ["12345", "10008", "120260131"])
 def test_a_uid_that_is_retained_holds_no_number_of_the_patient(number: str) -> None:
-    """It is replaced like those that are not retained; the standard's own stay."""
-    uid = f"1.2.826.{number}.7"
-    out = released(Option.RETAIN_UIDS, PatientID=number, FrameOfReferenceUID=uid, SeriesInstanceUID="1.2.826.7.8")
-    assert out.FrameOfReferenceUID.startswith("2.25.")
-    assert out.SeriesInstanceUID == "1.2.826.7.8"
+    """The object does not go out, for the UID is the same in all; the standard's own are nobody's."""
+    holding, other = {"FrameOfReferenceUID": f"1.2.826.{number}.7"}, {"FrameOfReferenceUID": "1.2.826.7.8"}
+    with pytest.raises(Withheld) as refused:
+        released(Option.RETAIN_UIDS, PatientID=number, **holding)
+    assert refused.value.code is Reason.IDENTIFIER_LEFT
+    out = released(Option.RETAIN_UIDS, PatientID=number, **other)
+    assert out.FrameOfReferenceUID == "1.2.826.7.8"
     assert out.SOPClassUID == "1.2.840.10008.5.1.4.1.1.2"
 
 

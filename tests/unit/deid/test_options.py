@@ -243,3 +243,15 @@ def test_a_date_in_a_dummy_item_moves_with_the_others() -> None:
     assert observer.VerifyingObserverName == "REMOVED"
     assert (observer.VerificationDateTime[:8], observer.VerificationDateTime[8:]) == (out.StudyDate, "120000")
     assert cleaned(profile(), plant).VerifyingObserverSequence[0].VerificationDateTime.startswith("19000101")
+
+
+@pytest.mark.parametrize("dates", [Option.FULL_DATES, Option.MODIFIED_DATES])
+@pytest.mark.parametrize("value", ["-0930", "+1400", ""])
+def test_an_offset_from_utc_stays_where_dates_do(dates: Option, value: str) -> None:
+    assert cleaned(profile(dates), TimezoneOffsetFromUTC=value).TimezoneOffsetFromUTC == value
+
+
+@pytest.mark.parametrize("dates", [Option.FULL_DATES, Option.MODIFIED_DATES])
+@pytest.mark.parametrize("value", ["Brzezinski", "CHEST", "http://brz.pl/x", "+4711", "0930", "+093"])
+def test_what_is_no_offset_from_utc_goes(dates: Option, value: str) -> None:
+    assert "TimezoneOffsetFromUTC" not in cleaned(profile(dates), TimezoneOffsetFromUTC=value)

@@ -14,8 +14,9 @@ from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, Explicit
 
 from contracts.formats.manifest import NativeFrames
 from services.deid.domain.dataset import EXPLICIT_LITTLE, Element, encode
-from services.deid.domain.part10 import file_meta
+from services.deid.domain.part10 import clean_file, file_meta
 from services.deid.domain.pseudonyms import MappedKey
+from services.deid.domain.withholding import Reason, Withheld
 from shared.errors import RetryLater
 from tests.support.instances import CANARY, as_file, make_instances
 from tests.unit.deid.originals import clean, describe, project, trusting
@@ -147,3 +148,21 @@ def test_a_map_that_is_away_withholds_nothing() -> None:
     using = dataclasses.replace(project(), key=MappedKey(b"p" * 32, _Away()))
     with pytest.raises(RetryLater, match="database"):
         clean(as_file(make_instances(1)[0]), using)
+
+
+@pytest.mark.parametrize("named", ["", None])
+def test_an_object_that_only_its_file_meta_names_is_withheld(named: str | None) -> None:
+    """It would go out without a SOP Instance UID, and so would any other."""
+    (slice_,) = make_instances(1)
+    original = describe(as_file(slice_))
+    if named is None:
+        del slice_.SOPInstanceUID
+    else:
+        slice_.SOPInstanceUID = named
+    file = as_file(slice_)
+    shorter = original.length - len(file)
+    moved = ("length", "header_length", "pixel_offset")
+    original = original.model_copy(update={name: getattr(original, name) - shorter for name in moved})
+    with pytest.raises(Withheld) as refused:
+        clean_file(BytesIO(file), original, trusting(), BytesIO())
+    assert refused.value.code is Reason.UNREADABLE_HEADER

@@ -1,11 +1,14 @@
 """The second look finds an identifier in whatever value it stands, and a date however it is written."""
 
 import struct
+from io import BytesIO
 
 import pytest
+from pydicom import dcmread
 
 from services.deid.domain.looking.scanner import Finding
 from services.deid.domain.options import Option
+from services.deid.domain.profile import SiteRule, Wish
 from tests.support.instances import as_file
 from tests.unit.deid.looked_at import changed, kinds, look, original, plain, planted
 from tests.unit.deid.originals import choosing, clean
@@ -156,3 +159,30 @@ def test_the_dates_of_a_newborn_stay_where_the_table_does_not_list_them() -> Non
     after = clean(before, choosing(Option.FULL_DATES))[1]
     assert b"20210403101500" in after
     assert look(before, after, options=frozenset((Option.FULL_DATES,))) == ()
+
+
+@pytest.mark.parametrize(
+    ("option", "attribute", "value"),
+    [
+        (Option.PATIENT_CHARACTERISTICS, "PreMedication", "Contrast 50 mg oral"),
+        (Option.PATIENT_CHARACTERISTICS, "PreMedication", "none given today"),
+        (Option.PATIENT_CHARACTERISTICS, "SpecialNeeds", "Oxygen, isolation"),
+        (Option.DEVICE_IDENTITY, "StationAETitle", "CT_SCANNER_1"),
+    ],
+)
+def test_the_words_that_an_option_leaves_are_no_finding(option: Option, attribute: str, value: str) -> None:
+    """Whichever option has an attribute cleaned; what no chosen one speaks of is searched for all the same."""
+    before = as_file(original(**{attribute: value}))
+    after = clean(before, choosing(option))[1]
+    assert dcmread(BytesIO(after))[attribute].value == value
+    assert look(before, after, options=frozenset((option,))) == ()
+    assert kinds(look(before, after, options=frozenset((Option.SAFE_PRIVATE,)))) == {"value"}
+
+
+def test_the_words_that_a_rule_of_the_site_leaves_are_no_finding() -> None:
+    needs = 0x00380050
+    before, after = as_file(original(SpecialNeeds="Oxygen, isolation")), plain()[1]
+    after = planted(after, needs, "LO", b"Oxygen, isolation")
+    assert look(before, after, attributes={needs: SiteRule(Wish.CLEAN)}) == ()
+    chosen = frozenset((Option.PATIENT_CHARACTERISTICS,))
+    assert kinds(look(before, after, options=chosen, attributes={needs: SiteRule(Wish.REMOVE)})) == {"value"}

@@ -72,6 +72,15 @@ def is_kept(tag: int, profile: Profile) -> bool:
     return any(code == "K" and profile.has(Option(name)) for name, code in row[1].items())
 
 
+def _is_cleaned(tag: int, profile: Profile) -> bool:
+    """Whether a chosen option has the attribute cleaned (code C of Table E.1-1), or a rule of the site does: then its
+    harmless words stay by intention."""
+    if tag in profile.attributes:
+        return profile.attributes[tag].wish is Wish.CLEAN
+    row = _columns().get(tag)
+    return row is not None and any(code == "C" and profile.has(Option(name)) for name, code in row[1].items())
+
+
 def needles_of(head: Head, rules: Rules, profile: Profile) -> Needles:
     """What the original's own header gives to search for."""
     texts: dict[str, str] = {}
@@ -90,7 +99,7 @@ def needles_of(head: Head, rules: Rules, profile: Profile) -> Needles:
         elif vr in _TEMPORAL and (leaf.tag == _BIRTH_DATE or not dates_stay):
             dates.update(_dates(leaf, head, rules))
         elif vr in _TEXT and not (leaf.tag >> 16 & 1 and profile.has(Option.SAFE_PRIVATE) and vr != "PN"):
-            for kind, text in _texts(leaf._replace(vr=vr), decoded(head.data, leaf), rules):
+            for kind, text in _texts(leaf._replace(vr=vr), decoded(head.data, leaf), rules, profile):
                 texts.setdefault(text, kind)
     shared = dates & stay  # a newborn's date of birth is that of the study
     dates -= shared
@@ -113,7 +122,7 @@ def _dates(leaf: Leaf, head: Head, rules: Rules) -> Iterator[str]:
                 yield date
 
 
-def _texts(leaf: Leaf, value: str, rules: Rules) -> Iterator[tuple[str, str]]:
+def _texts(leaf: Leaf, value: str, rules: Rules, profile: Profile) -> Iterator[tuple[str, str]]:
     """Names in parts, identifiers whole, of other text what is a number or an address."""
     if leaf.vr == "PN":
         yield from (("name", spelled) for part in _NAMES.split(value) for spelled in _spelled(part))
@@ -124,7 +133,7 @@ def _texts(leaf: Leaf, value: str, rules: Rules) -> Iterator[tuple[str, str]]:
     row = _columns().get(leaf.tag)
     if row is None and leaf.tag in rules.safe_text:
         return
-    if row is not None and "clean_descriptors" not in row[1]:
+    if row is not None and "clean_descriptors" not in row[1] and not _is_cleaned(leaf.tag, profile):
         yield from (("value", part) for part in _whole(value) if _is_telling(part))
     yield from _patterns(value)
 

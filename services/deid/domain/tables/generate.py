@@ -145,9 +145,14 @@ def _lines(words: list[str], of: int = 12) -> list[str]:
 
 
 def keywords() -> dict[str, Any]:
-    """Tags by keyword: how a profile may name an attribute."""
+    """Tags by keyword: how a profile may name an attribute; and how many values it may give those that have several."""
+    several: dict[str, list[str]] = {}
+    for tag, (vr, multiplicity, *_) in sorted(DicomDictionary.items()):
+        if vr in REPLACEABLE and multiplicity != "1":
+            several.setdefault(multiplicity, []).append(f"{tag:08X}")
     return {
         "notice": "DICOM PS3.6, (c) NEMA, through pydicom 3.0.2 (MIT)",
+        "multiplicities": {multiplicity: _lines(tags) for multiplicity, tags in sorted(several.items())},
         "keywords": {entry[4]: f"{tag:08X}" for tag, entry in sorted(DicomDictionary.items()) if entry[4]},
     }
 
