@@ -282,6 +282,7 @@ class Cleaner:
             return self._items(sequence, level) if sequence else None
         if vr == "UI":
             return self._uid(element)
-        value = self.retaining.safe(element.value, vr, level.charsets)
+        vouched = level.private is not None and level.private.is_listed(element, block)
+        value = self.retaining.safe(element.value, vr, level.charsets, vouched)
         is_text = {each not in NUMERIC | BINARY for each in (vr, element.vr) if each != "UN"}
         return Element(element.tag, vr, value) if value is not None and len(is_text) == 1 else None
