@@ -111,8 +111,8 @@ def _restrictions(profile: Profile, rules: Rules) -> Iterator[str]:
     if profile.has(Option.SAFE_PRIVATE):
         yield (
             f"{len(rules.under(profile).safe_private)} private elements stay, by creator, where they name nobody; of "
-            "what the object itself declares safe in (0008,0300) numbers and the harmless words of texts. Private bytes "
-            "(OB, OW) go: nobody can look into them."
+            "what the object itself declares safe in (0008,0300) numbers and the harmless words of texts. Private "
+            "bytes (OB, OW) go: nobody can look into them."
         )
     else:
         yield "All private attributes are removed."

@@ -92,7 +92,13 @@ def test_a_host_of_others_goes_from_what_an_option_retains(option: Option, keywo
 
 @pytest.mark.parametrize(
     ("typed", "goes_out"),
-    [("BRZEZINSKI", "REMOVED"), ("HOT_IRON", "HOT_IRON"), ("WINTER", "WINTER"), ("CR_SEG", "CR_SEG")],
+    [
+        ("BRZEZINSKI", "REMOVED"),
+        ("HOT_IRON", "HOT_IRON"),
+        ("WINTER", "WINTER"),
+        ("CR_SEG", "CR_SEG"),
+        ("DCMQI", "DCMQI"),
+    ],
 )
 def test_a_content_label_is_a_term_or_made_of_words_of_things(typed: str, goes_out: str) -> None:
     """Type 1 of the objects that have it, so a dummy takes its place."""
