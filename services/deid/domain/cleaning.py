@@ -247,8 +247,7 @@ class Cleaner:
     def _uid(self, element: Element) -> Element:
         value: bytes | None = None
         if element.tag in self.rules.class_uids:
-            is_harmless_uid = is_uids(element.value) and not self.identifiers.in_uids(element.value)
-            value = element.value if is_harmless_uid else None
+            value = element.value if is_uids(element.value) and not self.identifiers.in_uids(element.value) else None
         elif self.profile.has(Option.RETAIN_UIDS):
             value = self._uids.kept(element.value)
         return new_uids(element, self.key) if value is None else Element(element.tag, "UI", value)
@@ -295,6 +294,7 @@ class Cleaner:
             return self._items(sequence, level) if sequence else None
         if vr == "UI":
             return self._uid(element)
-        value = self.retaining.safe(element.value, vr, level.charsets)
+        vouched = level.private is not None and level.private.is_listed(element, block)
+        value = self.retaining.safe(element.value, vr, level.charsets, vouched)
         is_text = {each not in NUMERIC | BINARY for each in (vr, element.vr) if each != "UN"}
         return Element(element.tag, vr, value) if value is not None and len(is_text) == 1 else None

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from services.deid.domain.dataset import NUMERIC, Element, Elements, Encoding, encode
 from services.deid.domain.dates import is_temporal
 from services.deid.domain.dictionary import known_vr
-from services.deid.domain.identifiers import Identifiers, without_terms
+from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.marks import MARKS
+from services.deid.domain.terms import without_terms
 from services.deid.domain.values import NUMBERS, is_number, is_uids
 
 _DATES = frozenset(("DA", "DT", "TM"))

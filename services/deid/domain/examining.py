@@ -4,7 +4,8 @@ from services.deid.domain.codes import CODES, MEANING, SCHEME, Coding
 from services.deid.domain.dataset import NUMERIC, Element
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.rules import Rules
-from services.deid.domain.technical import is_designation, is_technical
+from services.deid.domain.technical import are_designations, are_technical, is_technical
+from services.deid.domain.terms import is_term
 from services.deid.domain.values import (
     BINARY,
     NUMBERS,
@@ -34,6 +35,8 @@ def may_stay(element: Element, known: str, coding: Coding, rules: Rules, names: 
     if vrs & TEXT or ("CS" in vrs and not is_coded(value)):
         vouched = element.tag in rules.safe_text and is_harmless(value) and not names.in_value(value)
         return vouched and _is_of_things(element.tag, value, coding, rules)
+    if element.tag in rules.typed_codes and not _is_chosen(element, rules):
+        return False
     return _is_sound(element, vrs) and not _spells(element, vrs, names)
 
 
@@ -45,8 +48,14 @@ def _is_of_things(tag: int, value: bytes, coding: Coding, rules: Rules) -> bool:
     if (tag in CODES and coding.published) or (tag == SCHEME and len(parts) == 1 and text in rules.public_schemes):
         return True
     if tag == SCHEME or tag in CODES or tag in rules.technical_text:
-        return all(is_technical(part, rules.technical_words) for part in parts)
-    return all(map(is_designation, parts))
+        return are_technical(value.decode("ascii"), rules.technical_words)
+    return are_designations(value.decode("ascii"))
+
+
+def _is_chosen(element: Element, rules: Rules) -> bool:
+    """Whether each value of a CS that people type is one of the standard's terms, or made of words of things."""
+    parts = [part.strip(" \0") for part in element.value.decode("latin-1").split("\\")]
+    return all(is_term(element.tag, part) or is_technical(part, rules.technical_words) for part in parts)
 
 
 def _is_sound(element: Element, vrs: set[str]) -> bool:

@@ -13,7 +13,7 @@ from services.deid.domain.known_values import SHORTEST, Noted, parts_of
 from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.rules import Rules
 from services.deid.domain.shapes import Span
-from services.deid.domain.terms import is_term
+from services.deid.domain.terms import without_terms
 from services.deid.domain.values import DUMMIES
 
 #: More bytes of identifiers than this name no patient: a pattern takes a hundred times its length in memory.
@@ -71,17 +71,20 @@ class Identifiers:
             self._note_dates(element)
         if self._identifies(element.tag):
             noted = Noted(element.tag, known_vr(element.tag) or element.vr, element.value, charsets)
-            self._add(noted, (part for each in _encodings(noted) for part in each.split(b"\\")))
+            if element.tag in self.rules.places:
+                self._add(noted._replace(place=True), ())
+            if element.tag in self.rules.identifying:
+                self._add(noted, (part for each in _encodings(noted) for part in each.split(b"\\")))
 
     def note_all(self, elements: Iterable[Element], charsets: tuple[str, ...] = ()) -> None:
         """Remember whatever identifies in these elements, at every depth; an item may have character sets of its own
         (PS3.3 section C.12.1.1.2)."""
         elements = tuple(elements)
         charsets = charsets_of(elements, charsets)
-        people, temporal, identifying = tags_of("PN"), _temporal(), self.rules.identifying
+        people, temporal, searched = tags_of("PN"), _temporal(), self.rules.searched
         for element in elements:
             tag, vr, _, items = element
-            if tag in identifying or tag in people or tag in temporal or vr in _NAMED:
+            if tag in searched or tag in people or tag in temporal or vr in _NAMED:
                 self.note(element, charsets)
             for item in items or ():
                 self.note_all(item, charsets)
@@ -101,7 +104,7 @@ class Identifiers:
 
     def _identifies(self, tag: int) -> bool:
         """Whether an attribute that is no date names the patient, a case or a place, whatever its VR says."""
-        return tag in self.rules.identifying and tag not in _temporal()
+        return tag in self.rules.searched and tag not in _temporal()
 
     def _heeded_within(self, element: Element) -> Element | None:
         return element if element.tag == SPECIFIC_CHARACTER_SET else self.heeded(element)
@@ -242,12 +245,6 @@ def _is_date(element: Element) -> bool:
 @cache
 def _temporal() -> frozenset[int]:
     return tags_of("DA") | tags_of("DT")
-
-
-def without_terms(tag: int, value: bytes) -> bytes:
-    """A CS without what the standard defines for the attribute."""
-    values = value.decode("latin-1").split("\\")
-    return "\\".join("" if is_term(tag, one.strip(" \0")) else one for one in values).encode("latin-1")
 
 
 def _pieces(header: bytes, made: bytes) -> Iterator[bytes]:

@@ -101,14 +101,24 @@ class _Places:
             return gap <= 2 and not text[end : end + 1].isdigit()
         if needle.kind is Kind.NUMBER:
             return gap <= (3 if length > 5 else 0) and (not needle.text.isdigit() or self._whole(length, span))
+        if needle.kind is Kind.PLACE and needle.text.isdecimal():
+            return self._is_code(needle.text, span)
         alone = not text[start - 1 : start].isalpha() and not text[end : end + 1].isalpha()
         if needle.kind is Kind.JOINED:
             return gap <= 3 and alone
+        if needle.kind is Kind.PLACE:
+            return gap <= 1 and alone
         if length <= SHORTEST:
             return gap == 0 and (alone or not needle.text.isascii())
         if length <= 5:
             return gap <= 1 and not any(map(str.isspace, text[start:end]))
         return gap <= (3 if length > 9 else 1)
+
+    def _is_code(self, digits: str, span: Span) -> bool:
+        """True for a postal code, which has no zeros before it, and at most a hyphen in it."""
+        start, end = span
+        plain = self.text[start:end].replace("-", "") == digits
+        return plain and self.text[start - 1 : start] != "0" and self._whole(len(digits), span)
 
     def _whole(self, length: int, span: Span) -> bool:
         """True for a number that stands alone or between stops, as in 12345.2 and 1.2.12345.7, whatever zeros it has

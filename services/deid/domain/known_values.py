@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from services.deid.domain.charset import decode
 from services.deid.domain.folding import fold, name_spellings
+from services.deid.domain.places import SHORTEST_PIECE, cut, pieces_of, postal_codes, words_of
+from services.deid.domain.transliterating import transliterations
 from services.deid.domain.words import allowed_words
 
 #: Shorter strings prove nothing: they occur in technical values by chance.
@@ -31,15 +33,17 @@ class Kind(StrEnum):
     JOINED = "joined"  # two parts of a name, side by side
     NUMBER = "number"
     TAIL = "tail"  # the end of a longer number
+    PLACE = "place"  # a word or a postal code of an address
 
 
 class Noted(NamedTuple):
-    """A value of an identifying attribute as it is encoded."""
+    """A value of an identifying attribute as it is encoded; ``place``: of an address, or of the name of a house."""
 
     tag: int
     vr: str
     value: bytes
     charsets: tuple[str, ...]
+    place: bool = False
 
 
 class Needle(NamedTuple):
@@ -54,6 +58,8 @@ def needles_of(noted: Noted, common_words: frozenset[str]) -> Iterator[Needle]:
     text = decode(noted.value, noted.charsets).strip(" \0")
     if noted.vr == "PN":
         yield from _names(text, common_words)
+    elif noted.place:
+        yield from _places(text, common_words)
     else:
         for one in text.split("\\"):
             yield from _numbers(one, noted.tag, common_words)
@@ -93,9 +99,24 @@ def _numbers(text: str, tag: int, common_words: frozenset[str]) -> Iterator[Need
         yield Needle(squeezed[-7:], Kind.TAIL)
 
 
+def _places(text: str, common_words: frozenset[str]) -> Iterator[Needle]:
+    """The words that tell a place, with what is left of them and of the whole where they are cut; postal codes.
+
+    A longer word is found within others, too: Waldesruhstation.
+    """
+    for word in words_of(text, common_words):
+        yield Needle(word, Kind.NAME if len(word) >= SHORTEST_PIECE else Kind.PLACE)
+        yield from (Needle(piece, Kind.PLACE) for piece in pieces_of(word, common_words))
+    for one in re.split(r"[\\\r\n]+", text):
+        squeezed = (SEPARATORS.sub("", each) for each in cut(one.strip(), common_words))
+        yield from (Needle(each, Kind.NAME) for each in squeezed if len(each) >= SHORTEST_PIECE)
+    yield from (Needle(code, Kind.PLACE) for code in postal_codes(text))
+
+
 def _names(text: str, common_words: frozenset[str]) -> Iterator[Needle]:
     """The parts of each name, and any two of a name's parts joined, in both orders and with an initial for one."""
-    for name in re.split(r"[\\=]", text):
+    written = re.split(r"[\\=]", text)
+    for name in (*written, *(each for one in written for each in transliterations(one))):
         parts = [(_spelled(part), [*map(_spelled, within)]) for part, within in parts_of(name)][: 4 * _JOINED]
         for spellings in (each for whole, within in parts for each in (whole, *within)):
             yield from (_needle(each) for each in spellings if tells(each, common_words))

@@ -55,6 +55,10 @@ class PrivateBlocks(NamedTuple):
         )
         return element.vr if declared and element.vr not in BINARY else None
 
+    def is_listed(self, element: Element, block: Block) -> bool:
+        """Whether the list has an element of ``block``, so that it is not safe on the word of the object alone."""
+        return bool(self.safe.get((element.tag >> 16, block.name, element.tag & 0xFF)))
+
 
 def is_private(tag: int) -> bool:
     """Whether the group is odd (PS3.5 section 7.8)."""

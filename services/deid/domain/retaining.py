@@ -7,12 +7,13 @@ from functools import cached_property
 from services.deid.domain.charset import UNKNOWN, decode, encode
 from services.deid.domain.dataset import LONG, NUMERIC, Element
 from services.deid.domain.dates import capped, is_offset, is_temporal, shift, to_years
+from services.deid.domain.designations import leads_elsewhere
 from services.deid.domain.free_text import FreeText
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Dates, Profile
 from services.deid.domain.rules import Action, Identity, Row
-from services.deid.domain.technical import is_designation
+from services.deid.domain.technical import are_designations
 from services.deid.domain.values import (
     BINARY,
     NUMBERS,
@@ -85,9 +86,11 @@ class Retaining:
         text = decode(value, charsets).strip(" \0")
         if self.names.in_value(value, charsets):
             return False
-        if identity is Identity.PLACE or (identity is Identity.NUMBER and _SERIAL.fullmatch(text)):
+        if identity is Identity.PLACE:
             return True
-        return UNKNOWN not in text and all(is_designation(part, _DESIGNATION) for part in text.split("\\"))
+        if identity is Identity.NUMBER and _SERIAL.fullmatch(text):
+            return not leads_elsewhere(text)
+        return UNKNOWN not in text and are_designations(text, _DESIGNATION)
 
     def meaning(self, value: bytes, charsets: tuple[str, ...]) -> bytes | None:
         """The harmless words of a Code Meaning; objects repeat them, so each is cleaned once."""
@@ -106,11 +109,15 @@ class Retaining:
             return self._fits(self.words(value, vr, charsets), vr)
         return value if vr == "CS" and self.words(value, vr, charsets) == value.strip(b" \0") else None
 
-    def safe(self, value: bytes, vr: str, charsets: tuple[str, ...]) -> bytes | None:
-        """A private value that is said to be safe: kept when it looks so, else what can be cleaned."""
+    def safe(self, value: bytes, vr: str, charsets: tuple[str, ...], vouched: bool = True) -> bytes | None:
+        """A private value that is said to be safe: kept when it looks so, else what can be cleaned.
+
+        ``vouched``: the standard or the site lists it. On the word of the object alone no text stays as it is.
+        """
+        if not vouched and (vr in WORDS or vr == "CS"):
+            return self.cleaned(value, vr, charsets)
         if vr in WORDS and value.strip(b" \0"):
-            parts = value.rstrip(b" \0").split(b"\\")
-            harmless = is_harmless(value) and all(is_designation(part.decode("ascii")) for part in parts)
+            harmless = is_harmless(value) and are_designations(value.rstrip(b" \0").decode("ascii"))
             harmless = harmless and not self.names.in_value(value, charsets)
             return self._fits(value if harmless else self.words(value, vr, charsets), vr)
         if vr in TEMPORAL:

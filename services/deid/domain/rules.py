@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -112,7 +112,7 @@ class Row:
 @dataclass(frozen=True)
 class Rules:
     """All rules by tag. ``types`` holds Types by (IOD, tag) at top level and by (sequence, tag) below;
-    ``technical_text`` are the attributes of ``safe_text`` that people fill in."""
+    ``technical_text`` are the attributes of ``safe_text`` that people fill in; of ``places`` words are searched for."""
 
     edition: str
     rows: Mapping[int, Row]
@@ -120,16 +120,23 @@ class Rules:
     removed_groups: frozenset[int]
     safe_text: frozenset[int]
     technical_text: frozenset[int]
+    typed_codes: frozenset[int]
     safe_dates: frozenset[int]
     safe_binary: frozenset[int]
     class_uids: frozenset[int]
     identifying: frozenset[int]
+    places: frozenset[int]
     public_schemes: Schemes
     common_words: frozenset[str]
     technical_words: frozenset[str]
     iods: Mapping[str, str]
     types: Mapping[tuple[str | int, int], str]
     safe_private: Mapping[tuple[int, str, int], str] = field(default_factory=dict)
+
+    @cached_property
+    def searched(self) -> frozenset[int]:
+        """Attributes that are searched for, or words of them."""
+        return self.identifying | self.places
 
     def under(self, profile: Profile) -> "Rules":
         """The rules as the options and the site's own rules in ``profile`` make them.
@@ -141,7 +148,8 @@ class Rules:
             rows[tag] = _site_row(tag, rule, rows.get(tag))
         kept = {tag for tag, row in rows.items() if row.code == "K"}
         safe = {**self.safe_private, **profile.private} if profile.has(Option.SAFE_PRIVATE) else {}
-        return replace(self, rows=rows, identifying=self.identifying - kept, safe_private=safe)
+        identifying, places = self.identifying - kept, self.places - kept
+        return replace(self, rows=rows, identifying=identifying, places=places, safe_private=safe)
 
     def site_removes(self, tag: int) -> bool:
         """True for an attribute that the site's own profile has removed, emptied or replaced."""
@@ -187,10 +195,12 @@ def make_rules(
         removed_groups=frozenset(group for pattern in supplement["removed_groups"] for group in _groups(pattern)),
         safe_text=_tags(supplement["safe_text"]) | _tags(supplement["technical_text"]),
         technical_text=_tags(supplement["technical_text"]),
+        typed_codes=_tags(supplement["typed_codes"]),
         safe_dates=_tags(supplement["safe_dates"]),
         safe_binary=_tags(supplement["safe_binary"]),
         class_uids=_tags(supplement["class_uids"]),
         identifying=_tags(supplement["identifying"]),
+        places=_tags(supplement["places"]),
         public_schemes={name: re.compile(shape) for name, shape in supplement["public_schemes"].items()},
         common_words=frozenset(supplement["common_words"]),
         technical_words=frozenset((*supplement["common_words"], *supplement["technical_words"])),

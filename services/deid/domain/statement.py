@@ -114,8 +114,9 @@ def _restrictions(profile: Profile, rules: Rules) -> Iterator[str]:
         yield "Cleaned text keeps words that are known to be harmless and are nobody's name, and nothing else."
     if profile.has(Option.SAFE_PRIVATE):
         yield (
-            f"{len(rules.under(profile).safe_private)} private elements stay, by creator, where they name nobody; what "
-            "the object itself declares safe in (0008,0300) too. Private bytes (OB, OW) go: nobody can look into them."
+            f"{len(rules.under(profile).safe_private)} private elements stay, by creator, where they name nobody; of "
+            "what the object itself declares safe in (0008,0300) numbers and the harmless words of texts. Private "
+            "bytes (OB, OW) go: nobody can look into them."
         )
     else:
         yield "All private attributes are removed."

@@ -4,6 +4,7 @@ import re
 from collections.abc import Container
 from functools import lru_cache
 
+from services.deid.domain.designations import has_folder, tells_others
 from services.deid.domain.folding import fold
 from services.deid.domain.shapes import looks_identifying
 from services.deid.domain.words import allowed_words
@@ -35,6 +36,16 @@ def is_technical(text: str, common: Container[str] = ()) -> bool:
     return len(abbreviations) <= 1 and all(map(_is_code, unknown))
 
 
+def are_technical(text: str, common: Container[str] = ()) -> bool:
+    """Whether each of the values in ``text``, which backslashes part, is technical, and all no path."""
+    return not has_folder(text) and all(is_technical(part.strip(" \0"), common) for part in text.split("\\"))
+
+
+def are_designations(text: str, most: int = MOST_WORDS) -> bool:
+    """Whether each of the values in ``text``, which backslashes part, is a designation, and all no path."""
+    return not has_folder(text) and all(is_designation(part.strip(" \0"), most) for part in text.split("\\"))
+
+
 def is_designation(text: str, most: int = MOST_WORDS) -> bool:
     """Whether ``text`` may be the name of a device or its software: a few words, and nobody's by its shape."""
     return len(text.split()) <= most and not is_telling(text)
@@ -42,8 +53,9 @@ def is_designation(text: str, most: int = MOST_WORDS) -> bool:
 
 @lru_cache(maxsize=1024)
 def is_telling(text: str) -> bool:
-    """Whether ``text`` has the shape of what identifies (shapes.py); remembered, since objects repeat such values."""
-    return looks_identifying(text)
+    """Whether ``text`` has the shape of what identifies (shapes.py) or tells others than a device (designations.py);
+    remembered, since objects repeat such values."""
+    return looks_identifying(text) or tells_others(text)
 
 
 def _is_known(token: str, common: Container[str]) -> bool:

@@ -12,6 +12,12 @@ def is_term(tag: int, value: str) -> bool:
     return value in _terms().get(tag, ())
 
 
+def without_terms(tag: int, value: bytes) -> bytes:
+    """A CS without what the standard defines for the attribute."""
+    values = value.decode("latin-1").split("\\")
+    return "\\".join("" if is_term(tag, one.strip(" \0")) else one for one in values).encode("latin-1")
+
+
 @cache
 def _terms() -> dict[int, frozenset[str]]:
     """The terms that ship with the service, read once."""

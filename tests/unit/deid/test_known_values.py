@@ -245,5 +245,5 @@ def test_a_term_of_the_standard_in_its_own_attribute_is_no_name(tag: int, value:
     names = named(name)
     assert known_vr(tag) == "CS"
     assert not names.in_coded(tag, value)
-    assert names.in_coded(0x00700080, value)  # Content Label has no terms
+    assert names.in_coded(0x00700080, value)  # Content Label has none of these
     assert names.in_coded(tag, value.rstrip(b"\0 ") + b"\\" + name.upper().replace("^", "").encode())
