@@ -71,7 +71,7 @@ def aborts() -> str:
     rows = [
         (f"{number} {_ABORTS[number or 0]}", words.meaning(words.REFUSED, reason)) for number, reason in reasons(found)
     ]
-    rows.append((f"0 {_ABORTS[0]}", "a deadline has passed, or the connection is lost"))
+    rows.append((f"0 {_ABORTS[0]}", "a deadline has passed, the connection is lost, or another gets its place (below)"))
     return table(("reason (source 2)", "when"), sorted(rows))
 
 

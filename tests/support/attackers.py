@@ -99,15 +99,25 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 def slow_senders(port: int, stop: threading.Event, tally: Tally, count: int = 300) -> None:
     """So many connections that send a greeting a byte now and then; those that are closed come again a second later."""
-    _drip(port, stop, tally, count, wire.pdu(wire.A_ASSOCIATE_RQ, wire.Greeting().body()[:68], 100_000))
+    begun = wire.pdu(wire.A_ASSOCIATE_RQ, wire.Greeting().body()[:68], 100_000)
+    _drip(port, stop, tally, count, lambda _number: begun)
 
 
 def slow_handshakes(port: int, stop: threading.Event, tally: Tally, count: int = 300) -> None:
     """The same on a port with TLS: they send a ClientHello of 500 bytes (RFC 8446 section 4.1.2)."""
-    _drip(port, stop, tally, count, b"\x16\x03\x01\x01\xf8\x01\x00\x01\xf4\x03\x03")
+    _drip(port, stop, tally, count, lambda _number: b"\x16\x03\x01\x01\xf8\x01\x00\x01\xf4\x03\x03")
 
 
-def _drip(port: int, stop: threading.Event, tally: Tally, count: int, begun: bytes) -> None:
+def slow_associations(port: int, stop: threading.Event, tally: Tally, count: int = 300) -> None:
+    """The same, but they are let in, under ten titles: a whole greeting, then a P-DATA-TF a byte now and then."""
+    _drip(port, stop, tally, count, lambda number: _let_in(b"EVIL%d" % (number % 10)))
+
+
+def _let_in(title: bytes) -> bytes:
+    return wire.Greeting(calling=title).encode() + wire.pdu(wire.P_DATA, b"", 0x3FFFF)
+
+
+def _drip(port: int, stop: threading.Event, tally: Tally, count: int, begun: Callable[[int], bytes]) -> None:
     present: dict[int, socket.socket] = {}
     again: dict[int, float] = {}
     while not stop.is_set():
@@ -115,7 +125,7 @@ def _drip(port: int, stop: threading.Event, tally: Tally, count: int, begun: byt
             if number not in present and again.get(number, 0) < time.monotonic():
                 with contextlib.suppress(OSError):
                     present[number] = connect(port, number)
-                    present[number].sendall(begun)
+                    present[number].sendall(begun(number))
                     present[number].setblocking(False)
             elif number in present and _is_over(present[number], tally):
                 present.pop(number).close()
@@ -130,7 +140,10 @@ def _is_over(connection: socket.socket, tally: Tally) -> bool:
     """Send one byte; whether the other side has ended it."""
     try:
         connection.send(b"\0")
-        told = connection.recv(64)
+        told = connection.recv(4096)
+        if told[:1] == b"\2":
+            # It was let in; there may be more behind that.
+            told = told[6 + int.from_bytes(told[2:6], "big") :] or connection.recv(4096)
     except BlockingIOError:
         return False
     except OSError:
@@ -210,6 +223,7 @@ def deep() -> bytes:
 ATTACKS: dict[str, Attack] = {
     "slow_senders": slow_senders,
     "slow_handshakes": slow_handshakes,
+    "slow_associations": slow_associations,
     "pdu_4gib": pdu_4gib,
     "million_items": _storing(_EXPLICIT_CONTEXT, a_million_items, 1.0),
     "deflate_bomb": _storing(_DEFLATED_CONTEXT, a_bomb, 0.2),
@@ -217,3 +231,11 @@ ATTACKS: dict[str, Attack] = {
 }
 #: Those that go for the port with TLS.
 SECURED = frozenset({"slow_handshakes"})
+#: Those that ``standard`` does not stand: each of its associations polls in two threads a thousand times a second
+#: (docs/adr/0006), so that those that attackers are let into leave no processor to anybody else, whoever gives way.
+FAST_ONLY = frozenset({"slow_associations"})
+
+
+def attacks_on(receiver: str) -> list[str]:
+    """The attacks that a receiver has to stand."""
+    return [name for name in ATTACKS if receiver == "fast" or name not in FAST_ONLY]

@@ -16,6 +16,7 @@ from services.dicom_ingest.adapters.association_rules import AssociationRules
 from services.dicom_ingest.adapters.commitment_line import LOOK_EVERY, Line
 from services.dicom_ingest.adapters.greeting import Greeting, Refusal, TurnedAway
 from services.dicom_ingest.adapters.pdus import BadPdu, Fragment, PduStream, PeerLost, PeerTooSlow
+from services.dicom_ingest.adapters.progress import Progress
 from services.dicom_ingest.adapters.tls_peer import certificate_of
 from services.dicom_ingest.domain import command as dimse
 from services.dicom_ingest.domain.command import Command, InstanceRefused, MalformedCommand
@@ -48,7 +49,8 @@ class Association:
         self._incoming: Incoming | None = None
         self._failure: CausewayError | None = None
         self._line: Line | None = None
-        self.greeted: Callable[[], object] = bool  # nobody minds, unless told otherwise
+        self._is_registered = False
+        self.greeted: Callable[[Progress, bool], object] = lambda *_: None
 
     def refuse(self, refusal: Refusal) -> None:
         """Hear the greeting and turn it down."""
@@ -62,7 +64,7 @@ class Association:
         """The A-ASSOCIATE-RQ; None when there is none, or its sender was turned away by its titles."""
         greeting = self._hear(self._rules.artim, self._look)
         if greeting is not None:
-            self.greeted()
+            self.greeted(self._stream.let_in(), self._is_registered)
         return greeting
 
     def serve(self) -> None:
@@ -107,7 +109,7 @@ class Association:
         """TurnedAway as soon as the titles tell it, before anything more is read, or when there is no room for more."""
         caller = self._caller(*greetings.titles(fixed))
         greetings.check_version(fixed)
-        self._rules.door.identify(caller)
+        self._is_registered = bool(self._rules.door.identify(caller).ae_title)
         if length > greetings.LONG and not self._rules.greetings.take(self._socket, length):
             raise TurnedAway(greetings.LOCAL_LIMIT_EXCEEDED)
 
@@ -220,7 +222,7 @@ class Association:
     def _begin(self, visit: Visit, request: Command, context: Decision) -> Incoming:
         if request.field == dimse.C_STORE:
             stored = self._reception.store(visit, request, context.abstract_syntax, context.transfer_syntax)
-            return self._rules.paces.keep(visit.peer, stored)
+            return self._rules.paces.keep(visit.peer, stored, self._socket)
         if request.field in (dimse.N_CREATE, dimse.N_SET):
             return self._reception.report(visit, request, context.abstract_syntax, context.transfer_syntax)
         if request.field != dimse.N_ACTION:
@@ -233,6 +235,7 @@ class Association:
     def _answered(self, response: Command) -> None:
         if self._line is not None:
             self._line.answered(response.responded_to, response.status)
+        self._stream.progress.finish()
 
     def _take_data(self, visit: Visit, fragment: Fragment) -> None:
         """Pass the bytes on; after a failure the rest is heard out and dropped, so that the answer can be given."""
@@ -276,6 +279,7 @@ class Association:
         encoded = dimse.respond(request, status, comment, error_id)
         for pdu in pdus.data_pdus(self._request_context, encoded, self._longest_reply):
             self._socket.sendall(pdu)
+        self._stream.progress.finish()
 
     def _turn_away(self, refusal: Refusal) -> None:
         with contextlib.suppress(OSError):

@@ -3,7 +3,7 @@
 It looks at neither (PS3.7 section 6.3.1, PS3.8 annex E): it takes data before a command and in any context.
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Any
 
 from pynetdicom.pdu_primitives import P_DATA
@@ -60,11 +60,13 @@ class FragmentOrder:
 class Gathering:
     """In place of the ``receive_primitive`` of a reactor's DIMSE provider."""
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, finish: Callable[[], object]) -> None:
+        """``finish`` is called when a message has come whole."""
         self._reactor = reactor
         self._order = FragmentOrder()
         self._gather = reactor.dimse.receive_primitive
         self._is_over = False
+        self._finish = finish
 
     def take(self, primitive: P_DATA) -> None:
         """Hand the fragments on; A-ABORT when they are no message. The reactor ends without a word if this raises.
@@ -88,6 +90,8 @@ class Gathering:
         self._gather(piece)
         # Of a message that it cannot read pynetdicom says Evt19 itself, and goes on with it when more comes.
         self._is_over = self._order.is_between and self._reactor.dimse.message is not None
+        if self._order.is_between and not self._is_over:
+            self._finish()
 
     def _shortened(self, fragment: bytes) -> bytes:
         """Of data that is gathered in memory no more than shows that it is too long; a file looks itself."""

@@ -14,6 +14,7 @@ from typing import Protocol
 from services.dicom_ingest.adapters.association_rules import AssociationRules
 from services.dicom_ingest.adapters.greeting import LOCAL_LIMIT_EXCEEDED, Refusal
 from services.dicom_ingest.adapters.guests import Guests, Place
+from services.dicom_ingest.adapters.progress import Progress
 from services.dicom_ingest.adapters.tls import TlsPort
 from services.dicom_ingest.ports import Receiver
 from shared.errors import RetryLater
@@ -28,6 +29,8 @@ _PAUSE = 0.1
 _SWITCH = 0.0002
 #: How often files are looked at when nobody calls, seconds.
 _REFRESH = 2.0
+#: What associations that were cut at a stop get to end, seconds; one that sits in a sync may take longer.
+_LAST = 5.0
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,11 @@ class NotListening(RetryLater):
 class Attended(Protocol):
     """One connection, served or turned away on the thread that calls.
 
-    ``greeted`` is called when the peer has said who it is; before that it may have to give way to another.
+    ``greeted`` is called when the peer has said who it is, with what tells how it gets on and whether the registry
+    knows it; before that, and while it does not get on, it may have to give way to another.
     """
 
-    greeted: Callable[[], object]
+    greeted: Callable[[Progress, bool], object]
 
     def serve(self) -> None:
         """Serve the peer until one of both ends it."""
@@ -88,7 +92,7 @@ class Listener:
         self._rules = rules
         self._association_rules = association_rules
         self._reception = reception
-        self._served = Guests(rules.most, rules.most_per_address)
+        self._served = Guests(rules.most, rules.most_per_address, association_rules.door.expects)
         self._turned_away = Guests(rules.most, rules.most_per_address)
         self._connections: dict[threading.Thread, socket.socket] = {}
         self._sockets: list[socket.socket] = []
@@ -143,12 +147,20 @@ class Listener:
             listening.close()
 
     def _drain(self) -> None:
-        """Wait for the associations, then cut those that are left."""
-        timer = threading.Timer(self._rules.grace, self._cut)
-        timer.start()
+        """Wait for the associations, then cut those that are left, and wait a little longer.
+
+        None of them is waited for without end: whatever is acknowledged is durable, and a new process adopts it.
+        """
+        over = time.monotonic() + self._rules.grace
+        self._join(over)
+        self._cut()
+        self._join(max(over, time.monotonic()) + _LAST)
+        if left := len(self._connections):
+            log.warning("associations-left", count=left)
+
+    def _join(self, deadline: float) -> None:
         for thread in list(self._connections):
-            thread.join()
-        timer.cancel()
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _cut(self) -> None:
         for connection in list(self._connections.values()):

@@ -1,5 +1,7 @@
 """Peers that may send so fast and no faster: what comes too early is taken later, and nothing is lost."""
 
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +11,17 @@ from services.dicom_ingest.ports import Incoming
 
 #: A peer may be ahead of its rate by so much, seconds: a burst is no excess.
 _BURST = 1.0
+
+
+def wait(connection: socket.socket, seconds: float) -> None:
+    """Wait so long, but no longer than the connection lasts: ConnectionAbortedError when the peer or we have ended it.
+
+    What a peer has sent before it went is not read any more: nobody would hear the answer.
+    """
+    ends = select.poll()
+    ends.register(connection, select.POLLRDHUP)  # POLLHUP and POLLERR are told in any case
+    if ends.poll(seconds * 1000):
+        raise ConnectionAbortedError
 
 
 class Pace:
@@ -31,16 +44,16 @@ class Pace:
 class Paces:
     """Lets those wait who are too fast: then nothing is read of their connection, and they wait too."""
 
-    def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._sleep = sleep
+    def __init__(self, wait: Callable[[socket.socket, float], None] = wait) -> None:
+        self._wait = wait
         self._paces: dict[Peer, tuple[Pace | None, Pace | None]] = {}
         self._lock = threading.Lock()
 
-    def keep(self, peer: Peer, incoming: Incoming) -> Incoming:
-        """The instance at the peer's pace, if it has one."""
+    def keep(self, peer: Peer, incoming: Incoming, connection: socket.socket) -> Incoming:
+        """The instance, which comes over ``connection``, at the peer's pace if it has one."""
         if peer.rate == Rate():
             return incoming
-        return _PacedIncoming(incoming, *self._paces_of(peer), self._sleep)
+        return _PacedIncoming(incoming, *self._paces_of(peer), lambda seconds: self._wait(connection, seconds))
 
     def pause(self, peer: Peer, size: int, instances: int) -> float:
         """Seconds that the peer is too fast by after so many bytes and instances more, for who waits in its own way."""
@@ -58,14 +71,14 @@ class Paces:
 
 
 class _PacedIncoming:
-    """An instance that waits after each piece."""
+    """An instance that waits after each piece; ConnectionAbortedError when the connection ends meanwhile."""
 
     def __init__(
-        self, incoming: Incoming, instances: Pace | None, size: Pace | None, sleep: Callable[[float], None]
+        self, incoming: Incoming, instances: Pace | None, size: Pace | None, wait: Callable[[float], None]
     ) -> None:
         self._incoming = incoming
         self._instances, self._size = instances, size
-        self._sleep = sleep
+        self._pause = wait
 
     def write(self, chunk: memoryview) -> None:
         """Take the next bytes, then wait until they were due."""
@@ -83,4 +96,4 @@ class _PacedIncoming:
 
     def _wait(self, pace: Pace | None, amount: int) -> None:
         if pace is not None and (seconds := pace.take(amount)) > 0:
-            self._sleep(seconds)
+            self._pause(seconds)

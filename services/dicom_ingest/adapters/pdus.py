@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from services.dicom_ingest.adapters.deadlines import Deadlines, Late
+from services.dicom_ingest.adapters.progress import Progress
 from shared.errors import CausewayError
 
 A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ = 0x01, 0x02, 0x03
@@ -69,6 +70,7 @@ class PduStream:
         # Half of the shortest deadline there is: most waits need no other timeout.
         self._deadlines = Deadlines(connection, limits.header_deadline / 2)
         self._limits = limits
+        self.progress = Progress(limits.min_throughput)
         self._buffer = bytearray(_STRANGERS_BUFFER)
         self._start = self._end = 0
 
@@ -84,6 +86,11 @@ class PduStream:
         self._need(length, deadline, "pdu-body")
         self._start += length
         return memoryview(self._buffer)[self._start - length : self._start]
+
+    def let_in(self) -> Progress:
+        """The peer has said who it is; from now on it has to get on."""
+        self.progress = Progress(self._limits.min_throughput)
+        return self.progress
 
     def expect_data(self) -> None:
         """The peer was let in: make room for its P-DATA."""
@@ -144,6 +151,7 @@ class PduStream:
     def _receive(self, deadline: float, what: str, until: int | None = None) -> None:
         """Take what there is, but little, or all up to where ``until`` is in the buffer, as far as there is room."""
         room = memoryview(self._buffer)[self._end : until or self._end + _AHEAD]
+        self.progress.wait()
         try:
             count = self._deadlines.receive(room, deadline, whole=until is not None)
         except Late:
@@ -152,6 +160,7 @@ class PduStream:
             raise PeerLost from None
         if count == 0:
             raise PeerLost
+        self.progress.bring(count)
         self._end += count
 
 

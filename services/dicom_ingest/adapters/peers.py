@@ -74,6 +74,11 @@ class Door:
             raise _turned(Refusal(1, 1, found.reason))
         return found
 
+    def expects(self, address: str) -> bool:
+        """Whether the registry has a peer at this address, or in its network."""
+        registry = self.registry.get()
+        return registry is not None and registry.expects(address)
+
     def leave(self, calling_ae: str) -> None:
         """An association that was let in is over."""
         with self._lock:

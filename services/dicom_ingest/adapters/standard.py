@@ -26,6 +26,7 @@ from services.dicom_ingest.adapters.capped_socket import CappedSocket
 from services.dicom_ingest.adapters.commitment_line import Line
 from services.dicom_ingest.adapters.gathering import Gathering
 from services.dicom_ingest.adapters.greeting import Refusal, TurnedAway
+from services.dicom_ingest.adapters.progress import Progress
 from services.dicom_ingest.adapters.receiving import ReceivingFile
 from services.dicom_ingest.adapters.standard_contexts import decided, supported
 from services.dicom_ingest.adapters.standard_requests import serve
@@ -62,7 +63,8 @@ class StandardAssociation:
         self.visit: Visit | None = None
         self.peer: Peer = ANYBODY
         self._entered: str | None = None
-        self.greeted: Callable[[], object] = bool
+        self.progress = Progress(rules.limits.min_throughput)
+        self.greeted: Callable[[Progress, bool], object] = lambda *_: None
 
     def refuse(self, refusal: Refusal) -> None:
         """Hear the greeting and turn it down."""
@@ -80,14 +82,18 @@ class StandardAssociation:
     def _begin(self) -> tuple["_Reactor", CappedSocket] | None:
         """Hear the greeting; pynetdicom would hold a reactor for as long as that may take, even without a peer."""
         hearing = Association(self._socket, self._address, self._rules, self._reception)
-        hearing.greeted = self.greeted
+        hearing.greeted = self._greeted
         greeting = hearing.hear_greeting()
         if greeting is None:
             return None
         reactor = _Reactor(_application_entity(self._rules), self)
-        capped = CappedSocket(reactor, self._socket, self._rules.limits, greeting.body)
+        capped = CappedSocket(reactor, self._socket, self._rules.limits, greeting.body, self.progress)
         reactor.set_socket(capped)
         return reactor, capped
+
+    def _greeted(self, progress: Progress, is_registered: bool) -> None:
+        self.progress = progress
+        self.greeted(progress, is_registered)
 
     def _run(self, reactor: "_Reactor", capped: CappedSocket) -> None:
         try:
@@ -168,7 +174,7 @@ class StandardAssociation:
         if self.visit is None or file is None:
             raise InstanceRefused("no-data-set" if self.visit else "no-association", dimse.CANNOT_UNDERSTAND)
         incoming = self._rules.paces.keep(
-            self.peer, self._reception.store(self.visit, command, abstract_syntax, transfer_syntax)
+            self.peer, self._reception.store(self.visit, command, abstract_syntax, transfer_syntax), self._socket
         )
         try:
             for chunk in file.data_set():
@@ -222,7 +228,7 @@ class _Reactor(Reactor):
         self.bind(evt.EVT_C_STORE, host.store)
         self.bind(evt.EVT_N_ACTION, host.ask)
         self.bind(evt.EVT_ASYNC_OPS, lambda event: (1, 1))
-        self.dimse.receive_primitive = Gathering(self).take
+        self.dimse.receive_primitive = Gathering(self, host.progress.finish).take
         self._run_provider, self.dul.run = self.dul.run, self._run_to_the_end
 
     def report(self) -> None:

@@ -157,6 +157,10 @@ class Registry:
             return STRANGER if self.unknown == "accept" else None
         return next((peer for peer in registered if peer.is_at(address)), None)
 
+    def expects(self, address: str) -> bool:
+        """Whether a peer that is known by where it calls from may call from this address."""
+        return any(peer.addresses and peer.is_at(address) for peer in self.peers)
+
     def find(self, ae_title: str) -> Iterable[Peer]:
         """The peers that have an AE title."""
         return self._by_title.get(ae_title, ())

@@ -21,7 +21,7 @@ class Hall:
 
     def __init__(self) -> None:
         self.served = 0
-        rules: Any = SimpleNamespace(door=SimpleNamespace(refresh=bool))
+        rules: Any = SimpleNamespace(door=SimpleNamespace(refresh=bool, expects=bool))
         nobody: Any = None
         self.listener = Listener(ListenerRules("127.0.0.1", 0, 2, 2, False, 0.1), rules, nobody, self._attend)
         self.port = self.listener.bind()
