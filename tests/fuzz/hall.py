@@ -74,7 +74,7 @@ class Hall:
             largest=lambda _: 1 << 20,
         )
         self.arrive, self.store, self.leave = reception.arrive, reception.store, reception.leave
-        self.ask = Commitment(requests=self.requests, site_key=KEY).begin
+        self.ask = Commitment(requests=self.requests, site_key=KEY, remembered=lambda peer: None).begin
         self.spans = reception._spans
         self.reports = FakeReports()
         self.report = Steps(self.reports, StepRules("own", 1.0), store=MemoryStore(), bus=FakeBus(), site_key=KEY).begin
