@@ -33,8 +33,9 @@ class Work:
         words = ["deidentify", str(self.folder / "in"), "-o", str(self.out), "--project", "p", "--jobs", str(self.jobs)]
         words += ["--profile", str(self.folder / "profile.yaml"), "--keys", str(self.folder / "keys")]
         words += ["--map", str(self.folder / "map.json"), "--quarantine", str(self.folder / "held.txt")]
+        # Who runs tests in the background may have SIGINT ignored, and what starts here would inherit that.
         return subprocess.Popen(
-            [sys.executable, "-m", "cli.main", *words],
+            ["env", "--default-signal=INT", sys.executable, "-m", "cli.main", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

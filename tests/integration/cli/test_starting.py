@@ -5,16 +5,18 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.embedded.ports import Ports, free_base
+from cli.embedded.ports import Ports
 from cli.embedded.servers import Process
 from cli.embedded.supervisor import Kept, Supervisor
 from cli.main import app
 from cli.site import Site
+from tests.support.ports import free_ports
 from tests.support.services import eventually
 
 #: A service in a few lines: ``%s`` happens, then it answers on its port with a status and checks.
@@ -57,7 +59,8 @@ def site(tmp_path: Path) -> Site:
 @asynccontextmanager
 async def supervised(site: Site, happens: str) -> AsyncIterator[Supervisor]:
     """A supervisor that keeps nothing but deid."""
-    ports = Ports.from_base(free_base())
+    (port,) = free_ports(1)
+    ports = replace(Ports.from_base(20_000), services={"deid": port})
     supervisor = Supervisor(site, ports, ready=True)
     command = (sys.executable, "-c", SERVICE % happens, str(ports.services["deid"]), str(site.data / "once"))
     supervisor.kept["deid"] = Kept(Process("deid", command))
