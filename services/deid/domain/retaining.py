@@ -60,7 +60,11 @@ class Retaining:
         """What a row of code K or C leaves of its attribute, whatever VR that has in the data set."""
         value = element.value
         if element.tag == TIMEZONE_OFFSET and value.strip(b" \0"):
-            return value if is_offset(value) else None
+            if is_offset(value):
+                return value
+            # What is none may stay as a code does, by its digits: no word, and not where dates move.
+            if action is not Action.KEEP or not any(0x30 <= each <= 0x39 for each in value):
+                return None
         if action is Action.KEEP:
             return self.kept(value, row.vr, charsets, row.identity)
         return self.cleaned(value, row.vr, charsets)

@@ -17,6 +17,7 @@ from services.deid.domain.profile import Profile
 from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.rules import standard_rules
 from services.deid.domain.withholding import Reason, Withheld
+from services.deid.domain.words import allowed_words
 from tests.unit.deid.originals import clean, trusting
 
 
@@ -235,7 +236,10 @@ def test_a_plug_in_is_loaded_by_its_name() -> None:
 
 HARMLESS = st.sampled_from(["CT chest", "no effusion", "T12 3 mm", "w/o contrast", "Schädel in 2 Ebenen", "", "(lung)"])
 LATIN = st.characters(min_codepoint=0x41, max_codepoint=0x17F, categories=["Lu", "Ll"])
-NAME = st.text(LATIN, min_size=5, max_size=12).filter(lambda name: len(set(name.lower())) > 2)
+#: No word that stays in any text, such as DERIVED, which Hypothesis takes from our own sources.
+NAME = st.text(LATIN, min_size=5, max_size=12).filter(
+    lambda name: len(set(name.lower())) > 2 and name.lower() not in allowed_words().content
+)
 NUMBER = st.from_regex(r"[A-Z]{0,2}[1-9][0-9]{4,9}", fullmatch=True).filter(lambda number: len(set(number)) > 2)
 
 

@@ -252,6 +252,12 @@ def test_an_offset_from_utc_stays_where_dates_do(dates: Option, value: str) -> N
 
 
 @pytest.mark.parametrize("dates", [Option.FULL_DATES, Option.MODIFIED_DATES])
-@pytest.mark.parametrize("value", ["Brzezinski", "CHEST", "http://brz.pl/x", "+4711", "0930", "+093"])
-def test_what_is_no_offset_from_utc_goes(dates: Option, value: str) -> None:
+@pytest.mark.parametrize("value", ["Brzezinski", "CHEST", "http://brz.pl/x"])
+def test_words_in_place_of_an_offset_from_utc_go(dates: Option, value: str) -> None:
     assert "TimezoneOffsetFromUTC" not in cleaned(profile(dates), TimezoneOffsetFromUTC=value)
+
+
+@pytest.mark.parametrize("value", ["+4711", "0930", "7X81-GG4"])
+def test_a_code_in_place_of_an_offset_from_utc_stays_where_dates_stay_as_they_are(value: str) -> None:
+    assert cleaned(profile(Option.FULL_DATES), TimezoneOffsetFromUTC=value).TimezoneOffsetFromUTC == value
+    assert "TimezoneOffsetFromUTC" not in cleaned(profile(Option.MODIFIED_DATES), TimezoneOffsetFromUTC=value)
