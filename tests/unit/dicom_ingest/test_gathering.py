@@ -46,7 +46,7 @@ def take(provider: Provider, values: list[wire.Value]) -> None:
     primitive = P_DATA()
     for value in values:
         primitive.presentation_data_value_list.append((value.context, bytes([value.control]) + value.data))
-    Gathering(provider).take(primitive)
+    Gathering(provider, bool).take(primitive)
 
 
 def test_several_messages_in_one_pdu_are_all_heard(provider: Provider) -> None:
