@@ -1,6 +1,6 @@
 """Requests for storage commitment: entered once, looked at when something of them changes, decided once.
 
-Who makes one again that was decided is told the same again.
+One that is made again once it was decided is decided anew.
 """
 
 import json
@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, select
 
 from contracts.events import CommitmentDecided, CommitmentRequested
-from contracts.formats.left_out import read_numbers, write_numbers
 from services.tier_routing.adapters import commitment_tables as own
 from services.tier_routing.adapters import desk, tables, views
 from services.tier_routing.adapters.desk import Desk
@@ -28,11 +27,11 @@ _FULL = "store-full"
 MOST = 1000
 
 
-def ask(connection: Connection, at: Desk, request: CommitmentRequested, now: datetime, traceparent: str | None) -> bool:
+def ask(connection: Connection, request: CommitmentRequested, now: datetime, traceparent: str | None) -> bool:
     """Enter a request, to be looked at at once; False when it is there already and nothing comes of it.
 
     Another request of the same peer under the same Transaction UID is entered too: it is told that it is a duplicate.
-    One that was decided, and that the peer has made again since, is answered again.
+    One that was decided, and that the peer has made again since, is looked at again.
     """
     names = sorted({uid_hash(one.sop_instance) for one in commitment.wanted(request)})
     row = {
@@ -47,7 +46,7 @@ def ask(connection: Connection, at: Desk, request: CommitmentRequested, now: dat
     }
     number = _insert(connection, row) or _insert(connection, {**row, "transaction": None})
     if number is None:
-        return _ask_again(connection, at, request, row, names)
+        return _ask_again(connection, request, row, names)
     _name(connection, number, names)
     return True
 
@@ -63,12 +62,11 @@ def _name(connection: Connection, number: int, names: Sequence[bytes]) -> None:
 
 
 def _ask_again(
-    connection: Connection, at: Desk, request: CommitmentRequested, row: dict[str, Any], names: Sequence[bytes]
+    connection: Connection, request: CommitmentRequested, row: dict[str, Any], names: Sequence[bytes]
 ) -> bool:
-    """Tell the decision again, unless this is no later request but the event of one that comes again.
+    """Enter a later request that was decided once to be decided anew: what was committed to may be gone since.
 
-    One that is not decided yet has one answer. An earlier version did not keep which instances of a decided one had
-    failed: such a one is decided anew.
+    One that is not decided yet has one answer, and the event of one that comes again changes nothing.
     """
     table = own.commitments
     known = connection.execute(desk.locked(select(table).where(table.c.commitment_id == request.commitment_id))).one()
@@ -78,25 +76,10 @@ def _ask_again(
     if known.decided is None:
         connection.execute(mine.values(requested=request.requested, asked=row["asked"]))
         return False
-    decision = _repeated(known, request, row["heard"])
-    if decision is None:
-        anew = {name: row[name] for name in ("asked", "heard", "requested", "traceparent", "look_after")}
-        connection.execute(mine.values(anew | {"decided": None, "failed": None}))
-        _name(connection, known.number, names)
-    else:
-        connection.execute(mine.values(requested=request.requested))
-        _tell(connection, at, decision, row["traceparent"])
+    anew = {name: row[name] for name in ("asked", "heard", "requested", "traceparent", "look_after")}
+    connection.execute(mine.values(anew | {"decided": None, "failed": None}))
+    _name(connection, known.number, names)
     return True
-
-
-def _repeated(known: Row[Any], request: CommitmentRequested, now: datetime) -> CommitmentDecided | None:
-    """What was decided, told anew; None where it was not kept."""
-    if known.reasons is not None:
-        failed = {int(reason): read_numbers(places) for reason, places in json.loads(known.reasons).items()}
-        return commitment.repeat(request, failed, now)
-    if known.transaction is None:
-        return commitment.refuse(request, commitment.DUPLICATE_TRANSACTION, now)
-    return None if known.failed else commitment.repeat(request, {}, now)
 
 
 def due(connection: Connection, now: datetime) -> list[int]:
@@ -129,23 +112,12 @@ def look(connection: Connection, at: Desk, number: int, now: datetime) -> bool:
 
 
 def _decide(connection: Connection, at: Desk, row: Row[Any], event: CommitmentDecided) -> None:
-    _tell(connection, at, event, row.traceparent)
-    reasons = {str(reason): write_numbers(places) for reason, places in commitment.failed_places(event).items()}
-    values = {
-        "asked": None,
-        "look_after": None,
-        "decided": event.decided,
-        "failed": commitment.failures(event),
-        "reasons": json.dumps(reasons),
-    }
+    # It has an id for each request that it answers: the bus passes over what has the id of another.
+    at.tell(connection, event, event.commitment_id, event.requested.isoformat(), traceparent=row.traceparent)
+    values = {"asked": None, "look_after": None, "decided": event.decided, "failed": commitment.failures(event)}
     connection.execute(own.commitments.update().where(own.commitments.c.number == row.number).values(values))
     for table in (own.commitment_names, own.commitment_batches):
         connection.execute(delete(table).where(table.c.commitment == row.number))
-
-
-def _tell(connection: Connection, at: Desk, event: CommitmentDecided, traceparent: str | None) -> None:
-    """A decision has an id for each request that it answers: the bus passes over what has the id of another."""
-    at.tell(connection, event, event.commitment_id, event.requested.isoformat(), traceparent=traceparent)
 
 
 def arrived(connection: Connection, names: Iterable[bytes], now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""The tables of storage commitment. What a request names is kept until it is decided, the answer for good."""
+"""The tables of storage commitment. What a request names is kept only until it is decided."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Integer, LargeBinary, String, Table, Text, true
 
@@ -24,9 +24,6 @@ commitments = Table(
     Column("failed", Integer),
     # When it was last made; null from before that was noted.
     Column("requested", Moment),
-    # Which of its instances failed (``domain.commitment.failed_places``), as JSON: numbers in ranges by reason; null
-    # from before that was noted.
-    Column("reasons", Text),
 )
 
 #: The instances (SOP Instance UID, 16 bytes) that an undecided request names: one that arrives wakes it.

@@ -80,8 +80,8 @@ class SqlLedger:
             _HEARD[type(event)](connection, self._desk, event, told)
 
     async def ask(self, request: CommitmentRequested, now: datetime, traceparent: str | None) -> bool:
-        """Enter a request for storage commitment, or answer one again that was made again; False for a repeat."""
-        return await self._database.run(lambda c: commitment.ask(c, self._desk, request, now, traceparent))
+        """Enter a request for storage commitment, or one that was made again, anew; False for a repeat."""
+        return await self._database.run(lambda c: commitment.ask(c, request, now, traceparent))
 
     async def give_up(self, letter: GivenUp) -> None:
         """Take in a dead letter."""

@@ -158,26 +158,6 @@ def decided(
     )
 
 
-def failed_places(event: CommitmentDecided) -> dict[int, list[int]]:
-    """The instances of a decision that are not committed, by reason: their places, from 1, among all in order of UID.
-
-    Whoever has the request can tell the decision again from them (``repeat``), and they name nothing.
-    """
-    answered = ((each.sop_class_uid, uid, each.reason) for each in event.outcomes for uid in each.sop_instance_uids)
-    places: dict[int, list[int]] = {}
-    for place, (_, _, reason) in enumerate(sorted(answered, key=lambda one: one[:2]), start=1):
-        if reason is not None:
-            places.setdefault(reason, []).append(place)
-    return places
-
-
-def repeat(request: CommitmentRequested, failed: Mapping[int, Iterable[int]], now: datetime) -> CommitmentDecided:
-    """The decision on a request that was decided before, given its ``failed_places``."""
-    reasons = {place: reason for reason, places in failed.items() for place in places}
-    ordered = sorted(wanted(request), key=lambda one: (one.sop_class, one.sop_instance))
-    return decided(request, [(one, reasons.get(place)) for place, one in enumerate(ordered, start=1)], now)
-
-
 def failures(event: CommitmentDecided) -> int:
     """How many instances of a decision are not committed."""
     return sum(len(each.sop_instance_uids) for each in event.outcomes if each.reason is not None)

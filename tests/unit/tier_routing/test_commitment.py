@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.events import CommitmentDecided, CommitmentRequested, Referenced
+from contracts.events import CommitmentRequested, Referenced
 from services.tier_routing.domain.commitment import (
     LOOK_AGAIN,
     Committed,
@@ -13,12 +13,8 @@ from services.tier_routing.domain.commitment import (
     Pending,
     Wanted,
     answer,
-    decided,
-    failed_places,
     look,
     refuse,
-    repeat,
-    wanted,
 )
 from services.tier_routing.domain.identity import class_hash, uid_hash
 from services.tier_routing.domain.policy import CommitmentLimits
@@ -98,27 +94,3 @@ def test_a_decision_groups_what_has_one_answer():
 def test_a_request_that_is_refused_fails_all_of_its_instances():
     (outcome,) = refuse(request("1.2.3", "1.2.4"), 0x0131, NOON).outcomes
     assert (outcome.reason, outcome.sop_instance_uids) == (0x0131, ("1.2.3", "1.2.4"))
-
-
-def test_what_was_decided_is_told_again_by_the_places_of_what_failed() -> None:
-    """Whatever the order in which the peer names its instances now."""
-    asked = CommitmentRequested(
-        commitment_id="asked-1",
-        transaction_uid="1.2.9",
-        calling_ae="CT1",
-        called_ae="CAUSEWAY",
-        referenced=(
-            Referenced(sop_class_uid=CT, stored=True, sop_instance_uids=("3", "1", "2")),
-            Referenced(sop_class_uid=MR, stored=True, sop_instance_uids=("1",)),
-        ),
-        requested=NOON,
-    )
-    decision = decided(asked, zip(wanted(asked), (0x0112, None, 0x0110, 0x0119), strict=True), NOON)
-    places = failed_places(decision)
-    assert places == {0x0112: [3], 0x0110: [2], 0x0119: [4]}
-    turned = asked.model_copy(update={"referenced": asked.referenced[::-1]})
-
-    def answers(event: CommitmentDecided) -> set[tuple[str, str, int | None]]:
-        return {(each.sop_class_uid, uid, each.reason) for each in event.outcomes for uid in each.sop_instance_uids}
-
-    assert answers(repeat(turned, places, NOON)) == answers(decision)

@@ -1,4 +1,4 @@
-"""Storage commitment: what a decision was, for a peer that makes the same request again."""
+"""Storage commitment: when a request was last made, for a peer that makes it again."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Of what is decided it is not known which instances failed."""
+    """Add the column; of those of before it is not known."""
     op.add_column("commitments", sa.Column("requested", sa.BigInteger(), nullable=True))
-    op.add_column("commitments", sa.Column("reasons", sa.Text(), nullable=True))
