@@ -175,12 +175,18 @@ def test_what_either_has_acknowledged_outlives_it(door: Door, tmp_path: Path) ->
 
 
 def test_each_and_the_router_tell_of_what_lies_in_the_spools_of_all(door: Door, tmp_path: Path) -> None:
-    files = written(tmp_path, 48)
+    files: dict[str, Path] = {}
+
+    def lies_in_all_spools() -> bool:
+        """Send once more; on a busy machine a few associations, all of one process, may carry everything."""
+        more = written(tmp_path, 48)
+        door.send([*more.values()])
+        files.update(more)
+        return len({path.parent for path in door.site.spool.glob("*/*.batch")}) == len(PROCESSES)
+
     door.wish("nats", running=False)
     try:
-        door.send([*files.values()])
-        spools = {path.parent for path in door.site.spool.glob("*/*.batch")}
-        assert len(spools) == len(PROCESSES)
+        until(lies_in_all_spools)
         batches = len(list(door.site.spool.glob("*/*.batch")))
         assert {door.spooled(), door.spooled(), *map(door.spooled, PROCESSES)} == {batches}
         for name, other in (PROCESSES, PROCESSES[::-1]):
