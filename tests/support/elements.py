@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from io import BytesIO
 
 from pydicom import Dataset
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.filereader import read_dataset
 
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
@@ -23,7 +24,7 @@ def values(dataset: Dataset, at: Path = ()) -> Iterator[tuple[Path, bytes | int]
     """
     raw = [(tag, dataset.get_item(tag)) for tag in list(dataset.keys())]  # before one is decoded, and others with it
     for tag, (vr, content) in [(tag, (element.VR, element.value)) for tag, element in raw]:
-        if vr in (None, "SQ") and dataset[tag].VR == "SQ":
+        if vr == "SQ" or (vr is None and dictionary_has_tag(tag) and dictionary_VR(tag) == "SQ"):
             items = dataset[tag].value
             yield (*at, tag), len(items)
             for number, item in enumerate(items):

@@ -1,7 +1,7 @@
 """A destination that takes one native transfer syntax gets in it all that can be had so without loss, and nothing else
 changes: who takes an instance as it is gets the same bytes."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,15 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.events import Event
 
 from contracts.events import ForwardDelivered, ForwardFailed
-from services.forwarding.adapters.decoders import Bounds, CannotConvert, Decoder
+from services.forwarding.adapters.converting import ConvertingSender
+from services.forwarding.adapters.decoders import Decoder
+from services.forwarding.adapters.dicom import DicomSender
+from services.forwarding.domain.destinations import Destination
 from services.forwarding.domain.syntaxes import RE_ENCODING_FAILED
 from tests.integration.forwarding.orthanc import Orthanc
 from tests.integration.forwarding.site import File, ForwardingSite, StoreScp, expected, landed
 from tests.integration.forwarding.stow import Stow, serving
-from tests.integration.forwarding.test_decompression import bundled, chunks, convert
+from tests.integration.forwarding.test_decompression import ROOMY, bundled, chunks, convert
 from tests.support.elements import BIG_ENDIAN, EXPLICIT, IMPLICIT, read, values
 from tests.support.instances import as_file, make_instances
 from tests.support.ports import free_ports
@@ -81,8 +84,11 @@ def held(data: bytes, syntax: str) -> dict[Any, Any]:
 
 
 @contextmanager
-def application(*syntaxes: str) -> Iterator[tuple[int, dict[str, tuple[str, bytes]]]]:
-    """Storage of pynetdicom's that takes these syntaxes: its port, and syntax and data set of each instance it got."""
+def application(*syntaxes: str, opened: Callable[[], None] = int) -> Iterator[tuple[int, dict[str, tuple[str, bytes]]]]:
+    """Storage of pynetdicom's that takes these syntaxes: its port, and syntax and data set of each instance it got.
+
+    ``opened`` is called at each association.
+    """
     got: dict[str, tuple[str, bytes]] = {}
 
     def keep(event: Event) -> int:
@@ -95,7 +101,8 @@ def application(*syntaxes: str) -> Iterator[tuple[int, dict[str, tuple[str, byte
     for context in AllStoragePresentationContexts:
         entity.add_supported_context(str(context.abstract_syntax), list(syntaxes))
     (port,) = free_ports(1)
-    server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=[(evt.EVT_C_STORE, keep)])
+    handlers: Any = [(evt.EVT_C_STORE, keep), (evt.EVT_ACCEPTED, lambda _: opened())]
+    server = entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
     yield port, got
     server.shutdown()
 
@@ -215,85 +222,18 @@ async def test_orthanc_has_the_same_bytes(site: ForwardingSite, orthanc: Orthanc
     assert told.instances == len(files)
 
 
-@pytest.mark.dcmtk
-@pytest.mark.parametrize(
-    ("name", "option", "target"),
-    [
-        ("CT_small.dcm", "+ti", IMPLICIT),
-        ("test-SR.dcm", "+ti", IMPLICIT),
-        ("waveform_ecg.dcm", "+ti", IMPLICIT),
-        ("MR_small_expb.dcm", "+ti", IMPLICIT),
-        ("MR_small_expb.dcm", "+te", EXPLICIT),
-        ("SC_rgb_small_odd_big_endian.dcm", "+te", EXPLICIT),
-        ("MR_small_implicit.dcm", "+te", EXPLICIT),
-        ("rtplan.dcm", "+te", EXPLICIT),
-    ],
-)
-async def test_it_writes_what_dcmtk_would(name: str, option: str, target: str, tmp_path: Path) -> None:
-    """Another one that knows how to: of the same VR, with the same values."""
-    data, syntax = native(bundled(name))
-    found = await collect(syntax, target, data)
-    oracle, _ = native(convert(["dcmconv", option], bundled(name), tmp_path))
-    arrived, wanted = held(found, target), held(oracle, target)
-    assert {at for at in arrived | wanted if arrived.get(at) != wanted.get(at)} <= {PADDING}
-    if target == EXPLICIT:
-        assert vrs(found) == vrs(oracle)
-
-
-def vrs(data: bytes) -> dict[int, str]:
-    """The VR of each element of Explicit VR, but of those that are private: dcmtk knows some of them."""
-    told = {one.tag: one.VR for one in read(data, EXPLICIT).values()}
-    return {tag: vr for tag, vr in told.items() if not tag.is_private and tag != PADDING[0]}
-
-
-async def collect(syntax: str, target: str, data: bytes) -> bytes:
-    """All that comes out of a process of its own."""
-    decoder = Decoder(Bounds(memory=1024**3, seconds=60))
-    try:
-        return b"".join([piece async for piece in decoder.convert(syntax, target, len(data), chunks(data))])
-    finally:
-        await decoder.close()
-
-
-async def test_pixels_larger_than_its_memory_pass_through_the_process() -> None:
-    """More than it may map; what it gives comes while it is fed. What is too short is not taken for whole."""
-    piece = bytes(range(256)) * 4096
-    head = b"\x28\0\0\1US\2\0\x10\0" + b"\xe0\x7f\x10\0OW\0\0" + (400 * len(piece)).to_bytes(4, "little")
-    fed = given = 0
-
-    async def pixels(pieces: int) -> AsyncIterator[bytes]:
-        nonlocal fed
-        yield head
-        for _ in range(pieces):
-            fed += len(piece)
-            yield piece
-
-    decoder = Decoder(Bounds(memory=300 * 1024**2, seconds=60))
-    furthest = 0
-    async for chunk in decoder.convert(EXPLICIT, IMPLICIT, len(head) + 400 * len(piece), pixels(400)):
-        given += len(chunk)
-        furthest = max(furthest, fed - given)
-    assert given == len(head) - 4 + 400 * len(piece)
-    assert furthest < 64 * 1024**2
-    with pytest.raises(CannotConvert, match=RE_ENCODING_FAILED):
-        async for _ in decoder.convert(EXPLICIT, IMPLICIT, len(head) + 9 * len(piece), pixels(9)):
-            pass
-    await decoder.close()
-
-
-async def test_what_breaks_off_while_it_is_written_anew_says_so() -> None:
-    """Its error comes through although pieces were given, and the next one finds a process that knows nothing of it."""
-    data = b"\xe0\x7f\x10\0OW\0\0" + (8 * 1024**2).to_bytes(4, "little") + bytes(8 * 1024**2)
-    decoder, given = Decoder(Bounds(memory=1024**3, seconds=60)), 0
-
-    async def broken() -> AsyncIterator[bytes]:
-        yield data[: 6 * 1024**2]
-        raise LookupError
-
-    with pytest.raises(LookupError):
-        async for chunk in decoder.convert(EXPLICIT, IMPLICIT, len(data), broken()):
-            given += len(chunk)
-    assert 0 < given < 6 * 1024**2
-    found = [piece async for piece in decoder.convert(EXPLICIT, IMPLICIT, len(data), chunks(data))]
-    assert b"".join(found) == data[:4] + data[8:]
-    await decoder.close()
+async def test_what_is_refused_beside_what_is_sent_costs_no_association() -> None:
+    """Of a destination that takes no Implicit VR; what was refused to an instance of that syntax is asked for again."""
+    counted: list[None] = []
+    explicit, implicit = numbered([bundled("CT_small.dcm"), bundled("MR_small_implicit.dcm")])
+    with application(EXPLICIT, opened=lambda: counted.append(None)) as (port, got):
+        destination = Destination(name="ai", kind="dicom", host="127.0.0.1", port=port)
+        sender = ConvertingSender(DicomSender(destination, idle=60), Decoder(ROOMY), destination)
+        associations = []
+        for data, one in (explicit, explicit, implicit, implicit):
+            await sender.prepare([one])
+            assert (await sender.store(one, lambda start, data=data: chunks(data[start:]))).is_delivered
+            associations.append(len(counted))
+        await sender.close()
+    assert associations == [1, 1, 2, 3]
+    assert got.keys() == {"2.25.1", "2.25.2"}
