@@ -84,7 +84,9 @@ def held(data: bytes, syntax: str) -> dict[Any, Any]:
 
 
 @contextmanager
-def application(*syntaxes: str, opened: Callable[[], None] = int) -> Iterator[tuple[int, dict[str, tuple[str, bytes]]]]:
+def application(
+    *syntaxes: str, opened: Callable[[], None] = lambda: None
+) -> Iterator[tuple[int, dict[str, tuple[str, bytes]]]]:
     """Storage of pynetdicom's that takes these syntaxes: its port, and syntax and data set of each instance it got.
 
     ``opened`` is called at each association.

@@ -94,3 +94,16 @@ async def test_what_breaks_off_while_it_is_written_anew_says_so() -> None:
     found = [piece async for piece in decoder.convert(EXPLICIT, IMPLICIT, len(data), chunks(data))]
     assert b"".join(found) == data[:4] + data[8:]
     await decoder.close()
+
+
+async def test_sequences_without_a_bottom_fail_alone() -> None:
+    """They cost a process, and the next instance finds another one."""
+    deep = b"\x08\0\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff" * 100_000
+    decoder = Decoder(Bounds(memory=1024**3, seconds=60))
+    with pytest.raises(CannotConvert, match=RE_ENCODING_FAILED):
+        async for _ in decoder.convert(EXPLICIT, IMPLICIT, len(deep), chunks(deep)):
+            pass
+    sound = b"\x10\0\x20\0LO\2\0P1"
+    found = [piece async for piece in decoder.convert(EXPLICIT, IMPLICIT, len(sound), chunks(sound))]
+    assert b"".join(found) == b"\x10\0\x20\0\2\0\0\0P1"
+    await decoder.close()
