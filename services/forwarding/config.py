@@ -29,7 +29,7 @@ class Settings(ServiceSettings):
     #: Seconds after which a decision of an operator that another process heard is noticed.
     look_every: float = Field(default=1.0, gt=0)
 
-    #: Bytes that the process may map that decompresses for a destination, and seconds of CPU that it has for one
-    #: instance.
+    #: Bytes that the process may map that puts instances into another transfer syntax for a destination, and seconds of
+    #: CPU that it has for one.
     decompress_memory: int = Field(default=768 * 1024**2, ge=512 * 1024**2)
     decompress_seconds: int = Field(default=600, ge=1)

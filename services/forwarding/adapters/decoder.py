@@ -1,8 +1,8 @@
-"""A process of its own that decompresses what senders wrote: what a hostile data set can do to a codec it does here,
-within bounds of memory and time, and without any file.
+"""A process of its own that decompresses and encodes anew what senders wrote: what a hostile data set can do to a codec
+it does here, within bounds of memory and time, and without any file.
 
-A request is a line of JSON (``syntax``, ``length``) and so many bytes of a data set. An answer is frames of a kind and
-a length: pieces of the data set as they are decoded, then its end or a failure.
+A request is a line of JSON (``syntax``, ``target``, ``length``) and so many bytes of a data set. An answer is frames of
+a kind and a length: pieces of the data set in the syntax ``target`` as they are made, then its end or a failure.
 """
 
 import json
@@ -11,13 +11,15 @@ import resource
 import struct
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from services.forwarding.domain.decompression import decompressed
+from services.forwarding.domain.encodings import NotEncodable, encoded
+from services.forwarding.domain.syntaxes import EXPLICIT, NATIVE
 
 FRAME = struct.Struct(">cI")
-PIECE, END, FAILED, TOO_LARGE = b"p", b"e", b"f", b"l"
+PIECE, END, FAILED, NOT_ENCODABLE, TOO_LARGE = b"p", b"e", b"f", b"n", b"l"
 #: Bytes of a piece at most.
 LONGEST = 1024 * 1024
 _NICE = 10
@@ -42,6 +44,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             _answer(json.loads(line), requests, send)
     except MemoryError:
         send(TOO_LARGE, b"")
+    except NotEncodable as error:
+        send(NOT_ENCODABLE, str(error).encode())
     except Exception as error:
         # Its text may hold what is in the data set; it stays here.
         send(FAILED, type(error).__name__.encode())
@@ -55,15 +59,27 @@ def _bound_time(seconds: int) -> None:
 
 
 def _answer(request: dict[str, object], requests: BinaryIO, send: Callable[[bytes, bytes], None]) -> None:
-    length = int(str(request["length"]))
-    data = requests.read(length)
-    if len(data) < length:
-        return  # who asked went away
-    for piece in decompressed(data, str(request["syntax"])):
+    source, target, length = str(request["syntax"]), str(request["target"]), int(str(request["length"]))
+    if source in NATIVE:
+        pieces = encoded(_received(requests, length, LONGEST), source, target)
+    else:
+        pieces = decompressed(b"".join(_received(requests, length, length)), source)
+        pieces = pieces if target == EXPLICIT else encoded(pieces, EXPLICIT, target)
+    for piece in pieces:
         view = memoryview(piece)
         for start in range(0, len(view), LONGEST):
             send(PIECE, bytes(view[start : start + LONGEST]))
     send(END, b"")
+
+
+def _received(requests: BinaryIO, length: int, longest: int) -> Iterator[bytes]:
+    """A data set in pieces of at most ``longest`` bytes; EOFError when who asked goes away."""
+    while length:
+        chunk = requests.read(min(length, longest))
+        if not chunk:
+            raise EOFError
+        length -= len(chunk)
+        yield chunk
 
 
 def main() -> None:

@@ -1,14 +1,14 @@
-"""The process that decompresses (decoder.py), as a sender uses it."""
+"""The process that decompresses and encodes anew (decoder.py), as a sender uses it."""
 
 import asyncio
 import contextlib
 import json
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass
 
-from services.forwarding.adapters.decoder import END, FRAME, LONGEST, PIECE, TOO_LARGE
+from services.forwarding.adapters.decoder import END, FRAME, LONGEST, NOT_ENCODABLE, PIECE, TOO_LARGE
 from services.forwarding.domain import syntaxes
 from shared.errors import CausewayError, RetryLater
 from shared.observability import logger
@@ -16,8 +16,8 @@ from shared.observability import logger
 log = logger("causeway.forwarding.decoders")
 
 
-class CannotDecompress(CausewayError):
-    """An instance cannot be decompressed; ``reason`` says why, as far as it may be told."""
+class CannotConvert(CausewayError):
+    """An instance cannot be had in another syntax; ``reason`` says why, as far as it may be told."""
 
 
 @dataclass(frozen=True)
@@ -35,28 +35,32 @@ class Decoder:
         self._bounds = bounds
         self._idle: Process | None = None
 
-    async def decompress(self, syntax: str, length: int, data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The data set ``data`` of ``length`` bytes in pieces, the last one only when all of it was decoded.
+    async def convert(self, syntax: str, target: str, length: int, data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The data set ``data`` of ``length`` bytes as ``target`` in pieces, the last one only when all of it is.
 
-        CannotDecompress, RetryLater without a process, and what ``data`` raises: then nothing was decoded.
+        CannotConvert, RetryLater without a process, and what ``data`` raises: then the last piece was not given.
         """
         process, self._idle = self._idle or await self._start(), None
+        asking = asyncio.create_task(_ask(process, {"syntax": syntax, "target": target, "length": length}, data))
         is_sound, held = False, b""
         try:
-            await _ask(process, syntax, length, data)
-            async for piece in _pieces(process):
+            async for piece in _pieces(process, syntax):
                 if held:
                     yield held
                 held = piece
+            await asking
             is_sound = True
         except (asyncio.IncompleteReadError, ConnectionError):
+            await asking  # the process was ended because the data set was
             log.warning("decoder-died")
-            raise CannotDecompress(syntaxes.DECOMPRESSION_FAILED) from None
+            raise CannotConvert(_failure(syntax)) from None
         finally:
             # Nobody knows where in its answer another one is.
             if is_sound:
                 self._idle = process
             else:
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
                 await _end(process)
         yield held
 
@@ -77,16 +81,21 @@ class Decoder:
         return process
 
 
-async def _ask(process: Process, syntax: str, length: int, data: AsyncIterator[bytes]) -> None:
+async def _ask(process: Process, request: Mapping[str, object], data: AsyncIterator[bytes]) -> None:
+    """Write a request while its answer is read; whoever waits for the answer hears of an error by its end."""
     assert process.stdin is not None
-    process.stdin.write(json.dumps({"syntax": syntax, "length": length}).encode() + b"\n")
-    async for chunk in data:
-        with contextlib.suppress(ConnectionError):  # it ended, and may have said why
-            process.stdin.write(chunk)
-            await process.stdin.drain()
+    process.stdin.write(json.dumps(request).encode() + b"\n")
+    try:
+        async for chunk in data:
+            with contextlib.suppress(ConnectionError):  # it ended, and may have said why
+                process.stdin.write(chunk)
+                await process.stdin.drain()
+    except BaseException:
+        await _end(process)
+        raise
 
 
-async def _pieces(process: Process) -> AsyncIterator[bytes]:
+async def _pieces(process: Process, syntax: str) -> AsyncIterator[bytes]:
     assert process.stdout is not None
     while True:
         kind, length = FRAME.unpack(await process.stdout.readexactly(FRAME.size))
@@ -96,8 +105,14 @@ async def _pieces(process: Process) -> AsyncIterator[bytes]:
         elif kind == END:
             return
         else:
-            log.warning("decompression-failed", error=content.decode("ascii", "replace"))
-            raise CannotDecompress(syntaxes.TOO_LARGE if kind == TOO_LARGE else syntaxes.DECOMPRESSION_FAILED)
+            log.warning("conversion-failed", error=content.decode("ascii", "replace"))
+            reasons = {TOO_LARGE: syntaxes.TOO_LARGE, NOT_ENCODABLE: syntaxes.RE_ENCODING_FAILED}
+            raise CannotConvert(reasons.get(kind, _failure(syntax)))
+
+
+def _failure(syntax: str) -> str:
+    """What failed, where it was not said."""
+    return syntaxes.RE_ENCODING_FAILED if syntax in syntaxes.NATIVE else syntaxes.DECOMPRESSION_FAILED
 
 
 async def _end(process: Process) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from services.forwarding.adapters.converting import ConvertingSender
 from services.forwarding.adapters.decoders import Bounds, Decoder
-from services.forwarding.adapters.decompressing import DecompressingSender
 from services.forwarding.adapters.dicom import DicomSender
 from services.forwarding.adapters.stow import StowSender
 from services.forwarding.domain.destinations import Destination
@@ -18,6 +18,6 @@ def load_destinations(path: Path) -> Mapping[str, Destination]:
 
 
 def open_sender(destination: Destination, bounds: Bounds) -> Sender:
-    """What sends to ``destination``, and decompresses within ``bounds`` where that is allowed."""
+    """What sends to ``destination``, in another syntax, made within ``bounds``, where it has to."""
     sender = DicomSender(destination) if destination.kind == "dicom" else StowSender(destination)
-    return DecompressingSender(sender, Decoder(bounds)) if destination.decompress else sender
+    return ConvertingSender(sender, Decoder(bounds), destination)

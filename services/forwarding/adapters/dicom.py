@@ -37,9 +37,10 @@ class DicomSender:
         self._timer: asyncio.TimerHandle | None = None
         self._releases: set[asyncio.Task[None]] = set()
 
-    async def prepare(self, instances: Sequence[Instance]) -> None:
-        self._upcoming = tuple(dict.fromkeys(pair for one in instances if is_proposable(pair := _pair(one))))
-        if self._association and any(self._association.result(pair) for pair in self._upcoming):
+    async def prepare(self, instances: Sequence[Instance], others: Sequence[Instance] = ()) -> None:
+        both = (*instances, *others)
+        self._upcoming = tuple(dict.fromkeys(pair for one in both if is_proposable(pair := _pair(one))))
+        if self._association and any(self._association.result(_pair(one)) for one in instances):
             await self.close()  # what was refused a moment ago may have been allowed since
 
     async def store(self, instance: Instance, source: Source) -> Outcome:

@@ -34,7 +34,7 @@ class StowSender:
         self._url = f"{destination.url}/studies"
         self._client: httpx.AsyncClient | None = None
 
-    async def prepare(self, instances: Sequence[Instance]) -> None:
+    async def prepare(self, instances: Sequence[Instance], others: Sequence[Instance] = ()) -> None:
         """There is nothing to negotiate."""
 
     async def store(self, instance: Instance, source: Source) -> Outcome:

@@ -87,7 +87,7 @@ class Destination(_Part):
     tls: Tls | None = None
     #: Any of these rules; everything without them.
     match: Annotated[tuple[Match, ...], Field(min_length=1)] | None = None
-    #: Whether a lossless instance may be sent decompressed where it takes no other transfer syntax of it.
+    #: Whether what is compressed without loss may be sent decompressed where it takes no other transfer syntax of it.
     decompress: bool = False
     #: Of an ``ian`` destination: who gives the instances to those that ask (C-MOVE, C-GET), and how fast.
     retrieve_ae: AeTitle | None = None

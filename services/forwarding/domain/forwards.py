@@ -9,12 +9,14 @@ from contracts.events import BatchStored, Event, ForwardDelivered, ForwardFailed
 from contracts.events.forward import Undelivered
 from contracts.formats.manifest import Instance
 from services.forwarding.domain.answers import Outcome
-from services.forwarding.domain.syntaxes import DECOMPRESSED
+from services.forwarding.domain.syntaxes import DECOMPRESSED, RE_ENCODED
 from shared.errors import CausewayError
 from shared.identity import SiteKey
 
 #: Attempts at one instance: two minutes with the pauses of the shipped settings.
 PROOF = 8
+#: What is said of instances that arrived whole, but not as they were.
+_OTHER_FORMS = (DECOMPRESSED, RE_ENCODED)
 
 
 class InputDamaged(CausewayError):
@@ -88,10 +90,10 @@ def unsettled(instances: Iterable[Instance], known: Mapping[str, Outcome]) -> tu
 
 
 def outcome_of(end: Outcome) -> str:
-    """What is counted of an end: ``delivered``, ``decompressed`` for what arrived, but not as it was, or ``failed``."""
+    """What is counted of an end: ``delivered``, in what other form than it had, or ``failed``."""
     if not end.is_delivered:
         return "failed"
-    return DECOMPRESSED if end.reason == DECOMPRESSED else "delivered"
+    return end.reason if end.reason in _OTHER_FORMS else "delivered"
 
 
 def facts(
@@ -109,7 +111,7 @@ def facts(
     }
     told: list[Event] = []
     if delivered:
-        warnings = sum(end.reason not in (None, DECOMPRESSED) for end in delivered)
+        warnings = sum(end.reason not in (None, *_OTHER_FORMS) for end in delivered)
         told.append(ForwardDelivered(**about, instances=len(delivered), warnings=warnings, delivered=now))
     if missing:
         told.append(ForwardFailed(**about, undelivered=tuple(missing), found=now))

@@ -13,8 +13,8 @@ from services.forwarding.ports.content import Source
 class Sender(Protocol):
     """A destination."""
 
-    async def prepare(self, instances: Sequence[Instance]) -> None:
-        """Say what is going to be sent, so that it is negotiated once."""
+    async def prepare(self, instances: Sequence[Instance], others: Sequence[Instance] = ()) -> None:
+        """Say what is going to be sent, and as what ``others`` it may be, so that it is negotiated once."""
         ...
 
     async def store(self, instance: Instance, source: Source) -> Outcome:

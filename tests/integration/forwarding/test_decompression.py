@@ -16,8 +16,8 @@ from pydicom.data import get_testdata_file
 from pydicom.filereader import read_dataset
 
 from contracts.events import ForwardDelivered, ForwardFailed
-from services.forwarding.adapters.decoders import Bounds, CannotDecompress, Decoder
-from services.forwarding.domain.syntaxes import DECOMPRESSION_FAILED, DEFLATED, TOO_LARGE
+from services.forwarding.adapters.decoders import Bounds, CannotConvert, Decoder
+from services.forwarding.domain.syntaxes import DECOMPRESSION_FAILED, DEFLATED, EXPLICIT, TOO_LARGE
 from shared.errors import RetryLater
 from tests.integration.forwarding.site import ForwardingSite, StoreScp, expected, landed
 from tests.integration.forwarding.stow import Stow, serving
@@ -95,7 +95,7 @@ async def test_it_decodes_as_dcmtk_does(codec: str, name: str, make: Callable[[s
 
 async def collect(decoder: Decoder, syntax: str, data: bytes) -> bytes:
     """All that comes out."""
-    return b"".join([piece async for piece in decoder.decompress(syntax, len(data), chunks(data))])
+    return b"".join([piece async for piece in decoder.convert(syntax, EXPLICIT, len(data), chunks(data))])
 
 
 async def chunks(data: bytes) -> AsyncIterator[bytes]:
@@ -190,8 +190,8 @@ def bomb(size: int, times: int = 1) -> bytes:
 async def test_a_decoder_is_held_to_its_time_and_another_takes_its_place() -> None:
     """A deflated data set of eight gibibytes."""
     decoder = Decoder(Bounds(memory=1024**3, seconds=1))
-    with pytest.raises(CannotDecompress, match=DECOMPRESSION_FAILED):
-        async for _ in decoder.decompress(DEFLATED, len(data := bomb(1024**2, 8192)), chunks(data)):
+    with pytest.raises(CannotConvert, match=DECOMPRESSION_FAILED):
+        async for _ in decoder.convert(DEFLATED, EXPLICIT, len(data := bomb(1024**2, 8192)), chunks(data)):
             pass
     assert await collect(decoder, DEFLATED, bomb(3_000_001)) == bytes(3_000_001)
     await decoder.close()
@@ -200,7 +200,7 @@ async def test_a_decoder_is_held_to_its_time_and_another_takes_its_place() -> No
 async def test_a_decoder_is_held_to_its_memory() -> None:
     """An instance larger than what the process may map is told apart from one that is broken."""
     decoder = Decoder(Bounds(memory=256 * 1024**2, seconds=60))
-    with pytest.raises(CannotDecompress, match=TOO_LARGE):
+    with pytest.raises(CannotConvert, match=TOO_LARGE):
         await collect(decoder, DEFLATED, bytes(300 * 1024**2))
     assert await collect(decoder, DEFLATED, bomb(1000)) == bytes(1000)
     await decoder.close()
@@ -209,7 +209,7 @@ async def test_a_decoder_is_held_to_its_memory() -> None:
 async def test_without_a_process_it_is_tried_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(RetryLater, match="decoder-not-started"):
-        await anext(Decoder(ROOMY).decompress(DEFLATED, 1, nothing()))
+        await anext(Decoder(ROOMY).convert(DEFLATED, EXPLICIT, 1, nothing()))
 
 
 async def nothing() -> AsyncIterator[bytes]:
@@ -227,7 +227,7 @@ async def test_input_that_breaks_off_is_not_decoded() -> None:
 
     decoder = Decoder(ROOMY)
     with pytest.raises(LookupError):
-        async for _ in decoder.decompress(DEFLATED, 100, broken()):
+        async for _ in decoder.convert(DEFLATED, EXPLICIT, 100, broken()):
             pass
     assert await collect(decoder, DEFLATED, bomb(1000)) == bytes(1000)
     await decoder.close()
@@ -245,7 +245,7 @@ async def test_whatever_a_sender_wrote_costs_its_instance_alone(name: str) -> No
         start = noise.choice([0, max(data.rfind(b"\xff\xd8"), data.rfind(b"\xff\x4f"))])
         for _ in range(noise.randint(1, 8)):
             data[noise.randrange(start, len(data) if start == 0 else start + 60)] = noise.randrange(256)
-        with suppress(CannotDecompress):
+        with suppress(CannotConvert):
             await collect(decoder, one.transfer_syntax, bytes(data))
     assert await collect(decoder, one.transfer_syntax, sound) == whole
     await decoder.close()

@@ -1,10 +1,22 @@
 """What arrives is passed on: every byte, in order, once, whatever is away meanwhile."""
 
 from collections.abc import Callable
+from pathlib import Path
+
+from pydicom.data import get_testdata_file
 
 from contracts.events import ForwardDelivered, ForwardFailed
 from services.forwarding.handlers.recording import AT_ONCE
-from tests.integration.forwarding.site import ForwardingSite, StoreScp, dicom_file, eventually, expected, flip, settle
+from tests.integration.forwarding.site import (
+    ForwardingSite,
+    StoreScp,
+    dicom_file,
+    eventually,
+    expected,
+    flip,
+    landed,
+    settle,
+)
 from tests.support.ports import free_ports
 
 Make = Callable[..., StoreScp]
@@ -120,10 +132,11 @@ async def waits(site: ForwardingSite, backlog: int) -> bool:
 
 
 async def test_what_is_refused_is_told_and_tried_again_when_asked(site: ForwardingSite, storescp: Make) -> None:
-    """A receiver of Implicit VR alone takes nothing of ours; another one in its place takes all."""
+    """A receiver of Implicit VR alone takes nothing that is compressed; another one in its place takes all."""
     picky = storescp("picky", None, "+xi")
     site.destinations(pacs={"port": picky.port})
-    files = [dicom_file(number) for number in range(2)]
+    names = ("SC_rgb_jpeg_dcmtk.dcm", "SC_rgb_rle_2frame.dcm")
+    files = [landed(Path(str(get_testdata_file(name))).read_bytes()) for name in names]
     async with site.running():
         await site.store(files)
         (failed,) = await site.until(ForwardFailed, 1)

@@ -60,7 +60,7 @@ class Peer:
     answers: list[Outcome | Exception] = field(default_factory=list)
     stored: list[Instance] = field(default_factory=list)
 
-    async def prepare(self, instances: Sequence[Instance]) -> None:
+    async def prepare(self, instances: Sequence[Instance], others: Sequence[Instance] = ()) -> None:
         pass
 
     async def store(self, instance: Instance, source: Source) -> Outcome:
