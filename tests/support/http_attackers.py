@@ -49,7 +49,7 @@ class _Siege:
         connection.bind((next(self._addresses), 0))
         connection.settimeout(30)
         connection.connect(("127.0.0.1", self._port))
-        if self._begun:
+        with contextlib.suppress(ConnectionError):  # it has to go already
             connection.sendall(self._begun)
         connection.setblocking(False)
         self._waiting.register(connection, selectors.EVENT_READ)

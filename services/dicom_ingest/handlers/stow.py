@@ -100,6 +100,7 @@ class StowHandlers:
         self._present.add(task)
         hearing = self._hearing(request, visit)
         try:
+            await hearing.begin()
             async with self._places.taken((visit.calling_ae, visit.address), hearing):
                 stored = StoreRequest(self._reception, visit, self._rules.max_parts)
                 reader = OneFile(stored) if body.boundary is None else self._read_parts(body.boundary, stored)

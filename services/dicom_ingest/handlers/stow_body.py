@@ -39,6 +39,7 @@ class Body:
         self.progress = progress
         self._size = self._stored = 0
         self._is_over = self._gives_way = False
+        self._first = b""
         self._waiting: asyncio.Timeout | None = None
 
     @property
@@ -52,6 +53,10 @@ class Body:
         if self._waiting is not None:
             self._waiting.reschedule(asyncio.get_running_loop().time())
 
+    async def begin(self) -> None:
+        """Return when it begins: who says nothing needs no place. RequestRefused, as ``next``."""
+        self._first = await self.next(progress=0)
+
     async def next(self, *, progress: int) -> bytes:
         """The next bytes, none at the end; RequestRefused (408, 413, 503, or 400 for a client that is gone).
 
@@ -60,6 +65,9 @@ class Body:
         if progress != self._stored:
             self.progress.finish()
             self._stored = progress
+        if self._first:
+            first, self._first = self._first, b""
+            return first
         while not self._is_over:
             chunk = await self._receive(progress)
             self._size += len(chunk)

@@ -67,9 +67,9 @@ class StorePlaces:
             self._let_in()
 
     def _let_in(self) -> None:
-        while self._line:
+        while waiting := [each for each in self._line if not each.body.is_lost]:
             held = Counter(each.sender for each in self._present)
-            first = min(self._line, key=lambda each: held[each.sender])
+            first = min(waiting, key=lambda each: held[each.sender])
             if not self._has_room(first.sender):
                 return
             self._line.remove(first)
