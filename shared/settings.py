@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 
@@ -27,6 +27,8 @@ class ServiceSettings(BaseSettings):
     #: Health, metrics and the service's routes; port 0 takes a free one.
     http_host: str = "127.0.0.1"
     http_port: int = 0
+    #: Requests in work at a time. A few more connections are let in, for probes; who says nothing gives way.
+    http_max_connections: int = Field(default=256, ge=1)
     http_tls_cert: Path | None = None
     http_tls_key: Path | None = None
     #: Lines ``name token``, read again when the file changes.

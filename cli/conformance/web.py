@@ -25,6 +25,7 @@ _STOW = (
     "services.dicom_ingest.handlers.stow",
     "services.dicom_ingest.handlers.stow_body",
     "services.dicom_ingest.handlers.stow_parts",
+    "services.dicom_ingest.handlers.stow_places",
     "services.dicom_ingest.adapters.multipart",
     "services.dicom_ingest.adapters.http_door",
 )

@@ -63,7 +63,9 @@ COMMITMENT = {
 REQUEST = {
     "no-study-uid": "the study of the URL is no UID",
     "request-too-large": "the body is larger than `STOW_MAX_REQUEST`",
-    "busy": "`STOW_MAX_REQUESTS` are being heard already, or the peer has as many as it may; `Retry-After` says when",
+    "busy": "`STOW_MAX_REQUESTS` are being heard and all get on, or the peer has as many as it may; `Retry-After` says"
+    " when",
+    "gave-way": "the client did not get on, and its place was another's; `Retry-After` says when",
     "not-registered": "the registry (`PEERS_FILE`) has no peer for this token and address",
     "too-many-parts": "the body has more parts than `STOW_MAX_PARTS`",
     "too-slow": "the client is silent for `IDLE_TIMEOUT`, or slower than `MIN_THROUGHPUT`",

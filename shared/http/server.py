@@ -19,14 +19,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount
 
 from shared.errors import CausewayError, answer
+from shared.http.accepting import AcceptingServer
 from shared.http.access import BindRefused, Guarded, Tokens, check_binding
 from shared.http.certificate import renewing_context
 from shared.http.health import Check, Health
 from shared.http.loops import OnLoop
-from shared.http.patience import PromptProtocol
+from shared.http.places import Places
 from shared.observability import logger
 from shared.settings import ServiceSettings
 from shared.watched import Watched
+
+#: Connections that wait to be accepted.
+_BACKLOG = 1024
 
 log = logger("causeway.http")
 
@@ -51,11 +55,11 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         application = _application(Health(silence, checks or {}, loop).routes(), routes, loop)
         config = _config(Guarded(application, tokens, routes), settings)
-        self._socket = socket.create_server((settings.http_host, settings.http_port), backlog=128)
+        self._socket = socket.create_server((settings.http_host, settings.http_port), backlog=_BACKLOG)
         # Inherited by what it accepts, where asyncio sets it for sockets of its own making only: without it the second
         # half of an answer waits 40 ms for the peer's delayed acknowledgement.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._server = uvicorn.Server(config)
+        self._server = AcceptingServer(config, Places(settings.http_max_connections))
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
 
     @property
@@ -127,12 +131,10 @@ def _config(application: Guarded, settings: ServiceSettings) -> uvicorn.Config:
     context = _context(settings)
     return uvicorn.Config(
         application,
-        http=PromptProtocol,
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
-        limit_concurrency=256,
         # Of a websocket: bytes of a message, and seconds between two pings and until the answer to one.
         ws_max_size=4096,
         ws_max_queue=4,

@@ -151,5 +151,6 @@ METRICS: dict[str, Metric] = {
     "causeway_studies_total": Metric("counter", "Studies by state reached.", ("state",)),
     "causeway_http_requests_total": Metric("counter", "HTTP requests.", ("route", "status")),
     "causeway_http_denials_total": Metric("counter", "HTTP requests without a valid token."),
+    "causeway_http_gave_way_total": Metric("counter", "HTTP connections that were ended for newcomers."),
     "causeway_loop_silence_seconds": Metric("gauge", "Seconds since the event loop last turned."),
 }

@@ -16,7 +16,6 @@ from services.dicom_ingest.adapters.association_rules import AssociationRules
 from services.dicom_ingest.adapters.commitment_line import LOOK_EVERY, Line
 from services.dicom_ingest.adapters.greeting import Greeting, Refusal, TurnedAway
 from services.dicom_ingest.adapters.pdus import BadPdu, Fragment, PduStream, PeerLost, PeerTooSlow
-from services.dicom_ingest.adapters.progress import Progress
 from services.dicom_ingest.adapters.tls_peer import certificate_of
 from services.dicom_ingest.domain import command as dimse
 from services.dicom_ingest.domain.command import Command, InstanceRefused, MalformedCommand
@@ -27,6 +26,7 @@ from services.dicom_ingest.domain.step import named
 from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.ports import How, Incoming, Receiver
 from shared.errors import CausewayError, answer
+from shared.giving_way import Progress
 
 _LINGER = 2.0
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from pynetdicom.transport import AssociationSocket
 
 from services.dicom_ingest.adapters import greeting as greetings
 from services.dicom_ingest.adapters.pdus import A_ABORT, A_ASSOCIATE_RQ, A_RELEASE_RQ, BadPdu, PduLimits
-from services.dicom_ingest.adapters.progress import Progress
+from shared.giving_way import Progress
 
 _HEADER = struct.Struct(">BxI")
 A_ASSOCIATE_AC = b"\x02"
@@ -69,6 +69,8 @@ class CappedSocket(AssociationSocket):
         try:
             if length > self._limits.cap(kind):
                 raise BadPdu("pdu-too-long", 6)
+            if kind == A_ASSOCIATE_RQ:  # the greeting was read already
+                raise BadPdu("unexpected-pdu", 2)
         except BadPdu as error:
             self._abort(error.code)
             raise PduRefused from None

@@ -11,12 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from services.dicom_ingest.adapters.progress import Progress
-
-#: What a peer that has said who it is gets to begin with its first message, seconds.
-MOMENT = 0.25
-#: An address with so many more connections that do not get on than the newcomer's has gives way without that.
-_FAR_MORE = 2
+from shared.giving_way import MOMENT, Progress, first_to_go
 
 
 @dataclass(eq=False)
@@ -121,17 +116,10 @@ class Guests:
 
     def _first(self, leaving: Iterable[Place], newcomer: str) -> Place | None:
         """The oldest of the address that has most of them; None if it deserves another moment."""
-        by_address: dict[str, list[Place]] = {}
-        for each in leaving:
-            by_address.setdefault(each.address, []).append(each)
-        if not by_address:
-            return None
-        # An address of which one connection does not get on gives way after those of which many do not.
-        most = max(by_address.values(), key=len)
-        has_far_more = len(most) >= len(by_address.get(newcomer, ())) + _FAR_MORE
-        first = most[0]
-        is_new = first.progress is not None and self._clock() - first.since < MOMENT
-        return first if has_far_more or not is_new else None
+        return first_to_go(leaving, newcomer, sender=lambda each: each.address, is_new=self._is_new)
+
+    def _is_new(self, place: Place) -> bool:
+        return place.progress is not None and self._clock() - place.since < MOMENT
 
     def _remove(self, place: Place) -> None:
         del self._places[place]

@@ -14,10 +14,10 @@ from typing import Protocol
 from services.dicom_ingest.adapters.association_rules import AssociationRules
 from services.dicom_ingest.adapters.greeting import LOCAL_LIMIT_EXCEEDED, Refusal
 from services.dicom_ingest.adapters.guests import Guests, Place
-from services.dicom_ingest.adapters.progress import Progress
 from services.dicom_ingest.adapters.tls import TlsPort
 from services.dicom_ingest.ports import Receiver
 from shared.errors import RetryLater
+from shared.giving_way import Progress
 from shared.observability import logger, metrics
 
 log = logger("dicom_ingest.listener")
@@ -175,7 +175,7 @@ class Listener:
                 if listening.fileno() < 0:
                     return
                 if error.errno not in _OF_THE_PEER:
-                    log.warning("connection-not-accepted", code=errno.errorcode.get(error.errno or 0))
+                    log.warning("connection-not-accepted", code=errno.errorcode.get(error.errno or 0, "none").lower())
                     time.sleep(_PAUSE)
                 continue
             self._admit(connection, peer[0], tls)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from services.dicom_ingest.adapters.deadlines import Deadlines, Late
-from services.dicom_ingest.adapters.progress import Progress
 from shared.errors import CausewayError
+from shared.giving_way import Progress
 
 A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ = 0x01, 0x02, 0x03
 P_DATA_TF, A_RELEASE_RQ, A_RELEASE_RP, A_ABORT = 0x04, 0x05, 0x06, 0x07
+_AFTER_GREETING = frozenset({P_DATA_TF, A_RELEASE_RQ, A_RELEASE_RP, A_ABORT})
 
 _HEADER = struct.Struct(">BxI")
 _PDV = struct.Struct(">IBB")
@@ -108,13 +109,16 @@ class PduStream:
                 self._receive(deadline, "drain")
 
     def next(self, patience: float) -> tuple[int, memoryview]:
-        """The kind and body of the next PDU, whose first byte must come within ``patience`` seconds."""
-        kind, length = self._begin(patience)
+        """The kind and body of the next PDU, whose first byte must come within ``patience`` seconds.
+
+        A second greeting is refused by its header (PS3.8 table 9-10, AA-8), before it costs anything.
+        """
+        kind, length = self._begin(patience, _AFTER_GREETING)
         self._need(length, time.monotonic() + self._allowed(length), "pdu-body")
         self._start += length
         return kind, memoryview(self._buffer)[self._start - length : self._start]
 
-    def _begin(self, patience: float, kinds: Collection[int] | None = None) -> tuple[int, int]:
+    def _begin(self, patience: float, kinds: Collection[int]) -> tuple[int, int]:
         """Kind and length of the next PDU, of one of these kinds; its body is still to come."""
         if self._start == self._end:
             self._start = self._end = 0
@@ -123,7 +127,7 @@ class PduStream:
         kind, length = _HEADER.unpack_from(self._buffer, self._start)
         if length > self._limits.cap(kind):
             raise BadPdu("pdu-too-long", 6)
-        if kinds is not None and kind not in kinds:
+        if kind not in kinds:
             raise BadPdu("unexpected-pdu", 2)
         self._start += _HEADER.size
         return kind, length

@@ -26,7 +26,6 @@ from services.dicom_ingest.adapters.capped_socket import CappedSocket
 from services.dicom_ingest.adapters.commitment_line import Line
 from services.dicom_ingest.adapters.gathering import Gathering
 from services.dicom_ingest.adapters.greeting import Refusal, TurnedAway
-from services.dicom_ingest.adapters.progress import Progress
 from services.dicom_ingest.adapters.receiving import ReceivingFile
 from services.dicom_ingest.adapters.standard_contexts import decided, supported
 from services.dicom_ingest.adapters.standard_requests import serve
@@ -41,6 +40,7 @@ from services.dicom_ingest.domain.peers import ANYBODY, Caller, Peer
 from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.ports import How, Incoming, Receiver, Room
 from shared.errors import CausewayError, answer
+from shared.giving_way import Progress
 
 
 def configure(folder: Path, room: Room, largest: Callable[[str], int]) -> None:

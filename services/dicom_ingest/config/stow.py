@@ -10,7 +10,7 @@ _MIB = 1024 * 1024
 class Stow(ServiceSettings):
     """STOW-RS (PS3.18 section 10.5)."""
 
-    #: At a time; further ones are answered 503 and come again.
+    #: At a time; further ones wait, and are answered 503 while all of these get on.
     stow_max_requests: int = Field(default=16, ge=1)
     #: Of each part there remain some 300 bytes until the answer.
     stow_max_parts: int = Field(default=50_000, ge=1)

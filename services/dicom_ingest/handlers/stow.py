@@ -22,10 +22,12 @@ from services.dicom_ingest.domain.visit import Visit
 from services.dicom_ingest.handlers.reception import Reception
 from services.dicom_ingest.handlers.stow_body import Body, Pace
 from services.dicom_ingest.handlers.stow_parts import OneFile, StoreRequest
+from services.dicom_ingest.handlers.stow_places import StorePlaces
 from services.dicom_ingest.handlers.stow_response import Early, in_pieces
 from services.dicom_ingest.ports import How
 from services.dicom_ingest.ports.parts import BodyReader, PartSink
 from services.dicom_ingest.ports.senders import Senders
+from shared.giving_way import Progress
 from shared.observability import logger
 
 #: What stands for the called AE title of an association.
@@ -53,6 +55,7 @@ class StowHandlers:
         self._rules = rules
         self._read_parts = read_parts
         self._senders = senders
+        self._places = StorePlaces(rules.max_requests)
         self._present: set[asyncio.Task[object] | None] = set()
         self._threads: ThreadPoolExecutor | None = None
 
@@ -95,14 +98,24 @@ class StowHandlers:
             return self._refuse(request, error)
         task = asyncio.current_task()
         self._present.add(task)
+        hearing = self._hearing(request, visit)
         try:
-            stored = StoreRequest(self._reception, visit, self._rules.max_parts)
-            reader = OneFile(stored) if body.boundary is None else self._read_parts(body.boundary, stored)
-            fault = await self._hear(request, stored, reader, threads)
+            await hearing.begin()
+            async with self._places.taken((visit.calling_ae, visit.address), hearing):
+                stored = StoreRequest(self._reception, visit, self._rules.max_parts)
+                reader = OneFile(stored) if body.boundary is None else self._read_parts(body.boundary, stored)
+                fault = await self._hear(hearing, stored, reader, threads)
+        except RequestRefused as error:
+            return self._refuse(request, error)
         finally:
             self._present.discard(task)
             self._senders.leave(visit.calling_ae)
         return self._answer(request, stored, fault, kind)
+
+    def _hearing(self, request: Request, visit: Visit) -> Body:
+        rules = self._rules
+        pace = Pace(visit.peer.idle or rules.idle, rules.min_throughput)
+        return Body(request, pace, rules.max_request, Progress(rules.min_throughput))
 
     def _visit(self, request: Request) -> Visit:
         study = request.path_params.get("study")
@@ -116,17 +129,16 @@ class StowHandlers:
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self._rules.max_request:
             raise RequestRefused("request-too-large", 413)
-        if self._threads is None or len(self._present) >= self._rules.max_requests:
+        if self._threads is None:
             raise RequestRefused("busy", 503)
         return self._threads
 
     async def _hear(
-        self, request: Request, stored: StoreRequest, reader: BodyReader, threads: ThreadPoolExecutor
+        self, body: Body, stored: StoreRequest, reader: BodyReader, threads: ThreadPoolExecutor
     ) -> RequestRefused | None:
         """Take the body to its end; why that was not possible, None when it was."""
         on_thread = partial(asyncio.get_running_loop().run_in_executor, threads)
-        visit, rules = stored.visit, self._rules
-        body = Body(request, Pace(visit.peer.idle or rules.idle, rules.min_throughput), rules.max_request)
+        visit = stored.visit
         how: How = "lost"
         await on_thread(stored.enter)
         try:

@@ -132,3 +132,15 @@ async def test_who_is_aborted_while_it_is_sending_hears_why_and_is_not_reset(sit
         assert (kind, body[2]) == (wire.A_ABORT, 2)
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(1) == b""
+
+
+@both
+async def test_a_second_greeting_is_refused_by_its_header(site: IngestSite) -> None:
+    """PS3.8 table 9-10: AA-8."""
+    site.start()
+    with connected(site.port) as connection:
+        connection.sendall(wire.Greeting().encode())
+        assert unit(connection)[0] == 2
+        assert say(connection, VERIFYING, wire.echo_elements(1)) == 0
+        connection.sendall(wire.pdu(wire.A_ASSOCIATE_RQ, b"", 900_000))
+        assert unit(connection) == (7, bytes((0, 0, 2, 2)))

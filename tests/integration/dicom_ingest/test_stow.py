@@ -229,19 +229,16 @@ async def test_a_service_that_ends_waits_for_requests_and_then_cuts_them(site: I
     assert (ended.how, ended.stored, ended.refused) == ("lost", 1, 1)
 
 
-async def test_slow_clients_are_cut_and_hold_up_nobody(site: IngestSite) -> None:
-    site.start(idle_timeout=1, stow_max_requests=3)
-    (one,) = files(1)
+async def test_slow_clients_are_cut(site: IngestSite) -> None:
+    """A byte now and then is not enough."""
+    site.start(idle_timeout=1)
     head = f"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nContent-Type: {KIND}\r\nContent-Length: 9999\r\n\r\n"
     slow = [socket.create_connection(("127.0.0.1", site.http_port), timeout=10) for _ in range(3)]
     for client in slow:
         client.sendall(head.encode() + b"\r\n--next\r\n")
-    time.sleep(0.3)
-    busy = post(site, multipart(one))
-    assert (busy.status_code, busy.headers["retry-after"]) == (503, "5")
     slow[0].settimeout(0.2)
     begun, answer = time.monotonic(), b""
-    while not answer and time.monotonic() - begun < 8:  # a byte now and then is not enough
+    while not answer and time.monotonic() - begun < 8:
         slow[0].sendall(b"x")
         try:
             answer = slow[0].recv(100)
@@ -249,7 +246,6 @@ async def test_slow_clients_are_cut_and_hold_up_nobody(site: IngestSite) -> None
             continue
     assert answer.startswith(b"HTTP/1.1 408")
     assert all(client.recv(100).startswith(b"HTTP/1.1 408") for client in slow[1:])
-    assert post(site, multipart(one)).status_code == 200
     for client in slow:
         client.close()
 

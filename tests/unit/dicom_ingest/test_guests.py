@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from services.dicom_ingest.adapters.guests import MOMENT, Guests, Place
-from services.dicom_ingest.adapters.progress import PAUSE, Progress
+from services.dicom_ingest.adapters.guests import Guests, Place
+from shared.giving_way import MOMENT, PAUSE, Progress
 
 #: Bytes per second that a peer must bring.
 LEAST = 1000

@@ -62,8 +62,17 @@ def test_a_greeting_may_be_longer_than_any_data(pair: Pair) -> None:
     greeting = bytes(900_000)
     thread = threading.Thread(target=lambda: theirs.sendall(pdu(A_ASSOCIATE_RQ, greeting)))
     thread.start()
-    assert len(stream.next(1)[1]) == len(greeting)
+    assert len(stream.greeting(1, lambda _fixed, _length: None)) == len(greeting)
     thread.join()
+
+
+def test_a_second_greeting_is_refused_by_its_header(pair: Pair) -> None:
+    theirs, stream = pair
+    theirs.sendall(pdu(A_ASSOCIATE_RQ, bytes(200)) + pdu(A_ASSOCIATE_RQ, bytes(900_000))[:6])
+    stream.greeting(1, lambda _fixed, _length: None)
+    with pytest.raises(BadPdu) as refused:
+        stream.next(1)
+    assert (refused.value.reason, refused.value.code) == ("unexpected-pdu", 2)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,24 @@
-"""Whether a peer that was let in gets on: what it has brought of a message, and how long it was waited for."""
+"""Who gives way to a newcomer where all places are taken: whoever does not get on, never who does.
+
+Everybody who opens connections and says nothing, or next to nothing, could otherwise hold every place.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
+from typing import TypeVar
 
 #: Nothing at all for so long inside a message, or since one was finished, is a pause; seconds.
 PAUSE = 3.0
+#: What everybody gets to begin with, seconds.
+MOMENT = 0.25
+#: A sender with so many more places that do not get on than the newcomer's has gives way without that.
+_FAR_MORE = 2
+
+T = TypeVar("T")
 
 
 class Progress:
-    """Of one association, since it was let in or since its last message.
+    """Of one peer, since it was let in or since its last message.
 
     Its own thread tells it, any other may ask. What we do with what came is no time of the peer's.
     """
@@ -60,3 +70,21 @@ class Progress:
     def _pause(self) -> float:
         since = self._since
         return 0.0 if since is None else self._clock() - since
+
+
+def first_to_go(
+    leaving: Iterable[T], newcomer: Hashable, *, sender: Callable[[T], Hashable], is_new: Callable[[T], bool]
+) -> T | None:
+    """Of those who may have to give way the first of the sender that has most of them; None if it is new.
+
+    A sender of whom one does not get on gives way after those of whom many do not. ``newcomer`` is the sender of who
+    comes; ``is_new`` tells whether somebody deserves another moment.
+    """
+    by_sender: dict[Hashable, list[T]] = {}
+    for each in leaving:
+        by_sender.setdefault(sender(each), []).append(each)
+    if not by_sender:
+        return None
+    most = max(by_sender.values(), key=len)
+    has_far_more = len(most) >= len(by_sender.get(newcomer, ())) + _FAR_MORE
+    return most[0] if has_far_more or not is_new(most[0]) else None
