@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 from cli.dicom_files import Outgoing, Problem, Skipped, examine
 from cli.outlines import Outlines
 from contracts.formats.manifest import Instance
-from services.deid.domain.part10 import file_meta
+from services.deid.domain.file_meta import file_meta
 
 #: Digests prove what lay in a store; a file that is read once where it lies has none.
 _NO_DIGEST = "0" * 64

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from contracts.formats.headers import renumber
 from contracts.formats.manifest import Instance, ManifestHead, open_manifest, parse_instance, place, write_lines
 from services.deid.domain.looking.scanner import Finding
+from services.deid.domain.names import NOBODY, Names, parse_names, written
 from services.deid.domain.part10 import Cleaned
 from services.deid.domain.workspace import Document, Span, Workspace, append, read_span
 
@@ -40,22 +41,52 @@ class Told(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What is noted of a withheld original: how its file is described, and what the second look found, if it did."""
+    """What is noted of a withheld original: how its file is described, what the second look found, if it did, and what
+    the headers of its study name."""
 
     instance: Instance
     findings: tuple[Finding, ...] = ()
+    study: Names = NOBODY
+
+
+class AtHand(NamedTuple):
+    """An original that was fetched: how it is described, the study that its header tells, and where it lies."""
+
+    instance: Instance
+    study: str
+    span: Span
+
+
+def write_original(workspace: Workspace, original: AtHand) -> None:
+    """Note an original that was fetched."""
+    about = json.dumps([original.study, original.span]).encode()
+    append(workspace.described, (about, b"\n", _written(original.instance), b"\n"))
+
+
+def read_originals(workspace: Workspace) -> Iterator[AtHand]:
+    """The originals that were fetched, in that order."""
+    workspace.described.seek(0)
+    lines = iter(workspace.described.readline, b"")
+    for about in lines:
+        study, span = json.loads(about)
+        yield AtHand(parse_instance(next(lines)), study, Span(*span))
 
 
 def write_record(workspace: Workspace, record: Record) -> Span:
     """Note a withheld original; where that lies."""
-    lines = (record.instance.model_dump_json(exclude_none=True).encode(), json.dumps(record.findings).encode())
+    lines = (_written(record.instance), json.dumps(record.findings).encode(), written(record.study))
     return append(workspace.told, (b"\n".join(lines),))
 
 
 def read_record(workspace: Workspace, span: Span) -> Record:
     """What was noted of a withheld original."""
-    instance, findings = b"".join(read_span(workspace.told, span)).split(b"\n")
-    return Record(parse_instance(instance), tuple(Finding(*each) for each in json.loads(findings)))
+    instance, findings, study = b"".join(read_span(workspace.told, span)).split(b"\n")
+    found = tuple(Finding(*each) for each in json.loads(findings))
+    return Record(parse_instance(instance), found, parse_names(study))
+
+
+def _written(instance: Instance) -> bytes:
+    return instance.model_dump_json(exclude_none=True).encode()
 
 
 def tell(workspace: Workspace, cleaned: Cleaned, original: Instance) -> Span:
@@ -75,7 +106,7 @@ def tell(workspace: Workspace, cleaned: Cleaned, original: Instance) -> Span:
         Identity("series", "", original.series_uid or "", new.series_uid or ""),
         Identity("instance", "", original.sop_instance_uid, new.sop_instance_uid),
     )
-    lines = (new.model_dump_json(exclude_none=True).encode(), json.dumps([origin, identities]).encode())
+    lines = (_written(new), json.dumps([origin, identities]).encode())
     return append(workspace.told, (b"\n".join((*lines, cleaned.line)),))
 
 

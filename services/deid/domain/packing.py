@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
+from os import SEEK_END
 from typing import BinaryIO, NamedTuple
 
 from contracts.events import PackPlanned, PlannedCopy
@@ -12,19 +13,23 @@ from contracts.formats.digests import FileDigests
 from contracts.formats.errors import FormatError
 from contracts.formats.manifest import Instance, ManifestHead, parse_instance
 from services.deid.domain.documents import (
+    AtHand,
     Entries,
     Identity,
     Record,
+    read_originals,
     read_record,
     tell,
     told,
     write_headers,
     write_links,
     write_manifest,
+    write_original,
     write_record,
 )
 from services.deid.domain.looking.scanner import Finding
-from services.deid.domain.part10 import Project, clean_file
+from services.deid.domain.names import NOBODY, Names, together
+from services.deid.domain.part10 import Project, clean_file, named_in
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.record import Step
 from services.deid.domain.reporting import add_steps, write_report
@@ -159,14 +164,20 @@ def pack_id_of(source_pack_id: str, project: Project, edition: str = "", release
     return project.key.token("pack", source_pack_id, *later, *([edition] if edition else []))
 
 
-def clean_pack(pack_id: str, originals: Iterable[Original], project: Project, workspace: Workspace) -> CleanPack:
-    """De-identify every instance for ``project``; InputDamaged, or RetryLater, when one can't be read anywhere."""
+def clean_pack(
+    pack_id: str, originals: Iterable[Original], project: Project, workspace: Workspace, study: Names = NOBODY
+) -> CleanPack:
+    """De-identify every instance for ``project``; InputDamaged, or RetryLater, when one can't be read anywhere.
+
+    Each is searched for what any instance of its study in the pack names, and for what ``study`` holds.
+    """
     released: list[Released] = []
     held: list[Held] = []
     steps: Counter[Step] = Counter()
-    for original in _expected(originals, project.key):
-        fetch(original, workspace.at_hand)
-        one = _clean(original.instance, project, workspace, steps, pack_id)
+    names = _fetched(_expected(originals, project.key), project, workspace)
+    for original in read_originals(workspace):
+        shared = together(names.get(original.study, NOBODY), study)
+        one = _clean(original, shared, project, workspace, steps, pack_id)
         (released if isinstance(one, Released) else held).append(one)  # type: ignore[arg-type]
     # By new UID: the order of the originals would be a trace of when they were made.
     released.sort()
@@ -185,6 +196,18 @@ def _expected(originals: Iterable[Original], key: ProjectKey) -> Iterator[Origin
         yield from some
 
 
+def _fetched(originals: Iterable[Original], project: Project, workspace: Workspace) -> dict[str, Names]:
+    """Fetch all originals; what those of each study name: who is named in one may be written of in any other."""
+    names: dict[str, Names] = {}
+    for original in originals:
+        span = fetch(original, workspace.at_hand)
+        named = named_in(part_of(workspace.at_hand, span), original.instance, project)
+        write_original(workspace, AtHand(original.instance, named.study, span))
+        if named.study:
+            names[named.study] = together(names.get(named.study, NOBODY), named.names)
+    return names
+
+
 def _finished(pack_id: str, released: tuple[Released, ...], held: tuple[Held, ...], workspace: Workspace) -> CleanPack:
     spans = [one.told for one in released]
     first = next((parse_instance(one.instance) for one in told(workspace, spans[:1])), None)
@@ -197,41 +220,45 @@ def _written(file: BinaryIO) -> Document:
 
 
 def _clean(
-    original: Instance, project: Project, workspace: Workspace, steps: Counter[Step], pack_id: str
+    at_hand: AtHand, study: Names, project: Project, workspace: Workspace, steps: Counter[Step], pack_id: str
 ) -> Released | Held:
-    start = workspace.cleaned.tell()
+    start, original = workspace.cleaned.tell(), at_hand.instance
+    source = part_of(workspace.at_hand, at_hand.span)
     try:
-        cleaned = clean_file(workspace.at_hand, original, project, workspace.cleaned)
+        cleaned = clean_file(source, original, project, workspace.cleaned, study=study)
     except Withheld as refusal:
-        return _hold(original, refusal.code, (), start, workspace)
+        return _hold(at_hand, Record(original, (), study), refusal.code, start, workspace)
     new = cleaned.instance
     file = Span(start, new.length)
     told = (("manifest", new.model_dump_json().encode()), ("headers", cleaned.line), ("pack", pack_id.encode()))
-    findings = project.look.at(workspace.at_hand, part_of(workspace.cleaned, file), told)
+    findings = project.look.at(source, part_of(workspace.cleaned, file), told, study)
     if findings and not project.approved:
-        return _hold(original, Reason.SECOND_LOOK, findings, start, workspace)
+        return _hold(at_hand, Record(original, findings, study), Reason.SECOND_LOOK, start, workspace)
     workspace.cleaned.seek(0, 2)
     add_steps(steps, cleaned.steps)
     return Released(new.sop_instance_uid, new.dataset_sha256, file, tell(workspace, cleaned, original), findings)
 
 
-def _hold(original: Instance, reason: Reason, findings: tuple[Finding, ...], start: int, workspace: Workspace) -> Held:
+def _hold(at_hand: AtHand, record: Record, reason: Reason, start: int, workspace: Workspace) -> Held:
     """Put the original aside, and throw away what was made of it."""
     workspace.cleaned.seek(start)
     workspace.cleaned.truncate()
-    span = append(workspace.held, read_span(workspace.at_hand, Span(0, original.length)))
-    record = write_record(workspace, Record(original, findings))
+    original = at_hand.instance
+    span = append(workspace.held, read_span(workspace.at_hand, at_hand.span))
     digests = original.meta_sha256, original.dataset_sha256
-    return Held(original.sop_instance_uid, *digests, reason, span, record)
+    return Held(original.sop_instance_uid, *digests, reason, span, write_record(workspace, record))
 
 
-def fetch(original: Original, sink: BinaryIO) -> None:
-    """Copy the file from the first source that holds it as it was received."""
+def fetch(original: Original, sink: BinaryIO) -> Span:
+    """Append the file from the first source that holds it as it was received; where it lies."""
     later: RetryLater | None = None
+    start = sink.seek(0, SEEK_END)
     for source in original.sources:
+        sink.seek(start)
+        sink.truncate()
         try:
             if _copied(source(), sink, FileDigests(original.instance)):
-                return
+                return Span(start, original.instance.length)
         except RetryLater as away:
             later = away
         except (Unprocessable, FormatError):
@@ -241,8 +268,6 @@ def fetch(original: Original, sink: BinaryIO) -> None:
 
 def _copied(chunks: Iterable[bytes], sink: BinaryIO, digests: FileDigests) -> bool:
     """Whether what was copied has the digests."""
-    sink.seek(0)
-    sink.truncate()
     for chunk in chunks:
         digests.update(chunk)
         sink.write(chunk)
