@@ -1,13 +1,13 @@
 """What of a withheld instance would go out, were it let go: made anew each time, for people to look at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import BinaryIO, NamedTuple
 
 from contracts.formats.manifest import Instance
 from services.deid.domain.looking.scanner import Finding
-from services.deid.domain.names import NOBODY, Names
-from services.deid.domain.packing import CleanPack, Held, Opener, Original, clean_pack, fetch
+from services.deid.domain.names import Names
+from services.deid.domain.packing import NOTHING_ELSE, CleanPack, Held, Opener, Original, clean_pack, fetch
 from services.deid.domain.part10 import Project
 from services.deid.domain.withholding import Reason
 from services.deid.domain.workspace import Workspace, part_of
@@ -33,14 +33,14 @@ def candidate_of(
     sources: Sequence[Opener],
     project: Project,
     workspace: Workspace,
-    study: Names = NOBODY,
+    studies: Mapping[str, Names] = NOTHING_ELSE,
 ) -> Candidate:
     """Clean one instance for ``project``; InputDamaged or RetryLater when its bytes can't be read.
 
-    ``study`` is what the headers of its study named when it was withheld. With ``project.approved`` nothing is held back
-    for its kind, or for what the second look finds.
+    ``studies`` is what the headers of its study named when it was withheld. With ``project.approved`` nothing is held
+    back for its kind, or for what the second look finds.
     """
-    pack = clean_pack(pack_id, [Original(instance, tuple(sources))], project, workspace, study)
+    pack = clean_pack(pack_id, [Original(instance, tuple(sources))], project, workspace, studies)
     if pack.held:
         (held,) = pack.held
         return Candidate(pack, held.reason, pack.held_record(held).findings)

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from contracts.formats.headers import renumber
 from contracts.formats.manifest import Instance, ManifestHead, open_manifest, parse_instance, place, write_lines
 from services.deid.domain.looking.scanner import Finding
-from services.deid.domain.names import NOBODY, Names, parse_names, written
 from services.deid.domain.part10 import Cleaned
 from services.deid.domain.workspace import Document, Span, Workspace, append, read_span
 
@@ -41,12 +40,10 @@ class Told(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What is noted of a withheld original: how its file is described, what the second look found, if it did, and what
-    the headers of its study name."""
+    """What is noted of a withheld original: how its file is described, and what the second look found, if it did."""
 
     instance: Instance
     findings: tuple[Finding, ...] = ()
-    study: Names = NOBODY
 
 
 class AtHand(NamedTuple):
@@ -74,15 +71,14 @@ def read_originals(workspace: Workspace) -> Iterator[AtHand]:
 
 def write_record(workspace: Workspace, record: Record) -> Span:
     """Note a withheld original; where that lies."""
-    lines = (_written(record.instance), json.dumps(record.findings).encode(), written(record.study))
+    lines = (_written(record.instance), json.dumps(record.findings).encode())
     return append(workspace.told, (b"\n".join(lines),))
 
 
 def read_record(workspace: Workspace, span: Span) -> Record:
     """What was noted of a withheld original."""
-    instance, findings, study = b"".join(read_span(workspace.told, span)).split(b"\n")
-    found = tuple(Finding(*each) for each in json.loads(findings))
-    return Record(parse_instance(instance), found, parse_names(study))
+    instance, findings = b"".join(read_span(workspace.told, span)).split(b"\n")
+    return Record(parse_instance(instance), tuple(Finding(*each) for each in json.loads(findings)))
 
 
 def _written(instance: Instance) -> bytes:

@@ -1,7 +1,8 @@
 """What headers name. Every object of a study is searched for what any of its objects names, be it of another kind."""
 
 import json
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from services.deid.domain.known_values import Noted
 
@@ -36,16 +37,21 @@ def together(one: Names, other: Names) -> Names:
     return TOO_MANY if too_long or len(found.dates) + len(found.retained) > MOST_DATES else found
 
 
-def written(names: Names) -> bytes:
-    """The same as a JSON document, which is the same for the same names."""
-    noted = sorted((*each[:2], each.value.decode("latin-1"), each.charsets, each.place) for each in names.noted)
-    return json.dumps([noted, sorted(names.dates), sorted(names.retained), names.too_many]).encode()
+def write_studies(studies: Mapping[str, Names]) -> bytes:
+    """What studies name, by Study Instance UID, as a JSON document."""
+    return json.dumps({uid: _plain(names) for uid, names in studies.items()}).encode()
 
 
-def parse_names(document: bytes) -> Names:
-    """What ``written`` wrote."""
-    noted, dates, retained, too_many = json.loads(document)
-    found = (
-        Noted(tag, vr, value.encode("latin-1"), tuple(charsets), place) for tag, vr, value, charsets, place in noted
-    )
+def parse_studies(document: bytes) -> dict[str, Names]:
+    """What ``write_studies`` wrote."""
+    return {uid: _parse(*plain) for uid, plain in json.loads(document).items()}
+
+
+def _plain(names: Names) -> list[Any]:
+    noted = [(*one[:2], one.value.decode("latin-1"), one.charsets, one.place) for one in names.noted]
+    return [noted, list(names.dates), list(names.retained), names.too_many]
+
+
+def _parse(noted: list[Any], dates: list[str], retained: list[str], too_many: bool) -> Names:
+    found = (Noted(tag, vr, text.encode("latin-1"), tuple(charsets), place) for tag, vr, text, charsets, place in noted)
     return Names(frozenset(found), frozenset(dates), frozenset(retained), too_many)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from os import SEEK_END
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 from contracts.events import PackPlanned, PlannedCopy
@@ -40,6 +41,9 @@ from shared.errors import RetryLater, Unprocessable
 DEFAULT_PROJECT = "default"
 #: Instances whose UIDs are asked for together.
 TOGETHER = 64
+
+#: Nothing but what the instances themselves name.
+NOTHING_ELSE: Mapping[str, Names] = MappingProxyType({})
 
 #: Gives the Part 10 file of one instance anew, in chunks of any size.
 Opener = Callable[[], Iterable[bytes]]
@@ -96,6 +100,8 @@ def projects_of(event: PackPlanned) -> dict[str, tuple[PlannedCopy, ...]]:
 class CleanPack:
     """A finished pack in the workspace that it was made in; ``released`` in the order of its entries.
 
+    ``studies`` is what was searched for in each of them, by UID.
+
     ``manifest_sha256`` is what two runs over the same input have in common: the manifest covers every file.
     """
 
@@ -105,6 +111,7 @@ class CleanPack:
     held: tuple[Held, ...]
     workspace: Workspace
     steps: Counter[Step] = field(default_factory=Counter)
+    studies: Mapping[str, Names] = field(default_factory=dict)
 
     def report(self, project: Project, entries: Mapping[str, str]) -> bytes:
         """What was done to which attribute by which rule; ``entries``, those withheld, tell by id for which reason."""
@@ -139,7 +146,9 @@ class CleanPack:
         """The same files as another pack: only the manifest tells the difference."""
         self.workspace.manifest.seek(0)
         self.workspace.manifest.truncate()
-        return replace(_finished(pack_id, self.released, self.held, self.workspace), steps=self.steps)
+        return replace(
+            _finished(pack_id, self.released, self.held, self.workspace), steps=self.steps, studies=self.studies
+        )
 
     def held_file(self, held: Held) -> Iterator[bytes]:
         """The bytes of a withheld original."""
@@ -165,26 +174,29 @@ def pack_id_of(source_pack_id: str, project: Project, edition: str = "", release
 
 
 def clean_pack(
-    pack_id: str, originals: Iterable[Original], project: Project, workspace: Workspace, study: Names = NOBODY
+    pack_id: str,
+    originals: Iterable[Original],
+    project: Project,
+    workspace: Workspace,
+    studies: Mapping[str, Names] = NOTHING_ELSE,
 ) -> CleanPack:
     """De-identify every instance for ``project``; InputDamaged, or RetryLater, when one can't be read anywhere.
 
-    Each is searched for what any instance of its study in the pack names, and for what ``study`` holds.
+    Each is searched for what any instance of its study in the pack names, and for what ``studies`` has of it.
     """
     released: list[Released] = []
     held: list[Held] = []
     steps: Counter[Step] = Counter()
-    names = _fetched(_expected(originals, project.key), project, workspace)
+    names = _fetched(_expected(originals, project.key), project, workspace, studies)
     for original in read_originals(workspace):
-        shared = together(names.get(original.study, NOBODY), study)
-        one = _clean(original, shared, project, workspace, steps, pack_id)
+        one = _clean(original, names.get(original.study, NOBODY), project, workspace, steps, pack_id)
         (released if isinstance(one, Released) else held).append(one)  # type: ignore[arg-type]
     # By new UID: the order of the originals would be a trace of when they were made.
     released.sort()
     pack = _finished(pack_id, tuple(released), tuple(held), workspace)
     write_headers(workspace, [one.told for one in released])
     write_links(workspace, [one.told for one in released])
-    return replace(pack, steps=steps)
+    return replace(pack, steps=steps, studies=names)
 
 
 def _expected(originals: Iterable[Original], key: ProjectKey) -> Iterator[Original]:
@@ -196,9 +208,11 @@ def _expected(originals: Iterable[Original], key: ProjectKey) -> Iterator[Origin
         yield from some
 
 
-def _fetched(originals: Iterable[Original], project: Project, workspace: Workspace) -> dict[str, Names]:
+def _fetched(
+    originals: Iterable[Original], project: Project, workspace: Workspace, studies: Mapping[str, Names]
+) -> dict[str, Names]:
     """Fetch all originals; what those of each study name: who is named in one may be written of in any other."""
-    names: dict[str, Names] = {}
+    names = dict(studies)
     for original in originals:
         span = fetch(original, workspace.at_hand)
         named = named_in(part_of(workspace.at_hand, span), original.instance, project)
@@ -227,13 +241,13 @@ def _clean(
     try:
         cleaned = clean_file(source, original, project, workspace.cleaned, study=study)
     except Withheld as refusal:
-        return _hold(at_hand, Record(original, (), study), refusal.code, start, workspace)
+        return _hold(at_hand, Record(original), refusal.code, start, workspace)
     new = cleaned.instance
     file = Span(start, new.length)
     told = (("manifest", new.model_dump_json().encode()), ("headers", cleaned.line), ("pack", pack_id.encode()))
     findings = project.look.at(source, part_of(workspace.cleaned, file), told, study)
     if findings and not project.approved:
-        return _hold(at_hand, Record(original, findings, study), Reason.SECOND_LOOK, start, workspace)
+        return _hold(at_hand, Record(original, findings), Reason.SECOND_LOOK, start, workspace)
     workspace.cleaned.seek(0, 2)
     add_steps(steps, cleaned.steps)
     return Released(new.sop_instance_uid, new.dataset_sha256, file, tell(workspace, cleaned, original), findings)
