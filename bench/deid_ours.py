@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.processes import cpu_seconds
-from cli.deidentify.one import Recipe, Task, deidentify_all
+from cli.deidentify.one import Recipe, Task
 from cli.deidentify.results import Outcome
+from cli.deidentify.work import alone
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Profile
 
@@ -41,9 +42,9 @@ def main() -> None:
     source, out = Path(sys.argv[1]), Path(sys.argv[2])
     task = task_of(out, sys.argv[3:])
     first, *files = sorted(source.glob("*.dcm"))
-    deidentify_all([first], task)
+    list(alone([first], task))
     started, spent = time.perf_counter(), _spent(task)
-    results = deidentify_all(files, task).results
+    results = [each for done in alone(files, task) for each in done.results]
     seconds, cpu = time.perf_counter() - started, _spent(task) - spent
     task.close()
     failed = [each.reason for each in results if each.outcome not in (Outcome.RELEASED, Outcome.WITHHELD)]
