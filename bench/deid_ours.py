@@ -1,5 +1,7 @@
 """``python -m bench.deid_ours IN OUT [OPTION…]``: our engine on files, one process, as ``causeway deidentify`` runs it.
 
+That all files are read for what their studies name before the first is cleaned is counted.
+
 ``headers`` as an option leaves out the question whether an object of its kind may go out, and the second look: headers
 alone are measured, as the other tools clean them. ``second_look`` adds the second look.
 """
