@@ -1,5 +1,7 @@
 """``python -m bench.deid_ours IN OUT [OPTION…]``: our engine on files, one process, as ``causeway deidentify`` runs it.
 
+That all files are read for what their studies name before the first is cleaned is counted.
+
 ``headers`` as an option leaves out the question whether an object of its kind may go out, and the second look: headers
 alone are measured, as the other tools clean them. ``second_look`` adds the second look.
 """
@@ -12,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.processes import cpu_seconds
-from cli.deidentify.one import Recipe, Task, deidentify_all
+from cli.deidentify.one import Recipe, Task
 from cli.deidentify.results import Outcome
+from cli.deidentify.work import alone
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Profile
 
@@ -41,9 +44,9 @@ def main() -> None:
     source, out = Path(sys.argv[1]), Path(sys.argv[2])
     task = task_of(out, sys.argv[3:])
     first, *files = sorted(source.glob("*.dcm"))
-    deidentify_all([first], task)
+    list(alone([first], task))
     started, spent = time.perf_counter(), _spent(task)
-    results = deidentify_all(files, task).results
+    results = [each for done in alone(files, task) for each in done.results]
     seconds, cpu = time.perf_counter() - started, _spent(task) - spent
     task.close()
     failed = [each.reason for each in results if each.outcome not in (Outcome.RELEASED, Outcome.WITHHELD)]

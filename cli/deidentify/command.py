@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.deidentify.issuers import issuers_of
 from cli.deidentify.ledger import Ledger, replacing
 from cli.deidentify.one import Recipe
 from cli.deidentify.refusals import check_places, check_recipe, profile_in
@@ -20,6 +19,7 @@ from cli.deidentify.work import BATCH, processors, run
 from cli.dicom_files import files_below
 from cli.options import Json, site_of
 from cli.output import fail, say, warn
+from services.deid.domain.person import Issuers
 from services.deid.domain.profile import Profile
 from services.deid.domain.rules import standard_rules
 from services.deid.domain.statement import statement_of
@@ -62,7 +62,7 @@ def command(
         check_places(paths, out, map_file, quarantine)
         folder = keys or site_of(None).secrets / "projects"
         is_new = not (folder / f"{project}.key").exists()
-        recipe = Recipe(folder, project, chosen, out, by_series, devices, issuers_of(issuer.strip(), paths), recognizer)
+        recipe = Recipe(folder, project, chosen, out, by_series, devices, Issuers(issuer.strip()), recognizer)
         check_recipe(recipe)
         if is_new:
             warn(f"made the key of project {project}, without which nobody can continue it: {folder / project}.key")

@@ -2,22 +2,24 @@
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pydicom import dcmread
 
-from cli.deidentify.originals import Found, find, opened
+from cli.deidentify.originals import opened
 from cli.deidentify.placing import Taken, put, unnamed
 from cli.deidentify.results import Done, Outcome, Result, Tally
-from cli.dicom_files import Problem, Skipped
+from cli.dicom_files import Outgoing, Problem, Skipped
 from cli.outlines import Outlines
 from services.deid.adapters.pictures import Bounds, ProcessPictures
 from services.deid.adapters.profiles import FileProfiles
 from services.deid.adapters.projects import FileProjects
 from services.deid.adapters.recognizers import load_recognizer
+from services.deid.domain.names import NOBODY, Names
 from services.deid.domain.part10 import Project, clean_file
 from services.deid.domain.person import NOBODY_ELSE, Issuers
 from services.deid.domain.profile import Profile
@@ -89,24 +91,39 @@ class Task:
             self.pictures.close()
 
 
-def deidentify_all(paths: Iterable[Path], task: Task) -> Done:
-    """What becomes of ``paths``, which are few; never raises for what is in one."""
+class Input(NamedTuple):
+    """A file as it was found, and the study that its header tells, if any."""
+
+    found: Outgoing | Problem | Skipped
+    study: str = ""
+
+
+class Batch(NamedTuple):
+    """Some inputs, which are few, and what all inputs of their studies name."""
+
+    inputs: list[Input]
+    names: Mapping[str, Names]
+
+
+def deidentify_all(batch: Batch, task: Task) -> Done:
+    """What becomes of a batch; never raises for what is in a file."""
     tally = Tally()
-    found = [(path, find(path, task.outlines)) for path in paths]
     with suppress(CausewayError):  # then each file that needs them says so itself
-        task.project.key.expect(one.instance.sop_instance_uid for _, one in found if isinstance(one, Found))
-    return Done([_deidentify(path, one, task, tally) for path, one in found], tally.total())
+        found = [one.found for one in batch.inputs]
+        task.project.key.expect(one.sop_instance for one in found if isinstance(one, Outgoing))
+    results = [_deidentify(found, batch.names.get(uid, NOBODY), task, tally) for found, uid in batch.inputs]
+    return Done(results, tally.total())
 
 
-def _deidentify(path: Path, found: Found | Problem | Skipped, task: Task, tally: Tally) -> Result:
-    """What becomes of ``path``; ``tally`` counts what was done in it when it is out."""
+def _deidentify(found: Outgoing | Problem | Skipped, study: Names, task: Task, tally: Tally) -> Result:
+    """What becomes of a file; ``tally`` counts what was done in it when it is out."""
     match found:
-        case Skipped(why=why):
+        case Skipped(path=path, why=why):
             return Result(path, Outcome.SKIPPED, why)
-        case Problem(why=why) as problem:
-            return _broken(problem.path, why)
-        case Found():
-            return _clean(found, task, tally)
+        case Problem(path=path, why=why):
+            return _broken(path, why)
+        case Outgoing():
+            return _clean(found, study, task, tally)
 
 
 def _broken(path: Path, why: str) -> Result:
@@ -117,13 +134,13 @@ def _broken(path: Path, why: str) -> Result:
     return Result(path, Outcome.WITHHELD, Reason.UNREADABLE_HEADER.value, original=original)
 
 
-def _clean(found: Found, task: Task, tally: Tally) -> Result:
-    path, original = found.path, found.instance.sop_instance_uid
+def _clean(found: Outgoing, study: Names, task: Task, tally: Tally) -> Result:
+    path, original = found.path, found.sop_instance
     # Nothing has a name in the folder before it is known to be clean.
     with opened(found) as (source, instance), unnamed(task.folder) as sink:
         try:
-            cleaned = clean_file(source, instance, task.project, sink, told=False)
-            if task.looks_again and task.project.look.at(source, sink):
+            cleaned = clean_file(source, instance, task.project, sink, told=False, study=study)
+            if task.looks_again and task.project.look.at(source, sink, study=study):
                 raise Withheld(Reason.SECOND_LOOK)
         except Withheld as refused:
             return Result(path, Outcome.WITHHELD, refused.code.value, original=original)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from cli.dicom_files import Outgoing, Problem, Skipped, examine
 from cli.outlines import Outlines
 from contracts.formats.manifest import Instance
-from services.deid.domain.part10 import file_meta
+from services.deid.domain.file_meta import file_meta
 
 #: Digests prove what lay in a store; a file that is read once where it lies has none.
 _NO_DIGEST = "0" * 64
@@ -27,20 +27,13 @@ _BESIDE = re.compile(
 _NAMES = frozenset({"readme", "license", "licence", "version", "changelog", "notice", "makefile", "lockfile"})
 
 
-class Found(NamedTuple):
-    """A DICOM file, and what the engine must know of it."""
-
-    path: Path
-    instance: Instance
-
-
-def find(path: Path, outlines: Outlines | None = None) -> Found | Problem | Skipped:
+def find(path: Path, outlines: Outlines | None = None) -> Outgoing | Problem | Skipped:
     """What ``path`` is; never raises for what is in it. ``outlines`` are those of the files before it."""
     match examine(path, outlines):
         case Outgoing(is_named=False):
             return Problem(path, "no SOP Instance UID in its data set: what goes out would have no name of its own")
         case Outgoing() as outgoing:
-            return Found(path, describe(outgoing))
+            return outgoing
         case Problem(why=why) as problem:
             is_other = why.startswith("not DICOM")
             return Skipped(path, why) if is_other and lies_beside(path) else problem
@@ -74,9 +67,9 @@ def describe(outgoing: Outgoing) -> Instance:
 
 
 @contextmanager
-def opened(found: Found) -> Iterator[tuple[BinaryIO, Instance]]:
+def opened(found: Outgoing) -> Iterator[tuple[BinaryIO, Instance]]:
     """The file as Part 10 has it; where there is no File Meta Information, ours is put in front of a copy."""
-    instance = found.instance
+    instance = describe(found)
     with found.path.open("rb") as file:
         if file.read(_PREFIX_END)[-4:] == b"DICM":
             yield file, instance

@@ -7,21 +7,27 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from cli.deidentify.one import Recipe, Task, deidentify_all
 from cli.deidentify.results import Done
+from cli.deidentify.studies import Studies, learn_all
 from shared.observability.logs import configure_logs
 
 #: Files that a process is given at a time.
 BATCH = 16
 #: Seconds that processes have to put away what they have in hand, before they are killed.
 _PUTTING_AWAY = 5.0
+
+Some = TypeVar("Some")
+Came = TypeVar("Came")
 
 
 def processors() -> int:
@@ -30,25 +36,39 @@ def processors() -> int:
 
 
 def run(paths: Iterable[Path], recipe: Recipe, jobs: int) -> Generator[Done]:
-    """What becomes of ``paths``, some at a time, in their order.
+    """What becomes of ``paths``, some at a time, in their order; all of them are read before the first is cleaned.
 
     Whoever is interrupted, or goes on no further, closes it: what is under way is given up, and nothing is left of it.
     """
-    batches = _batches(paths)
     if jobs == 1:
         task = recipe.task()
         try:
-            yield from (deidentify_all(batch, task) for batch in batches)
+            yield from alone(paths, task)
         finally:
             task.close()
         return
     context = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
     with ProcessPoolExecutor(jobs, context, initializer=_end_when_told) as pool:
         try:
-            yield from _in_order(pool, batches, recipe, 2 * jobs)
+            studies = Studies()
+            for learnt in _in_order(pool, learn_all, _batches(paths), recipe, 2 * jobs):
+                studies.note(learnt)
+            recipe = replace(recipe, issuers=studies.issuers(recipe.issuers.default))
+            yield from _in_order(pool, deidentify_all, studies.batches(BATCH), recipe, 2 * jobs)
         except (KeyboardInterrupt, GeneratorExit):
             _give_up(pool)
             raise
+
+
+def alone(paths: Iterable[Path], task: Task) -> Iterator[Done]:
+    """The same in this process."""
+    studies, project = Studies(), task.project
+    for batch in _batches(paths):
+        studies.note(learn_all(batch, task))
+    issuers = studies.issuers(project.issuers.default)
+    if issuers != project.issuers:
+        task = replace(task, project=replace(project, issuers=issuers))
+    yield from (deidentify_all(batch, task) for batch in studies.batches(BATCH))
 
 
 def _batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
@@ -57,12 +77,14 @@ def _batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
         yield batch
 
 
-def _in_order(pool: ProcessPoolExecutor, batches: Iterable[list[Path]], recipe: Recipe, most: int) -> Iterator[Done]:
+def _in_order(
+    pool: ProcessPoolExecutor, step: Callable[[Some, Task], Came], batches: Iterable[Some], recipe: Recipe, most: int
+) -> Iterator[Came]:
     """At most ``most`` batches are under way."""
-    waiting: deque[Future[Done]] = deque()
+    waiting: deque[Future[Came]] = deque()
     for batch in batches:
         with _uninterrupted():
-            waiting.append(pool.submit(_work, batch, recipe))
+            waiting.append(pool.submit(_work, step, batch, recipe))
         if len(waiting) > most:
             yield waiting.popleft().result()
     while waiting:
@@ -115,9 +137,9 @@ def _end_when_told() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
-def _work(batch: list[Path], recipe: Recipe) -> Done:
+def _work(step: Callable[[Some, Task], Came], batch: Some, recipe: Recipe) -> Came:
     try:
-        return deidentify_all(batch, _task(recipe))
+        return step(batch, _task(recipe))
     except SystemExit:
         os._exit(1)  # the pool would have it as this batch's result, and go on with the next one
 

@@ -76,6 +76,14 @@ class SqlIdentityMap:
         cipher = self._keys.of(connection, project) if rows else None
         return [_ruling(cipher, row) for row in rows if cipher]
 
+    def seal(self, connection: Connection, project: str, about: str, content: bytes) -> bytes:
+        """``content`` as it may rest in a table of the project."""
+        return self._keys.of(connection, project).seal(about, content)
+
+    def unseal(self, connection: Connection, project: str, about: str, sealed: bytes) -> bytes:
+        """What was sealed about this; Unprocessable when it was not."""
+        return self._keys.of(connection, project).open(about, sealed)
+
     async def flush(self) -> None:
         """Make the journal durable as far as the database is. RetryLater."""
         await self._journal.flush()

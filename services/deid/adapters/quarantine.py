@@ -1,7 +1,7 @@
 """What is withheld and what was decided of it, in SQL; decisions are journalled as well."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select, update
@@ -13,6 +13,7 @@ from services.deid.adapters.identity_map import SqlIdentityMap
 from services.deid.adapters.recalls import refuse_recalled
 from services.deid.domain.facts import Result
 from services.deid.domain.looking.scanner import Finding
+from services.deid.domain.names import Names, parse_studies
 from services.deid.domain.packing import CleanPack
 from services.deid.domain.part10 import Project
 from services.deid.domain.quarantine import FINAL, Entry, Ruling, State
@@ -20,6 +21,11 @@ from shared.messaging.outbox import Outbox
 from shared.sql import Database
 
 _AT_ONCE = 500
+
+
+def studies_of(source_pack_id: str) -> str:
+    """What the names of a pack's studies are sealed about."""
+    return f"studies of {source_pack_id}"
 
 
 class SqlQuarantine:
@@ -59,6 +65,18 @@ class SqlQuarantine:
         )
         document = await self._database.read(lambda connection: connection.execute(mine).scalar())
         return Result.model_validate_json(document) if document else None
+
+    async def studies_of(self, entry: Entry) -> Mapping[str, Names]:
+        table = tables.result.c
+        mine = select(table.studies).where(table.source_pack_id == entry.source_pack_id, table.project == entry.project)
+
+        def work(connection: Connection) -> bytes | None:
+            sealed = connection.execute(mine).scalar()
+            about = studies_of(entry.source_pack_id)
+            return self._identities.unseal(connection, entry.project, about, sealed) if sealed else None
+
+        document = await self._database.run(work)
+        return parse_studies(document) if document else {}
 
     async def decide(self, entry: Entry, ruling: Ruling, found: Entry | None = None) -> bool:
         def work(connection: Connection) -> bool:

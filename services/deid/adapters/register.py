@@ -15,6 +15,7 @@ from services.deid.adapters.sql import insert_new
 from services.deid.adapters.work_area import quarantine_key
 from services.deid.domain.candidate import entry_id_of
 from services.deid.domain.facts import Result
+from services.deid.domain.names import write_studies
 from services.deid.domain.packing import CleanPack
 from services.deid.domain.part10 import Project
 from services.deid.ports.register import Kept
@@ -131,6 +132,8 @@ def _record(
         "study_ref": event.study_ref,
         "instances": result.outputs.instances if result.outputs else 0,
         "document": result.model_dump_json(),
+        # For those that are withheld: a person may let one go when the others are no longer here.
+        "studies": _studies(connection, event, project, pack, identities) if pack.held else None,
     }
     insert_new(connection, tables.result, [{**mine, **facts, "asked": asked, "released": False}])
     insert_new(connection, tables.result_batch, [mine | {"batch_id": batch.batch_id} for batch in event.batches])
@@ -138,6 +141,13 @@ def _record(
     quarantine.settle(connection, _mine_withheld(event, project))
     identities.add(connection, project.name, event.pack_id, pack.identities())
     return _releasable(connection, here)
+
+
+def _studies(
+    connection: Connection, event: PackPlanned, project: Project, pack: CleanPack, identities: SqlIdentityMap
+) -> bytes:
+    about = quarantine.studies_of(event.pack_id)
+    return identities.seal(connection, project.name, about, write_studies(pack.studies))
 
 
 def _mine_withheld(event: PackPlanned, project: Project) -> ColumnElement[bool]:

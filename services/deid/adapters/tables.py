@@ -156,6 +156,7 @@ result = Table(
     Column("asked", Float, nullable=False),
     Column("released", Boolean, nullable=False),
     Column("document", Text, nullable=False),
+    Column("studies", LargeBinary),
     Index("result_by_pack", "pack_id"),
     Index("result_by_profile", "profile", "profile_version"),
     Index("result_by_study", "project", "study_ref"),

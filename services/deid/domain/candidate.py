@@ -1,15 +1,16 @@
 """What of a withheld instance would go out, were it let go: made anew each time, for people to look at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import BinaryIO, NamedTuple
 
 from contracts.formats.manifest import Instance
 from services.deid.domain.looking.scanner import Finding
-from services.deid.domain.packing import CleanPack, Held, Opener, Original, clean_pack, fetch
+from services.deid.domain.names import Names
+from services.deid.domain.packing import NOTHING_ELSE, CleanPack, Held, Opener, Original, clean_pack, fetch
 from services.deid.domain.part10 import Project
 from services.deid.domain.withholding import Reason
-from services.deid.domain.workspace import Span, Workspace, part_of
+from services.deid.domain.workspace import Workspace, part_of
 
 
 class Candidate(NamedTuple):
@@ -27,13 +28,19 @@ class Candidate(NamedTuple):
 
 
 def candidate_of(
-    pack_id: str, instance: Instance, sources: Sequence[Opener], project: Project, workspace: Workspace
+    pack_id: str,
+    instance: Instance,
+    sources: Sequence[Opener],
+    project: Project,
+    workspace: Workspace,
+    studies: Mapping[str, Names] = NOTHING_ELSE,
 ) -> Candidate:
     """Clean one instance for ``project``; InputDamaged or RetryLater when its bytes can't be read.
 
-    With ``project.approved`` nothing is held back for its kind, or for what the second look finds.
+    ``studies`` is what the headers of its study named when it was withheld. With ``project.approved`` nothing is held
+    back for its kind, or for what the second look finds.
     """
-    pack = clean_pack(pack_id, [Original(instance, tuple(sources))], project, workspace)
+    pack = clean_pack(pack_id, [Original(instance, tuple(sources))], project, workspace, studies)
     if pack.held:
         (held,) = pack.held
         return Candidate(pack, held.reason, pack.held_record(held).findings)
@@ -43,8 +50,7 @@ def candidate_of(
 
 def original_of(instance: Instance, sources: Sequence[Opener], workspace: Workspace) -> BinaryIO:
     """The withheld file as it was received; InputDamaged or RetryLater when its bytes can't be read."""
-    fetch(Original(instance, tuple(sources)), workspace.at_hand)
-    return part_of(workspace.at_hand, Span(0, instance.length))
+    return part_of(workspace.at_hand, fetch(Original(instance, tuple(sources)), workspace.at_hand))
 
 
 def part_id_of(source_pack_id: str, instance: Instance, project: Project, release: int) -> str:

@@ -46,9 +46,32 @@ class Record(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
+class AtHand(NamedTuple):
+    """An original that was fetched: how it is described, the study that its header tells, and where it lies."""
+
+    instance: Instance
+    study: str
+    span: Span
+
+
+def write_original(workspace: Workspace, original: AtHand) -> None:
+    """Note an original that was fetched."""
+    about = json.dumps([original.study, original.span]).encode()
+    append(workspace.described, (about, b"\n", _written(original.instance), b"\n"))
+
+
+def read_originals(workspace: Workspace) -> Iterator[AtHand]:
+    """The originals that were fetched, in that order."""
+    workspace.described.seek(0)
+    lines = iter(workspace.described.readline, b"")
+    for about in lines:
+        study, span = json.loads(about)
+        yield AtHand(parse_instance(next(lines)), study, Span(*span))
+
+
 def write_record(workspace: Workspace, record: Record) -> Span:
     """Note a withheld original; where that lies."""
-    lines = (record.instance.model_dump_json(exclude_none=True).encode(), json.dumps(record.findings).encode())
+    lines = (_written(record.instance), json.dumps(record.findings).encode())
     return append(workspace.told, (b"\n".join(lines),))
 
 
@@ -56,6 +79,10 @@ def read_record(workspace: Workspace, span: Span) -> Record:
     """What was noted of a withheld original."""
     instance, findings = b"".join(read_span(workspace.told, span)).split(b"\n")
     return Record(parse_instance(instance), tuple(Finding(*each) for each in json.loads(findings)))
+
+
+def _written(instance: Instance) -> bytes:
+    return instance.model_dump_json(exclude_none=True).encode()
 
 
 def tell(workspace: Workspace, cleaned: Cleaned, original: Instance) -> Span:
@@ -75,7 +102,7 @@ def tell(workspace: Workspace, cleaned: Cleaned, original: Instance) -> Span:
         Identity("series", "", original.series_uid or "", new.series_uid or ""),
         Identity("instance", "", original.sop_instance_uid, new.sop_instance_uid),
     )
-    lines = (new.model_dump_json(exclude_none=True).encode(), json.dumps([origin, identities]).encode())
+    lines = (_written(new), json.dumps([origin, identities]).encode())
     return append(workspace.told, (b"\n".join((*lines, cleaned.line)),))
 
 

@@ -1,4 +1,4 @@
-"""The identifiers of one object's own patient and case, searched for in everything that is about to go out."""
+"""The identifiers of an object's own patient and case, searched for in everything that is about to go out."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,16 +10,13 @@ from services.deid.domain.dataset import Element, TooMuch
 from services.deid.domain.dictionary import is_registered, known_vr, tags_of
 from services.deid.domain.known import Known, known
 from services.deid.domain.known_values import SHORTEST, Noted, parts_of
+from services.deid.domain.names import Names
 from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.rules import Rules
 from services.deid.domain.shapes import Span
+from services.deid.domain.spelled import MOST, counts, expression, pieces, squeezed, stands_alone
 from services.deid.domain.terms import without_terms
 from services.deid.domain.values import DUMMIES
-
-#: More bytes of identifiers than this name no patient: a pattern takes a hundred times its length in memory.
-MOST = 4096
-#: So much of a header is folded at a time; two pieces share what an identifier may take.
-WINDOW = 1024 * 1024
 
 _PARTS = re.compile(rb"[\\^=,;/()\[\]<>\s\0]+")
 _NAMED = frozenset(("PN", "DA", "DT"))
@@ -27,15 +24,10 @@ _NAMED = frozenset(("PN", "DA", "DT"))
 _DUMMIES = frozenset(value.lower() for value in DUMMIES.values())
 #: Text within binary values; longer runs of printable bytes are rare by chance.
 _READABLE = re.compile(rb"[ -~]{5,}")
-_SEPARATORS = re.compile(rb"[^a-z0-9\x80-\xff]+")
-_LETTERS = re.compile(rb"[a-z]+")
-#: The digits of new UIDs are random, and those of the standard's own are nobody's.
-_NO_ONES_UID = re.compile(rb"2\.25\.\d{1,39}|1\.2\.840\.10008(?:\.\d{1,9}){1,12}")
 #: A date as DICOM writes it, and as ACR-NEMA did; what stands behind it is a time of day.
 _DATE = re.compile(rb"((?:18|19|20)\d\d)(\.?)(\d\d)\2(\d\d)")
 #: Characters of the longer form.
 _DAY = 10
-_FRACTION = re.compile(rb"(?:^|[^\d.])\d+\.$")
 
 
 @dataclass
@@ -64,17 +56,16 @@ class Identifiers:
         if not element.value:
             return
         if element.vr == "PN" or element.tag in tags_of("PN"):
-            noted = Noted(0, "PN", element.value, charsets)
-            self._add(noted, _names_in(noted))
+            self._add(Noted(0, "PN", element.value, charsets))
             return
         if _is_date(element):
             self._note_dates(element)
         if self._identifies(element.tag):
             noted = Noted(element.tag, known_vr(element.tag) or element.vr, element.value, charsets)
             if element.tag in self.rules.places:
-                self._add(noted._replace(place=True), ())
+                self._add(noted._replace(place=True))
             if element.tag in self.rules.identifying:
-                self._add(noted, (part for each in _encodings(noted) for part in each.split(b"\\")))
+                self._add(noted)
 
     def note_all(self, elements: Iterable[Element], charsets: tuple[str, ...] = ()) -> None:
         """Remember whatever identifies in these elements, at every depth; an item may have character sets of its own
@@ -88,6 +79,22 @@ class Identifiers:
                 self.note(element, charsets)
             for item in items or ():
                 self.note_all(item, charsets)
+
+    def names(self) -> Names:
+        """What was noted, for the other objects of the study."""
+        return Names(frozenset(self._noted), frozenset(self._dates), frozenset(self._retained))
+
+    def note_names(self, study: Names) -> None:
+        """Remember what other objects of the study name, too; TooMuch when that is too many.
+
+        A date that stays in one of them goes on being nobody's.
+        """
+        if study.too_many:
+            raise TooMuch
+        for noted in study.noted:
+            self._add(noted)
+        self._dates |= study.dates - study.retained
+        self._known = None
 
     def heeded(self, element: Element) -> Element | None:
         """The element as far as ``note_all`` heeds it: without times of day, in items nothing but what it looks at."""
@@ -129,12 +136,13 @@ class Identifiers:
                 dates |= fresh
                 self._known = None
 
-    def _add(self, noted: Noted, parts: Iterable[bytes]) -> None:
+    def _add(self, noted: Noted) -> None:
         if noted in self._noted:
             return
         if len(noted.value) > MOST:
             raise TooMuch
-        fresh = {part for part in (each.strip(b" \0").lower() for each in parts) if self._tells(part)} - self._found
+        parts = (part.strip(b" \0").lower() for part in _parts_of(noted))
+        fresh = set(filter(self._tells, parts)) - self._found
         self._size += sum(map(len, fresh))
         if self._size > MOST:
             raise TooMuch
@@ -191,31 +199,39 @@ class Identifiers:
 
     def has_uid(self, header: bytes) -> bool:
         """True when an encoded header holds an original UID, and not as part of a longer one."""
-        return any(_stands_alone(uid, header) for uid in self._uids)
+        return any(stands_alone(uid, header) for uid in self._uids)
 
     def in_header(self, header: bytes) -> bool:
         """True when an encoded header holds any of them; within UIDs, which are new, only whole ones count."""
         if self.has_uid(header):
             return True
         dates = self.known().dates
-        return any(self._in_bytes(piece) or dates.in_bytes(piece) for piece in _pieces(header, self._made))
+        return any(self._in_bytes(piece) or dates.in_bytes(piece) for piece in pieces(header, self._made))
 
     def _in_bytes(self, folded: bytes) -> bool:
         pattern = self._compiled()
-        return pattern is not None and any(_counts(folded, found) for found in pattern.finditer(folded))
+        return pattern is not None and any(counts(folded, found) for found in pattern.finditer(folded))
 
     def _compiled(self) -> re.Pattern[bytes] | None:
         if self._pattern is None and self._found:
-            self._pattern = re.compile(b"|".join(sorted(map(_expression, self._spellings()), reverse=True)))
+            self._pattern = re.compile(b"|".join(sorted(map(expression, self._spellings()), reverse=True)))
         return self._pattern
 
     def _spellings(self) -> Iterator[bytes]:
         for value in self._found:
             short = value.lstrip(b"0")
             yield short if value.isdigit() and len(short) > SHORTEST else value
-            squeezed = _squeezed(value)
-            if squeezed != value and self._tells(squeezed):
-                yield squeezed
+            plain = squeezed(value)
+            if plain != value and self._tells(plain):
+                yield plain
+
+
+def _parts_of(noted: Noted) -> Iterator[bytes]:
+    """What of a value is searched for in bytes; of a place its words are, in texts alone."""
+    if noted.vr == "PN":
+        yield from _names_in(noted)
+    elif not noted.place:
+        yield from (part for each in _encodings(noted) for part in each.split(b"\\"))
 
 
 def _encodings(noted: Noted) -> Iterator[bytes]:
@@ -245,53 +261,3 @@ def _is_date(element: Element) -> bool:
 @cache
 def _temporal() -> frozenset[int]:
     return tags_of("DA") | tags_of("DT")
-
-
-def _pieces(header: bytes, made: bytes) -> Iterator[bytes]:
-    """All that stands between what is made of a key and spells anything by chance: new UIDs, and ``made``; folded."""
-    start = 0
-    random = re.compile(_NO_ONES_UID.pattern + b"|" + re.escape(made)) if made else _NO_ONES_UID
-    for found in random.finditer(header):
-        yield from _windows(header, start, found.start())
-        start = found.end()
-    yield from _windows(header, start, len(header))
-
-
-def _windows(header: bytes, start: int, end: int) -> Iterator[bytes]:
-    """Bytes ``start`` to ``end`` in pieces of bounded size, each identifier whole in one, with what is around it."""
-    while start < end:
-        stop = min(end, start + WINDOW)
-        yield header[start:stop].lower()
-        start = stop if stop == end else stop - MOST - 2
-
-
-def _stands_alone(uid: bytes, header: bytes) -> bool:
-    """True when ``uid`` is in ``header`` and not only as part of a longer one."""
-    at = header.find(uid)
-    while at >= 0:
-        around = header[at - 1 : at] + header[at + len(uid) : at + len(uid) + 1]
-        if not any(each in b".0123456789" for each in around):
-            return True
-        at = header.find(uid, at + 1)
-    return False
-
-
-def _expression(value: bytes) -> bytes:
-    """Digits must not be part of a longer number, zeros before them apart, and four letters not of a longer word."""
-    escaped = re.escape(value)
-    if value.isdigit():
-        return rb"(?<!\d)0*" + escaped + rb"(?!\d)"
-    if len(value) == SHORTEST and _LETTERS.fullmatch(value):
-        return rb"(?<![a-z])" + escaped + rb"(?![a-z])"
-    return escaped
-
-
-def _counts(folded: bytes, found: re.Match[bytes]) -> bool:
-    """False for up to seven digits that are the fraction of a decimal."""
-    text, start = found.group().lstrip(b"0"), found.start()
-    return len(text) > 7 or not text.isdigit() or _FRACTION.search(folded[max(0, start - 40) : start]) is None
-
-
-def _squeezed(value: bytes) -> bytes:
-    """Letters and digits alone: 12-345/67 is the same number as 1234567."""
-    return _SEPARATORS.sub(b"", value)

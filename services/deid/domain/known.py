@@ -1,4 +1,4 @@
-"""The names and numbers that a study's own header holds, in the forms in which texts repeat them."""
+"""The names and numbers that a study's own headers hold, in the forms in which texts repeat them."""
 
 import re
 from array import array

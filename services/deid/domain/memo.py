@@ -7,7 +7,8 @@ is not read, cleaned, encoded and searched again.
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 
-from services.deid.domain.dataset import Element, Encoding
+from services.deid.domain.dataset import Element, Elements, Encoding
+from services.deid.domain.names import Names
 from services.deid.domain.record import Notes, Step, steps_of
 from services.deid.domain.stretch import Context, Made, Steps, Stretch
 
@@ -47,6 +48,7 @@ class Memo:
         self._left = self._limit
         self._seen: dict[Encoding, Seen] = {}
         self._contexts: dict[Hashable, Context] = {}
+        self._names: dict[Elements, Names] = {}
         self._steps: dict[Notes, Steps] = {}
         self._totals: dict[tuple[Steps, ...], Counter[Step]] = {}
 
@@ -93,6 +95,16 @@ class Memo:
             if len(self._contexts) >= _CONTEXTS:
                 self._forget()
             self._contexts[key] = found
+        return found
+
+    def names(self, telling: Elements, new: Callable[[], Names]) -> Names:
+        """What these elements name, found out where it is not known."""
+        found = self._names.get(telling)
+        if found is None:
+            found = new()
+            if len(self._names) >= _CONTEXTS:
+                self._names.clear()
+            self._names[telling] = found
         return found
 
     def steps(self, notes: Notes) -> Steps:

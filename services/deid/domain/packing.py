@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
+from os import SEEK_END
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 from contracts.events import PackPlanned, PlannedCopy
@@ -12,19 +14,23 @@ from contracts.formats.digests import FileDigests
 from contracts.formats.errors import FormatError
 from contracts.formats.manifest import Instance, ManifestHead, parse_instance
 from services.deid.domain.documents import (
+    AtHand,
     Entries,
     Identity,
     Record,
+    read_originals,
     read_record,
     tell,
     told,
     write_headers,
     write_links,
     write_manifest,
+    write_original,
     write_record,
 )
 from services.deid.domain.looking.scanner import Finding
-from services.deid.domain.part10 import Project, clean_file
+from services.deid.domain.names import NOBODY, Names, together
+from services.deid.domain.part10 import Project, clean_file, named_in
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.record import Step
 from services.deid.domain.reporting import add_steps, write_report
@@ -35,6 +41,9 @@ from shared.errors import RetryLater, Unprocessable
 DEFAULT_PROJECT = "default"
 #: Instances whose UIDs are asked for together.
 TOGETHER = 64
+
+#: Nothing but what the instances themselves name.
+NOTHING_ELSE: Mapping[str, Names] = MappingProxyType({})
 
 #: Gives the Part 10 file of one instance anew, in chunks of any size.
 Opener = Callable[[], Iterable[bytes]]
@@ -91,6 +100,8 @@ def projects_of(event: PackPlanned) -> dict[str, tuple[PlannedCopy, ...]]:
 class CleanPack:
     """A finished pack in the workspace that it was made in; ``released`` in the order of its entries.
 
+    ``studies`` is what was searched for in each of them, by UID.
+
     ``manifest_sha256`` is what two runs over the same input have in common: the manifest covers every file.
     """
 
@@ -100,6 +111,7 @@ class CleanPack:
     held: tuple[Held, ...]
     workspace: Workspace
     steps: Counter[Step] = field(default_factory=Counter)
+    studies: Mapping[str, Names] = field(default_factory=dict)
 
     def report(self, project: Project, entries: Mapping[str, str]) -> bytes:
         """What was done to which attribute by which rule; ``entries``, those withheld, tell by id for which reason."""
@@ -134,7 +146,9 @@ class CleanPack:
         """The same files as another pack: only the manifest tells the difference."""
         self.workspace.manifest.seek(0)
         self.workspace.manifest.truncate()
-        return replace(_finished(pack_id, self.released, self.held, self.workspace), steps=self.steps)
+        return replace(
+            _finished(pack_id, self.released, self.held, self.workspace), steps=self.steps, studies=self.studies
+        )
 
     def held_file(self, held: Held) -> Iterator[bytes]:
         """The bytes of a withheld original."""
@@ -159,21 +173,30 @@ def pack_id_of(source_pack_id: str, project: Project, edition: str = "", release
     return project.key.token("pack", source_pack_id, *later, *([edition] if edition else []))
 
 
-def clean_pack(pack_id: str, originals: Iterable[Original], project: Project, workspace: Workspace) -> CleanPack:
-    """De-identify every instance for ``project``; InputDamaged, or RetryLater, when one can't be read anywhere."""
+def clean_pack(
+    pack_id: str,
+    originals: Iterable[Original],
+    project: Project,
+    workspace: Workspace,
+    studies: Mapping[str, Names] = NOTHING_ELSE,
+) -> CleanPack:
+    """De-identify every instance for ``project``; InputDamaged, or RetryLater, when one can't be read anywhere.
+
+    Each is searched for what any instance of its study in the pack names, and for what ``studies`` has of it.
+    """
     released: list[Released] = []
     held: list[Held] = []
     steps: Counter[Step] = Counter()
-    for original in _expected(originals, project.key):
-        fetch(original, workspace.at_hand)
-        one = _clean(original.instance, project, workspace, steps, pack_id)
+    names = _fetched(_expected(originals, project.key), project, workspace, studies)
+    for original in read_originals(workspace):
+        one = _clean(original, names.get(original.study, NOBODY), project, workspace, steps, pack_id)
         (released if isinstance(one, Released) else held).append(one)  # type: ignore[arg-type]
     # By new UID: the order of the originals would be a trace of when they were made.
     released.sort()
     pack = _finished(pack_id, tuple(released), tuple(held), workspace)
     write_headers(workspace, [one.told for one in released])
     write_links(workspace, [one.told for one in released])
-    return replace(pack, steps=steps)
+    return replace(pack, steps=steps, studies=names)
 
 
 def _expected(originals: Iterable[Original], key: ProjectKey) -> Iterator[Original]:
@@ -183,6 +206,20 @@ def _expected(originals: Iterable[Original], key: ProjectKey) -> Iterator[Origin
         named = (uid for one in some for uid in (one.instance.study_uid, one.instance.series_uid) if uid)
         key.expect(chain(named, (one.instance.sop_instance_uid for one in some)))
         yield from some
+
+
+def _fetched(
+    originals: Iterable[Original], project: Project, workspace: Workspace, studies: Mapping[str, Names]
+) -> dict[str, Names]:
+    """Fetch all originals; what those of each study name: who is named in one may be written of in any other."""
+    names = dict(studies)
+    for original in originals:
+        span = fetch(original, workspace.at_hand)
+        named = named_in(part_of(workspace.at_hand, span), original.instance, project)
+        write_original(workspace, AtHand(original.instance, named.study, span))
+        if named.study:
+            names[named.study] = together(names.get(named.study, NOBODY), named.names)
+    return names
 
 
 def _finished(pack_id: str, released: tuple[Released, ...], held: tuple[Held, ...], workspace: Workspace) -> CleanPack:
@@ -197,41 +234,45 @@ def _written(file: BinaryIO) -> Document:
 
 
 def _clean(
-    original: Instance, project: Project, workspace: Workspace, steps: Counter[Step], pack_id: str
+    at_hand: AtHand, study: Names, project: Project, workspace: Workspace, steps: Counter[Step], pack_id: str
 ) -> Released | Held:
-    start = workspace.cleaned.tell()
+    start, original = workspace.cleaned.tell(), at_hand.instance
+    source = part_of(workspace.at_hand, at_hand.span)
     try:
-        cleaned = clean_file(workspace.at_hand, original, project, workspace.cleaned)
+        cleaned = clean_file(source, original, project, workspace.cleaned, study=study)
     except Withheld as refusal:
-        return _hold(original, refusal.code, (), start, workspace)
+        return _hold(at_hand, Record(original), refusal.code, start, workspace)
     new = cleaned.instance
     file = Span(start, new.length)
     told = (("manifest", new.model_dump_json().encode()), ("headers", cleaned.line), ("pack", pack_id.encode()))
-    findings = project.look.at(workspace.at_hand, part_of(workspace.cleaned, file), told)
+    findings = project.look.at(source, part_of(workspace.cleaned, file), told, study)
     if findings and not project.approved:
-        return _hold(original, Reason.SECOND_LOOK, findings, start, workspace)
+        return _hold(at_hand, Record(original, findings), Reason.SECOND_LOOK, start, workspace)
     workspace.cleaned.seek(0, 2)
     add_steps(steps, cleaned.steps)
     return Released(new.sop_instance_uid, new.dataset_sha256, file, tell(workspace, cleaned, original), findings)
 
 
-def _hold(original: Instance, reason: Reason, findings: tuple[Finding, ...], start: int, workspace: Workspace) -> Held:
+def _hold(at_hand: AtHand, record: Record, reason: Reason, start: int, workspace: Workspace) -> Held:
     """Put the original aside, and throw away what was made of it."""
     workspace.cleaned.seek(start)
     workspace.cleaned.truncate()
-    span = append(workspace.held, read_span(workspace.at_hand, Span(0, original.length)))
-    record = write_record(workspace, Record(original, findings))
+    original = at_hand.instance
+    span = append(workspace.held, read_span(workspace.at_hand, at_hand.span))
     digests = original.meta_sha256, original.dataset_sha256
-    return Held(original.sop_instance_uid, *digests, reason, span, record)
+    return Held(original.sop_instance_uid, *digests, reason, span, write_record(workspace, record))
 
 
-def fetch(original: Original, sink: BinaryIO) -> None:
-    """Copy the file from the first source that holds it as it was received."""
+def fetch(original: Original, sink: BinaryIO) -> Span:
+    """Append the file from the first source that holds it as it was received; where it lies."""
     later: RetryLater | None = None
+    start = sink.seek(0, SEEK_END)
     for source in original.sources:
+        sink.seek(start)
+        sink.truncate()
         try:
             if _copied(source(), sink, FileDigests(original.instance)):
-                return
+                return Span(start, original.instance.length)
         except RetryLater as away:
             later = away
         except (Unprocessable, FormatError):
@@ -241,8 +282,6 @@ def fetch(original: Original, sink: BinaryIO) -> None:
 
 def _copied(chunks: Iterable[bytes], sink: BinaryIO, digests: FileDigests) -> bool:
     """Whether what was copied has the digests."""
-    sink.seek(0)
-    sink.truncate()
     for chunk in chunks:
         digests.update(chunk)
         sink.write(chunk)

@@ -1,15 +1,16 @@
 """One Part 10 file in, one out: header cleaned, pixel bytes passed through unchanged (PS3.10 section 7)."""
 
-import struct
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import chain
 from typing import BinaryIO, NamedTuple
 
 from contracts.formats.manifest import Instance
 from services.deid.domain.cleaning import (
+    ISSUER,
+    PATIENT_ID,
     SERIES_INSTANCE,
     SOP_CLASS,
     SOP_INSTANCE,
@@ -20,18 +21,17 @@ from services.deid.domain.cleaning import (
 from services.deid.domain.content.documents import DOCUMENT
 from services.deid.domain.cutting import Cutter, as_stretches
 from services.deid.domain.dataset import (
-    EXPLICIT_LITTLE,
     Element,
     Elements,
     Encoding,
     TooMuch,
     Unreadable,
-    encode,
     encoding_of,
 )
 from services.deid.domain.deflated import DEFLATED, deflate, header_so_far, inflated
 from services.deid.domain.dictionary import is_registered
 from services.deid.domain.entry import instance_of, line_of, routing_of
+from services.deid.domain.file_meta import file_meta
 from services.deid.domain.fragments import with_tables
 from services.deid.domain.free_text import MOST as MOST_TEXT
 from services.deid.domain.header import CleanHeader
@@ -39,6 +39,7 @@ from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.looking.scanner import Look, TextFinder
 from services.deid.domain.marks import with_options_told
 from services.deid.domain.memo import Memo
+from services.deid.domain.names import NOBODY, TOO_MANY, Names
 from services.deid.domain.options import Option
 from services.deid.domain.passing import passage
 from services.deid.domain.person import NOBODY_ELSE, Issuers, Person, person_of
@@ -56,9 +57,6 @@ from services.deid.domain.uids import NamedByUid, stays
 from services.deid.domain.values import uids_in
 from services.deid.domain.withholding import Reason, Withheld
 from shared.errors import RetryLater
-
-#: A fixed UID of this software (PS3.7 annex D.3.3.2), and its name.
-IMPLEMENTATION_UID, IMPLEMENTATION_NAME = "2.25.270695996825855179949881587723571202391", "CAUSEWAY_1"
 
 #: A longer header is not taken apart: in memory it is there up to three times; bytes.
 HEADER_LIMIT = 16 * 1024 * 1024
@@ -122,6 +120,15 @@ class Cleaned:
     steps: Counter[Step] = field(default_factory=Counter)
 
 
+class Named(NamedTuple):
+    """Of which study and patient an object says it is, and what its header names."""
+
+    study: str = ""
+    issuer: str = ""
+    patient_id: str = ""
+    names: Names = NOBODY
+
+
 class _Original(NamedTuple):
     """A header as it was read, and the pixels where they were inflated with it; ``text`` gives values by tag."""
 
@@ -130,15 +137,45 @@ class _Original(NamedTuple):
     pixels: Element | None
     text: Callable[[int], str]
 
+    @property
+    def telling(self) -> Elements:
+        """What others depend on."""
+        return tuple(chain.from_iterable([each.telling for each in self.stretches]))
 
-def clean_file(source: BinaryIO, original: Instance, project: Project, sink: BinaryIO, *, told: bool = True) -> Cleaned:
+
+def named_in(source: BinaryIO, original: Instance, project: Project) -> Named:
+    """What the header of a Part 10 file names, nobody where it can't be read: then it does not go out. RetryLater."""
+    try:
+        header = _read(source, original, project)
+        study, issuer, patient_id = map(header.text, (STUDY_INSTANCE, ISSUER, PATIENT_ID))
+        telling = header.telling
+        return Named(study, issuer, patient_id, project.memo.names(telling, lambda: _names(telling, project)))
+    except OSError:
+        raise RetryLater("work-area") from None
+    except Exception:
+        return Named()  # why it can't be read is told when its turn to be cleaned comes
+
+
+def _names(telling: Elements, project: Project) -> Names:
+    names = Identifiers(project.ruling)
+    try:
+        names.note_all(telling)
+    except TooMuch:
+        return TOO_MANY
+    return names.names()
+
+
+def clean_file(
+    source: BinaryIO, original: Instance, project: Project, sink: BinaryIO, *, told: bool = True, study: Names = NOBODY
+) -> Cleaned:
     """Read the Part 10 file ``source`` as ``original`` describes it and write the cleaned one to ``sink``.
 
-    Without ``told`` nothing is told of it beside the file: no digests, no checksum, no line of headers.
+    Without ``told`` nothing is told of it beside the file: no digests, no checksum, no line of headers. What the
+    headers of its ``study`` name is searched for as well.
     Raises Withheld when it may not go out (what ``sink`` then holds is to be thrown away), RetryLater when files fail.
     """
     try:
-        return _clean_file(source, original, project, Output(sink) if told else Untold(sink))
+        return _clean_file(source, original, project, Output(sink) if told else Untold(sink), study)
     except (Withheld, RetryLater):
         raise
     except TooMuch:
@@ -154,15 +191,16 @@ def clean_file(source: BinaryIO, original: Instance, project: Project, sink: Bin
         raise Withheld(Reason.FAILED) from None
 
 
-def _clean_file(source: BinaryIO, original: Instance, project: Project, output: Output) -> Cleaned:
+def _clean_file(source: BinaryIO, original: Instance, project: Project, output: Output, study: Names) -> Cleaned:
     deflated, encoding = original.transfer_syntax in DEFLATED, encoding_of(original.transfer_syntax)
-    stretches, elements, pixels, text = (_inflated if deflated else _stored)(source, original, project)
+    read = _read(source, original, project)
+    _, elements, pixels, text = read
     if text(SOP_CLASS) != original.sop_class_uid or not text(SOP_INSTANCE):
         raise Unreadable
     _check(elements, pixels, original, project)
     person = person_of(text, project.key, original.routing.patient_token, project.issuers)
     project.key.expect(uids_in(elements))
-    header = _clean_header(stretches, person, encoding, project)
+    header = _clean_header(read, person, encoding, project, study)
     looked = _look(source, original, elements, pixels, project)
     syntax = looked.syntax or original.transfer_syntax
     passed = passage(source, original, elements, pixels, looked, project.pictures)
@@ -206,6 +244,10 @@ def _seen(elements: Elements, project: Project, *, clean: bool) -> frozenset[Opt
     return project.profile.options & (met if recognisable else met | {Option.CLEAN_VISUAL_FEATURES})
 
 
+def _read(source: BinaryIO, original: Instance, project: Project) -> _Original:
+    return (_inflated if original.transfer_syntax in DEFLATED else _stored)(source, original, project)
+
+
 def _stored(source: BinaryIO, original: Instance, project: Project) -> _Original:
     if original.header_length > HEADER_LIMIT:
         raise Withheld(Reason.TOO_LARGE)
@@ -237,15 +279,14 @@ def _check(elements: Elements, pixels: Element | None, original: Instance, proje
             raise Withheld(reason)
 
 
-def _clean_header(stretches: list[Stretch], person: Person, encoding: Encoding, project: Project) -> CleanHeader:
-    telling = tuple(chain.from_iterable([each.telling for each in stretches]))
+def _clean_header(read: _Original, person: Person, encoding: Encoding, project: Project, study: Names) -> CleanHeader:
+    telling, pseudonym = read.telling, person.pseudonym
+    rules, key, profile, recognizer = project.ruling, project.key, project.profile, project.recognizer
     context = project.memo.context(
-        (person.pseudonym, encoding, telling),
-        lambda: Context(
-            project.ruling, project.key, project.profile, project.recognizer, person.pseudonym, encoding, telling
-        ),
+        (pseudonym, encoding, telling, study),
+        lambda: Context(rules, key, profile, recognizer, pseudonym, encoding, telling, study),
     )
-    return CleanHeader(stretches, context, project.memo)
+    return CleanHeader(read.stretches, context, project.memo)
 
 
 def _uids(text: Callable[[int], str], project: Project) -> Identifiers:
@@ -255,23 +296,3 @@ def _uids(text: Callable[[int], str], project: Project) -> Identifiers:
         if not (is_registered(uid) or (retains and stays(uid, project.profile))):
             originals.note_uid(uid)
     return originals
-
-
-def file_meta(sop_class: str, sop_instance: str, transfer_syntax: str) -> bytes:
-    """A preamble of zeros and File Meta Information of our own (PS3.10 section 7.1)."""
-    before, behind = _meta_around(sop_class, transfer_syntax)
-    meta = before + encode([Element(0x00020003, "UI", sop_instance.encode())], EXPLICIT_LITTLE) + behind
-    length = encode([Element(0x00020000, "UL", struct.pack("<I", len(meta)))], EXPLICIT_LITTLE)
-    return bytes(128) + b"DICM" + length + meta
-
-
-@lru_cache(64)
-def _meta_around(sop_class: str, transfer_syntax: str) -> tuple[bytes, bytes]:
-    """What stands before and behind the SOP Instance UID in it."""
-    before = [Element(0x00020001, "OB", b"\0\1"), Element(0x00020002, "UI", sop_class.encode())]
-    behind = [
-        Element(0x00020010, "UI", transfer_syntax.encode()),
-        Element(0x00020012, "UI", IMPLEMENTATION_UID.encode()),
-        Element(0x00020013, "SH", IMPLEMENTATION_NAME.encode()),
-    ]
-    return encode(before, EXPLICIT_LITTLE), encode(behind, EXPLICIT_LITTLE)

@@ -8,6 +8,7 @@ from services.deid.domain.content.contents import Contents
 from services.deid.domain.dataset import Element, Elements, Encoding, encode
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.marks import PIXEL_OPTIONS, PSEUDONYMS, marks
+from services.deid.domain.names import NOBODY, Names
 from services.deid.domain.profile import Profile
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.recognizer import Recognizer
@@ -84,16 +85,18 @@ _NOTHING: Mapping["Context", Made] = MappingProxyType({})
 class Context:
     """Made from what others depend on of elements (``telling``), and from nothing else of a header.
 
-    ``pseudonym`` is what stands for the patient. TooMuch when too many elements name somebody.
+    ``pseudonym`` is what stands for the patient, ``study`` what all headers of the study name. TooMuch when they name
+    too many.
     """
 
     def __init__(
         self, rules: Rules, key: ProjectKey, profile: Profile, recognizer: Recognizer | None,
-        pseudonym: str, encoding: Encoding, telling: Elements,
+        pseudonym: str, encoding: Encoding, telling: Elements, study: Names = NOBODY,
     ) -> None:  # fmt: skip
         self.names = Identifiers(rules, recognizer)
         self.names.leave_out(pseudonym)
         self.names.note_all(telling)
+        self.names.note_names(study)
         self.encoding = encoding
         self._rules = rules
         self._key = key

@@ -58,8 +58,8 @@ class RetainedUids:
     def kept(self, value: bytes) -> bytes | None:
         """``value`` with new UIDs for those that may not stay, None when none of them may.
 
-        Raises NamedByUid when one that stays holds what this header names: replaced here alone, it would tear apart
-        what belongs together.
+        Raises NamedByUid when one that stays holds what a header of its study names: replaced here alone, it would tear
+        apart what belongs together.
         """
         uids = [uid.strip(" \0") for uid in value.decode("latin-1").split("\\")]
         staying = {uid for uid in uids if stays(uid, self.profile)}

@@ -17,10 +17,11 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Workspace:
-    """Files on site, gone when they are closed: the original at hand, cleaned files, withheld originals, what is told
-    of each cleaned file, and the documents of the pack."""
+    """Files on site, gone when they are closed: the originals at hand and how they are described, cleaned files,
+    withheld originals, what is told of each cleaned file, and the documents of the pack."""
 
     at_hand: BinaryIO
+    described: BinaryIO
     cleaned: BinaryIO
     held: BinaryIO
     told: BinaryIO

@@ -136,7 +136,8 @@ class Deciding:
         plan = await self._quarantine.plan_of(entry)
         pack_id = part_id_of(entry.source_pack_id, entry.instance, project, plan.release if plan else 0)
         sources = [self._work_area.held(entry.blob_key, entry.size)]
-        yield project, await in_thread(candidate_of, pack_id, entry.instance, sources, used, workspace)
+        studies = await self._quarantine.studies_of(entry)
+        yield project, await in_thread(candidate_of, pack_id, entry.instance, sources, used, workspace, studies)
 
     async def _tell(self) -> None:
         """Tell of every part that nobody was told of: this process, or one before it, was cut short."""

@@ -1,10 +1,11 @@
 """What is withheld, and what people decided of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO, Protocol
 
 from contracts.events import Event
 from services.deid.domain.facts import Result
+from services.deid.domain.names import Names
 from services.deid.domain.packing import CleanPack
 from services.deid.domain.part10 import Project
 from services.deid.domain.quarantine import Entry, Ruling
@@ -27,6 +28,10 @@ class Quarantine(Protocol):
 
     async def plan_of(self, entry: Entry) -> Result | None:
         """What was recorded of the pack that it was withheld from."""
+        ...
+
+    async def studies_of(self, entry: Entry) -> Mapping[str, Names]:
+        """What the headers of that pack named, by Study Instance UID; nothing of packs of earlier versions."""
         ...
 
     async def decide(self, entry: Entry, ruling: Ruling, found: Entry | None = None) -> bool:

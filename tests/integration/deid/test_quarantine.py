@@ -120,6 +120,24 @@ async def test_an_approved_entry_goes_out_as_the_next_part_of_its_pack_and_is_pr
     assert await site.dead_letters() == 0
 
 
+async def test_in_what_goes_out_later_there_is_nothing_of_whom_the_rest_of_its_study_named(site: DeidSite) -> None:
+    """That is kept, sealed, for the rest may be gone by then."""
+    slices = study()
+    shot = slices[-1]
+    shot.PatientName = shot.PatientID = shot.AccessionNumber = ""
+    shot.ConvolutionKernel = CANARY.name.partition("^")[0]
+    async with desk(site, "deid") as at:
+        entry = await withheld(at, slices)
+        found = await at.shown(entry["id"])
+        await at.decide(entry["id"], "approve", candidate=found["candidate"])
+        _, part = await site.until(PackDeidentified, lambda found: len(found) == 2)
+        content = await site.content(part.archive)
+    (inside,) = [dcmread(BytesIO(ZipFile(BytesIO(content)).read("000001.dcm")))]
+    assert inside.get("ConvolutionKernel", "") == ""
+    ((sealed,),) = site.rows("SELECT studies FROM result")
+    assert sealed and not any(value.encode() in sealed for value in CANARY.values)
+
+
 async def test_a_rejected_entry_stays_out_and_its_bytes_go(site: DeidSite) -> None:
     async with desk(site, "deid") as at:
         entry = await withheld(at)

@@ -1,7 +1,7 @@
 """Cleaned files as they would be had the cleaner left something in them, and what the second look finds there."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -77,8 +77,8 @@ class Counting(Precedents):
 
     cleared = 0
 
-    def clear(self, original: BinaryIO, cleaned: BinaryIO, told: Told, under: Under) -> bool:
-        known = super().clear(original, cleaned, told, under)
+    def clear(self, original: BinaryIO, cleaned: BinaryIO, told: Told, named: Mapping[str, str], under: Under) -> bool:
+        known = super().clear(original, cleaned, told, named, under)
         self.cleared += known
         return known
 

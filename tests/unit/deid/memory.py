@@ -15,9 +15,10 @@ from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, Explicit
 from contracts.formats.archive import layout
 from services.deid.domain.dataset import EXPLICIT_LITTLE, Element, encode
 from services.deid.domain.deflated import INFLATED_LIMIT
+from services.deid.domain.file_meta import file_meta
 from services.deid.domain.fragments import FRAME_LIMIT
 from services.deid.domain.packing import CleanPack, Original, clean_pack
-from services.deid.domain.part10 import HEADER_LIMIT, file_meta
+from services.deid.domain.part10 import HEADER_LIMIT
 from services.deid.domain.pixels import CHUNK
 from services.deid.domain.workspace import Workspace
 from tests.support.instances import as_file, make_instances

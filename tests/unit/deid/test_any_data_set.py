@@ -18,8 +18,9 @@ from services.deid.domain.dataset import (
     Encoding,
     encode,
 )
+from services.deid.domain.file_meta import file_meta
 from services.deid.domain.options import Option
-from services.deid.domain.part10 import clean_file, file_meta
+from services.deid.domain.part10 import clean_file
 from services.deid.domain.profile import LegalBasis, Profile
 from services.deid.domain.withholding import Reason, Withheld
 from tests.unit.deid.originals import describe, trusting

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from services.deid.adapters.recognizers import load_recognizer
 from services.deid.domain.dataset import EXPLICIT_LITTLE, Element, TooMuch, encode
+from services.deid.domain.file_meta import file_meta
 from services.deid.domain.free_text import LONGEST, MOST, FreeText
 from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.options import Option
-from services.deid.domain.part10 import file_meta
 from services.deid.domain.profile import Profile
 from services.deid.domain.recognizer import Recognizer
 from services.deid.domain.rules import standard_rules

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.deid.domain.dataset import Element, TooMuch
-from services.deid.domain.identifiers import MOST, WINDOW, Identifiers
+from services.deid.domain.identifiers import Identifiers
 from services.deid.domain.known import LONGEST
 from services.deid.domain.rules import standard_rules
+from services.deid.domain.spelled import MOST, WINDOW
 
 
 def known(name: bytes = b"Kilmister^Ian", patient_id: bytes = b"12-3456/7", study_id: bytes = b"4711") -> Identifiers:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from services.deid.domain import cutting, free_text, part10
 from services.deid.domain.dataset import EXPLICIT_LITTLE, Element, encode
+from services.deid.domain.file_meta import file_meta
 from services.deid.domain.free_text import MOST
 from services.deid.domain.memo import LIMIT, Memo
 from services.deid.domain.options import Option
-from services.deid.domain.part10 import REMEMBERED, Project, clean_file, file_meta
+from services.deid.domain.part10 import REMEMBERED, Project, clean_file
 from services.deid.domain.profile import Profile
 from services.deid.domain.pseudonyms import ProjectKey
 from services.deid.domain.reading import Reader

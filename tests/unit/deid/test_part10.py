@@ -14,7 +14,8 @@ from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, Explicit
 
 from contracts.formats.manifest import NativeFrames
 from services.deid.domain.dataset import EXPLICIT_LITTLE, Element, encode
-from services.deid.domain.part10 import clean_file, file_meta
+from services.deid.domain.file_meta import file_meta
+from services.deid.domain.part10 import clean_file
 from services.deid.domain.pseudonyms import MappedKey
 from services.deid.domain.withholding import Reason, Withheld
 from shared.errors import RetryLater

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from services.deid.domain.dataset import EXPLICIT_LITTLE, LONG, SHORT, Element, encode
+from services.deid.domain.file_meta import file_meta
 from services.deid.domain.looking.scanner import Look
 from services.deid.domain.options import Option
-from services.deid.domain.part10 import file_meta
 from services.deid.domain.profile import Profile
 from tests.unit.deid.looked_at import Counting, Slice, cleared
 from tests.unit.deid.originals import project

@@ -12,13 +12,13 @@ from pydicom import Dataset, dcmread
 from pydicom.sequence import Sequence
 from pydicom.uid import BasicTextSRStorage, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
+from services.deid.domain.file_meta import IMPLEMENTATION_NAME
 from services.deid.domain.looking.ours import IMPLEMENTATION, our_texts
 from services.deid.domain.looking.pixels import in_rest
 from services.deid.domain.looking.reader import Broken, read_head
 from services.deid.domain.looking.scanner import Finding, Look
 from services.deid.domain.looking.search import Patterns
 from services.deid.domain.options import Option
-from services.deid.domain.part10 import IMPLEMENTATION_NAME
 from services.deid.domain.profile import Profile
 from tests.support.instances import as_file
 from tests.unit.deid.looked_at import changed, kinds, look, original, plain, planted

@@ -5,12 +5,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from services.deid.domain.dictionary import is_registered, known_vr
 from services.deid.domain.looking.reader import Head, Leaf
-from services.deid.domain.looking.text import decoded
+from services.deid.domain.looking.text import decode, decoded
+from services.deid.domain.names import Names
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Dates, Profile, Wish
 from services.deid.domain.rules import Rules
@@ -105,8 +106,21 @@ def needles_of(head: Head, rules: Rules, profile: Profile) -> Needles:
     dates -= shared
     if profile.dates is Dates.YEARS:
         dates = {date for date in dates if not date.endswith("0101")}
-    texts = {text: kind for text, kind in texts.items() if _tells(text, rules)}
+    texts = {text: kind for text, kind in texts.items() if _tells(text, rules.common_words)}
     return Needles(texts, frozenset(uids), frozenset(dates), frozenset(shared))
+
+
+@lru_cache(maxsize=8)
+def texts_of_study(study: Names, common_words: frozenset[str]) -> dict[str, str]:
+    """What headers of the study name, by kind. That it is named the cleaner says; what it reads is read here anew."""
+    texts: dict[str, str] = {}
+    for noted in sorted(each for each in study.noted if not each.place):
+        value = decode(noted.value, noted.charsets)
+        if noted.vr == "PN":
+            texts.update((spelled, "name") for part in _NAMES.split(value) for spelled in _spelled(part))
+        else:
+            texts.update((part, "identifier") for part in _whole(value))
+    return {text: kind for text, kind in texts.items() if _tells(text, common_words)}
 
 
 def _uids(value: bytes) -> Iterator[str]:
@@ -169,13 +183,13 @@ def _patterns(value: str) -> Iterator[tuple[str, str]]:
     yield from (("digits", found) for found in _DIGITS.findall(value))
 
 
-def _tells(text: str, rules: Rules) -> bool:
+def _tells(text: str, common_words: frozenset[str]) -> bool:
     """False for short strings, common words, dummies and runs of one character such as 0000."""
     shortest = SHORTEST if text.isascii() else SHORTEST // 2
     return not (
         len(text) < shortest
         or len(set(text)) == 1
         or text in _DUMMIES
-        or text in rules.common_words
+        or text in common_words
         or (text.isascii() and not any(each.isalnum() for each in text))
     )

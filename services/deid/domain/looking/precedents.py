@@ -4,7 +4,7 @@ It may say that it does not know, and then everything is looked at. It never fin
 findings is always said by the same code.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
@@ -36,13 +36,15 @@ class Under(NamedTuple):
 
 
 class Files(NamedTuple):
-    """The beginnings of original and cleaned file, whether each is all of it, and what is told."""
+    """The beginnings of original and cleaned file, whether each is all of it, what is told, and what headers of the
+    study name."""
 
     before: bytes
     after: bytes
     whole: tuple[bool, bool]
     cleaned: BinaryIO
     told: Told
+    named: Mapping[str, str]
 
 
 class Precedent(NamedTuple):
@@ -65,7 +67,10 @@ class Precedent(NamedTuple):
         if before is None or after is None:
             return False
         own = needles_of(Head(files.before, before.leaves, 0, before.rest, (), META), under.rules, under.profile)
-        if not (own.texts.keys() <= self.needles.texts.keys() and own.dates | own.shared <= self.needles.dates):
+        texts = self.needles.texts.keys()
+        if not (own.texts.keys() <= texts and files.named.keys() <= texts):
+            return False
+        if not own.dates | own.shared <= self.needles.dates:
             return False
         uids = self.needles.uids | own.uids
         fresh = own.uids - self.needles.uids
@@ -109,12 +114,12 @@ class Precedents:
 
     last: tuple[Precedent, ...] = ()
 
-    def clear(self, original: BinaryIO, cleaned: BinaryIO, told: Told, under: Under) -> bool:
+    def clear(self, original: BinaryIO, cleaned: BinaryIO, told: Told, named: Mapping[str, str], under: Under) -> bool:
         """True when there is nothing to be found; False when nobody knows."""
         if not self.last:
             return False
         before, after = (_beginning(file) for file in (original, cleaned))
-        files = Files(before, after, (len(before) < FIRST, len(after) < FIRST), cleaned, told)
+        files = Files(before, after, (len(before) < FIRST, len(after) < FIRST), cleaned, told, named)
         return any(precedent.clears(files, under) for precedent in self.last)
 
     def learn(self, before: Head, after: Head, told: Told, needles: Needles, patterns: Patterns, under: Under) -> None:

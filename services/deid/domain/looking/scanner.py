@@ -1,8 +1,8 @@
 """One cleaned file and what is told of it, searched for what its original holds (fails closed: see packing.py)."""
 
 import bisect
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from io import BytesIO
 from typing import BinaryIO, NamedTuple, Protocol
@@ -10,13 +10,14 @@ from typing import BinaryIO, NamedTuple, Protocol
 from services.deid.domain.dataset import Unreadable
 from services.deid.domain.looking.documents import kinds_in_document
 from services.deid.domain.looking.leaves import CODED, NUMBERS, TEMPORAL, is_date_of, kinds_in
-from services.deid.domain.looking.needles import Needles, is_kept, needles_of
+from services.deid.domain.looking.needles import Needles, is_kept, needles_of, texts_of_study
 from services.deid.domain.looking.ours import may_be_ours, our_texts, parts, without_terms
 from services.deid.domain.looking.pixels import in_rest
 from services.deid.domain.looking.precedents import Precedents, Told, Under
 from services.deid.domain.looking.reader import Broken, Head, Leaf, read_head
 from services.deid.domain.looking.search import Patterns, patterns_of
 from services.deid.domain.looking.text import decoded
+from services.deid.domain.names import NOBODY, Names
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Profile
 from services.deid.domain.rules import Rules
@@ -63,25 +64,33 @@ class Look:
     def _under(self) -> Under:
         return Under(self.rules, self.profile, self.ours)
 
-    def at(self, original: BinaryIO, cleaned: BinaryIO, told: Iterable[tuple[str, bytes]] = ()) -> tuple[Finding, ...]:
-        """What of ``original`` is still in ``cleaned``, or in what is ``told`` of it: (name, JSON document or text).
+    def at(
+        self,
+        original: BinaryIO,
+        cleaned: BinaryIO,
+        told: Iterable[tuple[str, bytes]] = (),
+        study: Names = NOBODY,
+    ) -> tuple[Finding, ...]:
+        """What of ``original``, or of what the headers of its ``study`` name, is still in ``cleaned``, or in what is
+        ``told`` of it: (name, JSON document or text).
 
         Both are Part 10 files. Finds something, too, where either can't be read.
         """
-        told = tuple(told)
+        told, named = tuple(told), texts_of_study(study, self.rules.common_words)
         try:
-            clear = self.precedents.clear(original, cleaned, told, self._under)
-            found = [] if clear else self._searched(original, cleaned, told)
+            clear = self.precedents.clear(original, cleaned, told, named, self._under)
+            found = [] if clear else self._searched(original, cleaned, told, named)
         except Broken:
             return (Finding("file", "unreadable"),)
         if self.pixels is not None and self.profile.has(Option.CLEAN_PIXEL_DATA):
             found += _in_pixels(self.pixels, cleaned)
         return tuple(dict.fromkeys(found))[:_MOST_FINDINGS]
 
-    def _searched(self, original: BinaryIO, cleaned: BinaryIO, told: Told) -> list[Finding]:
+    def _searched(self, original: BinaryIO, cleaned: BinaryIO, told: Told, named: Mapping[str, str]) -> list[Finding]:
         """All of it searched, remembered when there is nothing; Broken when a file can't be read."""
         before, after = read_head(original), read_head(cleaned)
-        needles = needles_of(before, self.rules, self.profile)
+        own = needles_of(before, self.rules, self.profile)
+        needles = replace(own, texts={**named, **own.texts})
         patterns = patterns_of(needles)
         found = [
             *self._in_leaves(before, after, needles, patterns),
