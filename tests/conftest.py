@@ -26,6 +26,7 @@ pytest_plugins = [
     "tests.support.seaweed",
     "tests.support.azure",
     "tests.support.postgres",
+    "tests.support.databases",
     "tests.support.nats",
 ]
 
