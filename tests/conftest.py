@@ -1,7 +1,9 @@
 """Fixtures of all tests; each plugin starts real servers only when a test asks for one."""
 
+import gc
 import os
 import sysconfig
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,12 +26,24 @@ pytest_plugins = [
     "tests.support.seaweed",
     "tests.support.azure",
     "tests.support.postgres",
+    "tests.support.databases",
     "tests.support.nats",
 ]
 
 
 #: Seconds after which a slow test counts as stuck, where it does not say so itself: the machine may be a slow one.
 _STUCK = 900
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected stays to the end: no collection of garbage needs to look at it, then or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -35,11 +35,11 @@ class Postgres:
             folder=folder,
         )
 
-    def database(self) -> str:
-        """The URL of a new, empty database, as ``Database`` takes it."""
+    def database(self, template: str = "template1") -> str:
+        """The URL of a new database, as ``Database`` takes it: empty, or a copy of one that nobody is connected to."""
         name = f"test_{uuid.uuid4().hex}"
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         return self._address(name).replace("postgresql:", "postgresql+psycopg:")
 
     def _address(self, database: str) -> str:

@@ -173,10 +173,11 @@ async def findscu(
 
 
 @asynccontextmanager
-async def worklist(url: str, **settings: Any) -> AsyncIterator[Desk]:
+async def worklist(url: str, *, migrate: bool = True, **settings: Any) -> AsyncIterator[Desk]:
     """A desk over the database at ``url``."""
     database = Database(url)
-    await database.migrate("services.hl7_fhir.migrations")
+    if migrate:
+        await database.migrate("services.hl7_fhir.migrations")
     announced: list[tuple[str, str]] = []
     told = WorklistSettings.model_validate({"worklist_port": 0, **settings})
     stepping = Stepping(told, database, SITE, KEY, Announced(announced))

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import dataclasses
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -22,7 +21,6 @@ from contracts.events import (
     Event,
     ProvenCopy,
 )
-from contracts.streams import documents
 from services.encryption import app as encryption
 from services.encryption.config import Settings as EncryptionSettings
 from services.replication import app as replication
@@ -32,12 +30,11 @@ from services.verification.config import Settings as VerificationSettings
 from shared.identity import SiteKey
 from shared.messaging.bus import Bus
 from shared.messaging.cloudevent import decode
-from shared.messaging.plan import read_plan
-from shared.messaging.provision import provision
 from shared.service import Service
 from shared.storage import BlobStore, FilesystemStore, open_store
 from tests.support.nats import NatsServer
 from tests.support.packs import make_file, store_batch
+from tests.support.provisioning import provision_for
 from tests.support.services import eventually, living
 
 E = TypeVar("E", bound=Event)
@@ -51,6 +48,9 @@ BUILDS: dict[str, tuple[Callable[[Any], Service], type]] = {
 
 class Site:
     """Folders, keys, targets and a bus. ``clouds`` adds targets to the on-site one, as targets.yaml has them."""
+
+    #: What may run in it.
+    services: tuple[str, ...] = tuple(BUILDS)
 
     def __init__(self, folder: Path, server: NatsServer, clouds: dict[str, dict[str, Any]] | None = None) -> None:
         self.folder, self.server = folder, server
@@ -104,12 +104,8 @@ class Site:
             yield
 
     async def provision(self, ack_wait: float = 30) -> None:
-        """Streams and consumers of the contract; what a dead process had comes again after ``ack_wait`` seconds."""
-        plan = read_plan(*documents())
-        consumers = tuple(dataclasses.replace(consumer, ack_wait=ack_wait) for consumer in plan.consumers)
-        async with self.server.jetstream() as jetstream:
-            plan = dataclasses.replace(plan, consumers=consumers)
-            await provision(jetstream, plan, {"target": list(self.targets)})
+        """Streams, and consumers of the services; what a dead process had comes again after ``ack_wait`` seconds."""
+        await provision_for(self.server, self.services, {"target": list(self.targets)}, ack_wait=ack_wait)
 
     async def batch(self, instances: int = 3, seed: int = 0, **size: int) -> Batch:
         """A landing batch."""

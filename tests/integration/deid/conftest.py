@@ -7,6 +7,7 @@ import pytest
 
 from shared.sql import Database
 from tests.integration.deid.site import DeidSite
+from tests.support.databases import Migrated
 from tests.support.nats import NatsServer
 
 
@@ -17,10 +18,8 @@ def site(tmp_path: Path, nats_server: NatsServer) -> DeidSite:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+async def database(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Database]:
     """Without a row."""
-    sqlite = f"sqlite:///{tmp_path}/deid.sqlite3"
-    made = Database(sqlite if request.param == "sqlite" else request.getfixturevalue("postgres"))
-    await made.migrate("services.deid.migrations")
+    made = Database(migrated(request.param, "deid"))
     yield made
     await made.close()

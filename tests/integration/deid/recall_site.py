@@ -39,6 +39,8 @@ WEAK = {"profile": "research", "version": "1", "reason": "a private attribute wa
 class RecallSite(DeidSite):
     """The site with the ledger, so that plans are its own. ``remote`` is what targets.yaml says of the other target."""
 
+    services = ("deid", "catalog", *OTHERS)
+
     def __init__(self, folder: Path, server: NatsServer, remote: dict[str, Any] | None = None) -> None:
         super().__init__(folder, server)
         if remote:

@@ -38,6 +38,8 @@ PLAN = (*copies("onsite"), *copies("onsite", form="deidentified", domain="resear
 class DeidSite(Site):
     """The same site with de-identification, and a second target."""
 
+    services = SERVICES
+
     def __init__(self, folder: Path, server: NatsServer) -> None:
         self.folder = folder
         super().__init__(folder, server, {"remote": self.folder_target("remote")})

@@ -14,15 +14,13 @@ from bench.processes import family, peak_mb
 from contracts.events import BatchStored, Blob, Event
 from contracts.formats.headers import Header, read_headers
 from contracts.formats.manifest import Instance, Manifest, read_manifest
-from contracts.streams import documents
 from shared.identity import SiteKey
 from shared.messaging.cloudevent import decode
-from shared.messaging.plan import read_plan
-from shared.messaging.provision import provision
 from shared.storage import FilesystemStore, read_parts
 from tests.support.nats import NatsServer
 from tests.support.ports import free_ports
 from tests.support.processes import ServerProcess, ServiceProcess
+from tests.support.provisioning import provision_for
 
 #: Both receivers, for tests of what either must do.
 RECEIVERS = ("fast", "standard")
@@ -99,9 +97,8 @@ class IngestSite:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     async def provision(self) -> None:
-        """Make the streams and consumers of the contracts."""
-        async with self.nats.jetstream() as jetstream:
-            await provision(jetstream, read_plan(*documents()), {"target": ["onsite"]})
+        """Make the streams of the contracts, and the consumers of this service."""
+        await provision_for(self.nats, ["dicom_ingest"], {})
 
     async def events(self, kind: type[Event]) -> list[Any]:
         """Every event of this kind in the stream, in order."""

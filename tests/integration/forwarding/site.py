@@ -1,7 +1,6 @@
 """A site with forwarding, on a real bus, with batches in a landing store and real systems to send to."""
 
 import asyncio
-import dataclasses
 import os
 import socket
 import zlib
@@ -18,19 +17,17 @@ import yaml
 
 from contracts.events import BY_SUBJECT, BatchStored, Event
 from contracts.formats.manifest import Instance, Source
-from contracts.streams import documents
 from services.forwarding.app import build
 from services.forwarding.config import Settings
 from shared.identity import SiteKey
 from shared.messaging.cloudevent import decode
-from shared.messaging.plan import read_plan
-from shared.messaging.provision import provision
 from shared.service.life import Life
 from shared.storage import FilesystemStore
 from tests.support.nats import NatsServer
 from tests.support.packs import make_file, sha256, store_batch
 from tests.support.ports import free_ports
 from tests.support.processes import ServerProcess, ServiceProcess
+from tests.support.provisioning import provision_for
 from tests.support.services import eventually, living, publisher
 
 CT, EXPLICIT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1"
@@ -198,12 +195,8 @@ class ForwardingSite:
         }
 
     async def provision(self, ack_wait: float = 30) -> None:
-        """Streams and consumers of the contract; what a dead process had comes again after ``ack_wait`` seconds."""
-        plan = read_plan(*documents())
-        consumers = tuple(dataclasses.replace(each, ack_wait=ack_wait) for each in plan.consumers)
-        async with self.nats.jetstream() as jetstream:
-            names = {"target": ["onsite"], "destination": self.names}
-            await provision(jetstream, dataclasses.replace(plan, consumers=consumers), names)
+        """Streams, and consumers of the service; what a dead process had comes again after ``ack_wait`` seconds."""
+        await provision_for(self.nats, ["forwarding"], {"destination": self.names}, ack_wait=ack_wait)
 
     @asynccontextmanager
     async def running(self, **others: Any) -> AsyncIterator[Life]:

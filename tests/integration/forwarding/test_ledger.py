@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
 from shared.settings import ServiceSettings
 from shared.sql import Database
+from tests.support.databases import Migrated
 from tests.support.packs import make_file
 
 INSTANCES = [make_file(seed)[1] for seed in range(3)]
@@ -32,11 +32,9 @@ EVENT = BatchStored(batch=BATCH, study_uid=None, study_ref="s", opened=NOW, clos
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+async def database(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Database]:
     """Without a row."""
-    sqlite = f"sqlite:///{tmp_path}/forwarding.sqlite3"
-    made = Database(sqlite if request.param == "sqlite" else request.getfixturevalue("postgres"))
-    await made.migrate("services.forwarding.migrations")
+    made = Database(migrated(request.param, "forwarding"))
     yield made
     await made.close()
 

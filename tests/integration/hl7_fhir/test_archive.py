@@ -3,7 +3,6 @@
 import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,16 +19,15 @@ from services.hl7_fhir.adapters.waiting import _WAITING
 from services.hl7_fhir.handlers import ArchiveRoutes
 from shared.sql import Database
 from tests.integration.hl7_fhir.test_journal import KEY, Desk, Told
+from tests.support.databases import Migrated
 from tests.support.hl7 import adt, orm
 
 BROKEN = orm().replace(b"ORC|NW", b"ORC|")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    database = Database(url)
-    await database.migrate("services.hl7_fhir.migrations")
+async def desk(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Desk]:
+    database = Database(migrated(request.param, "hl7_fhir"))
     yield Desk(database, Told())
     await database.close()
 

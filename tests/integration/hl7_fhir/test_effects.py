@@ -4,7 +4,6 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from services.hl7_fhir.domain.clinical.record import Site
 from services.hl7_fhir.domain.intake.arrival import Arrival
 from shared.identity import SiteKey
 from shared.sql import Database
+from tests.support.databases import Migrated
 from tests.support.fhir import assert_valid
 from tests.support.hl7 import adt, orm
 
@@ -94,10 +94,8 @@ class Desk:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    database = Database(url)
-    await database.migrate("services.hl7_fhir.migrations")
+async def desk(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Desk]:
+    database = Database(migrated(request.param, "hl7_fhir"))
     yield Desk(database)
     await database.close()
 

@@ -16,6 +16,7 @@ from services.hl7_fhir.handlers import Fhir, Writing
 from shared.http import HttpServer
 from shared.settings import ServiceSettings
 from shared.sql import Database
+from tests.support.databases import Migrated
 from tests.support.fhir_api import KEY, Api, patient, study
 
 TOKEN = "a-token-of-twenty-four-characters-or-more"
@@ -31,10 +32,8 @@ class Ehr:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def ehr(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ehr]:
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    database = Database(url)
-    await database.migrate("services.hl7_fhir.migrations")
+async def ehr(request: pytest.FixtureRequest, tmp_path: Path, migrated: Migrated) -> AsyncIterator[Ehr]:
+    database = Database(migrated(request.param, "hl7_fhir"))
     await SearchIndex(database).build()
     api = Api(database)
     await api.put_all([("Patient", "p1", patient(1)), ("Patient", "p2", patient(2, "Roe"))])

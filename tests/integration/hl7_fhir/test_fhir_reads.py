@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -16,15 +15,14 @@ from services.hl7_fhir.adapters.search_tables import dates, state, strings, toke
 from services.hl7_fhir.domain.fhir.parameters import KINDS, parameters
 from shared.sql import Database
 from tests.support.corpus import data_dir
+from tests.support.databases import Migrated
 from tests.support.fhir import assert_valid
 from tests.support.fhir_api import Api, ids, link, patient, study
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Api]:
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    database = Database(url)
-    await database.migrate("services.hl7_fhir.migrations")
+async def api(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Api]:
+    database = Database(migrated(request.param, "hl7_fhir"))
     await SearchIndex(database).build()
     yield Api(database)
     await database.close()

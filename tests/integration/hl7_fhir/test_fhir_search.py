@@ -1,12 +1,12 @@
 """FHIR searches on SQLite and PostgreSQL, through the handlers."""
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
 from services.hl7_fhir.adapters.indexing import Index as SearchIndex
 from shared.sql import Database
+from tests.support.databases import Migrated
 from tests.support.fhir import assert_valid
 from tests.support.fhir_api import Api, Json, ids, link, patient, study
 
@@ -14,10 +14,8 @@ DCM = "http://dicom.nema.org/resources/ontology/DCM"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Api]:
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    database = Database(url)
-    await database.migrate("services.hl7_fhir.migrations")
+async def empty(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Api]:
+    database = Database(migrated(request.param, "hl7_fhir"))
     await SearchIndex(database).build()
     yield Api(database)
     await database.close()

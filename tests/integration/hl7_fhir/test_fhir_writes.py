@@ -2,22 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.hl7_fhir.adapters.indexing import Index as SearchIndex
 from shared.sql import Database
+from tests.support.databases import Migrated
 from tests.support.fhir import assert_valid
 from tests.support.fhir_api import Api, Json, ids, patient, study
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Api]:
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    database = Database(url)
-    await database.migrate("services.hl7_fhir.migrations")
+async def api(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Api]:
+    database = Database(migrated(request.param, "hl7_fhir"))
     await SearchIndex(database).build()
     yield Api(database, "own")
     await database.close()

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Table, func, insert, select, text, update
@@ -31,6 +30,7 @@ from services.hl7_fhir.domain.fhir.parameters import indexed
 from services.hl7_fhir.domain.intake.senders import Origin
 from shared.sql import Database
 from tests.integration.hl7_fhir.test_journal import KEY, Desk, Told
+from tests.support.databases import Migrated
 from tests.support.hl7 import adt, code_of, orm
 
 BROKEN = orm().replace(b"ORC|NW", b"ORC|")
@@ -40,10 +40,8 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    database = Database(url)
-    await database.migrate("services.hl7_fhir.migrations")
+async def desk(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Desk]:
+    database = Database(migrated(request.param, "hl7_fhir"))
     yield Desk(database, Told())
     await database.close()
 

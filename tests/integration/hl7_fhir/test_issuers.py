@@ -4,7 +4,6 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +30,7 @@ from services.hl7_fhir.domain.worklist.step import Rules
 from services.hl7_fhir.handlers import Mapping, Messages
 from shared.sql import Database
 from tests.integration.hl7_fhir.test_journal import KEY, SITE, Told
+from tests.support.databases import Migrated
 from tests.support.hl7 import adt, code_of, orm
 
 A, B = Site(patient_issuer="A", order_issuer="A"), Site(patient_issuer="B", order_issuer="B")
@@ -98,10 +98,8 @@ class Desk:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    database = Database(url)
-    await database.migrate("services.hl7_fhir.migrations")
+async def desk(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Desk]:
+    database = Database(migrated(request.param, "hl7_fhir"))
     await Index(database).build()
     yield Desk(database, Told())
     await database.close()

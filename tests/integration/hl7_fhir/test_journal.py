@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +29,7 @@ from services.hl7_fhir.handlers import Mapping, Messages
 from shared.errors import RetryLater, Unprocessable
 from shared.identity import SiteKey
 from shared.sql import Database
+from tests.support.databases import Migrated
 from tests.support.hl7 import adt, code_of, omi, orm
 
 KEY = SiteKey(b"k" * 32)
@@ -97,10 +97,8 @@ class Desk:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    database = Database(url)
-    await database.migrate("services.hl7_fhir.migrations")
+async def desk(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Desk]:
+    database = Database(migrated(request.param, "hl7_fhir"))
     await SearchIndex(database).build()
     yield Desk(database, Told())
     await database.close()

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -10,6 +9,7 @@ from services.hl7_fhir.adapters.losses import Lost, loss_report, losses_of, reme
 from services.hl7_fhir.domain.intake.arrival import Arrival
 from shared.identity import SiteKey
 from shared.sql import Database
+from tests.support.databases import Migrated
 from tests.support.hl7 import adt
 
 KEY = SiteKey(b"k" * 32)
@@ -17,10 +17,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    database = Database(url)
-    await database.migrate("services.hl7_fhir.migrations")
+async def database(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Database]:
+    database = Database(migrated(request.param, "hl7_fhir"))
     yield database
     await database.close()
 

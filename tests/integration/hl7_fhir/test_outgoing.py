@@ -14,6 +14,7 @@ from services.hl7_fhir.adapters.outgoing import is_awaited
 from services.hl7_fhir.adapters.outgoing_tables import outgoing as queued
 from services.hl7_fhir.adapters.sealing import Sealer
 from services.hl7_fhir.adapters.tables import messages
+from tests.support.databases import Migrated
 from tests.support.hl7 import adt, orm
 from tests.support.receivers import (
     Receiver,
@@ -28,8 +29,8 @@ from tests.support.sending import KEY, Post, posting
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
+def url(request: pytest.FixtureRequest, migrated: Migrated) -> str:
+    return migrated(request.param, "hl7_fhir")
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 async def post(stack: AsyncExitStack, url: str, path: Path, **named: Any) -> Post:
-    return await stack.enter_async_context(posting(url, receivers_yaml(path, **named)))
+    return await stack.enter_async_context(posting(url, receivers_yaml(path, **named), migrate=False))
 
 
 def feed(count: int) -> list[bytes]:

@@ -16,15 +16,20 @@ from services.hl7_fhir.domain.intake.arrival import Arrival, now
 from services.hl7_fhir.domain.intake.keeping import Entry
 from shared.sql import Database, DatabaseUnavailable, TransactionLost
 from tests.integration.hl7_fhir.test_journal import KEY
+from tests.support.databases import Migrated
 from tests.support.hl7 import adt
 
 T = TypeVar("T")
 
 
 @pytest.fixture
-async def database(postgres: str) -> AsyncIterator[Database]:
-    found = Database(postgres)
-    await found.migrate("services.hl7_fhir.migrations")
+def url(migrated: Migrated) -> str:
+    return migrated("postgresql", "hl7_fhir")
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    found = Database(url)
     yield found
     await found.close()
 
@@ -71,10 +76,10 @@ async def test_repeats_in_another_order_do_not_wait_for_those_that_are_mapped(da
 
 
 async def test_two_replicas_that_hear_the_same_refused_messages_in_another_order_take_both(
-    database: Database, postgres: str
+    database: Database, url: str
 ) -> None:
     """Rows that come again are locked: one of the two loses, and writes at once again."""
-    other = Database(postgres)
+    other = Database(url)
     await keep(SqlJournal(database, Sealer(KEY)), *range(40))
     for _ in range(5):
         await database.run(lambda c: c.execute(update(messages).values(state="failed")))

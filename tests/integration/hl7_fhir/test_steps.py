@@ -21,6 +21,7 @@ from services.hl7_fhir.adapters.tables import resources
 from services.hl7_fhir.config.worklist import WorklistSettings
 from shared.storage.memory import MemoryStore
 from shared.storage.parts import put_parts
+from tests.support.databases import Migrated
 from tests.support.fhir import assert_valid
 from tests.support.hl7 import adt, omi, orm
 from tests.support.worklist import KEY, SITE, STEP, Announced, Desk, query, worklist
@@ -30,17 +31,15 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    async with worklist(url) as found:
+async def desk(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Desk]:
+    async with worklist(migrated(request.param, "hl7_fhir"), migrate=False) as found:
         yield found
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def off(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
+async def off(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Desk]:
     """Where orders have no steps yet."""
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    async with worklist(url, scheduled_steps=False) as found:
+    async with worklist(migrated(request.param, "hl7_fhir"), migrate=False, scheduled_steps=False) as found:
         yield found
 
 

@@ -25,16 +25,15 @@ from services.hl7_fhir.domain.subscriptions.refused import SubscriptionRefused, 
 from services.hl7_fhir.domain.subscriptions.subscription import Status, Subscription, read
 from shared.sql import Database
 from tests.support.certificates import Authority
+from tests.support.databases import Migrated
 from tests.support.services import eventually
 from tests.support.subscription_site import WHO, Site
 from tests.support.subscriptions import asked, events_of, status_of
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    found = Database(url)
-    await found.migrate("services.hl7_fhir.migrations")
+async def database(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Database]:
+    found = Database(migrated(request.param, "hl7_fhir"))
     yield found
     await found.close()
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from services.hl7_fhir.handlers.subscription_answers import SOCKET_PATH
 from services.hl7_fhir.handlers.subscriptions import Subscriptions
 from shared.http.access import Guarded, Tokens
 from shared.sql import Database
+from tests.support.databases import Migrated
 from tests.support.services import eventually
 from tests.support.subscription_site import WHO, Site
 from tests.support.subscriptions import events_of, status_of
@@ -27,10 +27,8 @@ HOOK = "http://127.0.0.1:9/hook"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    database = Database(url)
-    await database.migrate("services.hl7_fhir.migrations")
+async def site(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Site]:
+    database = Database(migrated(request.param, "hl7_fhir"))
     found = Site(database)
     dispatching = asyncio.create_task(found.dispatcher.run())
     yield found

@@ -17,6 +17,7 @@ from services.hl7_fhir.adapters.tells import StudyNow
 from services.hl7_fhir.domain.messages.message import read
 from services.hl7_fhir.domain.outgoing.receivers import Receiver
 from services.hl7_fhir.domain.outgoing.telling import State
+from tests.support.databases import Migrated
 from tests.support.hl7 import orm
 from tests.support.receivers import receivers_yaml, receiving
 from tests.support.sending import KEY, Post, posting
@@ -36,8 +37,8 @@ class Fixed:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
+def url(request: pytest.FixtureRequest, migrated: Migrated) -> str:
+    return migrated(request.param, "hl7_fhir")
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 
 async def post(stack: AsyncExitStack, url: str, path: Path, **named: Any) -> Post:
-    return await stack.enter_async_context(posting(url, receivers_yaml(path, **named)))
+    return await stack.enter_async_context(posting(url, receivers_yaml(path, **named), migrate=False))
 
 
 async def ids(desk: Post) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from pydicom import Dataset
 from pydicom.datadict import tag_for_keyword
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 
+from tests.support.databases import Migrated
 from tests.support.hl7 import omi, orm
 from tests.support.worklist import STEP, Desk, findscu, query, worklist
 
@@ -94,9 +95,8 @@ FULL = "\r".join(
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
-    url = f"sqlite:///{tmp_path / 'x.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
-    async with worklist(url) as found:
+async def desk(request: pytest.FixtureRequest, migrated: Migrated) -> AsyncIterator[Desk]:
+    async with worklist(migrated(request.param, "hl7_fhir"), migrate=False) as found:
         yield found
 
 

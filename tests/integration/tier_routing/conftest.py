@@ -1,15 +1,13 @@
 """The ledger on both databases, with everything it tells in the order in which it was told."""
 
 import json
-import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, delete, select, text
+from sqlalchemy import delete, select, text
 
 from contracts.events import BatchStored, CopyKey, Event, PackPlanned
 from contracts.formats.manifest import Instance
@@ -23,7 +21,7 @@ from shared.messaging.bus import Bus
 from shared.messaging.outbox import Outbox
 from shared.settings import ServiceSettings
 from shared.sql.database import Database
-from shared.sql.migration import migrate
+from tests.support.databases import Migrated
 from tests.support.postgres import Postgres
 from tests.unit.tier_routing.makers import POLICY, at, batch, instance, key, manifest, policy, verified
 
@@ -139,32 +137,16 @@ def _take(connection) -> list[Told]:
     ]
 
 
-def _migrated(url: str) -> str:
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        migrate(connection, "services.tier_routing.migrations")
-    engine.dispose()
-    return url
-
-
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated, empty SQLite database, to be copied."""
-    path = tmp_path_factory.mktemp("ledger") / "template.sqlite3"
-    _migrated(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def postgres_ledger(postgres_server: Postgres) -> str:
+def postgres_ledger(postgres_server: Postgres, postgres_template: Callable[[str], str]) -> str:
     """A migrated PostgreSQL database, to be emptied."""
-    return _migrated(postgres_server.database())
+    return postgres_server.database(postgres_template("tier_routing"))
 
 
 @pytest.fixture
-def sqlite_ledger(sqlite_template: Path, tmp_path: Path) -> str:
+def sqlite_ledger(migrated: Migrated) -> str:
     """An empty ledger in a file of its own."""
-    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'ledger.sqlite3')}"
+    return migrated("sqlite", "tier_routing")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -61,9 +61,10 @@ def score(folder: Path, project: Project) -> Score:
     for entry in key["files"]:
         for needle in entry["shared"] if entry["file"] in found.out else ():
             _search(needle, shown[entry["file"]], entry["file"], found)
+    originals = {name: dcmread(folder / name, stop_before_pixels=True) for name in found.out}
     for kept in key["keep"]:
         if kept["file"] in found.out:
-            original = _value(dcmread(folder / kept["file"], stop_before_pixels=True), kept["path"])
+            original = _value(originals[kept["file"]], kept["path"])
             same = str(_value(parsed[kept["file"]], kept["path"])) == str(original)
             found.kept += same
             found.lost += [] if same else [f"{kept['file']} {kept['path']}"]

@@ -2,8 +2,8 @@
 
 import struct
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,11 @@ def read(data: bytes, transfer_syntax: str) -> Reading:
     return read_header(lambda offset, count: data[offset : offset + count], len(data), transfer_syntax)
 
 
-def shipped_samples() -> Iterator[Sample]:
-    """Every file that ships inside pydicom, has file meta information and is read by pydicom."""
-    for name in sorted(set(get_testdata_files("**/*"))):
-        path = Path(name)
-        if path.is_file() and (sample := _sample(path)) is not None:
-            yield sample
+@cache
+def shipped_samples() -> tuple[Sample, ...]:
+    """Every file that ships inside pydicom, has file meta information and is read by pydicom; read once."""
+    paths = [Path(name) for name in sorted(set(get_testdata_files("**/*")))]
+    return tuple(sample for path in paths if path.is_file() and (sample := _sample(path)) is not None)
 
 
 def _sample(path: Path) -> Sample | None:

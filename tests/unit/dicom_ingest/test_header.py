@@ -24,7 +24,7 @@ EXPLICIT, IMPLICIT, BIG, DEFLATED, JPEG_2000 = (
     "1.2.840.10008.1.2.1.99",
     "1.2.840.10008.1.2.4.90",
 )
-SAMPLES = list(shipped_samples())
+SAMPLES = shipped_samples()
 #: Where pydicom repairs or leaves out what we tell as it was sent; looked at one by one.
 OWN_READING = {"bad_sequence.dcm", "badVR.dcm", "rtdose.dcm", "rtdose_1frame.dcm"}
 
