@@ -1,13 +1,12 @@
 """Code items (PS3.3 section 8.8): codes of published schemes (PS3.16 section 8), and what they mean."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
 
 from services.deid.domain.dataset import Element
+from services.deid.domain.tables import shipped
 from services.deid.domain.technical import is_technical
 
 SCHEME, MEANING = 0x00080102, 0x00080104
@@ -65,7 +64,7 @@ def is_published(scheme: str, code: str, schemes: Schemes) -> bool:
 @cache
 def standard_meanings() -> Mapping[str, Mapping[str, str]]:
     """The meanings of the codes of PS3.16 by scheme and code, several parted by ``|``; read once."""
-    table = json.loads((files("services.deid.domain") / "tables" / "code_meanings.json").read_text("utf-8"))
+    table = shipped("code_meanings.json")
     return dict(table["schemes"])
 
 

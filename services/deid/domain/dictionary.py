@@ -3,11 +3,11 @@
 A table made from pydicom's, because importing pydicom costs more memory than everything else in this domain.
 """
 
-import json
 import re
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
+
+from services.deid.domain.tables import shipped
 
 #: Where the dictionary leaves a choice, the VR that takes any bytes of that kind.
 _CHOICES = {"US or SS": "US", "US or OW": "OW", "US or SS or OW": "OW", "OB or OW": "OW"}
@@ -53,7 +53,7 @@ def is_registered(uid: str) -> bool:
 @cache
 def _dictionary() -> Dictionary:
     """The table that ships with the service, read once."""
-    table = json.loads((files("services.deid.domain") / "tables" / "dictionary.json").read_text("utf-8"))
+    table = shipped("dictionary.json")
     vrs = {int(tag, 16): _CHOICES.get(vr, vr) for vr, lines in table["vrs"].items() for tag in " ".join(lines).split()}
     patterns: dict[int, list[Pattern]] = {}
     for text, vr in table["repeating"].items():

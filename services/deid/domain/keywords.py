@@ -1,10 +1,10 @@
 """Attributes as people name them: by keyword (PS3.6 chapter 6) or by tag."""
 
-import json
 import re
 from functools import cache
-from importlib.resources import files
 from typing import Any
+
+from services.deid.domain.tables import shipped
 
 _TAG = re.compile(r"\(?([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)?")
 
@@ -34,7 +34,7 @@ def _multiplicities() -> dict[int, str]:
 
 
 def _table() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((files("services.deid.domain") / "tables" / "keywords.json").read_text("utf-8"))
+    found: dict[str, Any] = shipped("keywords.json")
     return found
 
 

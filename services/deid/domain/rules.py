@@ -1,21 +1,18 @@
 """What becomes of each attribute: Table E.1-1 of PS3.15, the Types of PS3.3, and our supplement, as one lookup."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache, cached_property, lru_cache
-from importlib.resources import files
 from typing import Any
-
-import yaml
 
 from services.deid.domain.codes import Schemes
 from services.deid.domain.dataset import PIXEL_DATA
 from services.deid.domain.dictionary import known_vr
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Dates, Profile, SiteRule, Wish
+from services.deid.domain.tables import shipped
 
 
 class Identity(Enum):
@@ -174,11 +171,10 @@ class Rules:
 @cache
 def standard_rules() -> Rules:
     """The rules that ship with the service, read once."""
-    folder = files("services.deid.domain") / "tables"
-    profile = json.loads((folder / "basic_profile.json").read_text("utf-8"))
-    types = json.loads((folder / "attribute_types.json").read_text("utf-8"))
-    private = json.loads((folder / "safe_private.json").read_text("utf-8"))
-    supplement = yaml.safe_load((folder / "supplement.yaml").read_text("utf-8"))
+    profile = shipped("basic_profile.json")
+    types = shipped("attribute_types.json")
+    private = shipped("safe_private.json")
+    supplement = shipped("supplement.yaml")
     return make_rules(profile, types, supplement, private)
 
 

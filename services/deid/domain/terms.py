@@ -1,9 +1,8 @@
 """Defined terms and enumerated values of attributes (PS3.3), as tables/defined_terms.yaml has them."""
 
 from functools import cache
-from importlib.resources import files
 
-import yaml
+from services.deid.domain.tables import shipped
 
 
 def is_term(tag: int, value: str) -> bool:
@@ -21,5 +20,5 @@ def without_terms(tag: int, value: bytes) -> bytes:
 @cache
 def _terms() -> dict[int, frozenset[str]]:
     """The terms that ship with the service, read once."""
-    table = yaml.safe_load((files("services.deid.domain") / "tables" / "defined_terms.yaml").read_text("utf-8"))
+    table = shipped("defined_terms.yaml")
     return {int(tag, 16): frozenset(term.strip() for term in listed.split("|")) for tag, listed in table.items()}

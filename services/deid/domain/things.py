@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
-
-import yaml
 
 from services.deid.domain.folding import fold
+from services.deid.domain.tables import shipped
 from services.deid.domain.words import allowed_words
 
 
@@ -25,7 +23,7 @@ class Things:
 @cache
 def things() -> Things:
     """The names that ship with the service, read once."""
-    table = yaml.safe_load((files("services.deid.domain") / "tables" / "things.yaml").read_text("utf-8"))
+    table = shipped("things.yaml")
     return Things(**{key: frozenset(words.split()) for key, words in table.items()})
 
 

@@ -4,13 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, partial
-from importlib.resources import files
-
-import yaml
 
 from services.deid.domain.cleaning import SOP_CLASS, text_of
 from services.deid.domain.dataset import PIXEL_DATA, Elements
 from services.deid.domain.marks import BURNED_IN
+from services.deid.domain.tables import shipped
 from shared.errors import Unprocessable
 
 
@@ -56,7 +54,7 @@ class SopClasses:
 @cache
 def standard_classes() -> SopClasses:
     """The classes that ship with the service, read once."""
-    document = yaml.safe_load((files("services.deid.domain") / "tables" / "sop_classes.yaml").read_text("utf-8"))
+    document = shipped("sop_classes.yaml")
     return SopClasses({uid: group for group, listed in document.items() for uid in listed})
 
 

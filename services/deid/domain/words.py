@@ -1,9 +1,9 @@
 """The words that may stay in free text, as tables/allowed_words.json has them."""
 
-import json
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+
+from services.deid.domain.tables import shipped
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Words:
 @cache
 def allowed_words() -> Words:
     """The words that ship with the service, read once."""
-    table = json.loads((files("services.deid.domain") / "tables" / "allowed_words.json").read_text("utf-8"))
+    table = shipped("allowed_words.json")
     sets = {key: frozenset(" ".join(lines).split()) for key, lines in table.items() if key not in ("notice", "months")}
     return Words(
         sets["words"] | sets["standard_words"] | sets["inflected_words"],

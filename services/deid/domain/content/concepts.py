@@ -1,18 +1,15 @@
 """What becomes of a content item by its concept: Table E.3.4-1 of PS3.15 (Clean Structured Content), and our own."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
-
-import yaml
 
 from services.deid.domain.options import Option
 from services.deid.domain.profile import Profile
 from services.deid.domain.rules import Identity
+from services.deid.domain.tables import shipped
 
 
 class Concept(NamedTuple):
@@ -78,9 +75,8 @@ class Concepts:
 @cache
 def standard_concepts() -> Concepts:
     """The tables that ship with the service, read once."""
-    folder = files("services.deid.domain") / "tables"
-    table = json.loads((folder / "content_concepts.json").read_text("utf-8"))
-    patient = yaml.safe_load((folder / "patient_concepts.yaml").read_text("utf-8"))
+    table = shipped("content_concepts.json")
+    patient = shipped("patient_concepts.yaml")
     return Concepts(
         {Concept(row["scheme"], row["code"], row["type"]): row["options"] for row in table["rows"]},
         {

@@ -5,9 +5,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache, lru_cache
-from importlib.resources import files
-
-import yaml
 
 from services.deid.domain.charset import charsets_of, decode
 from services.deid.domain.cleaning import SOP_CLASS, text_of
@@ -16,6 +13,7 @@ from services.deid.domain.dataset import Element, Elements
 from services.deid.domain.folding import fold
 from services.deid.domain.marks import VISUAL_FEATURES
 from services.deid.domain.reading import as_sequence
+from services.deid.domain.tables import shipped
 
 _PATIENT_NAME = 0x00100010
 #: Body Part Examined, and where the part is told in words: descriptions of study, series, requested procedure,
@@ -85,7 +83,7 @@ class Faces:
 @cache
 def standard_faces() -> Faces:
     """The table that ships with the service, read once."""
-    table = yaml.safe_load((files("services.deid.domain") / "tables" / "faces.yaml").read_text("utf-8"))
+    table = shipped("faces.yaml")
     words = Vocabulary(*(_any_of(table.pop(key)) for key in ("no_part", "no_face", "face", "another")))
     return Faces(**{key: frozenset(classes) for key, classes in table.items()}, words=words)
 

@@ -3,10 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any, NamedTuple
-
-import yaml
 
 from services.deid.domain.cleaning import SOP_CLASS, text_of
 from services.deid.domain.dataset import Elements, Encoding
@@ -18,6 +15,7 @@ from services.deid.domain.pictures.picture import picture_of
 from services.deid.domain.pictures.retouch import Care, Order
 from services.deid.domain.pictures.ultrasound import outside
 from services.deid.domain.profile import Profile
+from services.deid.domain.tables import shipped
 from services.deid.domain.withholding import (
     IMAGE_TYPE,
     Reason,
@@ -92,7 +90,7 @@ class Risks:
 @cache
 def standard_risks() -> Risks:
     """The table that ships with the service, read once."""
-    document = yaml.safe_load((files("services.deid.domain") / "tables" / "pictures.yaml").read_text("utf-8"))
+    document = shipped("pictures.yaml")
     return Risks(document, standard_classes().group)
 
 
