@@ -166,7 +166,9 @@ async def test_an_unknown_error_is_retried_a_counted_number_of_times(bus: NatsSe
         await sender.publish(Noted(number=1), id="a")
         await eventually(lambda: _some_letters(bus), within=90)
     (letter,) = await letters(bus)
-    assert len(deliveries) == FAILURES
+    # On a machine that halts for longer than ack_wait it may come once more, before it is known to be given up.
+    assert deliveries[:FAILURES] == list(range(1, FAILURES + 1))
+    assert letter.attempts == FAILURES
     assert (letter.error_class, letter.reason) == ("KeyError", "unknown-error")
 
 
