@@ -15,7 +15,7 @@ from services.tier_routing.domain.identity import arrival_of
 from services.tier_routing.domain.ledger import Verdict, evaluate
 from services.tier_routing.domain.matching import Arrival
 from tests.fuzz.budget import FACTOR
-from tests.integration.tier_routing.conftest import Site, site, sqlite_ledger, sqlite_template  # noqa: F401 - fixtures
+from tests.integration.tier_routing.conftest import Site, site, sqlite_ledger  # noqa: F401 - fixtures
 from tests.integration.tier_routing.test_another_plan import BOTH, ONE, PLAIN, WITHOUT_A, WITHOUT_B
 from tests.integration.tier_routing.test_commitment import ask, request
 from tests.unit.tier_routing.makers import NOON, damaged, instance, manifest, policy, verified
