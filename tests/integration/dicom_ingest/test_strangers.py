@@ -104,6 +104,7 @@ async def test_a_slow_long_greeting_of_somebody_who_may_come_is_heard_out(site: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_a_greeting_of_nearly_1_mebibyte_is_answered_and_not_kept(site: IngestSite) -> None:
     assert 1_000_000 < len(LONGEST) < 1 << 20
     site.start()
