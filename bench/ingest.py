@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench import receivers
@@ -36,19 +37,26 @@ _REST = 2.0
 
 @dataclass(frozen=True)
 class Load:
-    """So many instances of a kind; ``rows`` × ``rows`` pixels of 16 bits in ``frames`` frames."""
+    """At least so many instances of a kind in all, ``rows`` × ``rows`` pixels of 16 bits in ``frames`` frames.
+
+    Each association sends ``each`` at least: a dcmsend takes 40 ms of a processor to start, which tells nothing of who
+    receives, and sixteen of them take as long as they send.
+    """
 
     name: str
     count: int
     rows: int
     frames: int = 1
+    each: int = 160
 
-    def write(self, folder: Path, seed: int) -> list[Path]:
-        """A new study of this kind."""
-        return series(folder, self.count, seed, rows=self.rows, frames=self.frames)
+    def write(self, folder: Path, seed: int, associations: int = 1) -> list[Path]:
+        """A new study of this kind, for so many associations."""
+        count = max(self.count, self.each * associations)
+        return series(folder, count, seed, rows=self.rows, frames=self.frames)
 
 
-CT, MR, MULTI = Load("CT 525 kB", 320, 512), Load("MR 100 kB", 640, 224), Load("multi-frame 20 MB", 16, 512, 40)
+CT, MR = Load("CT 525 kB", 320, 512), Load("MR 100 kB", 640, 224)
+MULTI = Load("multi-frame 20 MB", 16, 512, 40, each=2)
 SHAPE = Load("1,635 files, 356 MB", STUDY, 330)
 
 #: Instances/s, and CPU seconds per instance, by (load, associations, receiver), a value for each round.
@@ -83,7 +91,8 @@ def _turn(
 ) -> None:
     """One round: each receiver takes the same new files, in an order that changes."""
     order = running[number % len(running) :] + running[: number % len(running)]
-    with _new(load.write, hash((load.name, associations, number)) % 2**31) as files:
+    write = partial(load.write, associations=associations)
+    with _new(write, hash((load.name, associations, number)) % 2**31) as files:
         for receiver in order:
             _settle_disk(folder)
             before = receiver.cpu()
