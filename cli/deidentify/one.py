@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pydicom import dcmread
 
-from cli.deidentify.originals import opened
+from cli.deidentify.originals import Changed, opened
 from cli.deidentify.placing import Taken, put, unnamed
 from cli.deidentify.results import Done, Outcome, Result, Tally
 from cli.dicom_files import Outgoing, Problem, Skipped
@@ -92,10 +92,11 @@ class Task:
 
 
 class Input(NamedTuple):
-    """A file as it was found, and the study that its header tells, if any."""
+    """A file as it was found, the study that its header tells, if any, and its stamp (originals.py)."""
 
     found: Outgoing | Problem | Skipped
     study: str = ""
+    stamp: str = ""
 
 
 class Batch(NamedTuple):
@@ -111,19 +112,22 @@ def deidentify_all(batch: Batch, task: Task) -> Done:
     with suppress(CausewayError):  # then each file that needs them says so itself
         found = [one.found for one in batch.inputs]
         task.project.key.expect(one.sop_instance for one in found if isinstance(one, Outgoing))
-    results = [_deidentify(found, batch.names.get(uid, NOBODY), task, tally) for found, uid in batch.inputs]
+    results = [_deidentify(one, batch.names.get(one.study, NOBODY), task, tally) for one in batch.inputs]
     return Done(results, tally.total())
 
 
-def _deidentify(found: Outgoing | Problem | Skipped, study: Names, task: Task, tally: Tally) -> Result:
+def _deidentify(given: Input, study: Names, task: Task, tally: Tally) -> Result:
     """What becomes of a file; ``tally`` counts what was done in it when it is out."""
-    match found:
+    match given.found:
         case Skipped(path=path, why=why):
             return Result(path, Outcome.SKIPPED, why)
         case Problem(path=path, why=why):
             return _broken(path, why)
-        case Outgoing():
-            return _clean(found, study, task, tally)
+        case Outgoing(path=path) as found:
+            try:
+                return _clean(found, given.stamp, study, task, tally)
+            except Changed:
+                return Result(path, Outcome.FAILED, "changed while others were read: it is gone, or another one now")
 
 
 def _broken(path: Path, why: str) -> Result:
@@ -134,10 +138,10 @@ def _broken(path: Path, why: str) -> Result:
     return Result(path, Outcome.WITHHELD, Reason.UNREADABLE_HEADER.value, original=original)
 
 
-def _clean(found: Outgoing, study: Names, task: Task, tally: Tally) -> Result:
+def _clean(found: Outgoing, stamp: str, study: Names, task: Task, tally: Tally) -> Result:
     path, original = found.path, found.sop_instance
     # Nothing has a name in the folder before it is known to be clean.
-    with opened(found) as (source, instance), unnamed(task.folder) as sink:
+    with opened(found, stamp) as (source, instance), unnamed(task.folder) as sink:
         try:
             cleaned = clean_file(source, instance, task.project, sink, told=False, study=study)
             if task.looks_again and task.project.look.at(source, sink, study=study):

@@ -1,5 +1,6 @@
 """Files as originals of a de-identification: described as ingest's manifest describes what it took in."""
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -25,6 +26,15 @@ _BESIDE = re.compile(
     re.IGNORECASE,
 )
 _NAMES = frozenset({"readme", "license", "licence", "version", "changelog", "notice", "makefile", "lockfile"})
+
+
+class Changed(Exception):
+    """A file is gone, or not what it was when it was read first: what was found out about it says nothing of it."""
+
+
+def stamp_of(status: os.stat_result) -> str:
+    """What differs when a file is written to, or is another one under its name."""
+    return f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
 
 
 def find(path: Path, outlines: Outlines | None = None) -> Outgoing | Problem | Skipped:
@@ -67,10 +77,19 @@ def describe(outgoing: Outgoing) -> Instance:
 
 
 @contextmanager
-def opened(found: Outgoing) -> Iterator[tuple[BinaryIO, Instance]]:
-    """The file as Part 10 has it; where there is no File Meta Information, ours is put in front of a copy."""
+def opened(found: Outgoing, stamp: str) -> Iterator[tuple[BinaryIO, Instance]]:
+    """The file as Part 10 has it; where there is no File Meta Information, ours is put in front of a copy.
+
+    Changed when it cannot be opened, or has another ``stamp`` than before it was read first.
+    """
     instance = describe(found)
-    with found.path.open("rb") as file:
+    try:
+        file = found.path.open("rb")
+    except OSError:
+        raise Changed from None
+    with file:
+        if stamp_of(os.fstat(file.fileno())) != stamp:
+            raise Changed
         if file.read(_PREFIX_END)[-4:] == b"DICM":
             yield file, instance
             return

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cli.deidentify.one import Batch, Input, Task
-from cli.deidentify.originals import describe, find
+from cli.deidentify.originals import describe, find, stamp_of
 from cli.dicom_files import Outgoing, Problem, Skipped
 from services.deid.domain.names import NOBODY, Names, parse_studies, together, write_studies
 from services.deid.domain.part10 import Named, named_in
@@ -18,7 +18,7 @@ from services.dicom_ingest.domain.elements import PixelData
 from shared.errors import RetryLater
 
 _SCHEMA = """
-CREATE TABLE input (path BLOB, found TEXT, study TEXT);
+CREATE TABLE input (path BLOB, found TEXT, study TEXT, stamp TEXT);
 CREATE TABLE study (uid TEXT PRIMARY KEY, names BLOB) WITHOUT ROWID;
 CREATE TABLE patient (study TEXT, id TEXT, issuer TEXT, PRIMARY KEY (study, id, issuer)) WITHOUT ROWID;
 """
@@ -45,13 +45,22 @@ def learn_all(paths: Iterable[Path], task: Task) -> Learnt:
     """What there is to learn of ``paths``, which are few; never raises for what is in one."""
     learnt = Learnt([], {}, set())
     for path in paths:
+        stamp = _stamp(path)
         found, named = _learn(path, task)
-        learnt.inputs.append(Input(found, named.study))
+        learnt.inputs.append(Input(found, named.study, stamp))
         if named.study:
             learnt.names[named.study] = together(learnt.names.get(named.study, NOBODY), named.names)
         if named.patient_id:
             learnt.patients.add(Patient(named.study, named.patient_id, named.issuer))
     return learnt
+
+
+def _stamp(path: Path) -> str:
+    """Taken before the file is read: what is written to it from then on is noticed."""
+    try:
+        return stamp_of(path.stat())
+    except (OSError, ValueError):
+        return ""  # why is told when it is read
 
 
 def _learn(path: Path, task: Task) -> tuple[Outgoing | Problem | Skipped, Named]:
@@ -75,8 +84,8 @@ class Studies:
 
     def note(self, learnt: Learnt) -> None:
         """Some more inputs."""
-        rows = [(os.fsencode(one.found.path), json.dumps(_told(one.found)), one.study) for one in learnt.inputs]
-        self._database.executemany("INSERT INTO input VALUES (?, ?, ?)", rows)
+        rows = [(os.fsencode(found.path), json.dumps(_told(found)), *more) for found, *more in learnt.inputs]
+        self._database.executemany("INSERT INTO input VALUES (?, ?, ?, ?)", rows)
         self._database.executemany("INSERT OR IGNORE INTO patient VALUES (?, ?, ?)", learnt.patients)
         for uid, names in learnt.names.items():
             known = self._names(uid)
@@ -99,9 +108,9 @@ class Studies:
 
     def batches(self, size: int) -> Iterator[Batch]:
         """The inputs, so many at a time, each time with what their studies name."""
-        rows = self._database.execute("SELECT path, found, study FROM input ORDER BY rowid")
+        rows = self._database.execute("SELECT path, found, study, stamp FROM input ORDER BY rowid")
         while some := rows.fetchmany(size):
-            inputs = [Input(_found(Path(os.fsdecode(path)), *json.loads(told)), uid) for path, told, uid in some]
+            inputs = [Input(_found(Path(os.fsdecode(path)), *json.loads(told)), *more) for path, told, *more in some]
             yield Batch(inputs, {uid: self._names(uid) for uid in {one.study for one in inputs} if uid})
 
 

@@ -72,12 +72,36 @@ def test_a_file_that_cannot_be_learnt_from_does_not_go_out(desk: Desk, monkeypat
     assert (report["counts"]["out"], report["counts"]["withheld"]) == (0, 41)
 
 
+def test_what_changes_between_being_learnt_from_and_being_cleaned_fails_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name could stand for another object by then, and the map would say that one became the other."""
+    gone, cut, other, same = (desk.originals / f"m{number:02d}.dcm" for number in (1, 2, 3, 4))
+    learn = learning.Studies.issuers
+
+    def meanwhile(*given: object) -> Issuers:
+        gone.unlink()
+        cut.write_bytes(cut.read_bytes()[:300])
+        other.write_bytes(same.read_bytes())
+        return learn(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(learning.Studies, "issuers", meanwhile)
+    status, report = desk.report("--jobs", "1")
+    failed = {Path(one["path"]).name for one in report["inputs"] if one["outcome"] == "failed"}
+    assert (status, failed, report["counts"]["out"]) == (1, {gone.name, cut.name, other.name}, 38)
+
+
 def test_inputs_come_back_as_they_were_found_with_what_their_studies_name(desk: Desk) -> None:
     path = desk.originals / "z.dcm"
     outgoing = find(path)
     assert isinstance(outgoing, Outgoing)
     odd = Path("\udcff/M\\ller.dcm")
-    inputs = [Input(outgoing, STUDY), Input(Problem(odd, "why"), ""), Input(Skipped(odd, "no"), ""), Input(outgoing)]
+    inputs = [
+        Input(outgoing, STUDY, "stamp"),
+        Input(Problem(odd, "why"), ""),
+        Input(Skipped(odd, "no"), ""),
+        Input(outgoing),
+    ]
     one, other = (Names(frozenset([Noted(0, "PN", name, ("", "ISO_IR 100"))])) for name in (b"M\xfc", b"B"))
     studies = Studies()
     studies.note(Learnt(inputs[:1], {STUDY: one, "2.25.9": other}, set()))
