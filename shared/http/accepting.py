@@ -37,6 +37,7 @@ class AcceptingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept."""
         # Every connection with TLS has a buffer of so many bytes, filled with zeros: by default 256 KiB, for silence.
+        # asyncio knows no other place for it than the class, so it holds for all of this process.
         sslproto.SSLProtocol.max_size = _TLS_BUFFER
         await super().startup(sockets=[])
         for listening in sockets or []:
